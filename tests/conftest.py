@@ -1,0 +1,45 @@
+"""Fixtures shared by the whole test suite."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data, weights and golden outputs beside the repository."""
+    if not SHARED.is_dir():
+        pytest.skip("the folder ../shared (real data, weights, golden outputs) is not here")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def synth(shared):
+    """The module that synthesises the weights and inputs of the golden fixtures."""
+    sys.path.insert(0, str(shared / "golden"))
+    try:
+        import synth as module
+    finally:
+        sys.path.pop(0)
+    return module
+
+
+@pytest.fixture(scope="session")
+def golden_pose(shared):
+    """Load a fixture of golden/pose by name: arrays keyed `in/...` and `v029/...`."""
+    import numpy as np
+
+    def load(name: str):
+        path = shared / "golden" / "pose" / name
+        if path.suffix == ".json":
+            return json.loads(path.read_text())
+        return np.load(path.with_suffix(".npz"))
+
+    return load
