@@ -1,0 +1,53 @@
+"""Whatever a user calls an image, as a Pillow image or as an array."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+
+def to_pillow(image: object) -> Image.Image:
+    """Open or convert an image; a photograph is turned upright as its EXIF tag says.
+
+    Args:
+        image: a path, a `PIL.Image`, or an array (H, W, 3) or (H, W), RGB, 0..255.
+
+    Returns:
+        An RGB image.
+
+    Raises:
+        FileNotFoundError: the path does not exist.
+        ValueError: the file is no image, or the array is of no image's shape.
+    """
+    if isinstance(image, Image.Image):
+        return image.convert("RGB")
+    if isinstance(image, str | os.PathLike):
+        return _open(Path(image))
+    return Image.fromarray(_to_uint8(np.asarray(image))).convert("RGB")
+
+
+def to_array(image: object) -> np.ndarray:
+    """An image as uint8 (H, W, 3); takes and raises what `to_pillow` does."""
+    return np.asarray(to_pillow(image))
+
+
+def _open(path: Path) -> Image.Image:
+    if not path.is_file():
+        raise FileNotFoundError(f"The image must be an existing file. Received: {path}")
+    try:
+        with Image.open(path) as opened:
+            return ImageOps.exif_transpose(opened).convert("RGB")
+    except OSError as error:
+        raise ValueError(f"The image cannot be read ({error}). Received: {path}") from error
+
+
+def _to_uint8(array: np.ndarray) -> np.ndarray:
+    grey = array.ndim == 2
+    colour = array.ndim == 3 and array.shape[-1] == 3
+    if not (grey or colour) or array.size == 0 or not np.issubdtype(array.dtype, np.number):
+        raise ValueError(
+            "An image array must have the shape (height, width, 3) or (height, width) and hold "
+            f"numbers 0..255. Received: shape {array.shape}, dtype {array.dtype}"
+        )
+    return np.clip(np.rint(array), 0, 255).astype(np.uint8)

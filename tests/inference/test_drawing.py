@@ -1,0 +1,117 @@
+import numpy as np
+import pytest
+
+from keras_shufflenet.inference.drawing import COLOURS, draw_skeletons, joint_side
+from keras_shufflenet.keypoints import skeletons
+
+LEFT_ELBOW, LEFT_WRIST = 7, 9
+RIGHT_ELBOW, RIGHT_WRIST = 8, 10
+LEFT_SHOULDER, RIGHT_SHOULDER = 5, 6
+
+
+def person(**joints):
+    """A COCO person with only the given joints seen."""
+    found = np.zeros((17, 3))
+    for joint, (x, y) in joints.items():
+        found[skeletons.COCO.joints.index(joint)] = x, y, 0.9
+    return found
+
+
+@pytest.fixture
+def black():
+    return np.zeros((100, 120, 3), np.uint8)
+
+
+def test_nobody_leaves_the_image_as_it_was(black):
+    black[3, 4] = 200
+    drawn = draw_skeletons(black, np.zeros((0, 17, 3)))
+    np.testing.assert_array_equal(drawn, black)
+    assert drawn is not black
+
+
+@pytest.mark.parametrize(
+    ("joints", "side"),
+    [
+        (("left_elbow", "left_wrist"), "left"),
+        (("right_elbow", "right_wrist"), "right"),
+        (("left_shoulder", "right_shoulder"), "centre"),
+        (("nose", "left_eye"), "left"),
+    ],
+)
+def test_a_limb_has_the_colour_of_its_side(black, joints, side):
+    drawn = draw_skeletons(black, person(**{joints[0]: (20, 50), joints[1]: (100, 50)}))
+    assert tuple(drawn[50, 60]) == COLOURS[side]
+    assert (drawn[20] == 0).all()
+
+
+def test_a_limb_needs_both_joints_above_the_threshold(black):
+    people = person(left_elbow=(20, 50), left_wrist=(100, 50))
+    people[LEFT_WRIST, 2] = 0.25
+    assert (draw_skeletons(black, people)[50, 60] == 0).all()
+    assert draw_skeletons(black, people, threshold=0.2)[50, 60].any()
+
+
+def test_joints_are_dots_with_a_white_centre(black):
+    drawn = draw_skeletons(black, person(nose=(60, 50)), line_width=8)
+    assert tuple(drawn[50, 60]) == (255, 255, 255)
+    assert tuple(drawn[50, 65]) == COLOURS["centre"]
+
+
+def test_lines_are_smooth(black):
+    drawn = draw_skeletons(black, person(left_elbow=(10, 20), left_wrist=(110, 70)))
+    assert len(np.unique(drawn[:, :, 2])) > 20
+
+
+def test_the_line_width_follows_the_person():
+    image = np.full((800, 800, 3), 255, np.uint8)
+
+    def thickness(length):
+        people = person(left_elbow=(20, 400), left_wrist=(20 + length, 400))
+        column = draw_skeletons(image, people)[:, 20 + length // 2]
+        return (column == COLOURS["left"]).all(axis=-1).sum()
+
+    assert thickness(700) == pytest.approx(2 * thickness(350), abs=2)
+
+
+def test_the_caller_can_set_the_line_width(black):
+    people = person(left_elbow=(20, 50), left_wrist=(100, 50))
+    column = draw_skeletons(black, people, line_width=10)[:, 60]
+    assert (column == COLOURS["left"]).all(axis=-1).sum() == pytest.approx(10, abs=1)
+
+
+def test_joints_outside_the_image_or_undefined_are_no_trouble(black):
+    people = np.stack(
+        [
+            person(left_elbow=(-50, 50), left_wrist=(60, 50)),
+            person(left_elbow=(500, 500), left_wrist=(600, 600)),
+            person(left_elbow=(np.nan, 50), left_wrist=(60, 90)),
+        ]
+    )
+    drawn = draw_skeletons(black, people)
+    assert tuple(drawn[50, 30]) == COLOURS["left"]
+    assert drawn.shape == black.shape
+    assert not drawn[70].any()
+
+
+def test_one_person_needs_no_axis_of_people(black):
+    one = person(left_elbow=(20, 50), left_wrist=(100, 50))
+    np.testing.assert_array_equal(draw_skeletons(black, one), draw_skeletons(black, one[None]))
+
+
+def test_a_big_person_is_drawn_on_a_bounded_canvas():
+    image = np.zeros((3000, 4000, 3), np.uint8)
+    drawn = draw_skeletons(image, person(left_elbow=(10, 10), left_wrist=(3990, 2990)))
+    assert tuple(drawn[1500, 2000]) == COLOURS["left"]
+
+
+def test_mpii_has_sides_too():
+    drawn = draw_skeletons(np.zeros((64, 64, 3)), np.zeros((2, 16, 3)), skeleton="mpii")
+    assert not drawn.any()
+    sides = [joint_side(skeletons.MPII, joint) for joint in range(16)]
+    assert sides.count("left") == sides.count("right") == 6
+    assert sides.count("centre") == 4
+
+
+def test_people_of_another_skeleton_are_refused(black):
+    with pytest.raises(ValueError, match=r"\(people, 17, 3\).*Received: \(2, 16, 3\)"):
+        draw_skeletons(black, np.zeros((2, 16, 3)))
