@@ -1,0 +1,21 @@
+"""What the networks are."""
+
+from keras_shufflenet.models.cost import Cost, count_cost
+from keras_shufflenet.models.mobilenet_v2 import MobileNetV2
+from keras_shufflenet.models.pose import PoseEstimator
+from keras_shufflenet.models.predictions import decode_predictions, preprocess_input
+from keras_shufflenet.models.registry import create_model, feature_extractor, list_models
+from keras_shufflenet.models.shufflenet_v2 import ShuffleNetV2
+
+__all__ = [
+    "Cost",
+    "MobileNetV2",
+    "PoseEstimator",
+    "ShuffleNetV2",
+    "count_cost",
+    "create_model",
+    "decode_predictions",
+    "feature_extractor",
+    "list_models",
+    "preprocess_input",
+]

@@ -1,0 +1,178 @@
+"""What every builder does around its network: input, preprocessing, top, weights."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import keras
+from keras import layers
+
+from keras_shufflenet import weights as pretrained
+from keras_shufflenet.models.blocks import channel_axis
+
+Preprocessing = Literal["mean_std", "bgr"]
+
+MEAN = (123.675, 116.28, 103.53)  # of ImageNet's pixels, RGB 0..255
+STANDARD_DEVIATION = (58.395, 57.12, 57.375)
+MINIMUM_SIZE = 32
+DEFAULT_SIZE = 224
+IMAGENET_CLASSES = 1000
+
+
+@dataclass(frozen=True)
+class Top:
+    """The classifier: global average, dropout, dense layer.
+
+    Attributes:
+        classes: how many.
+        activation: of the dense layer.
+        use_bias: whether the dense layer has one.
+        dropout: share of features dropped in training; 0 for no such layer.
+    """
+
+    classes: int
+    activation: str | None
+    use_bias: bool = True
+    dropout: float = 0.0
+
+
+def variant_name(family: str, width: float) -> str:
+    """Name of a width in the registry, for example "shufflenet_v2_x1_0"."""
+    return f"{family}_x{float(width)}".replace(".", "_")
+
+
+def check_choice(argument: str, value: Any, allowed: Collection[Any]) -> None:
+    """Raise ValueError unless `value` is one of `allowed`."""
+    if value not in allowed:
+        choices = ", ".join(repr(choice) for choice in allowed)
+        raise ValueError(f"`{argument}` has to be one of {choices}. Received: {argument}={value!r}")
+
+
+def build(
+    network: Callable[[keras.KerasTensor], keras.KerasTensor],
+    *,
+    variant: str,
+    preprocessing: Preprocessing | None,
+    top: Top | None,
+    weights: str | None,
+    input_tensor: keras.KerasTensor | None,
+    input_shape: tuple[int | None, ...] | None,
+    pooling: str | None,
+    name: str | None,
+) -> keras.Model:
+    """Put a network between its input and its top and load its weights.
+
+    Args:
+        network: from normalised image to the maps that the top pools.
+        variant: the network's name in the registry, which "imagenet" weights are looked up by.
+        preprocessing: what to prepend; None for nothing.
+        top: what to append; None for `pooling`.
+        weights: as in every builder.
+        input_tensor: as in every builder.
+        input_shape: as in every builder.
+        pooling: as in every builder.
+        name: of the model; None for `variant`.
+    """
+    check_choice("pooling", pooling, (None, "avg", "max"))
+    _check_top(top)
+    image = _image(input_tensor, input_shape, fixed=top is not None)
+    _check_channels(image, preprocessing, weights)
+    x = network(prepend_preprocessing(image, preprocessing))
+    x = _append_top(x, top) if top else _pool(x, pooling)
+    sources = keras.utils.get_source_inputs(image)
+    model = keras.Model(sources[0] if len(sources) == 1 else sources, x, name=name or variant)
+    if weights is not None:
+        partly = top is not None and top.classes != IMAGENET_CLASSES
+        pretrained.load(model, weights, model_name=variant, backbone_only=partly)
+    return model
+
+
+def _check_top(top: Top | None) -> None:
+    if top is not None and (not isinstance(top.classes, int) or top.classes < 1):
+        raise ValueError(
+            f"`classes` has to be a positive integer. Received: classes={top.classes!r}"
+        )
+
+
+def _image(
+    input_tensor: keras.KerasTensor | None, input_shape: tuple[int | None, ...] | None, fixed: bool
+) -> keras.KerasTensor:
+    """The tensor of images: the one given, or a new input."""
+    if input_tensor is not None:
+        if not keras.utils.is_keras_tensor(input_tensor):
+            raise ValueError(
+                "`input_tensor` has to be a Keras tensor, the output of `keras.Input` or of a "
+                f"layer. Received: input_tensor of type {type(input_tensor).__name__}"
+            )
+        _check_shape(tuple(input_tensor.shape[1:]))
+        return input_tensor
+    if input_shape is None:
+        size = DEFAULT_SIZE if fixed else None
+        input_shape = (size, size, 3) if channel_axis() == -1 else (3, size, size)
+    _check_shape(tuple(input_shape))
+    return keras.Input(tuple(input_shape), name="image")
+
+
+def _check_shape(shape: tuple[int | None, ...]) -> None:
+    layout = "(height, width, channels)" if channel_axis() == -1 else "(channels, height, width)"
+    if len(shape) != 3 or shape[channel_axis() if channel_axis() == -1 else 0] is None:
+        raise ValueError(
+            f"`input_shape` has to be {layout} with a known number of channels. "
+            f"Received: input_shape={shape}"
+        )
+    size = shape[:2] if channel_axis() == -1 else shape[1:]
+    if any(side is not None and side < MINIMUM_SIZE for side in size):
+        raise ValueError(
+            f"Height and width have to be at least {MINIMUM_SIZE}. Received: input_shape={shape}"
+        )
+
+
+def _check_channels(
+    image: keras.KerasTensor, preprocessing: Preprocessing | None, weights: str | None
+) -> None:
+    channels = image.shape[channel_axis()]
+    if channels != 3 and (preprocessing is not None or weights is not None):
+        raise ValueError(
+            "Preprocessing and pretrained weights are for RGB images with 3 channels; for others "
+            "use `include_preprocessing=False` and `weights=None`. "
+            f"Received: an input of {channels} channels"
+        )
+
+
+def prepend_preprocessing(
+    image: keras.KerasTensor, preprocessing: Preprocessing | None
+) -> keras.KerasTensor:
+    """Turn RGB 0..255 into what the network takes.
+
+    "mean_std" normalises. "bgr" does nothing by itself: the layer of that name tells the loader
+    of weights to turn the first convolution's kernel, trained on BGR, round.
+    """
+    if preprocessing is None:
+        return image
+    if preprocessing == "bgr":
+        return layers.Identity(name="preprocessing")(image)
+    variance = [deviation**2 for deviation in STANDARD_DEVIATION]
+    return layers.Normalization(
+        axis=channel_axis(), mean=list(MEAN), variance=variance, name="preprocessing"
+    )(image)
+
+
+def _append_top(x: keras.KerasTensor, top: Top) -> keras.KerasTensor:
+    x = layers.GlobalAveragePooling2D(name="avg_pool")(x)
+    if top.dropout:
+        x = layers.Dropout(top.dropout, name="dropout")(x)
+    return layers.Dense(
+        top.classes,
+        activation=top.activation,
+        use_bias=top.use_bias,
+        dtype="float32",  # probabilities in full precision whatever the policy
+        name="predictions",
+    )(x)
+
+
+def _pool(x: keras.KerasTensor, pooling: str | None) -> keras.KerasTensor:
+    if pooling == "avg":
+        return layers.GlobalAveragePooling2D(name="avg_pool")(x)
+    if pooling == "max":
+        return layers.GlobalMaxPooling2D(name="max_pool")(x)
+    return x

@@ -1,0 +1,122 @@
+"""MobileNetV2.
+
+Paper: Sandler, Howard, Zhu, Zhmoginov, Chen, "MobileNetV2: Inverted Residuals and Linear
+Bottlenecks", CVPR 2018, https://arxiv.org/abs/1801.04381.
+
+The network of torchvision (https://github.com/pytorch/vision) and mmcls: symmetric padding and
+epsilon 1e-5, which is not the one of keras.applications. Input is RGB with ImageNet mean and
+deviation.
+"""
+
+import keras
+from keras import layers
+
+from keras_shufflenet.models import assembly
+from keras_shufflenet.models.blocks import channel_axis, conv_bn, depthwise_bn
+
+# expansion, channels, blocks, stride of the first block
+STAGES = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
+STEM_CHANNELS = 32
+LAST_CHANNELS = 1280
+DROPOUT = 0.2
+
+# stride: what the names of the layers there begin with
+TAPS = {2: "block0", 4: "block2", 8: "block5", 16: "block12", 32: "block16"}
+
+VARIANTS = {
+    assembly.variant_name("mobilenet_v2", width): {"width": width}
+    for width in (0.35, 0.5, 0.75, 1.0, 1.4)
+}
+
+
+def round_channels(channels: float, divisor: int = 8) -> int:
+    """The nearest multiple of 8, at least 8, and not less than 90 % of what was asked for."""
+    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * channels else rounded
+
+
+def _block(
+    x: keras.KerasTensor, filters: int, expansion: int, strides: int, name: str
+) -> keras.KerasTensor:
+    """Inverted residual with a linear bottleneck, table 1 of the paper."""
+    shortcut, channels = x, x.shape[channel_axis()]
+    if expansion != 1:
+        x = conv_bn(x, channels * expansion, activation="relu6", name=f"{name}_expand")
+    x = depthwise_bn(x, strides=strides, activation="relu6", name=f"{name}_dw")
+    x = conv_bn(x, filters, activation=None, name=f"{name}_project")
+    if strides == 1 and channels == filters:
+        x = layers.Add(name=f"{name}_add")([shortcut, x])
+    return x
+
+
+def mobilenet_v2(x: keras.KerasTensor, width: float) -> keras.KerasTensor:
+    """The network from normalised image to the last convolution's maps (stride 32)."""
+    stem = round_channels(STEM_CHANNELS * width)
+    x = conv_bn(x, stem, 3, strides=2, activation="relu6", name="stem_conv")
+    block = 0
+    for expansion, channels, blocks, first_strides in STAGES:
+        for index in range(blocks):
+            strides = first_strides if index == 0 else 1
+            filters = round_channels(channels * width)
+            x = _block(x, filters, expansion, strides, name=f"block{block}")
+            block += 1
+    last = round_channels(LAST_CHANNELS * max(1.0, width))
+    return conv_bn(x, last, activation="relu6", name="conv_last")
+
+
+def MobileNetV2(
+    width: float = 1.0,
+    include_preprocessing: bool = True,
+    include_top: bool = True,
+    weights: str | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    name: str | None = None,
+) -> keras.Model:
+    """Build MobileNetV2.
+
+    Args:
+        width: multiplier of all channels, any positive number; weights are published for 1.0.
+        include_preprocessing: True for images RGB 0..255, False for images already normalised
+            with ImageNet mean and deviation.
+        include_top: whether to end in pooling, dropout and classifier.
+        weights: None, "imagenet", a name of `weights.list_weights()`, or the path of a file.
+        input_tensor: tensor to build on, instead of a new input.
+        input_shape: (height, width, channels), at least 32 × 32; None for a size that varies.
+            Default (224, 224, 3) with the top and (None, None, 3) without.
+        pooling: without top: None for maps (N, H/32, W/32, C), "avg" or "max" for vectors (N, C).
+        classes: how many. With pretrained weights and other than 1000, all but the classifier
+            is loaded.
+        classifier_activation: of the classifier; None for logits.
+        name: of the model; default is the registry's, such as "mobilenet_v2_x1_0".
+
+    Returns:
+        A functional `keras.Model`.
+
+    Raises:
+        ValueError: for an argument outside of what is said above.
+    """
+    if not width > 0:
+        raise ValueError(f"`width` has to be a positive number. Received: width={width!r}")
+    return assembly.build(
+        lambda x: mobilenet_v2(x, width),
+        variant=assembly.variant_name("mobilenet_v2", width),
+        preprocessing="mean_std" if include_preprocessing else None,
+        top=assembly.Top(classes, classifier_activation, dropout=DROPOUT) if include_top else None,
+        weights=weights,
+        input_tensor=input_tensor,
+        input_shape=input_shape,
+        pooling=pooling,
+        name=name,
+    )

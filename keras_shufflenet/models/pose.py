@@ -1,0 +1,129 @@
+"""Top-down pose estimators: a backbone and a head that makes one heatmap per keypoint.
+
+Two heads:
+
+* "deconv", mmpose's `TopdownHeatmapSimpleHead`: three 4 × 4 transposed convolutions to 256
+  channels, 88 % of the multiply-adds on a ShuffleNet. Paper: Xiao, Wu, Wei, "Simple Baselines for
+  Human Pose Estimation and Tracking", ECCV 2018, https://arxiv.org/abs/1804.06208; code:
+  https://github.com/open-mmlab/mmpose.
+* "light": 128 channels, each doubling of the size by bilinear interpolation, a depthwise and a
+  pointwise convolution. A fifteenth of the other head's multiply-adds.
+"""
+
+import keras
+from keras import initializers, layers
+
+from keras_shufflenet import weights as pretrained
+from keras_shufflenet.models.assembly import check_choice
+from keras_shufflenet.models.blocks import activate, batch_norm, conv_bn, depthwise_bn
+from keras_shufflenet.models.registry import create_model
+
+KEYPOINTS = {"coco": 17, "mpii": 16}
+STRIDE = 32  # of the backbone; the heads take it back to 4
+UPSAMPLINGS = 3
+DECONV_CHANNELS = 256
+LIGHT_CHANNELS = 128
+
+
+def deconv_head(x: keras.KerasTensor) -> keras.KerasTensor:
+    """Three times: 4 × 4 transposed convolution with stride 2, batch normalisation, ReLU."""
+    for index in range(1, UPSAMPLINGS + 1):
+        name = f"head_deconv{index}"
+        x = layers.Conv2DTranspose(
+            DECONV_CHANNELS,
+            4,
+            strides=2,
+            padding="same",
+            use_bias=False,
+            kernel_initializer=initializers.RandomNormal(stddev=0.001),
+            name=name,
+        )(x)
+        x = activate(batch_norm(x, f"{name}_bn"), "relu", name)
+    return x
+
+
+def light_head(x: keras.KerasTensor) -> keras.KerasTensor:
+    """Reduce; three times: enlarge, depthwise 3 × 3, pointwise."""
+    x = conv_bn(x, LIGHT_CHANNELS, name="head_reduce")
+    for index in range(1, UPSAMPLINGS + 1):
+        x = layers.UpSampling2D(2, interpolation="bilinear", name=f"head_up{index}")(x)
+        x = depthwise_bn(x, name=f"head_dw{index}")
+        x = conv_bn(x, LIGHT_CHANNELS, name=f"head_pw{index}")
+    return x
+
+
+HEADS = {"deconv": deconv_head, "light": light_head}
+
+
+def PoseEstimator(
+    backbone: str = "shufflenet_v2_x1_0",
+    keypoints: str = "coco",
+    head: str = "deconv",
+    input_size: tuple[int, int] = (256, 192),
+    weights: str | None = None,
+    backbone_weights: str | None = None,
+    include_preprocessing: bool = True,
+    name: str | None = None,
+) -> keras.Model:
+    """Build a top-down pose estimator: crop of one person in, heatmaps out.
+
+    Args:
+        backbone: a name of `list_models()`.
+        keypoints: "coco" (17) or "mpii" (16).
+        head: "deconv" (mmpose's) or "light".
+        input_size: (height, width) of the crop in pixels, both divisible by 32.
+        weights: of the whole estimator: None, a name of `weights.list_weights()`, or a path.
+        backbone_weights: of the backbone: None, "imagenet", a name of `weights.list_weights()`,
+            or a path.
+        include_preprocessing: True for crops RGB 0..255, False for what the backbone's publisher
+            feeds it.
+        name: of the model; the default tells backbone, keypoints, head and size.
+
+    Returns:
+        A functional `keras.Model` from (N, height, width, 3) to heatmaps
+        (N, height / 4, width / 4, keypoints), float32, peak 1 for a joint that is sure.
+
+    Raises:
+        ValueError: for an argument outside of what is said above.
+    """
+    check_choice("keypoints", keypoints, KEYPOINTS)
+    check_choice("head", head, HEADS)
+    height, width = _check_size(input_size)
+    shape = (3, height, width)
+    if keras.config.image_data_format() == "channels_last":
+        shape = (height, width, 3)
+    network = create_model(
+        backbone,
+        include_top=False,
+        weights=backbone_weights,
+        input_shape=shape,
+        include_preprocessing=include_preprocessing,
+    )
+    heatmaps = layers.Conv2D(
+        KEYPOINTS[keypoints],
+        1,
+        kernel_initializer=initializers.RandomNormal(stddev=0.001),
+        dtype="float32",
+        name="head_final",
+    )(HEADS[head](network.output))
+    variant = f"pose_{backbone}_{keypoints}_{height}x{width}"
+    default_name = variant if head == "deconv" else f"{variant}_{head}"
+    model = keras.Model(network.input, heatmaps, name=name or default_name)
+    if weights is not None:
+        pretrained.load(model, weights, model_name=default_name)
+    return model
+
+
+def _check_size(input_size: tuple[int, int]) -> tuple[int, int]:
+    """(height, width) if both are positive multiples of the backbone's stride."""
+    valid = (
+        isinstance(input_size, (tuple, list))
+        and len(input_size) == 2
+        and all(isinstance(side, int) and side > 0 and side % STRIDE == 0 for side in input_size)
+    )
+    if not valid:
+        raise ValueError(
+            f"`input_size` has to be (height, width), both positive multiples of {STRIDE}. "
+            f"Received: input_size={input_size!r}"
+        )
+    return input_size[0], input_size[1]

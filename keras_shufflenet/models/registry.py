@@ -1,0 +1,108 @@
+"""Names of networks, and where in them the strides are."""
+
+import fnmatch
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from keras_shufflenet.models import mobilenet_v2, shufflenet_v2
+
+
+@dataclass(frozen=True)
+class Family:
+    """Networks that one builder makes.
+
+    Attributes:
+        builder: makes the model.
+        variants: registry name to the builder's arguments.
+        taps: stride to the beginning of the names of the layers that end there.
+    """
+
+    builder: Callable[..., keras.Model]
+    variants: Mapping[str, Mapping[str, Any]]
+    taps: Mapping[int, str]
+
+
+FAMILIES = (
+    Family(shufflenet_v2.ShuffleNetV2, shufflenet_v2.VARIANTS, shufflenet_v2.TAPS),
+    Family(mobilenet_v2.MobileNetV2, mobilenet_v2.VARIANTS, mobilenet_v2.TAPS),
+)
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """Names for `create_model`, sorted.
+
+    Args:
+        pattern: with the wildcards of a shell, for example "shufflenet_v2*".
+    """
+    return sorted(
+        name for family in FAMILIES for name in family.variants if fnmatch.fnmatch(name, pattern)
+    )
+
+
+def create_model(name: str, **arguments: Any) -> keras.Model:
+    """Build a network by name.
+
+    Args:
+        name: one of `list_models()`.
+        arguments: further ones of the builder, for example `weights="imagenet"`.
+
+    Returns:
+        A functional `keras.Model`.
+
+    Raises:
+        ValueError: if there is no such network.
+    """
+    for family in FAMILIES:
+        if name in family.variants:
+            return family.builder(**{**family.variants[name], **arguments})
+    raise ValueError(
+        f"There is no such network; `list_models()` has: {', '.join(list_models())}. "
+        f"Received: name={name!r}"
+    )
+
+
+def feature_extractor(
+    model: keras.Model | str, strides: Iterable[int] = (4, 8, 16, 32), **arguments: Any
+) -> keras.Model:
+    """A model that gives the maps at several strides.
+
+    Args:
+        model: one of this package's networks, or its name.
+        strides: which, of 2, 4, 8, 16, 32.
+        arguments: for the builder, if `model` is a name; the classifier is left out.
+
+    Returns:
+        A functional model with a list of outputs, in the order of `strides`: each is the last
+        tensor of the network of that stride (after a shuffle, before the last 1 × 1 convolution).
+
+    Raises:
+        ValueError: for an unknown network or stride.
+    """
+    if isinstance(model, str):
+        model = create_model(model, **{"include_top": False, **arguments})
+    taps = _taps(model)
+    strides = list(strides)
+    if not strides or any(stride not in taps for stride in strides):
+        allowed = ", ".join(map(str, taps))
+        raise ValueError(f"`strides` have to be among {allowed}. Received: strides={strides}")
+    outputs = [_last_layer(model, taps[stride]).output for stride in strides]
+    return keras.Model(model.input, outputs, name=f"{model.name}_features")
+
+
+def _taps(model: keras.Model) -> Mapping[int, str]:
+    for family in FAMILIES:
+        if all(_last_layer(model, prefix) for prefix in family.taps.values()):
+            return family.taps
+    raise ValueError(
+        "Features by stride are there for this package's networks only. "
+        f"Received: a model named {model.name!r} with other layers"
+    )
+
+
+def _last_layer(model: keras.Model, prefix: str) -> keras.Layer | None:
+    names = [layer.name for layer in model.layers]
+    found = [name for name in names if name == prefix or name.startswith(f"{prefix}_")]
+    return model.get_layer(found[-1]) if found else None

@@ -1,0 +1,166 @@
+"""ShuffleNetV2.
+
+Paper: Ma, Zhang, Zheng, Sun, "ShuffleNet V2: Practical Guidelines for Efficient CNN Architecture
+Design", ECCV 2018, https://arxiv.org/abs/1807.11164.
+
+Two networks bear the name, and weights fit only the one they were trained in:
+
+* `structure="torchvision"` (https://github.com/pytorch/vision, also mmcls, mmpose, PaddleClas): a
+  unit splits its input into halves and shuffles its output; the two branches of a strided unit give
+  half of the channels each. Input is RGB with ImageNet mean and deviation.
+* `structure="megvii"` (https://github.com/megvii-model/ShuffleNet-Series, the authors' own): a unit
+  splits its input into even and odd channels and never shuffles its output; the projection of a
+  strided unit keeps its input's channels and the main branch makes the rest. The classifier has no
+  bias. Input is BGR 0..255 as it is.
+"""
+
+from typing import Literal
+
+import keras
+from keras import layers
+
+from keras_shufflenet.models import assembly
+from keras_shufflenet.models.blocks import (
+    channel_axis,
+    channel_shuffle,
+    channel_slice,
+    conv_bn,
+    depthwise_bn,
+    max_pool,
+)
+
+Structure = Literal["torchvision", "megvii"]
+
+# width: channels of stage 2, 3, 4 and of the last convolution. 0.25 and 0.33 are PaddleClas'.
+CHANNELS = {
+    0.25: (24, 48, 96, 512),
+    0.33: (32, 64, 128, 512),
+    0.5: (48, 96, 192, 1024),
+    1.0: (116, 232, 464, 1024),
+    1.5: (176, 352, 704, 1024),
+    2.0: (244, 488, 976, 2048),
+}
+STEM_CHANNELS = 24
+UNITS = (4, 8, 4)  # of stage 2, 3, 4
+WIDTHS = {"torchvision": tuple(CHANNELS), "megvii": (0.5, 1.0, 1.5, 2.0)}
+PREPROCESSING: dict[str, assembly.Preprocessing] = {"torchvision": "mean_std", "megvii": "bgr"}
+MEGVII_DROPOUT = {2.0: 0.2}
+
+# stride: what the names of the layers there begin with
+TAPS = {2: "stem", 4: "stem_pool", 8: "stage2", 16: "stage3", 32: "stage4"}
+
+VARIANTS = {
+    assembly.variant_name("shufflenet_v2", width) + ("_megvii" if structure == "megvii" else ""): {
+        "width": width,
+        "structure": structure,
+    }
+    for structure, widths in WIDTHS.items()
+    for width in widths
+}
+
+
+def _main_branch(
+    x: keras.KerasTensor, middle: int, filters: int, strides: int, name: str
+) -> keras.KerasTensor:
+    x = conv_bn(x, middle, name=f"{name}_main_pw1")
+    x = depthwise_bn(x, strides=strides, name=f"{name}_main_dw")
+    return conv_bn(x, filters, name=f"{name}_main_pw2")
+
+
+def _projection(x: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
+    x = depthwise_bn(x, strides=2, name=f"{name}_proj_dw")
+    return conv_bn(x, filters, name=f"{name}_proj_pw")
+
+
+def _unit(
+    x: keras.KerasTensor, filters: int, strides: int, structure: Structure, name: str
+) -> keras.KerasTensor:
+    """Figure 3 of the paper: (c) for stride 1, (d) for stride 2."""
+    half, channels = filters // 2, x.shape[channel_axis()]
+    if strides == 2:
+        kept = channels if structure == "megvii" else half
+        left = _projection(x, kept, name)
+        right = _main_branch(x, half, filters - kept, 2, name)
+    else:
+        if structure == "megvii":  # even channels to the front, odd ones behind
+            x = channel_shuffle(x, half, name=f"{name}_shuffle")
+        left = channel_slice(x, 0, half, name=f"{name}_keep")
+        right = channel_slice(x, half, filters, name=f"{name}_take")
+        right = _main_branch(right, half, half, 1, name)
+    x = layers.Concatenate(axis=channel_axis(), name=f"{name}_concat")([left, right])
+    if structure == "torchvision":
+        x = channel_shuffle(x, 2, name=f"{name}_shuffle")
+    return x
+
+
+def shufflenet_v2(x: keras.KerasTensor, width: float, structure: Structure) -> keras.KerasTensor:
+    """The network from normalised image to the last convolution's maps (stride 32)."""
+    *stages, last = CHANNELS[width]
+    x = conv_bn(x, STEM_CHANNELS, 3, strides=2, name="stem_conv")
+    x = max_pool(x, name="stem_pool")
+    for stage, (filters, units) in enumerate(zip(stages, UNITS, strict=True), start=2):
+        for unit in range(units):
+            strides = 2 if unit == 0 else 1
+            x = _unit(x, filters, strides, structure, name=f"stage{stage}_unit{unit}")
+    return conv_bn(x, last, name="conv_last")
+
+
+def ShuffleNetV2(
+    width: float = 1.0,
+    structure: Structure = "torchvision",
+    include_preprocessing: bool = True,
+    include_top: bool = True,
+    weights: str | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    name: str | None = None,
+) -> keras.Model:
+    """Build ShuffleNetV2.
+
+    Args:
+        width: 0.25, 0.33, 0.5, 1.0, 1.5 or 2.0; from 0.5 upwards with `structure="megvii"`.
+        structure: "torchvision" or "megvii", see the head of this module.
+        include_preprocessing: True for images RGB 0..255. False for what the publisher's network
+            takes: RGB with mean and deviation (torchvision), BGR 0..255 (megvii).
+        include_top: whether to end in pooling and classifier.
+        weights: None, "imagenet", a name of `weights.list_weights()`, or the path of a file.
+        input_tensor: tensor to build on, instead of a new input.
+        input_shape: (height, width, channels), at least 32 × 32; None for a size that varies.
+            Default (224, 224, 3) with the top and (None, None, 3) without.
+        pooling: without top: None for maps (N, H/32, W/32, C), "avg" or "max" for vectors (N, C).
+        classes: how many. With pretrained weights and other than 1000, all but the classifier
+            is loaded.
+        classifier_activation: of the classifier; None for logits.
+        name: of the model; default is the registry's, such as "shufflenet_v2_x1_0".
+
+    Returns:
+        A functional `keras.Model`.
+
+    Raises:
+        ValueError: for an argument outside of what is said above.
+    """
+    assembly.check_choice("structure", structure, WIDTHS)
+    assembly.check_choice("width", width, WIDTHS[structure])
+    variant = assembly.variant_name("shufflenet_v2", width)
+    variant += "_megvii" if structure == "megvii" else ""
+    return assembly.build(
+        lambda x: shufflenet_v2(x, width, structure),
+        variant=variant,
+        preprocessing=PREPROCESSING[structure] if include_preprocessing else None,
+        top=assembly.Top(
+            classes,
+            classifier_activation,
+            use_bias=structure == "torchvision",
+            dropout=MEGVII_DROPOUT.get(width, 0.0) if structure == "megvii" else 0.0,
+        )
+        if include_top
+        else None,
+        weights=weights,
+        input_tensor=input_tensor,
+        input_shape=input_shape,
+        pooling=pooling,
+        name=name,
+    )
