@@ -1,0 +1,189 @@
+"""One way to call whatever turns images into numbers."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_shufflenet.inference import runtime
+
+BATCH = 32  # bounds the memory that a Keras model's activations take
+
+Run = Callable[[np.ndarray], Any]
+
+
+class Predictor:
+    """Images in, float32 numbers out: a Keras model, an exported file or any function.
+
+    Make one with `Predictor.load`.
+
+    Attributes:
+        name: of the model, the file (without its suffix) or the function.
+        input_size: (height, width) in pixels that `predict` takes, None if any.
+        output_shape: of what one image gives, without the batch axis; None if not known.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        *,
+        name: str,
+        input_size: tuple[int, int] | None = None,
+        output_shape: tuple[int | None, ...] | None = None,
+    ) -> None:
+        self._run = run
+        self.name = name
+        self.input_size = input_size
+        self.output_shape = output_shape
+
+    @classmethod
+    def load(
+        cls,
+        source: Any,
+        input_size: tuple[int, int] | None = None,
+        *,
+        num_threads: int | None = None,
+    ) -> "Predictor":
+        """Make a predictor.
+
+        Args:
+            source: a `keras.Model`, the path of a `.keras` or `.tflite` file, a function from
+                images (N, H, W, 3) float32 RGB 0..255 to an array (N, ...), or a predictor.
+            input_size: (height, width) for a source that does not fix it itself.
+            num_threads: of the interpreter of a `.tflite` file; by default one per core, four at
+                most.
+
+        Returns:
+            The predictor.
+
+        Raises:
+            FileNotFoundError: if the file is missing.
+            ImportError: for a `.tflite` file without ai-edge-litert.
+            ValueError: if the file is broken or of another kind, or `input_size` contradicts it.
+        """
+        if isinstance(source, Predictor):
+            predictor = source
+        elif isinstance(source, keras.Model):
+            predictor = _from_keras(source)
+        elif isinstance(source, (str, Path)):
+            predictor = _from_file(Path(source), num_threads)
+        elif callable(source):
+            predictor = cls(source, name=getattr(source, "__name__", type(source).__name__))
+        else:
+            raise ValueError(
+                "A predictor is made of a keras.Model, a path or a function. "
+                f"Received: {type(source).__name__} {source!r}"
+            )
+        return predictor._sized(input_size)
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Run the model.
+
+        Args:
+            images: (N, H, W, 3) RGB 0..255 (or what the model takes), float32 or uint8.
+
+        Returns:
+            (N, ...) float32.
+
+        Raises:
+            ValueError: for images of another shape.
+        """
+        images = np.asarray(images)
+        size = self.input_size
+        if images.ndim != 4 or images.shape[-1] != 3 or size not in (None, images.shape[1:3]):
+            height, width = size or ("H", "W")
+            raise ValueError(
+                f"{self.name} takes images of shape (N, {height}, {width}, 3). "
+                f"Received: shape={images.shape}"
+            )
+        if len(images) == 0:
+            return np.zeros((0, *(n or 0 for n in self.output_shape or ())), np.float32)
+        return np.asarray(self._run(images.astype(np.float32, copy=False)), np.float32)
+
+    __call__ = predict
+
+    def _sized(self, input_size: tuple[int, int] | None) -> "Predictor":
+        """The same with `input_size`, where the source leaves it open."""
+        if input_size is None or self.input_size == tuple(input_size):
+            return self
+        if self.input_size is not None:
+            raise ValueError(
+                f"{self.name} takes images of {self.input_size} (height, width) only. "
+                f"Received: input_size={input_size!r}"
+            )
+        height, width = input_size
+        return Predictor(
+            self._run, name=self.name, input_size=(height, width), output_shape=self.output_shape
+        )
+
+
+def _from_keras(model: keras.Model) -> Predictor:
+    def run(images: np.ndarray) -> np.ndarray:
+        batches = (images[start : start + BATCH] for start in range(0, len(images), BATCH))
+        return np.concatenate([model.predict_on_batch(batch) for batch in batches])
+
+    if not hasattr(model, "inputs"):  # a subclassed model knows no shapes
+        return Predictor(run, name=model.name)
+    _check_single("the model", model.name, len(model.inputs), len(model.outputs))
+    height, width = model.input_shape[1:3]
+    size = None if None in (height, width) else (height, width)
+    return Predictor(run, name=model.name, input_size=size, output_shape=model.output_shape[1:])
+
+
+def _from_file(path: Path, num_threads: int | None) -> Predictor:
+    if path.suffix == ".tflite":
+        return _from_tflite(path, num_threads)
+    if path.suffix == ".keras":
+        return _from_keras(load_keras(path))
+    raise ValueError(f"A model's file ends in .keras or .tflite. Received: {str(path)!r}")
+
+
+def load_keras(path: Path) -> keras.Model:
+    """Open a `.keras` file for inference.
+
+    Raises:
+        FileNotFoundError: if it is missing.
+        ValueError: if it cannot be read.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no such .keras file. Received: {str(path)!r}")
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except Exception as error:  # a broken file fails in zipfile, json, h5py or Keras
+        raise ValueError(
+            f"Keras cannot read this file: {error}. Received: {str(path)!r}"
+        ) from error
+
+
+def _from_tflite(path: Path, num_threads: int | None) -> Predictor:
+    interpreter = runtime.open_interpreter(path, num_threads)
+    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+    _check_single("the file", str(path), len(inputs), len(outputs))
+    batch, height, width, _ = _image_shape(inputs[0]["shape"], path)
+    if batch != 1:
+        raise ValueError(f"A .tflite file has to have batch size 1. Received: {batch} in {path}")
+
+    def run(images: np.ndarray) -> np.ndarray:
+        return np.stack([runtime.run_one(interpreter, image) for image in images])
+
+    shape = tuple(int(n) for n in outputs[0]["shape"][1:])
+    return Predictor(run, name=path.stem, input_size=(height, width), output_shape=shape)
+
+
+def _image_shape(shape: np.ndarray, path: Path) -> tuple[int, int, int, int]:
+    if len(shape) != 4 or shape[-1] != 3:
+        raise ValueError(
+            f"A .tflite file has to take images (1, H, W, 3). Received: {tuple(shape)} in {path}"
+        )
+    batch, height, width, channels = (int(n) for n in shape)
+    return batch, height, width, channels
+
+
+def _check_single(what: str, name: str, inputs: int, outputs: int) -> None:
+    if inputs != 1 or outputs != 1:
+        raise ValueError(
+            f"A predictor takes one batch of images and gives one array; {what} has {inputs} "
+            f"inputs and {outputs} outputs. Received: {name}"
+        )

@@ -1,0 +1,122 @@
+"""A `.tflite` file in LiteRT's interpreter: open it, feed it, read it.
+
+Needs NumPy and ai-edge-litert only.
+"""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+QUANTIZED = (np.int8, np.uint8, np.int16)
+MAX_THREADS = 4  # a phone's big cores; small networks gain nothing from more
+
+
+@contextlib.contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Silence what C++ code writes to the process's stderr, out of the reach of `sys.stderr`."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(saved, 2)
+        os.close(saved)
+
+
+def open_interpreter(model: str | Path | bytes, num_threads: int | None = None) -> Any:
+    """Open a `.tflite` file with its tensors allocated and XNNPACK in place.
+
+    Args:
+        model: path of the file, or its bytes.
+        num_threads: threads of the interpreter; by default one per core, four at most.
+
+    Returns:
+        An `ai_edge_litert.interpreter.Interpreter`.
+
+    Raises:
+        ImportError: without ai-edge-litert.
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is not a LiteRT model, or needs operators that LiteRT does not have.
+    """
+    interpreter_class = _interpreter_class()
+    if not isinstance(model, bytes) and not Path(model).is_file():
+        raise FileNotFoundError(f"There is no such .tflite file. Received: {str(model)!r}")
+    content = model if isinstance(model, bytes) else Path(model).read_bytes()
+    if content[4:8] != b"TFL3":
+        raise ValueError(f"Not a LiteRT model (no TFL3 mark). Received: {_describe(model)}")
+    threads = num_threads or min(os.cpu_count() or 1, MAX_THREADS)
+    try:
+        with quiet_stderr():
+            interpreter = interpreter_class(model_content=content, num_threads=threads)
+            interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"LiteRT cannot run this model: {error}. Received: {_describe(model)}"
+        ) from error
+    return interpreter
+
+
+def _interpreter_class() -> Any:
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError as error:
+        raise ImportError(
+            "Running a .tflite file needs ai-edge-litert: `pip install keras-shufflenet[export]`."
+        ) from error
+    return Interpreter
+
+
+def _describe(model: str | Path | bytes) -> str:
+    return f"{len(model)} bytes" if isinstance(model, bytes) else repr(str(model))
+
+
+def quantize(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
+    """Real numbers to what the tensor stores.
+
+    Args:
+        values: real numbers, any shape.
+        details: an entry of the interpreter's `get_input_details()`.
+
+    Returns:
+        `round(values / scale) + zero_point`, clipped to the tensor's type. Integers without a
+        scale take the rounded value itself; floats pass.
+    """
+    dtype = details["dtype"]
+    if dtype not in QUANTIZED:
+        return values.astype(dtype, copy=False)
+    scale, zero_point = details["quantization"]
+    limits = np.iinfo(dtype)
+    stored = np.rint(values / (scale or 1.0)) + zero_point
+    return np.clip(stored, limits.min, limits.max).astype(dtype)
+
+
+def dequantize(stored: np.ndarray, details: dict[str, Any]) -> np.ndarray:
+    """What a tensor stores to real numbers, float32; the inverse of `quantize`."""
+    if details["dtype"] not in QUANTIZED:
+        return stored.astype(np.float32, copy=False)
+    scale, zero_point = details["quantization"]
+    return (stored.astype(np.float32) - zero_point) * np.float32(scale or 1.0)
+
+
+def run_one(interpreter: Any, image: np.ndarray) -> np.ndarray:
+    """Run a batch-1 model on one image.
+
+    Args:
+        interpreter: of `open_interpreter`.
+        image: (H, W, 3), real numbers.
+
+    Returns:
+        The first output without its batch axis, float32, real numbers.
+    """
+    source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    interpreter.set_tensor(source["index"], quantize(image, source)[np.newaxis])
+    interpreter.invoke()
+    return dequantize(interpreter.get_tensor(target["index"])[0], target)
