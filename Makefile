@@ -1,0 +1,27 @@
+# `make demo` and `make test` each make their own environment; all they need is Python 3.11 and make.
+PYTHON ?= python3
+
+.PHONY: demo test lint clean
+
+demo: .venv/demo/.installed
+	.venv/demo/bin/keras-shufflenet demo --output demo
+
+test: .venv/test/.installed lint
+	.venv/test/bin/python -m pytest -n 2 --dist loadfile
+
+lint: .venv/test/.installed
+	.venv/test/bin/ruff check .
+	.venv/test/bin/ruff format --check .
+	.venv/test/bin/mypy
+
+.venv/%/.installed: setup.cfg pyproject.toml
+	$(PYTHON) -m venv .venv/$*
+	.venv/$*/bin/python -m pip install --quiet --upgrade pip
+	.venv/$*/bin/python -m pip install --quiet --editable ".[$(EXTRA_$*)]"
+	touch $@
+
+EXTRA_demo = export
+EXTRA_test = dev
+
+clean:
+	rm -rf .venv demo build *.egg-info
