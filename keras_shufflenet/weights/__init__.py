@@ -1,0 +1,30 @@
+"""How a checkpoint becomes the variables of a model.
+
+`catalog` says what is published, `store` fetches it, `checkpoint` reads it without executing
+anything, `layouts` knows the publishers' names, and `port` assigns with strict accounting.
+"""
+
+from keras_shufflenet.weights.catalog import Weights, default, get, list_weights
+from keras_shufflenet.weights.checkpoint import read_checkpoint
+from keras_shufflenet.weights.errors import (
+    CheckpointError,
+    WeightsMismatchError,
+    WeightsUnavailableError,
+)
+from keras_shufflenet.weights.loader import load
+from keras_shufflenet.weights.port import load_state_dict
+from keras_shufflenet.weights.store import fetch
+
+__all__ = [
+    "CheckpointError",
+    "Weights",
+    "WeightsMismatchError",
+    "WeightsUnavailableError",
+    "default",
+    "fetch",
+    "get",
+    "list_weights",
+    "load",
+    "load_state_dict",
+    "read_checkpoint",
+]

@@ -1,0 +1,191 @@
+"""The globals that a checkpoint may name, and what stands in for them.
+
+Nothing is imported or called by name: every entry is written down here and builds from plain data.
+"""
+
+import collections
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from keras_shufflenet.weights import tensors
+from keras_shufflenet.weights.errors import CheckpointError
+from keras_shufflenet.weights.tensors import ELEMENT_TYPES, ElementType
+from keras_shufflenet.weights.unpickler import Builder, ForeignClass, ForeignObject
+
+NUMBER_TYPE = re.compile(r"[<>|=]?([biufc]\d{1,2}|\?)")
+
+
+class PickledType:
+    """A NumPy number type on its way out of a pickle."""
+
+    def __init__(self, code: Any, *_: Any) -> None:
+        """Start from the code; the state may turn the byte order."""
+        self.numpy = np.dtype(code) if NUMBER_TYPE.fullmatch(str(code)) else None
+
+    def set_pickled_state(self, state: Any) -> None:
+        """Take the byte order from the tuple that NumPy puts behind a type."""
+        if self.numpy is not None and state[1] == ">":
+            self.numpy = self.numpy.newbyteorder(">")
+
+
+class PickledArray:
+    """A NumPy array on its way out of a pickle. Arrays of objects stay empty (None)."""
+
+    def __init__(self, array: np.ndarray | None = None) -> None:
+        """Start empty unless the array came at once."""
+        self.array = array
+
+    def set_pickled_state(self, state: Any) -> None:
+        """Take shape and bytes from the tuple (version, shape, type, Fortran order, bytes)."""
+        _, shape, kind, fortran, data = state
+        if kind.numpy is not None and isinstance(data, bytes | bytearray):
+            values = np.frombuffer(data, kind.numpy)
+            self.array = values.reshape(shape, order="F" if fortran else "C")
+
+
+def _array_from_buffer(data: Any, kind: Any, shape: Any, order: Any) -> PickledArray:
+    if kind.numpy is None:
+        return PickledArray()
+    return PickledArray(np.frombuffer(data, kind.numpy).reshape(shape, order=order))
+
+
+def _scalar(kind: Any, data: Any = b"") -> Any:
+    if kind.numpy is None or not isinstance(data, bytes):
+        return None
+    return np.frombuffer(data, kind.numpy, count=1)[0].item()
+
+
+def _latin_bytes(text: Any, encoding: Any = "latin1") -> bytes:
+    if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
+        raise ValueError(f"text in the encoding {encoding!r}")
+    return text.encode("latin1")
+
+
+def _mapping(items: Any = ()) -> dict[Any, Any]:
+    if not all(isinstance(key, str | int) for key, _ in items):
+        raise TypeError("a mapping whose keys are no texts")
+    return collections.OrderedDict(items)
+
+
+def _default_mapping(*_: Any) -> dict[Any, Any]:
+    return {}
+
+
+def _scalars(items: Any = ()) -> list[Any]:
+    """Sets and the like; the order and the kind do not matter to weights."""
+    return list(items)
+
+
+def _size(items: Any = ()) -> tuple[Any, ...]:
+    return tuple(items)
+
+
+def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> tensors.Tensor:
+    return tensors.tensor(storage, offset, shape, strides)
+
+
+def _tensor_of_type(
+    storage: Any,
+    offset: Any,
+    shape: Any,
+    strides: Any,
+    _gradient: Any,
+    _hooks: Any,
+    kind: Any,
+    *_: Any,
+) -> tensors.Tensor:
+    if not isinstance(kind, ElementType):
+        raise TypeError(f"a tensor of {type(kind).__name__}")
+    return tensors.tensor(storage, offset, shape, strides, kind)
+
+
+def _parameter(data: Any, *_: Any) -> Any:
+    return data
+
+
+def _member(owner: Any, name: Any) -> ForeignClass:
+    """A member of a foreign class, which is how Python pickles a value of an enumeration."""
+    if not isinstance(owner, ForeignClass) or not isinstance(name, str):
+        raise CheckpointError(
+            f"The pickle wants to use `builtins.getattr` on {type(owner).__name__}. "
+            "Nothing was executed."
+        )
+    return ForeignClass(f"{owner.name}.{name}")
+
+
+def _instance(kind: Any, *_: Any) -> ForeignObject:
+    if not isinstance(kind, ForeignClass):
+        raise TypeError(f"an instance of {type(kind).__name__}")
+    return ForeignObject(kind.name)
+
+
+def _inert(name: str) -> Builder:
+    return Builder(name, lambda *_: ForeignObject(name))
+
+
+STORAGE_TYPES = {
+    "DoubleStorage": "float64",
+    "FloatStorage": "float32",
+    "HalfStorage": "float16",
+    "BFloat16Storage": "bfloat16",
+    "LongStorage": "int64",
+    "IntStorage": "int32",
+    "ShortStorage": "int16",
+    "CharStorage": "int8",
+    "ByteStorage": "uint8",
+    "BoolStorage": "bool",
+    "ComplexFloatStorage": "complex64",
+    "ComplexDoubleStorage": "complex128",
+}
+
+_BUILDERS: dict[str, Callable[..., Any]] = {
+    "collections.OrderedDict": _mapping,
+    "collections.defaultdict": _default_mapping,
+    "_codecs.encode": _latin_bytes,
+    "torch.Size": _size,
+    "torch._utils._rebuild_tensor": _tensor,
+    "torch._utils._rebuild_tensor_v2": _tensor,
+    "torch._utils._rebuild_tensor_v3": _tensor_of_type,
+    "torch._utils._rebuild_parameter": _parameter,
+    "torch._utils._rebuild_parameter_with_state": _parameter,
+    "numpy.dtype": PickledType,
+    **{f"{module}.set": _scalars for module in ("builtins", "__builtin__")},
+    **{f"{module}.frozenset": _scalars for module in ("builtins", "__builtin__")},
+    **{f"{module}.getattr": _member for module in ("builtins", "__builtin__")},
+    **{f"{module}._reconstructor": _instance for module in ("copyreg", "copy_reg")},
+    **{f"numpy.{core}.multiarray.scalar": _scalar for core in ("core", "_core")},
+    **{
+        f"numpy.{core}.multiarray._reconstruct": lambda *_: PickledArray()
+        for core in ("core", "_core")
+    },
+    **{f"numpy.{core}.numeric._frombuffer": _array_from_buffer for core in ("core", "_core")},
+}
+
+# Classes of the standard library that describe how a network was trained.
+_INERT = (
+    "argparse.Namespace",
+    "collections.Counter",
+    "collections.deque",
+    "datetime.date",
+    "datetime.datetime",
+    "datetime.timedelta",
+    "torch.device",
+    *(
+        f"{module}.{kind}"
+        for module in ("pathlib", "pathlib._local")
+        for kind in ("PosixPath", "PurePosixPath", "PureWindowsPath", "WindowsPath")
+    ),
+)
+
+ALLOWED: dict[str, Any] = {
+    **{name: Builder(name, build) for name, build in _BUILDERS.items()},
+    **{name: _inert(name) for name in _INERT},
+    **{f"torch.{name}": ELEMENT_TYPES[kind] for name, kind in STORAGE_TYPES.items()},
+    **{f"torch.{name}": kind for name, kind in ELEMENT_TYPES.items()},
+    "torch.storage.UntypedStorage": ELEMENT_TYPES["uint8"],
+    "builtins.object": ForeignClass("builtins.object"),
+    "__builtin__.object": ForeignClass("builtins.object"),
+}

@@ -1,0 +1,106 @@
+"""The publishers' own files of weights: where they are, what they need, what they achieve.
+
+Sources of the figures: the documentation of torchvision 0.28, of mmclassification 0.25, of mmpose
+0.29 and 1.3, and the READMEs of megvii-model/ShuffleNet-Series, PaddleClas and
+tonylins/pytorch-mobilenet-v2.
+"""
+
+import difflib
+from dataclasses import dataclass
+
+from keras_shufflenet.weights import published
+from keras_shufflenet.weights.published import MEAN_STD
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A file of weights.
+
+    Attributes:
+        name: "<model>.<publisher>", for `weights=`.
+        model: name of the model it is for, in `list_models()` or a pose estimator's default name.
+        file: name in the cache.
+        url: None if there is no direct link.
+        sha256: of the file, or the beginning of it that the publisher puts in the name.
+        size: in bytes, where known.
+        licence: the publisher's, as SPDX identifier where there is one.
+        layout: name in `layouts.LAYOUTS`.
+        preprocessing: what the network was trained on. Models do it inside.
+        resize: length of the image's shorter side before the crop, in pixels; None for pose.
+        crop: (height, width) of the network's input in pixels.
+        interpolation: of the resizing.
+        top1: published ImageNet accuracy in percent.
+        top5: published ImageNet accuracy in percent.
+        ap: published COCO val2017 average precision, with flip test and the boxes of a detector of
+            AP 56.4 on persons.
+        ar: the average recall that goes with it.
+        pckh: published MPII mean PCKh at 0.5, from 0 to 1.
+        source: page of the publisher.
+        how_to_get: what to do where there is no direct link.
+    """
+
+    name: str
+    model: str
+    file: str
+    layout: str
+    source: str
+    licence: str
+    url: str | None = None
+    sha256: str | None = None
+    size: int | None = None
+    preprocessing: str = MEAN_STD
+    resize: int | None = None
+    crop: tuple[int, int] = (224, 224)
+    interpolation: str = "bilinear with antialias"
+    top1: float | None = None
+    top5: float | None = None
+    ap: float | None = None
+    ar: float | None = None
+    pckh: float | None = None
+    how_to_get: str | None = None
+
+
+CATALOG: dict[str, Weights] = {record["name"]: Weights(**record) for record in published.records()}
+
+
+def list_weights(model: str | None = None) -> list[Weights]:
+    """What is published, the default of each model first.
+
+    Args:
+        model: name of a model, to list its weights only.
+    """
+    return [entry for entry in CATALOG.values() if model in (None, entry.model)]
+
+
+def get(name: str) -> Weights:
+    """The entry of a name.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    if name not in CATALOG:
+        near = difflib.get_close_matches(name, CATALOG, n=5, cutoff=0.4) or list(CATALOG)
+        raise ValueError(
+            "`weights` has to be None, 'imagenet', the path of a file, or a name of "
+            f"`list_weights()` such as {', '.join(map(repr, near))}. Received: weights={name!r}"
+        )
+    return CATALOG[name]
+
+
+def default(model: str | None) -> Weights:
+    """The entry that `weights="imagenet"` stands for.
+
+    Args:
+        model: name of a model.
+
+    Raises:
+        ValueError: if no ImageNet weights of it are published.
+    """
+    entries = [entry for entry in list_weights(model) if entry.top1 is not None]
+    if model is None or not entries:
+        models = sorted({entry.model for entry in CATALOG.values() if entry.top1 is not None})
+        raise ValueError(
+            f"ImageNet weights are published for {', '.join(models)}. Received: "
+            f"weights='imagenet' for the model {model!r}"
+        )
+    return entries[0]

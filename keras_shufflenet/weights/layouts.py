@@ -1,0 +1,249 @@
+"""How publishers name the layers of the networks that this package has.
+
+A layout is one table from our layer to the publisher's module. The parameters of a module are
+PyTorch's everywhere (`weight`, `bias`, `running_mean`, `running_var`), and their transposition
+follows from the class of our layer, so that a new publisher needs a new table and nothing else.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+IGNORED = ("num_batches_tracked",)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A publisher's names of one network's layers.
+
+    Attributes:
+        name: "<publisher>/<network>".
+        modules: our layer name to the publisher's module name.
+        channel_order: of the images that the network was trained on.
+        needs: layers that a model must have for these weights to mean the same in it.
+        forbids: layers that it must not have.
+        ignored: last parts of keys that hold nothing for inference.
+    """
+
+    name: str
+    modules: Mapping[str, str]
+    channel_order: Literal["rgb", "bgr"] = "rgb"
+    needs: frozenset[str] = frozenset()
+    forbids: frozenset[str] = frozenset()
+    ignored: tuple[str, ...] = IGNORED
+
+
+def _join(groups: Mapping[str, str], roles: Mapping[str, str]) -> dict[str, str]:
+    """All layers `<group>_<role>` and modules `<their group>.<their role>`."""
+    return {
+        f"{group}_{role}": f"{module}.{part}"
+        for group, module in groups.items()
+        for role, part in roles.items()
+    }
+
+
+def _conv_bn(layer: str, module: str) -> dict[str, str]:
+    """OpenMMLab's ConvModule."""
+    return {layer: f"{module}.conv", f"{layer}_bn": f"{module}.bn"}
+
+
+def _conv_bn_all(modules: Iterable[tuple[str, str]]) -> dict[str, str]:
+    return {key: value for pair in modules for key, value in _conv_bn(*pair).items()}
+
+
+# ---- ShuffleNetV2 --------------------------------------------------------------------------------
+
+UNITS = [(stage, unit) for stage, units in ((2, 4), (3, 8), (4, 4)) for unit in range(units)]
+UNIT_NAMES = [f"stage{stage}_unit{unit}" for stage, unit in UNITS]
+
+# The units of this layer's structure shuffle at their end, the strided ones too.
+TORCHVISION_STRUCTURE = frozenset({"stage2_unit0_shuffle"})
+
+TORCHVISION_SHUFFLENET_V2 = Layout(
+    "torchvision/shufflenet_v2",
+    {
+        "stem_conv": "conv1.0",
+        "stem_conv_bn": "conv1.1",
+        **_join(
+            {name: f"stage{s}.{i}" for name, (s, i) in zip(UNIT_NAMES, UNITS, strict=True)},
+            {
+                "proj_dw": "branch1.0",
+                "proj_dw_bn": "branch1.1",
+                "proj_pw": "branch1.2",
+                "proj_pw_bn": "branch1.3",
+                "main_pw1": "branch2.0",
+                "main_pw1_bn": "branch2.1",
+                "main_dw": "branch2.3",
+                "main_dw_bn": "branch2.4",
+                "main_pw2": "branch2.5",
+                "main_pw2_bn": "branch2.6",
+            },
+        ),
+        "conv_last": "conv5.0",
+        "conv_last_bn": "conv5.1",
+        "predictions": "fc",
+    },
+    needs=TORCHVISION_STRUCTURE,
+)
+
+MEGVII_SHUFFLENET_V2 = Layout(
+    "megvii/shufflenet_v2",
+    {
+        "stem_conv": "first_conv.0",
+        "stem_conv_bn": "first_conv.1",
+        **_join(
+            {name: f"features.{index}" for index, name in enumerate(UNIT_NAMES)},
+            {
+                "proj_dw": "branch_proj.0",
+                "proj_dw_bn": "branch_proj.1",
+                "proj_pw": "branch_proj.2",
+                "proj_pw_bn": "branch_proj.3",
+                "main_pw1": "branch_main.0",
+                "main_pw1_bn": "branch_main.1",
+                "main_dw": "branch_main.3",
+                "main_dw_bn": "branch_main.4",
+                "main_pw2": "branch_main.5",
+                "main_pw2_bn": "branch_main.6",
+            },
+        ),
+        "conv_last": "conv_last.0",
+        "conv_last_bn": "conv_last.1",
+        "predictions": "classifier.0",
+    },
+    channel_order="bgr",
+    forbids=TORCHVISION_STRUCTURE,
+)
+
+OPENMMLAB_SHUFFLENET_V2 = {
+    **_conv_bn("stem_conv", "backbone.conv1"),
+    **_conv_bn_all(
+        (f"stage{stage}_unit{unit}_{role}", f"backbone.layers.{stage - 2}.{unit}.{part}")
+        for stage, unit in UNITS
+        for role, part in {
+            "proj_dw": "branch1.0",
+            "proj_pw": "branch1.1",
+            "main_pw1": "branch2.0",
+            "main_dw": "branch2.1",
+            "main_pw2": "branch2.2",
+        }.items()
+    ),
+    **_conv_bn("conv_last", "backbone.layers.3"),
+}
+
+# ---- MobileNetV2 ---------------------------------------------------------------------------------
+
+BLOCKS = 17
+FIRST_BLOCK = {"block0": "features.1.conv"}
+FURTHER_BLOCKS = {f"block{block}": f"features.{block + 1}.conv" for block in range(1, BLOCKS)}
+MOBILENET_V2_ENDS = {
+    "stem_conv": "features.0.0",
+    "stem_conv_bn": "features.0.1",
+    "conv_last": "features.18.0",
+    "conv_last_bn": "features.18.1",
+}
+
+TORCHVISION_MOBILENET_V2 = Layout(
+    "torchvision/mobilenet_v2",
+    {
+        **MOBILENET_V2_ENDS,
+        **_join(FIRST_BLOCK, {"dw": "0.0", "dw_bn": "0.1", "project": "1", "project_bn": "2"}),
+        **_join(
+            FURTHER_BLOCKS,
+            {
+                "expand": "0.0",
+                "expand_bn": "0.1",
+                "dw": "1.0",
+                "dw_bn": "1.1",
+                "project": "2",
+                "project_bn": "3",
+            },
+        ),
+        "predictions": "classifier.1",
+    },
+)
+
+TONYLINS_MOBILENET_V2 = Layout(
+    "tonylins/mobilenet_v2",
+    {
+        **MOBILENET_V2_ENDS,
+        **_join(FIRST_BLOCK, {"dw": "0", "dw_bn": "1", "project": "3", "project_bn": "4"}),
+        **_join(
+            FURTHER_BLOCKS,
+            {
+                "expand": "0",
+                "expand_bn": "1",
+                "dw": "3",
+                "dw_bn": "4",
+                "project": "6",
+                "project_bn": "7",
+            },
+        ),
+        "predictions": "classifier",
+    },
+)
+
+# OpenMMLab counts the blocks of each of its seven layers anew.
+OPENMMLAB_BLOCKS = [
+    f"backbone.layer{layer}.{block}"
+    for layer, blocks in enumerate((1, 2, 3, 4, 3, 3, 1), start=1)
+    for block in range(blocks)
+]
+
+OPENMMLAB_MOBILENET_V2 = {
+    **_conv_bn("stem_conv", "backbone.conv1"),
+    **_conv_bn_all(
+        (f"block{block}_{role}", f"{module}.conv.{index}")
+        for block, module in enumerate(OPENMMLAB_BLOCKS)
+        for index, role in enumerate(
+            ("dw", "project") if block == 0 else ("expand", "dw", "project")
+        )
+    ),
+    **_conv_bn("conv_last", "backbone.conv2"),
+}
+
+# ---- OpenMMLab's heads ---------------------------------------------------------------------------
+
+
+def _deconvolution_head(prefix: str) -> dict[str, str]:
+    """Head of mmpose: convolution, normalisation and activation in turn, three times."""
+    layers = {f"head_deconv{i + 1}": f"{prefix}.deconv_layers.{3 * i}" for i in range(3)}
+    norms = {f"head_deconv{i + 1}_bn": f"{prefix}.deconv_layers.{3 * i + 1}" for i in range(3)}
+    return {**layers, **norms, "head_final": f"{prefix}.final_layer"}
+
+
+OPENMMLAB_HEADS = {
+    "mmcls": {"predictions": "head.fc"},
+    "mmpose": _deconvolution_head("keypoint_head"),
+    "mmpose_v1": _deconvolution_head("head"),
+}
+
+OPENMMLAB = [
+    Layout(f"{publisher}/{network}", {**backbone, **head}, needs=needs)
+    for network, backbone, needs in (
+        ("shufflenet_v2", OPENMMLAB_SHUFFLENET_V2, TORCHVISION_STRUCTURE),
+        ("mobilenet_v2", OPENMMLAB_MOBILENET_V2, frozenset[str]()),
+    )
+    for publisher, head in OPENMMLAB_HEADS.items()
+]
+
+LAYOUTS: dict[str, Layout] = {
+    layout.name: layout
+    for layout in (
+        TORCHVISION_SHUFFLENET_V2,
+        MEGVII_SHUFFLENET_V2,
+        TORCHVISION_MOBILENET_V2,
+        TONYLINS_MOBILENET_V2,
+        *OPENMMLAB,
+    )
+}
+
+
+def get(name: str) -> Layout:
+    """The layout of a name.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    if name not in LAYOUTS:
+        raise ValueError(f"`layout` has to be one of {', '.join(LAYOUTS)}. Received: {name!r}")
+    return LAYOUTS[name]

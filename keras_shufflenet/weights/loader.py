@@ -1,0 +1,55 @@
+"""One way in for every kind of weights."""
+
+import os
+from pathlib import Path
+
+import keras
+
+from keras_shufflenet.weights import catalog
+from keras_shufflenet.weights.checkpoint import read_checkpoint
+from keras_shufflenet.weights.keras_file import is_keras_file, load_keras_file
+from keras_shufflenet.weights.port import load_state_dict
+from keras_shufflenet.weights.store import fetch
+
+IMAGENET = "imagenet"
+
+
+def load(
+    model: keras.Model,
+    source: str | os.PathLike[str],
+    *,
+    model_name: str | None = None,
+    backbone_only: bool = False,
+) -> None:
+    """Load weights into a model.
+
+    Args:
+        model: made by a builder of this package.
+        source: "imagenet", a name of `list_weights()`, or the path of a file: a checkpoint of
+            PyTorch (see `read_checkpoint`), a `.weights.h5` or a `.keras` file.
+        model_name: name of the model in `list_models()`, which "imagenet" is looked up by; default
+            is `model.name`.
+        backbone_only: load everything but the classifier or keypoint head.
+
+    Raises:
+        ValueError: if there are no such weights; `CheckpointError` if the file is broken;
+            `WeightsMismatchError` if it is of another model. The model is as it was.
+        FileNotFoundError: `WeightsUnavailableError` if a file of the catalogue cannot be fetched.
+    """
+    path, layout = _locate(source, model_name or model.name)
+    if is_keras_file(path):
+        load_keras_file(model, path, backbone_only=backbone_only)
+    else:
+        load_state_dict(model, read_checkpoint(path), layout, backbone_only=backbone_only)
+
+
+def _locate(source: str | os.PathLike[str], model_name: str) -> tuple[Path, str | None]:
+    """The file, and the layout if that is known."""
+    name = os.fspath(source)
+    if name == IMAGENET:
+        entry = catalog.default(model_name)
+    elif name not in catalog.CATALOG and Path(name).is_file():
+        return Path(name), None
+    else:
+        entry = catalog.get(name)
+    return fetch(entry), entry.layout

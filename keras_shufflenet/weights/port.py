@@ -1,0 +1,264 @@
+"""Assignment of a checkpoint's tensors to a model, with strict accounting.
+
+Every variable of the model is hit exactly once and every key of the checkpoint is used, or nothing
+is assigned at all and the error names the odd ones.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import keras
+import numpy as np
+from keras import layers
+
+from keras_shufflenet.weights import layouts
+from keras_shufflenet.weights.errors import WeightsMismatchError
+from keras_shufflenet.weights.layouts import Layout
+
+HEAD = re.compile(r"predictions|head_.*")
+STEM = "stem_conv"
+PREPROCESSING = "preprocessing"
+
+# Axes of PyTorch's kernel in the order in which Keras has them.
+KERNEL_AXES: dict[type[keras.Layer], tuple[int, ...]] = {
+    layers.Conv2D: (2, 3, 1, 0),
+    layers.DepthwiseConv2D: (2, 3, 0, 1),
+    layers.Conv2DTranspose: (2, 3, 1, 0),
+    layers.Dense: (1, 0),
+}
+INPUT_CHANNELS = 1  # axis of PyTorch's kernel of a convolution
+PARAMETERS = {
+    "kernel": "weight",
+    "bias": "bias",
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
+LISTED = 8  # odd keys that an error names
+
+
+@dataclass(frozen=True)
+class Target:
+    """A variable, and where its numbers come from.
+
+    Attributes:
+        layer: name of the layer.
+        variable: to assign.
+        key: of the checkpoint.
+        axes: of the checkpoint's array, in Keras' order.
+        reverse_input: whether the input channels have to be turned round, from BGR to RGB.
+    """
+
+    layer: str
+    variable: keras.Variable
+    key: str
+    axes: tuple[int, ...]
+    reverse_input: bool = False
+
+    def fits(self, array: np.ndarray) -> bool:
+        """Whether the array holds real numbers and has the right shape."""
+        return (
+            np.issubdtype(array.dtype, np.floating)
+            and array.ndim == len(self.axes)
+            and tuple(array.shape[axis] for axis in self.axes) == tuple(self.variable.shape)
+        )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """What the checkpoint's array has to have."""
+        size = dict(zip(self.axes, self.variable.shape, strict=True))
+        return tuple(size[axis] for axis in range(len(self.axes)))
+
+    def assign(self, array: np.ndarray) -> None:
+        """Transpose and assign."""
+        if self.reverse_input:
+            array = np.flip(array, INPUT_CHANNELS)
+        # A copy: the array may be read-only or a view into a file, and backends keep what they get.
+        self.variable.assign(np.array(array.transpose(self.axes), np.float32, order="C"))
+
+
+@dataclass
+class Account:
+    """What does not add up."""
+
+    missing: list[str] = field(default_factory=list)
+    extra: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+    def settle(self, model: keras.Model, origin: str, received: str) -> None:
+        """Raise WeightsMismatchError unless everything adds up."""
+        entries = [
+            _enumerate("missing in the checkpoint", self.missing),
+            _enumerate("left over in the checkpoint", self.extra),
+            _enumerate("of the wrong shape or type", self.wrong),
+        ]
+        if any(entries):
+            raise WeightsMismatchError(
+                f"The checkpoint ({origin}) does not fit the model {model.name!r}; nothing was "
+                f"assigned.{''.join(entries)}\nAllowed is a checkpoint that has every variable of "
+                f"the model once and nothing else. Received: {received}"
+            )
+
+
+def _enumerate(title: str, items: Sequence[str]) -> str:
+    if not items:
+        return ""
+    more = [f"... and {len(items) - LISTED} more"] if len(items) > LISTED else []
+    return "".join(f"\n    {item}" for item in [f"{title} ({len(items)}):", *items[:LISTED], *more])
+
+
+def load_state_dict(
+    model: keras.Model,
+    state: Mapping[str, np.ndarray],
+    layout: str | None = None,
+    *,
+    backbone_only: bool = False,
+) -> None:
+    """Assign a PyTorch state dict to a model.
+
+    Args:
+        model: made by a builder of this package.
+        state: arrays by the publisher's names, in PyTorch's axes, as `read_checkpoint` gives them.
+        layout: name of the publisher's table, of `layouts.LAYOUTS`; None to find it by the keys.
+        backbone_only: leave the classifier or keypoint head as it is and ignore the checkpoint's.
+            Where a model has no head at all the checkpoint's head is ignored anyway.
+
+    Raises:
+        WeightsMismatchError: a ValueError that names the keys that are missing, left over or of the
+            wrong shape, or says that the checkpoint is of another network. Nothing was assigned.
+    """
+    table = layouts.get(layout) if layout is not None else _find_layout(state)
+    received = _describe(state)
+    _check_structure(model, table, received)
+    body = weighted_layers(model, backbone_only)
+    targets = _targets(model, body, table)
+    account = Account(missing=_unknown(body, table))
+    for target in targets:
+        _compare(target, state, account)
+    skipped = _skipped_modules(model, table, backbone_only)
+    used = {target.key for target in targets}
+    account.extra = [key for key in state if key not in used and not _ignored(key, table, skipped)]
+    account.settle(model, f"layout {table.name!r}", received)
+    for target in targets:
+        target.assign(state[target.key])
+
+
+def weighted_layers(model: keras.Model, backbone_only: bool) -> list[keras.Layer]:
+    """Layers that weights are loaded into: all that have some, but for the normalisation of images.
+
+    Args:
+        model: any functional model.
+        backbone_only: leave out classifier and keypoint head.
+    """
+    return [
+        layer
+        for layer in model.layers
+        if layer.weights
+        and not isinstance(layer, layers.Normalization)
+        and not (backbone_only and is_head(layer.name))
+    ]
+
+
+def is_head(name: str) -> bool:
+    """Whether a layer of that name belongs to a classifier or a keypoint head."""
+    return HEAD.fullmatch(name) is not None
+
+
+def _describe(state: Mapping[str, np.ndarray]) -> str:
+    return f"{len(state)} keys, the first of them {list(state)[:3]}"
+
+
+def _split(key: str) -> tuple[str, str]:
+    module, _, parameter = key.rpartition(".")
+    return module, parameter
+
+
+def _explained(state: Mapping[str, np.ndarray], layout: Layout) -> int:
+    modules = set(layout.modules.values())
+    return sum(_split(key)[0] in modules for key in state)
+
+
+def _find_layout(state: Mapping[str, np.ndarray]) -> Layout:
+    """The layout that knows most of the keys."""
+    known = {name: _explained(state, layout) for name, layout in layouts.LAYOUTS.items()}
+    best = max(known, key=lambda name: known[name])
+    if 2 * known[best] < max(1, len(state)):
+        tried = ", ".join(f"{name} {count}" for name, count in known.items())
+        raise WeightsMismatchError(
+            "No known layout explains the keys of the checkpoint; keys explained by each: "
+            f"{tried}. Received: {_describe(state)}"
+        )
+    return layouts.LAYOUTS[best]
+
+
+def _check_structure(model: keras.Model, layout: Layout, received: str) -> None:
+    """Refuse a checkpoint of another network, even one whose shapes happen to fit."""
+    names = {operation.name for operation in model.operations}
+    body = [layer.name for layer in weighted_layers(model, backbone_only=True)]
+    named = sum(name in layout.modules for name in body)
+    if 2 * named < len(body):
+        reason = (
+            f"which has {named} of the {len(body)} layers with weights of this model's backbone"
+        )
+    elif layout.needs - names or layout.forbids & names:
+        reason = "whose units split and shuffle channels differently"
+    else:
+        return
+    raise WeightsMismatchError(
+        f"The checkpoint is of the network {layout.name!r}, {reason}: it does not fit the model "
+        f"{model.name!r}. Received: {received}"
+    )
+
+
+def _unknown(body: Sequence[keras.Layer], layout: Layout) -> list[str]:
+    names = [layer.name for layer in body if layer.name not in layout.modules]
+    return [f"anything for layer {name!r}" for name in names]
+
+
+def _targets(model: keras.Model, body: Sequence[keras.Layer], layout: Layout) -> list[Target]:
+    has_preprocessing = any(layer.name == PREPROCESSING for layer in model.layers)
+    turned = STEM if layout.channel_order == "bgr" and has_preprocessing else None
+    return [
+        _target(layer, variable, layout.modules[layer.name], reverse_input=layer.name == turned)
+        for layer in body
+        if layer.name in layout.modules
+        for variable in layer.weights
+    ]
+
+
+def _target(
+    layer: keras.Layer, variable: keras.Variable, module: str, reverse_input: bool
+) -> Target:
+    if variable.name not in PARAMETERS:
+        raise WeightsMismatchError(
+            f"PyTorch has no counterpart of the variable {variable.name!r} of layer "
+            f"{layer.name!r}. Received: a layer of class {type(layer).__name__}"
+        )
+    axes = KERNEL_AXES[type(layer)] if variable.name == "kernel" else (0,)
+    key = f"{module}.{PARAMETERS[variable.name]}"
+    return Target(layer.name, variable, key, axes, reverse_input)
+
+
+def _compare(target: Target, state: Mapping[str, np.ndarray], account: Account) -> None:
+    place = f"layer {target.layer!r} ({target.variable.name})"
+    if target.key not in state:
+        account.missing.append(f"{target.key} for {place}")
+    elif not target.fits(array := np.asarray(state[target.key])):
+        account.wrong.append(
+            f"{target.key} is {array.dtype} {array.shape}, {place} needs floating point "
+            f"{target.shape}"
+        )
+
+
+def _skipped_modules(model: keras.Model, layout: Layout, backbone_only: bool) -> set[str]:
+    """Modules of the publisher's head, if the model takes none."""
+    if not backbone_only and any(is_head(layer.name) for layer in model.layers):
+        return set()
+    return {module for name, module in layout.modules.items() if is_head(name)}
+
+
+def _ignored(key: str, layout: Layout, skipped: set[str]) -> bool:
+    module, parameter = _split(key)
+    return parameter in layout.ignored or module in skipped

@@ -1,0 +1,147 @@
+"""Tensors as torch stores them: a view into a storage, which is a run of numbers."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from keras_shufflenet.weights.errors import CheckpointError
+
+
+@dataclass(frozen=True)
+class ElementType:
+    """What a storage is made of.
+
+    Attributes:
+        name: torch's, for example "bfloat16".
+        numpy: the type of the same bytes; uint16 for bfloat16, which NumPy has not.
+    """
+
+    name: str
+    numpy: np.dtype[Any]
+
+    def decode(self, raw: memoryview, big_endian: bool) -> np.ndarray:
+        """Numbers of a storage. bfloat16 becomes float32, without loss."""
+        values = np.frombuffer(raw, self.numpy.newbyteorder(">" if big_endian else "<"))
+        if big_endian:
+            values = values.astype(self.numpy)
+        if self.name == "bfloat16":
+            return (values.astype(np.uint32) << 16).view(np.float32)
+        return values != 0 if self.name == "bool" else values
+
+
+ELEMENT_TYPES = {
+    name: ElementType(name, np.dtype(code))
+    for name, code in {
+        "float64": "f8",
+        "float32": "f4",
+        "float16": "f2",
+        "bfloat16": "u2",
+        "int64": "i8",
+        "int32": "i4",
+        "int16": "i2",
+        "int8": "i1",
+        "uint64": "u8",
+        "uint32": "u4",
+        "uint16": "u2",
+        "uint8": "u1",
+        "bool": "u1",
+        "complex64": "c8",
+        "complex128": "c16",
+    }.items()
+}
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A run of numbers somewhere in the file.
+
+    Attributes:
+        key: its name in the file.
+        type: of the numbers.
+        count: how many there are.
+        part: (first number, count) if this is a part of that storage, as files of torch 0.3 have.
+    """
+
+    key: str
+    type: ElementType
+    count: int
+    part: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A strided view into a storage; offset and strides count numbers, not bytes."""
+
+    storage: Storage
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    type: ElementType
+
+
+def tensor(
+    storage: Any, offset: Any, shape: Any, strides: Any, kind: ElementType | None = None
+) -> Tensor:
+    """Make a tensor from the arguments in a pickle, checking that these are what they should be."""
+    if not isinstance(storage, Storage):
+        raise TypeError(f"a tensor in {type(storage).__name__}")
+    numbers = (offset, *shape, *strides)
+    if not all(type(number) is int and number >= 0 for number in numbers):
+        raise ValueError("a tensor whose offset, shape or strides are no counts")
+    if len(shape) != len(strides):
+        raise ValueError("a tensor with as many strides as axes")
+    return Tensor(storage, offset, tuple(shape), tuple(strides), kind or storage.type)
+
+
+def materialise(
+    tensors: Mapping[str, Tensor], read: Callable[[Storage], memoryview], big_endian: bool = False
+) -> dict[str, np.ndarray]:
+    """Look up tensors in their storages.
+
+    Args:
+        tensors: by name.
+        read: gives the bytes of a storage.
+        big_endian: whether numbers of several bytes are.
+
+    Returns:
+        Read-only arrays, which share memory where the tensors do.
+
+    Raises:
+        CheckpointError: if a tensor reaches beyond its storage.
+    """
+    decoded: dict[tuple[Storage, ElementType], np.ndarray] = {}
+    arrays = {}
+    for name, view in tensors.items():
+        place = (view.storage, view.type)
+        if place not in decoded:
+            decoded[place] = _decode(view, read(view.storage), big_endian)
+        arrays[name] = _view(name, view, decoded[place])
+    return arrays
+
+
+def _decode(view: Tensor, raw: memoryview, big_endian: bool) -> np.ndarray:
+    values = view.type.decode(raw, big_endian)
+    if view.storage.part is not None:
+        first, count = view.storage.part
+        values = values[first : first + count]
+    return values
+
+
+def _view(name: str, view: Tensor, values: np.ndarray) -> np.ndarray:
+    steps = zip(view.shape, view.strides, strict=True)
+    last = view.offset + sum((size - 1) * stride for size, stride in steps)
+    if math.prod(view.shape) and last >= values.size:
+        raise CheckpointError(
+            f"Tensor {name!r} of shape {view.shape} reaches beyond its storage of "
+            f"{values.size} numbers."
+        )
+    if not math.prod(view.shape):
+        return np.empty(view.shape, values.dtype)
+    strides = tuple(stride * values.itemsize for stride in view.strides)
+    offset = view.offset * values.itemsize
+    array = np.ndarray(view.shape, values.dtype, values, offset, strides)
+    array.flags.writeable = False
+    return array
