@@ -1,0 +1,135 @@
+"""A folder of drawn people in COCO's layout: images/*.jpg and person_keypoints.json."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.progress import Progress
+
+from keras_shufflenet.data.synthetic.plan import DESCRIPTION, Plan, file_name, write
+from keras_shufflenet.data.synthetic.workers import draw_all
+from keras_shufflenet.keypoints.skeletons import COCO
+
+
+class SyntheticPeople(NamedTuple):
+    """Where a drawn dataset lies: the annotation file and the folder of images."""
+
+    annotations: Path
+    images: Path
+
+
+def synthetic_people(
+    directory: str | os.PathLike[str],
+    count: int,
+    seed: int = 0,
+    *,
+    image_size: tuple[int, int] = (320, 320),
+    people_per_image: tuple[int, int] = (1, 3),
+    workers: int | None = None,
+    progress: bool = True,
+) -> SyntheticPeople:
+    """Draw people in random poses, clothes and surroundings, with their COCO keypoints.
+
+    The people are articulated 3-D figures under a pinhole camera; a joint's visibility flag is read
+    off the depth buffer (`labels` says how). The same arguments give the same files, whatever
+    `workers` is. The annotation file is written last, so a folder that has one is complete. A second
+    call with the same arguments draws nothing; one with others replaces the earlier drawing.
+
+    Args:
+        directory: where to write `images/*.jpg` and `person_keypoints.json`.
+        count: number of people, all of them annotated.
+        seed: any non-negative integer; datasets of different seeds are independent.
+        image_size: (height, width) of the images in pixels, each 64 to 4096.
+        people_per_image: (fewest, most) people of one image, 1 to 6.
+        workers: number of processes; None for one per core as far as that saves time.
+        progress: whether to show a progress bar.
+
+    Returns:
+        The paths of the annotation file and of the image folder.
+
+    Raises:
+        ValueError: an argument is out of range, or `directory` holds annotations from elsewhere.
+    """
+    height, width = image_size
+    plan = Plan(count, seed, (height, width), (people_per_image[0], people_per_image[1]))
+    plan.check()
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers must be None or a positive number. Received: {workers}")
+    paths = SyntheticPeople(Path(directory, "person_keypoints.json"), Path(directory, "images"))
+    earlier = _earlier(paths.annotations)
+    if earlier and earlier["info"] == plan.info() and _complete(paths, earlier):
+        return paths
+    _clear(paths, earlier)
+    paths.images.mkdir(parents=True, exist_ok=True)
+    coco = _coco(plan, _draw(paths.images, plan, workers, progress))
+    write(paths.annotations, json.dumps(coco, separators=(",", ":")).encode())
+    return paths
+
+
+def _earlier(annotations: Path) -> dict[str, Any] | None:
+    """The content of an earlier drawing's annotation file, None where there is none."""
+    if not annotations.exists():
+        return None
+    try:
+        content = json.loads(annotations.read_bytes())
+        own = content["info"]["description"] == DESCRIPTION
+    except (ValueError, KeyError, TypeError):
+        own = False
+    if not own:
+        raise ValueError(
+            "directory must be new or hold an earlier drawing of synthetic people, so that no other "
+            f"dataset is overwritten. Received: {annotations.parent}"
+        )
+    return content
+
+
+def _complete(paths: SyntheticPeople, content: dict[str, Any]) -> bool:
+    """Whether all images are there."""
+    return all((paths.images / image["file_name"]).is_file() for image in content["images"])
+
+
+def _clear(paths: SyntheticPeople, content: dict[str, Any] | None) -> None:
+    """Remove an earlier drawing, its annotations first so that the rest never looks whole."""
+    paths.annotations.unlink(missing_ok=True)
+    for image in content["images"] if content else []:
+        (paths.images / image["file_name"]).unlink(missing_ok=True)
+
+
+def _draw(images: Path, plan: Plan, workers: int | None, progress: bool) -> list[list[dict]]:
+    """Draw all images; their annotations in order."""
+    crowds = plan.crowds()
+    drawn: list[list[dict]] = [[] for _ in crowds]
+    with Progress(disable=not progress, transient=True) as bar:
+        task = bar.add_task("Drawing people", total=plan.count)
+        for index, annotations in draw_all(images, plan, workers):
+            drawn[index] = annotations
+            bar.advance(task, crowds[index])
+    return drawn
+
+
+def _coco(plan: Plan, drawn: list[list[dict]]) -> dict[str, Any]:
+    """The annotation file's content."""
+    height, width = plan.image_size
+    images = [
+        {"id": index + 1, "file_name": file_name(index), "height": height, "width": width}
+        for index in range(len(drawn))
+    ]
+    flat = [(index + 1, entry) for index, entries in enumerate(drawn) for entry in entries]
+    annotations = [
+        {"id": number + 1, "image_id": image, **entry} for number, (image, entry) in enumerate(flat)
+    ]
+    person = {
+        "id": 1,
+        "name": "person",
+        "supercategory": "person",
+        "keypoints": list(COCO.joints),
+        "skeleton": [[a + 1, b + 1] for a, b in COCO.limbs],
+    }
+    return {
+        "info": plan.info(),
+        "licenses": [],
+        "images": images,
+        "annotations": annotations,
+        "categories": [person],
+    }

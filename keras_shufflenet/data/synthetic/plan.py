@@ -1,0 +1,101 @@
+"""What a drawn dataset consists of, as a pure function of its arguments."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from keras_shufflenet.data.synthetic.labels import annotate
+from keras_shufflenet.data.synthetic.scene import draw_scene
+
+DRAWING = 1  # raise it whenever the same arguments give other pictures
+DESCRIPTION = "keras-shufflenet synthetic people"
+MAX_PER_IMAGE = 6
+ATTEMPTS = 12
+MIN_JOINTS, MIN_SHARE = 6, 0.004
+
+
+class Plan(NamedTuple):
+    """The arguments that determine the pictures."""
+
+    count: int
+    seed: int
+    image_size: tuple[int, int]
+    people_per_image: tuple[int, int]
+
+    def check(self) -> None:
+        """Raise a ValueError for arguments out of range."""
+        if self.count < 1:
+            raise ValueError(f"count must be a positive number of people. Received: {self.count}")
+        if self.seed < 0:
+            raise ValueError(f"seed must be a non-negative integer. Received: {self.seed}")
+        if len(self.image_size) != 2 or not all(64 <= side <= 4096 for side in self.image_size):
+            raise ValueError(
+                "image_size must be (height, width), each between 64 and 4096 pixels. "
+                f"Received: {self.image_size}"
+            )
+        limits = self.people_per_image
+        if len(limits) != 2 or not 1 <= limits[0] <= limits[1] <= MAX_PER_IMAGE:
+            raise ValueError(
+                f"people_per_image must be (fewest, most) with 1 <= fewest <= most <= {MAX_PER_IMAGE}. "
+                f"Received: {limits}"
+            )
+
+    def info(self) -> dict[str, Any]:
+        """The `info` of the annotation file: tells whether a file comes from these arguments."""
+        return {
+            "description": DESCRIPTION,
+            "version": str(DRAWING),
+            "count": self.count,
+            "seed": self.seed,
+            "image_size": list(self.image_size),
+            "people_per_image": list(self.people_per_image),
+        }
+
+    def crowds(self) -> list[int]:
+        """Number of people of every image; they add up to `count`."""
+        rng = np.random.default_rng([self.seed, 0])
+        fewest, most = self.people_per_image
+        left, crowds = self.count, []
+        while left:
+            crowds.append(min(int(rng.integers(fewest, most + 1)), left))
+            left -= crowds[-1]
+        return crowds
+
+
+def file_name(index: int) -> str:
+    """Name of an image; numbers start at 1 as COCO's do."""
+    return f"synthetic_{index + 1:06d}.jpg"
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file beside its place and move it there."""
+    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.chmod(beside, 0o644)
+        os.replace(beside, path)
+    except BaseException:
+        Path(beside).unlink(missing_ok=True)
+        raise
+
+
+def draw_image(plan: Plan, index: int, people: int, images: Path) -> list[dict[str, Any]]:
+    """Draw image `index`, write it, and return its annotations (without ids).
+
+    A scene that hides somebody almost completely is drawn again.
+    """
+    pixels = plan.image_size[0] * plan.image_size[1]
+    for attempt in range(ATTEMPTS):
+        rng = np.random.default_rng([plan.seed, 1, index, attempt])
+        picture = draw_scene(people, plan.image_size, rng)
+        annotations = annotate(picture)
+        if all(
+            a["num_keypoints"] >= MIN_JOINTS and a["area"] >= MIN_SHARE * pixels for a in annotations
+        ):
+            break
+    write(images / file_name(index), picture.jpeg)
+    return annotations

@@ -1,0 +1,221 @@
+"""Who stands there and how: body proportions, joint angles, forward kinematics.
+
+The body's own system has its origin between the hips, x to the person's left, y up, z forward; lengths
+are metres, angles degrees. At rest the figure stands upright with hanging arms.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_shufflenet.data.synthetic.shapes import Array
+
+# Arms: (mean, standard deviation) of flexion (forward), abduction (outward), inward twist, elbow.
+ARMS: dict[str, tuple[tuple[float, float], ...]] = {
+    "hang": ((2, 12), (8, 5), (10, 20), (14, 10)),
+    "carry": ((20, 15), (12, 8), (15, 20), (75, 20)),
+    "reach": ((65, 20), (8, 12), (0, 20), (25, 18)),
+    "hold": ((30, 12), (10, 8), (45, 15), (95, 18)),
+    "hip": ((-22, 8), (42, 8), (62, 10), (98, 10)),
+    "side": ((5, 15), (82, 14), (0, 25), (15, 14)),
+    "up": ((162, 14), (12, 12), (0, 25), (18, 16)),
+    "wave": ((15, 15), (70, 16), (-85, 18), (95, 20)),
+    "phone": ((35, 10), (25, 10), (10, 12), (140, 6)),
+    "back": ((-38, 12), (10, 6), (0, 15), (25, 15)),
+    "front swing": ((42, 12), (6, 5), (18, 12), (80, 20)),
+    "back swing": ((-38, 12), (14, 6), (10, 12), (85, 18)),
+    "behind head": ((150, 10), (45, 10), (-20, 15), (130, 8)),
+}
+
+# Legs: flexion (forward), abduction (outward), outward twist, knee.
+LEGS: dict[str, tuple[tuple[float, float], ...]] = {
+    "straight": ((0, 4), (4, 4), (8, 8), (4, 4)),
+    "relaxed": ((10, 6), (9, 5), (16, 10), (18, 8)),
+    "step forward": ((24, 7), (2, 3), (5, 6), (8, 7)),
+    "step back": ((-16, 6), (2, 3), (5, 6), (20, 10)),
+    "run forward": ((58, 14), (3, 5), (3, 6), (70, 18)),
+    "run back": ((-20, 8), (3, 4), (3, 6), (50, 22)),
+    "wide": ((5, 8), (24, 8), (16, 10), (12, 10)),
+    "lunge": ((68, 12), (12, 8), (8, 8), (78, 12)),
+    "sit": ((86, 7), (10, 7), (6, 8), (84, 12)),
+    "crouch": ((105, 10), (20, 8), (14, 8), (120, 10)),
+    "kick": ((60, 18), (10, 10), (8, 8), (20, 15)),
+    "bend": ((34, 12), (12, 6), (8, 8), (36, 14)),
+}
+
+# Spine: forward bend, sideways, twist to the left (means and deviations); and lean of the whole body.
+SPINES: dict[str, tuple[tuple[float, float], ...]] = {
+    "upright": ((4, 6), (0, 4), (0, 7), (0, 2)),
+    "slouch": ((14, 7), (0, 5), (0, 8), (-4, 5)),
+    "lean": ((16, 8), (0, 6), (0, 14), (12, 6)),
+    "stoop": ((38, 12), (0, 7), (0, 12), (24, 9)),
+    "active": ((8, 10), (0, 12), (0, 18), (4, 8)),
+}
+
+# Activities: weight, spine, pairs of legs, arms to choose from (paired: one for both at once).
+Activity = tuple[float, str, tuple[str, str], tuple[tuple[str, str], ...]]
+CALM = (("hang", "hang"), ("hang", "carry"), ("hold", "hold"), ("hip", "hip"), ("hang", "phone"))
+BUSY = (("up", "up"), ("up", "hang"), ("wave", "hang"), ("side", "side"), ("reach", "reach"))
+ACTIVITIES: dict[str, Activity] = {
+    "stand": (4.0, "upright", ("straight", "straight"), CALM + BUSY),
+    "pause": (3.0, "upright", ("relaxed", "straight"), CALM),
+    "walk": (3.0, "upright", ("step forward", "step back"), (("back", "front swing"), *CALM)),
+    "run": (1.5, "lean", ("run forward", "run back"), (("back swing", "front swing"),)),
+    "sit": (2.5, "slouch", ("sit", "sit"), (("carry", "carry"), ("hold", "hold"), ("reach", "carry"))),
+    "crouch": (0.6, "lean", ("crouch", "crouch"), (("reach", "reach"), ("carry", "hold"))),
+    "bend": (0.9, "stoop", ("bend", "bend"), (("reach", "reach"), ("hang", "reach"))),
+    "lunge": (0.8, "active", ("lunge", "run back"), (*BUSY, ("hip", "hip"))),
+    "sport": (1.6, "active", ("wide", "relaxed"), (*BUSY, ("up", "side"), ("reach", "back swing"))),
+    "kick": (0.7, "active", ("kick", "relaxed"), (("side", "back"), ("side", "front swing"))),
+    "stretch": (0.7, "active", ("wide", "wide"), (("behind head", "behind head"), ("up", "hip"))),
+}  # fmt: skip
+
+
+class Proportions(NamedTuple):
+    """Lengths of one person, metres; `build` widens trunk and limbs, `curve` is 0..1 (hips, bust)."""
+
+    stature: float
+    build: float
+    curve: float
+    head: float
+    shoulder: float
+    hip: float
+    trunk: float
+    neck: float
+    upper_arm: float
+    forearm: float
+    thigh: float
+    shank: float
+
+
+@dataclass(frozen=True)
+class Posed:
+    """A posed body: joint positions by name, frames (rows: left, front, up) of head, chest, pelvis."""
+
+    activity: str
+    points: dict[str, Array]
+    head: Array
+    chest: Array
+    pelvis: Array
+    shape: Proportions
+
+
+def sample_proportions(rng: np.random.Generator) -> Proportions:
+    """Draw a body: adults of both sexes and, now and then, a child."""
+    child = rng.random() < 0.15
+    curve = float(rng.random() < 0.5) * rng.uniform(0.6, 1.0) * (0.3 if child else 1.0)
+    stature = rng.uniform(1.05, 1.5) if child else rng.normal(1.76 - 0.12 * (curve > 0), 0.06)
+
+    def part(share: float, spread: float = 0.035) -> float:
+        return float(stature * share * (1 + spread * np.clip(rng.normal(), -2, 2)))
+
+    head = 0.098 + 0.014 * rng.normal() * 0.3 + (0.008 * (1.6 - stature) if child else 0)
+    return Proportions(
+        stature=float(stature),
+        build=float(np.clip(rng.normal(1.0, 0.13), 0.78, 1.4)),
+        curve=float(curve),
+        head=float(head),
+        shoulder=part(0.112 - 0.012 * (curve > 0)),
+        hip=part(0.057 + 0.003 * (curve > 0)),
+        trunk=part(0.285),
+        neck=part(0.052),
+        upper_arm=part(0.168),
+        forearm=part(0.146),
+        thigh=part(0.238),
+        shank=part(0.235),
+    )
+
+
+def rotation(axis: int, degrees: float) -> Array:
+    """Right-handed rotation about a coordinate axis."""
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    i, j = (axis + 1) % 3, (axis + 2) % 3
+    matrix = np.eye(3)
+    matrix[i, i] = matrix[j, j] = c
+    matrix[i, j], matrix[j, i] = -s, s
+    return matrix
+
+
+def _draw(rng: np.random.Generator, table: tuple[tuple[float, float], ...]) -> list[float]:
+    return [mean + sd * float(np.clip(rng.normal(), -2, 2)) for mean, sd in table]
+
+
+def _arm(angles: list[float], shape: Proportions) -> list[Array]:
+    """Elbow, wrist, knuckles and thumb side of the LEFT arm, relative to the shoulder."""
+    flexion, abduction, twist, elbow = angles
+    upper = rotation(0, -flexion) @ rotation(2, max(abduction, 2)) @ rotation(1, -twist)
+    lower = upper @ rotation(0, -np.clip(elbow, 2, 148))
+    down = np.array([0.0, -1.0, 0.0])
+    at_elbow = upper @ down * shape.upper_arm
+    at_wrist = at_elbow + lower @ down * shape.forearm
+    return [at_elbow, at_wrist, at_wrist + lower @ down * 0.1, lower @ np.array([0.0, 0.0, 1.0])]
+
+
+def _leg(angles: list[float], shape: Proportions) -> list[Array]:
+    """Knee, ankle, toes of the LEFT leg, relative to the hip."""
+    flexion, abduction, twist, knee = angles
+    upper = rotation(0, -flexion) @ rotation(2, abduction) @ rotation(1, twist)
+    lower = upper @ rotation(0, np.clip(knee, 0, 145))
+    down = np.array([0.0, -1.0, 0.0])
+    at_knee = upper @ down * shape.thigh
+    at_ankle = at_knee + lower @ down * shape.shank
+    flat = 0.55 * (flexion - knee) if abs(flexion - knee) < 60 else 0.0
+    foot = lower @ rotation(0, np.clip(flat, -35, 20)) @ np.array([0.0, -0.22, 1.0])
+    return [at_knee, at_ankle, at_ankle + foot * 0.105 * shape.stature]
+
+
+def _limbs(
+    points: dict[str, Array], names: list[str], side: str, root: Array, frame: Array, chain: list[Array]
+) -> None:
+    """Add a chain computed for the left side, mirrored for the right one."""
+    mirror = np.array([1.0 if side == "left" else -1.0, 1.0, 1.0])
+    for name, offset in zip(names, chain, strict=True):
+        turned = frame @ (offset * mirror)
+        points[f"{side}_{name}"] = turned if name == "thumb" else root + turned
+
+
+def pose(shape: Proportions, rng: np.random.Generator) -> Posed:
+    """Draw an activity and joint angles, and work out where every joint is."""
+    names = list(ACTIVITIES)
+    weights = np.array([ACTIVITIES[name][0] for name in names])
+    activity = names[rng.choice(len(names), p=weights / weights.sum())]
+    _, spine_name, legs, arm_pairs = ACTIVITIES[activity]
+    arms = arm_pairs[rng.integers(len(arm_pairs))]
+    if rng.random() < 0.12:
+        arms = (list(ARMS)[rng.integers(len(ARMS))], list(ARMS)[rng.integers(len(ARMS))])
+    swap = int(rng.integers(2))
+    bend, sideways, twist, lean = _draw(rng, SPINES[spine_name])
+    pelvis = rotation(0, lean)
+    chest = pelvis @ rotation(0, bend) @ rotation(2, sideways) @ rotation(1, twist)
+    nod, tilt, turn = rng.normal(0, 1, 3).clip(-2, 2) * (11, 7, 24)
+    head = chest @ rotation(1, turn) @ rotation(0, nod - 0.6 * (bend + lean)) @ rotation(2, tilt)
+    points = _trunk(shape, pelvis, chest, head)
+    for side, arm, leg in zip(("left", "right"), np.roll(arms, swap), np.roll(legs, swap), strict=True):
+        chain = _arm(_draw(rng, ARMS[str(arm)]), shape)
+        names = ["elbow", "wrist", "knuckles", "thumb"]
+        _limbs(points, names, side, points[f"{side}_shoulder"], chest, chain)
+        chain = _leg(_draw(rng, LEGS[str(leg)]), shape)
+        names = ["knee", "ankle", "toes"]
+        _limbs(points, names, side, points[f"{side}_hip"], rotation(0, 0.5 * lean), chain)
+    order = [0, 2, 1]  # frames list left, front, up as rows
+    return Posed(activity, points, head.T[order], chest.T[order], pelvis.T[order], shape)
+
+
+def _trunk(shape: Proportions, pelvis: Array, chest: Array, head: Array) -> dict[str, Array]:
+    """Hips, waist, shoulders, neck and the points of the face."""
+    points = {"pelvis": np.zeros(3)}
+    points["waist"] = pelvis @ np.array([0, 0.36 * shape.trunk, 0.01])
+    points["shoulders"] = points["waist"] + chest @ np.array([0, 0.64 * shape.trunk, -0.015])
+    points["neck"] = points["shoulders"] + chest @ np.array([0, 0.045 * shape.stature / 1.75, -0.01])
+    points["skull"] = points["neck"] + chest @ np.array([0, 0.6 * shape.neck, 0.012])
+    points["skull"] = points["skull"] + head @ np.array([0, 0.98 * shape.head, 0.022])
+    for side, sign in (("left", 1), ("right", -1)):
+        points[f"{side}_hip"] = pelvis @ np.array([sign * shape.hip, 0, 0])
+        shrug = np.array([sign * shape.shoulder, 0, 0])
+        points[f"{side}_shoulder"] = points["shoulders"] + chest @ shrug
+        for name, place in (("eye", (0.33, 0.14, 0.86)), ("ear", (0.78, 0.02, -0.02))):
+            offset = np.array([sign * place[0], place[1], place[2]])
+            points[f"{side}_{name}"] = points["skull"] + head @ offset * shape.head
+    points["nose"] = points["skull"] + head @ np.array([0, -0.22, 1.06]) * shape.head
+    return points

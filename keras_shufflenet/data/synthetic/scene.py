@@ -1,0 +1,218 @@
+"""A picture of some people: who stands where, what hides them, and what the camera makes of it."""
+
+import io
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from keras_shufflenet.data.synthetic import shapes as s
+from keras_shufflenet.data.synthetic.background import backdrop, held, seat, thing
+from keras_shufflenet.data.synthetic.clothing import sample_outfit
+from keras_shufflenet.data.synthetic.figure import build_figure
+from keras_shufflenet.data.synthetic.pose import Posed, pose, rotation, sample_proportions
+from keras_shufflenet.data.synthetic.rendering import Buffers, Camera, render
+from keras_shufflenet.data.synthetic.shading import Light, shade
+from keras_shufflenet.data.synthetic.shapes import Array
+
+FACING = np.diag([1.0, -1.0, -1.0])  # the body's system to the camera's, face to face
+
+
+class Person(NamedTuple):
+    """A posed body in the camera's system."""
+
+    posed: Posed
+    rotation: Array
+    origin: Array
+
+    def place(self, names: list[str]) -> Array:
+        """(N, 3) positions of named points."""
+        points = np.stack([self.posed.points[name] for name in names])
+        return points @ self.rotation.T + self.origin
+
+
+class Picture(NamedTuple):
+    """A rendered scene.
+
+    Attributes:
+        jpeg: the encoded image.
+        camera: what took it.
+        people: the people in it, number n has owner n + 1.
+        buffers: depth and shape number of every sample.
+        owner: (N,) owner of each shape; part: (N,) THING, BODY or HEAD.
+    """
+
+    jpeg: bytes
+    camera: Camera
+    people: list[Person]
+    buffers: Buffers
+    owner: NDArray[np.int64]
+    part: NDArray[np.int64]
+
+
+def _yaw(rng: np.random.Generator) -> float:
+    """Heading: mostly front, some sides, some backs."""
+    kind = rng.random()
+    if kind < 0.5:
+        return float(rng.normal(0, 25))
+    if kind < 0.75:
+        return float(rng.choice([-1, 1]) * rng.normal(75, 25))
+    return float(rng.normal(180, 35))
+
+
+def _extent(points: Array) -> tuple[Array, Array]:
+    return points.min(axis=0), points.max(axis=0)
+
+
+def _stand(posed: Posed, camera: Camera, tilt: Array, rng: np.random.Generator, share: float) -> Person:
+    """Put a person where it fills `share` of the picture's height."""
+    turn = tilt @ FACING @ rotation(1, _yaw(rng)) @ rotation(2, float(rng.normal(0, 3)))
+    low, high = _extent(np.stack(list(posed.points.values())) @ turn.T)
+    tall = max(float(high[1] - low[1]) + 0.2, 0.8 * float(high[0] - low[0]) + 0.16)
+    depth = camera.focal * tall / (share * camera.height)
+    depth = max(depth, 0.6 + float(high[2] - low[2]))
+    middle = (low + high) / 2
+    room = np.array([camera.width, camera.height]) / camera.focal * depth / 2
+    free = np.maximum(room - (high - low)[:2] / 2 - 0.1, 0.12 * room)
+    place = np.append(rng.uniform(-1, 1, 2) * free, depth)
+    return Person(posed, turn, place - middle)
+
+
+def _box(person: Person, camera: Camera) -> Array:
+    """Corners (x0, y0, x1, y1) of a person's joints in the picture."""
+    low, high = _extent(camera.project(person.place(list(person.posed.points))))
+    return np.concatenate([low, high])
+
+
+def _overlap(one: Array, other: Array) -> float:
+    """Shared area relative to the smaller box."""
+    shared = np.maximum(np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2]), 0)
+    areas = [float(np.prod(box[2:] - box[:2])) for box in (one, other)]
+    return float(np.prod(shared)) / max(min(areas), 1.0)
+
+
+def _gather(count: int, camera: Camera, tilt: Array, rng: np.random.Generator) -> list[Person]:
+    """Place people so that they hide each other only in part."""
+    people: list[Person] = []
+    for _ in range(count):
+        posed = pose(sample_proportions(rng), rng)
+        share = rng.uniform(0.6, 0.95) if count == 1 else rng.uniform(0.42, 0.85)
+        if rng.random() < 0.15:
+            share *= rng.uniform(1.15, 1.6)
+        tries = []
+        for _ in range(8):
+            person = _stand(posed, camera, tilt, rng, share)
+            mine = _box(person, camera)
+            worst = max((_overlap(mine, _box(other, camera)) for other in people), default=0.0)
+            tries.append((worst, len(tries), person))
+            if worst < 0.25:
+                break
+        people.append(min(tries)[2])
+    return people
+
+
+def _furnish(assembly: s.Assembly, person: Person, tilt: Array, rng: np.random.Generator) -> None:
+    """Seats under the sitting and things in hands."""
+    posed = person.posed
+    if posed.activity == "sit" and rng.random() < 0.85:
+        drop = posed.points["pelvis"] - [0, 0.1 * posed.shape.build, 0]
+        ankles = min(posed.points["left_ankle"][1], posed.points["right_ankle"][1])
+        origin = person.rotation @ drop + person.origin
+        assembly.add(seat(rng, max(float(drop[1] - ankles), 0.15)), person.rotation, origin, 0)
+    if rng.random() < 0.25:
+        side = ("left", "right")[rng.integers(2)]
+        wrist, knuckles = posed.points[f"{side}_wrist"], posed.points[f"{side}_knuckles"]
+        things = held(rng, wrist, s.unit(knuckles - wrist))
+        assembly.add(things, person.rotation, person.origin, 0)
+
+
+def _scatter(assembly: s.Assembly, camera: Camera, tilt: Array, people: list[Person], rng: np.random.Generator) -> None:  # fmt: skip
+    """Things behind everybody and, less often, one in front of somebody."""
+    turn = tilt @ FACING
+    far = max(float(person.origin[2]) for person in people) + 1.0
+    for _ in range(rng.integers(0, 5)):
+        depth = far + rng.uniform(0, 3)
+        across = rng.uniform(-0.6, 0.6) * camera.width / camera.focal * depth
+        down = rng.uniform(0.1, 0.5) * camera.height / camera.focal * depth
+        assembly.add(thing(rng, rng.uniform(0.3, 1.3)), turn, np.array([across, down, depth]), 0)
+    if rng.random() < 0.3:
+        person = people[rng.integers(len(people))]
+        joint = person.place([("left_knee", "right_hip", "left_ankle", "right_elbow")[rng.integers(4)]])[0]
+        reach = float(np.stack(list(person.posed.points.values())).max())
+        place = joint * max(1 - (0.35 + 0.3 * reach) / float(joint[2]), 0.45)
+        size = rng.uniform(0.12, 0.45)
+        origin = place + np.array([rng.normal() * 0.15, 0.5 * size, 0.0])
+        assembly.add(thing(rng, size), turn, origin, 0)
+
+
+def _light(tilt: Array, rng: np.random.Generator) -> Light:
+    direction = s.unit(np.array([rng.normal(), -abs(rng.normal()) - 0.4, -abs(rng.normal()) - 0.3]))
+    warm = np.array([1.0, 1.0, 1.0]) + rng.normal() * np.array([0.08, 0.0, -0.08])
+    strength = rng.uniform(0.35, 0.95)
+    ambient = rng.uniform(0.35, 0.65) * (2 - warm)
+    return Light(direction, strength * warm, ambient, tilt @ np.array([0.0, -1.0, 0.0]))
+
+
+def _compose(surfaces: s.Surfaces, buffers: Buffers, camera: Camera, behind: Image.Image, light: Light) -> NDArray[np.float32]:  # fmt: skip
+    """Average the samples of each pixel over the backdrop; display values 0..255."""
+    n = camera.supersampling
+    shape = (camera.height, n, camera.width, n)
+    image = shade(surfaces, buffers, camera, light).reshape(*shape, 3).sum(axis=(1, 3)) / n**2
+    cover = (buffers.index >= 0).reshape(shape).sum(axis=(1, 3)).astype(np.float32)[..., None] / n**2
+    far = (np.asarray(behind, np.float32) / 255) ** 2
+    image += (1 - cover) * far
+    return np.sqrt(np.clip(image, 0, 1)) * 255
+
+
+def _motion(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Smear along a random direction."""
+    kernel = np.zeros((5, 5))
+    dx, dy = s.unit(rng.normal(size=2)) * rng.uniform(0.8, 2.0)
+    for step in np.linspace(-1, 1, 9):
+        kernel[round(2 + step * dy), round(2 + step * dx)] += 1
+    return image.filter(ImageFilter.Kernel((5, 5), kernel.ravel().tolist(), float(kernel.sum())))
+
+
+def _develop(values: NDArray[np.float32], rng: np.random.Generator) -> bytes:
+    """Exposure, blur, sensor noise and compression."""
+    values = values * rng.uniform(0.75, 1.2) + rng.uniform(-12, 12)
+    image = Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
+    if rng.random() < 0.1:
+        image = _motion(image, rng)
+    elif rng.random() < 0.6:
+        image = image.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.3, 0.9))))
+    noise = rng.uniform(0, 7) * rng.standard_normal(values.shape, dtype=np.float32)
+    values = np.asarray(image, np.float32) + noise
+    file = io.BytesIO()
+    image = Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
+    image.save(file, "JPEG", quality=int(rng.integers(60, 96)))
+    return file.getvalue()
+
+
+def draw_scene(count: int, image_size: tuple[int, int], rng: np.random.Generator) -> Picture:
+    """Draw a picture of `count` people.
+
+    Args:
+        count: number of people.
+        image_size: (height, width) in pixels.
+        rng: source of all chance.
+    """
+    height, width = image_size
+    camera = Camera(height, width, float(max(image_size) * rng.uniform(1.1, 2.6)))
+    pitch = float(np.clip(rng.normal(-4, 8), -30, 15))
+    tilt = rotation(0, -pitch) @ rotation(2, float(rng.normal(0, 2)))
+    people = _gather(count, camera, tilt, rng)
+    assembly = s.Assembly()
+    for number, person in enumerate(people):
+        outfit = sample_outfit(rng, person.posed.shape.curve)
+        figure = build_figure(person.posed, outfit)
+        assembly.add(figure, person.rotation, person.origin, number + 1)
+        _furnish(assembly, person, tilt, rng)
+    _scatter(assembly, camera, tilt, people, rng)
+    surfaces = assembly.surfaces()
+    buffers = render(surfaces, camera)
+    horizon = int(height / 2 + camera.focal * np.tan(np.radians(pitch)) + rng.normal() * 0.05 * height)
+    behind = backdrop(rng, height, width, horizon)
+    values = _compose(surfaces, buffers, camera, behind, _light(tilt, rng))
+    return Picture(_develop(values, rng), camera, people, buffers, surfaces.owner, surfaces.part)
