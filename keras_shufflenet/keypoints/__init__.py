@@ -8,7 +8,12 @@ from keras_shufflenet.keypoints.boxes import (
     transform_points,
     udp_matrix,
 )
+from keras_shufflenet.keypoints.coco import evaluate_keypoints, rescore_and_nms, save_results
+from keras_shufflenet.keypoints.coco_reader import read_coco, read_detections
 from keras_shufflenet.keypoints.codecs import HeatmapCodec
+from keras_shufflenet.keypoints.mpii import evaluate_pckh, read_mpii
+from keras_shufflenet.keypoints.nms import oks, oks_nms, soft_oks_nms
+from keras_shufflenet.keypoints.people import People
 from keras_shufflenet.keypoints.skeletons import COCO, MPII, Skeleton
 from keras_shufflenet.keypoints.warping import warp
 
@@ -16,11 +21,22 @@ __all__ = [
     "COCO",
     "MPII",
     "HeatmapCodec",
+    "People",
     "Skeleton",
     "affine_matrix",
     "box_to_center_scale",
+    "evaluate_keypoints",
+    "evaluate_pckh",
     "invert_affine",
+    "oks",
+    "oks_nms",
+    "read_coco",
+    "read_detections",
+    "read_mpii",
+    "rescore_and_nms",
     "sanitize_box",
+    "save_results",
+    "soft_oks_nms",
     "transform_points",
     "udp_matrix",
     "warp",

@@ -31,7 +31,7 @@ def warp(
     lower = lower + _pixels(image, left + 1, top + 1) * right_share
     value = upper * (1 - bottom_share) + lower * bottom_share
     if image.dtype == np.uint8:
-        return (np.floor(value + 0.5) if quantize else np.rint(value)).astype(np.uint8)
+        return (np.floor(value + 0.5) if quantize else np.rint(np.float32(value))).astype(np.uint8)
     return value.astype(np.float32)
 
 

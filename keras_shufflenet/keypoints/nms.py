@@ -1,0 +1,87 @@
+"""Object keypoint similarity and the suppression of poses that are found twice.
+
+Source: mmpose v0.29, COCO (http://cocodataset.org/#keypoints-eval).
+"""
+
+import numpy as np
+
+from keras_shufflenet.keypoints import skeletons
+from keras_shufflenet.keypoints.skeletons import Skeleton
+
+
+def oks(
+    keypoints: np.ndarray,
+    areas: np.ndarray,
+    skeleton: str | Skeleton = "coco",
+    visibility_threshold: float | None = None,
+) -> np.ndarray:
+    """Return the similarity of every pose to every other, between 0 and 1.
+
+    Args:
+        keypoints: (N, K, 3): x, y and score.
+        areas: (N,) square pixels.
+        skeleton: gives the tolerance of each joint.
+        visibility_threshold: compare only joints whose score in the second pose is above it
+            (which makes the matrix asymmetric); by default all.
+
+    Returns:
+        (N, N) float64; rows are first poses, columns second ones.
+    """
+    keypoints, areas = np.asarray(keypoints, np.float64), np.asarray(areas, np.float64)
+    squares = ((keypoints[:, None, :, :2] - keypoints[None, :, :, :2]) ** 2).sum(-1)
+    variances = (2 * np.array(skeletons.get(skeleton).sigmas)) ** 2
+    mean_area = (areas[:, None] + areas) / 2 + np.spacing(1)
+    similarity = np.exp(-squares / variances / mean_area[..., None] / 2)
+    if visibility_threshold is None:
+        return similarity.mean(-1)
+    seen = keypoints[..., 2] > visibility_threshold
+    return (similarity * seen).sum(-1) / np.maximum(seen.sum(-1), 1)
+
+
+def oks_nms(similarity: np.ndarray, scores: np.ndarray, threshold: float = 0.9) -> np.ndarray:
+    """Keep poses in order of their score unless a kept one is more similar than a threshold.
+
+    Args:
+        similarity: (N, N), from `oks`.
+        scores: (N,).
+        threshold: greatest similarity of two poses that are both kept.
+
+    Returns:
+        Indices of the kept poses, best first.
+    """
+    order, kept = _descending(np.asarray(scores)), []
+    while len(order):
+        best, order = order[0], order[1:]
+        kept.append(best)
+        order = order[similarity[best, order] <= threshold]
+    return np.array(kept, np.int64)
+
+
+def soft_oks_nms(
+    similarity: np.ndarray, scores: np.ndarray, threshold: float = 0.9, max_poses: int = 20
+) -> np.ndarray:
+    """Order poses by scores that sink by `exp(-oks**2 / threshold)` with every better pose.
+
+    Args:
+        similarity: (N, N), from `oks`.
+        scores: (N,).
+        threshold: how gently scores sink.
+        max_poses: how many poses are kept.
+
+    Returns:
+        Indices of the kept poses, best first.
+    """
+    scores = np.asarray(scores, np.float64)
+    order = np.arange(len(scores))
+    kept: list[int] = []
+    while len(order) and len(kept) < max_poses:
+        ranking = _descending(scores)
+        order, scores = order[ranking], scores[ranking]
+        kept.append(order[0])
+        scores = scores[1:] * np.exp(-(similarity[order[0], order[1:]] ** 2) / threshold)
+        order = order[1:]
+    return np.array(kept, np.int64)
+
+
+def _descending(scores: np.ndarray) -> np.ndarray:
+    return np.argsort(scores, kind="stable")[::-1]
