@@ -126,11 +126,11 @@ def _render(
     outline = width + max(1.0, width / 3)
     for a, b, _ in limbs:
         _limb(pen, local[a], local[b], outline * finer, OUTLINE)
-    for joint in np.flatnonzero(seen):
+    for joint in np.flatnonzero(seen).tolist():
         _dot(pen, local[joint], 0.8 * outline * finer, OUTLINE)
     for a, b, side in limbs:
         _limb(pen, local[a], local[b], width * finer, COLOURS[side])
-    for joint in np.flatnonzero(seen):
+    for joint in np.flatnonzero(seen).tolist():
         _dot(pen, local[joint], 0.8 * width * finer, COLOURS[joint_side(skeleton, joint)])
         _dot(pen, local[joint], 0.4 * width * finer, (255, 255, 255))
     return canvas.resize(size, Image.Resampling.BOX)

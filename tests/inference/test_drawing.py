@@ -59,7 +59,7 @@ def test_joints_are_dots_with_a_white_centre(black):
 
 def test_lines_are_smooth(black):
     drawn = draw_skeletons(black, person(left_elbow=(10, 20), left_wrist=(110, 70)))
-    assert len(np.unique(drawn[:, :, 2])) > 20
+    assert len(np.unique(drawn[:, :, 2])) > 8  # black, outline, blue, white and shares of them
 
 
 def test_the_line_width_follows_the_person():
