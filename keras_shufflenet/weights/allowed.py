@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from keras_shufflenet.weights import tensors
-from keras_shufflenet.weights.errors import CheckpointError
+from keras_shufflenet.weights.placeholders import Builder, ForeignObject
 from keras_shufflenet.weights.tensors import ELEMENT_TYPES, ElementType
-from keras_shufflenet.weights.unpickler import Builder, ForeignClass, ForeignObject
 
 NUMBER_TYPE = re.compile(r"[<>|=]?([biufc]\d{1,2}|\?)")
 
@@ -74,12 +73,8 @@ def _default_mapping(*_: Any) -> dict[Any, Any]:
     return {}
 
 
-def _scalars(items: Any = ()) -> list[Any]:
-    """Sets and the like; the order and the kind do not matter to weights."""
-    return list(items)
-
-
-def _size(items: Any = ()) -> tuple[Any, ...]:
+def _items(items: Any = ()) -> tuple[Any, ...]:
+    """A set, or torch's type of a shape; the difference does not matter to weights."""
     return tuple(items)
 
 
@@ -106,22 +101,6 @@ def _parameter(data: Any, *_: Any) -> Any:
     return data
 
 
-def _member(owner: Any, name: Any) -> ForeignClass:
-    """A member of a foreign class, which is how Python pickles a value of an enumeration."""
-    if not isinstance(owner, ForeignClass) or not isinstance(name, str):
-        raise CheckpointError(
-            f"The pickle wants to use `builtins.getattr` on {type(owner).__name__}. "
-            "Nothing was executed."
-        )
-    return ForeignClass(f"{owner.name}.{name}")
-
-
-def _instance(kind: Any, *_: Any) -> ForeignObject:
-    if not isinstance(kind, ForeignClass):
-        raise TypeError(f"an instance of {type(kind).__name__}")
-    return ForeignObject(kind.name)
-
-
 def _inert(name: str) -> Builder:
     return Builder(name, lambda *_: ForeignObject(name))
 
@@ -145,17 +124,15 @@ _BUILDERS: dict[str, Callable[..., Any]] = {
     "collections.OrderedDict": _mapping,
     "collections.defaultdict": _default_mapping,
     "_codecs.encode": _latin_bytes,
-    "torch.Size": _size,
+    "torch.Size": _items,
     "torch._utils._rebuild_tensor": _tensor,
     "torch._utils._rebuild_tensor_v2": _tensor,
     "torch._utils._rebuild_tensor_v3": _tensor_of_type,
     "torch._utils._rebuild_parameter": _parameter,
     "torch._utils._rebuild_parameter_with_state": _parameter,
     "numpy.dtype": PickledType,
-    **{f"{module}.set": _scalars for module in ("builtins", "__builtin__")},
-    **{f"{module}.frozenset": _scalars for module in ("builtins", "__builtin__")},
-    **{f"{module}.getattr": _member for module in ("builtins", "__builtin__")},
-    **{f"{module}._reconstructor": _instance for module in ("copyreg", "copy_reg")},
+    **{f"{module}.set": _items for module in ("builtins", "__builtin__")},
+    **{f"{module}.frozenset": _items for module in ("builtins", "__builtin__")},
     **{f"numpy.{core}.multiarray.scalar": _scalar for core in ("core", "_core")},
     **{
         f"numpy.{core}.multiarray._reconstruct": lambda *_: PickledArray()
@@ -186,6 +163,4 @@ ALLOWED: dict[str, Any] = {
     **{f"torch.{name}": ELEMENT_TYPES[kind] for name, kind in STORAGE_TYPES.items()},
     **{f"torch.{name}": kind for name, kind in ELEMENT_TYPES.items()},
     "torch.storage.UntypedStorage": ELEMENT_TYPES["uint8"],
-    "builtins.object": ForeignClass("builtins.object"),
-    "__builtin__.object": ForeignClass("builtins.object"),
 }

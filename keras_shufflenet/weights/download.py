@@ -19,7 +19,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-ATTEMPTS = 5
+ATTEMPTS = 4
 FIRST_PAUSE = 0.5  # seconds; doubles with every attempt
 TIMEOUT = 30.0  # seconds without a byte
 CHUNK = 1 << 18
@@ -46,15 +46,14 @@ def download(url: str, part: Path, title: str) -> bool:
         title: for the progress bar, which is shown on a terminal only.
 
     Returns:
-        Whether the beginning is from an earlier download.
+        Whether the file was put together from several connections.
 
     Raises:
         DownloadError: if it does not work.
     """
-    resumed = False
     for attempt in range(ATTEMPTS):
         try:
-            resumed = _attempt(url, part, title) and (resumed or attempt == 0)
+            resumed = _attempt(url, part, title)
         except urllib.error.HTTPError as error:
             error.close()
             if error.code == RANGE_REFUSED:
@@ -86,6 +85,7 @@ def _attempt(url: str, part: Path, title: str) -> bool:
     with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
         if response.status != 206 or not _continues(response, start):
             start = 0
+            part.unlink(missing_ok=True)  # before the note tells that it is of this file
         _write_note(url, part, response)
         _receive(response, part, start, title)
     return start > 0

@@ -13,8 +13,9 @@ import h5py
 import keras
 import numpy as np
 
+from keras_shufflenet.weights.account import Account
 from keras_shufflenet.weights.errors import MALFORMED, CheckpointError
-from keras_shufflenet.weights.port import Account, is_head, weighted_layers
+from keras_shufflenet.weights.port import is_head, weighted_layers
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 ZIP = b"PK\3\4"

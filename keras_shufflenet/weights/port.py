@@ -6,15 +6,17 @@ is assigned at all and the error names the odd ones.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import keras
 import numpy as np
 from keras import layers
 
 from keras_shufflenet.weights import layouts
+from keras_shufflenet.weights.account import Account
 from keras_shufflenet.weights.errors import WeightsMismatchError
 from keras_shufflenet.weights.layouts import Layout
+from keras_shufflenet.weights.torch_file import without_wrapper
 
 HEAD = re.compile(r"predictions|head_.*")
 STEM = "stem_conv"
@@ -36,7 +38,6 @@ PARAMETERS = {
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
 }
-LISTED = 8  # odd keys that an error names
 
 
 @dataclass(frozen=True)
@@ -79,36 +80,6 @@ class Target:
         self.variable.assign(np.array(array.transpose(self.axes), np.float32, order="C"))
 
 
-@dataclass
-class Account:
-    """What does not add up."""
-
-    missing: list[str] = field(default_factory=list)
-    extra: list[str] = field(default_factory=list)
-    wrong: list[str] = field(default_factory=list)
-
-    def settle(self, model: keras.Model, origin: str, received: str) -> None:
-        """Raise WeightsMismatchError unless everything adds up."""
-        entries = [
-            _enumerate("missing in the checkpoint", self.missing),
-            _enumerate("left over in the checkpoint", self.extra),
-            _enumerate("of the wrong shape or type", self.wrong),
-        ]
-        if any(entries):
-            raise WeightsMismatchError(
-                f"The checkpoint ({origin}) does not fit the model {model.name!r}; nothing was "
-                f"assigned.{''.join(entries)}\nAllowed is a checkpoint that has every variable of "
-                f"the model once and nothing else. Received: {received}"
-            )
-
-
-def _enumerate(title: str, items: Sequence[str]) -> str:
-    if not items:
-        return ""
-    more = [f"... and {len(items) - LISTED} more"] if len(items) > LISTED else []
-    return "".join(f"\n    {item}" for item in [f"{title} ({len(items)}):", *items[:LISTED], *more])
-
-
 def load_state_dict(
     model: keras.Model,
     state: Mapping[str, np.ndarray],
@@ -121,6 +92,7 @@ def load_state_dict(
     Args:
         model: made by a builder of this package.
         state: arrays by the publisher's names, in PyTorch's axes, as `read_checkpoint` gives them.
+            A leading `module.` is stripped.
         layout: name of the publisher's table, of `layouts.LAYOUTS`; None to find it by the keys.
         backbone_only: leave the classifier or keypoint head as it is and ignore the checkpoint's.
             Where a model has no head at all the checkpoint's head is ignored anyway.
@@ -129,6 +101,7 @@ def load_state_dict(
         WeightsMismatchError: a ValueError that names the keys that are missing, left over or of the
             wrong shape, or says that the checkpoint is of another network. Nothing was assigned.
     """
+    state = without_wrapper(state)
     table = layouts.get(layout) if layout is not None else _find_layout(state)
     received = _describe(state)
     _check_structure(model, table, received)

@@ -28,7 +28,7 @@ PADDLECLAS = {
 }
 TONYLINS = {
     "source": "https://github.com/tonylins/pytorch-mobilenet-v2",
-    "licence": "Apache-2.0",
+    "licence": "see the publisher",
     "layout": "tonylins/mobilenet_v2",
     "resize": 256,
 }

@@ -49,16 +49,15 @@ def fetch(entry: Weights) -> Path:
 
     Raises:
         WeightsUnavailableError: a FileNotFoundError that says what to do, if the file cannot be
-            had, or if its hash is wrong; a wrong file is removed.
+            had, or if its hash is wrong. A wrong file is removed, in the cache too.
     """
     path = cache_directory() / entry.file
-    if not path.is_file():
+    if not _is_right(entry, path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with lock(path.with_name(f"{path.name}.lock")):
-            if not path.is_file():
+            if not _is_right(entry, path):
+                path.unlink(missing_ok=True)
                 _obtain(entry, path)
-        return path
-    _verify(entry, path)
     return path
 
 
@@ -108,12 +107,18 @@ def _download(entry: Weights, url: str, part: Path, path: Path) -> None:
         raise _unavailable(entry, path, f"{url} failed: {error}") from error
 
 
-def _verify(entry: Weights, file: Path, what: str = "the file in the cache") -> None:
-    """Remove the file and raise if its hash or size is wrong."""
-    digest, size = _digest(file), file.stat().st_size
-    right_hash = entry.sha256 is None or digest.startswith(entry.sha256)
-    if right_hash and entry.size in (None, size):
+def _is_right(entry: Weights, file: Path) -> bool:
+    """Whether the file is there and has the hash and size of the catalogue, if that knows them."""
+    if not file.is_file() or entry.size not in (None, file.stat().st_size):
+        return False
+    return entry.sha256 is None or _digest(file).startswith(entry.sha256)
+
+
+def _verify(entry: Weights, file: Path, what: str) -> None:
+    """Remove what was obtained and raise if it is not the right file."""
+    if _is_right(entry, file):
         return
+    digest, size = _digest(file), file.stat().st_size
     file.unlink()
     expected = f"sha256 {entry.sha256}" + (f" and {entry.size} bytes" if entry.size else "")
     raise WeightsUnavailableError(
@@ -129,7 +134,7 @@ def _digest(file: Path) -> str:
 
 def _unavailable(entry: Weights, path: Path, reason: str) -> WeightsUnavailableError:
     return WeightsUnavailableError(
-        f"The weights {entry.name!r} are not in the cache at {str(path)!r}, and {reason}. "
+        f"The right file of the weights {entry.name!r} is not at {str(path)!r}, and {reason}. "
         f"{ADVICE} Received: {MIRROR}={os.environ.get(MIRROR)!r}, "
         f"{OFFLINE}={os.environ.get(OFFLINE)!r}"
     )

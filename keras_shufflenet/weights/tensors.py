@@ -138,10 +138,11 @@ def _view(name: str, view: Tensor, values: np.ndarray) -> np.ndarray:
             f"Tensor {name!r} of shape {view.shape} reaches beyond its storage of "
             f"{values.size} numbers."
         )
-    if not math.prod(view.shape):
-        return np.empty(view.shape, values.dtype)
-    strides = tuple(stride * values.itemsize for stride in view.strides)
-    offset = view.offset * values.itemsize
-    array = np.ndarray(view.shape, values.dtype, values, offset, strides)
+    if math.prod(view.shape):
+        strides = tuple(stride * values.itemsize for stride in view.strides)
+        offset = view.offset * values.itemsize
+        array = np.ndarray(view.shape, values.dtype, values, offset, strides)
+    else:
+        array = np.empty(view.shape, values.dtype)
     array.flags.writeable = False
     return array

@@ -4,15 +4,16 @@ import io
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from keras_shufflenet.weights.allowed import ALLOWED, PickledArray
 from keras_shufflenet.weights.errors import CheckpointError
+from keras_shufflenet.weights.placeholders import ForeignObject
 from keras_shufflenet.weights.tensors import ElementType, Storage, Tensor, materialise
-from keras_shufflenet.weights.unpickler import ForeignObject, Unpickler
+from keras_shufflenet.weights.unpickler import Unpickler
 
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
@@ -169,7 +170,7 @@ def _arrays(
             raise CheckpointError(
                 f"A state dict holds tensors by name; {key!r} is of type {type(value).__name__}."
             )
-    return _without_wrapper({key: found[key] for key in state})
+    return without_wrapper({key: found[key] for key in state})
 
 
 def _state_dict(loaded: Any) -> dict[Any, Any]:
@@ -193,8 +194,12 @@ def _check_mapping(loaded: Any) -> None:
         raise CheckpointError(f"The file holds no tensors by name but {type(loaded).__name__}.")
 
 
-def _without_wrapper(state: dict[Any, np.ndarray]) -> dict[str, np.ndarray]:
-    """Strip the `module.` that torch.nn.DataParallel puts before every name."""
+def without_wrapper(state: Mapping[Any, np.ndarray]) -> dict[str, np.ndarray]:
+    """Strip the `module.` that torch.nn.DataParallel puts before every name.
+
+    Raises:
+        CheckpointError: if a name is there with and without it.
+    """
     stripped = {str(key).removeprefix("module."): array for key, array in state.items()}
     if len(stripped) != len(state):
         raise CheckpointError("Some names are there twice, with and without `module.`.")
