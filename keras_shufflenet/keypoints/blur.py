@@ -46,16 +46,15 @@ def blur_matrix(length: int, kernel: int, border: Border) -> np.ndarray:
 
 
 def blur(heatmaps: np.ndarray, kernel: int, border: Border) -> np.ndarray:
-    """Blur heatmaps (N, height, width, K) along height and width."""
-    count, height, width, joints = heatmaps.shape
+    """Blur heatmaps (..., height, width) along height and width."""
+    height, width = heatmaps.shape[-2:]
     rows = blur_matrix(height, kernel, border).T.astype(heatmaps.dtype)
-    columns = blur_matrix(width, kernel, border).T.astype(heatmaps.dtype)
-    blurred = rows @ heatmaps.reshape(count, height, width * joints)
-    return (columns @ blurred.reshape(-1, width, joints)).reshape(heatmaps.shape)
+    columns = blur_matrix(width, kernel, border).astype(heatmaps.dtype)
+    return rows @ heatmaps @ columns
 
 
 def blur_keeping_maximum(heatmaps: np.ndarray, kernel: int) -> np.ndarray:
     """Blur heatmaps as if black outside and scale each to the maximum it had."""
     blurred = blur(heatmaps, kernel, "constant")
-    before, after = heatmaps.max((1, 2), keepdims=True), blurred.max((1, 2), keepdims=True)
+    before, after = (maps.max((-2, -1), keepdims=True) for maps in (heatmaps, blurred))
     return blurred * np.divide(before, after, out=np.ones_like(after), where=after != 0)

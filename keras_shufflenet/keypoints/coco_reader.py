@@ -41,7 +41,7 @@ def read_coco(annotations: Source, skeleton: str | Skeleton = "coco") -> People:
     rows.sort(key=lambda row: rank[row[0]])
     if not rows:
         raise ValueError(
-            f"{root.place}annotations must hold a person (category_id 1) with a "
+            f"{root.place}: annotations must hold a person (category_id 1) with a "
             "labelled keypoint. "
             f"Received: {len(images)} images, {len(entries)} annotations"
         )
@@ -85,7 +85,7 @@ def read_detections(
 def root_of(annotations: Source) -> Entry:
     """Return the object that a COCO file is."""
     content, name = load(annotations, "annotations")
-    return Entry(content, f"{name}: ")
+    return Entry(content, name)
 
 
 def images_of(root: Entry) -> dict[int, Entry]:

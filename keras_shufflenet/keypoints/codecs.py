@@ -130,14 +130,14 @@ class HeatmapCodec:
         Raises:
             ValueError: the heatmaps have another shape.
         """
-        heatmaps = np.asarray(heatmaps)
+        heatmaps = np.asarray(heatmaps, np.float32)
         if heatmaps.ndim != 4 or heatmaps.shape[1:3] != self.heatmap_size:
             height, width = self.heatmap_size
             raise ValueError(
                 f"Heatmaps have the shape (N, {height}, {width}, K). Received: {heatmaps.shape}"
             )
-        points, scores = _DECODERS[self.decoding](heatmaps, self.blur_kernel)
-        return (points * self.stride).astype(np.float32), scores.astype(np.float32)
+        points, scores = _DECODERS[self.decoding](peaks.channels_first(heatmaps), self.blur_kernel)
+        return (points * self.stride).astype(np.float32), scores
 
     def flip_back(self, heatmaps: np.ndarray, skeleton: str | Skeleton = "coco") -> np.ndarray:
         """Turn the heatmaps of mirrored images into maps to be averaged with the others.
@@ -152,11 +152,11 @@ class HeatmapCodec:
         permutation = skeletons.get(skeleton).flip_permutation
         if self.encoding == "udp_combined":
             permutation = (3 * permutation[:, None] + np.arange(3)).ravel()
-        flipped = heatmaps[:, :, ::-1][..., permutation]
+        flipped = np.take(heatmaps, permutation, axis=-1)[:, :, ::-1]
         if self.encoding == "udp_combined":
             flipped[..., 1::3] *= -1
         if self.shift_heatmap:
-            flipped[:, :, 1:] = flipped[:, :, :-1].copy()
+            flipped = np.concatenate([flipped[:, :, :1], flipped[:, :, :-1]], axis=2)
         return flipped
 
     def crop_matrix(
@@ -201,8 +201,8 @@ class HeatmapCodec:
             object.__setattr__(self, name, value)
 
     def _set_size(self, name: str, size: Size) -> None:
-        valid = len(size) == 2 and all(int(n) == n and n > 0 for n in size)
-        if not valid:
+        whole = np.asarray(size)
+        if whole.shape != (2,) or (whole < 1).any() or (whole % 1 != 0).any():
             raise ValueError(f"{name} is (height, width) in whole pixels. Received: {size!r}")
         object.__setattr__(self, name, (int(size[0]), int(size[1])))
 

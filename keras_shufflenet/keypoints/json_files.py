@@ -1,7 +1,8 @@
 """Reading json files of others: every complaint names the file, the entry and the field."""
 
 import json
-import math
+import sys
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ class Entry:
 
     def entries(self, field: str) -> list["Entry"]:
         """Return a field that must be a list of objects."""
-        return as_entries(self.get(field), f"{self.place}{field}")
+        return as_entries(self.get(field), f"{self.place}: {field}")
 
     def number(self, field: str) -> float:
         """Return a field that must be a finite number."""
@@ -84,7 +85,7 @@ def load(source: Any, what: str) -> tuple[Any, str]:
         raise FileNotFoundError(f"The {what} must be a json file that exists. Received: {path}")
     try:
         return json.loads(path.read_text(encoding="utf-8")), path.name
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path.name} must be valid json. Received: {error}") from error
 
 
@@ -101,7 +102,8 @@ def as_entries(value: Any, place: str) -> list[Entry]:
 
 def _is_number(value: Any) -> bool:
     """Tell finite numbers, NumPy's too, from all else (booleans are no numbers)."""
-    return hasattr(value, "__float__") and not isinstance(value, bool) and math.isfinite(value)
+    is_real = isinstance(value, Real) and not isinstance(value, bool)
+    return is_real and abs(value) <= sys.float_info.max
 
 
 def _is_pair(value: Any) -> bool:

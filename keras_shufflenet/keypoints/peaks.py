@@ -1,8 +1,8 @@
 """Positions of joints in heatmaps: the maxima and the published ways to refine them.
 
-Heatmaps are (N, height, width, K), channels last; positions are (N, K, 2) as (x, y) in heatmap
-pixels, scores (N, K). Source: mmpose v0.29, DARK (Zhang et al., CVPR 2020), UDP (Huang et al.,
-CVPR 2020).
+Heatmaps are (N, K, height, width), so that each is one piece of memory (`channels_first`);
+positions are (N, K, 2) as (x, y) in heatmap pixels, scores (N, K). Source: mmpose v0.29, DARK
+(Zhang et al., CVPR 2020), UDP (Huang et al., CVPR 2020).
 """
 
 import numpy as np
@@ -13,12 +13,17 @@ from keras_shufflenet.keypoints.targets import COMBINED_RADIUS
 Peaks = tuple[np.ndarray, np.ndarray]
 
 
+def channels_first(heatmaps: np.ndarray) -> np.ndarray:
+    """Return heatmaps (N, height, width, K) as (N, K, height, width)."""
+    return np.ascontiguousarray(np.moveaxis(heatmaps, -1, 1))
+
+
 def maxima(heatmaps: np.ndarray, kernel: int = 1) -> Peaks:
     """Return the first maximum of every map and its value; (-1, -1) where no value is positive."""
-    count, height, width, joints = heatmaps.shape
-    flat = heatmaps.reshape(count, height * width, joints)
-    index = flat.argmax(axis=1)
-    scores = np.take_along_axis(flat, index[:, None], axis=1)[:, 0]
+    width = heatmaps.shape[3]
+    flat = heatmaps.reshape(*heatmaps.shape[:2], -1)
+    index = flat.argmax(-1)
+    scores = np.take_along_axis(flat, index[..., None], axis=-1)[..., 0]
     points = np.stack([index % width, index // width], axis=-1).astype(np.float32)
     points[scores <= 0] = -1
     return points, scores
@@ -74,10 +79,10 @@ def newton_udp(heatmaps: np.ndarray, kernel: int) -> Peaks:
 
 def combined_offsets(heatmaps: np.ndarray, kernel: int) -> Peaks:
     """Add the predicted offsets to the maxima of the discs; maps have 3K channels (UDP)."""
-    discs = blur(heatmaps[..., 0::3], 2 * kernel + 1, "reflect")
+    discs = blur(heatmaps[:, 0::3], 2 * kernel + 1, "reflect")
     points, scores = maxima(discs)
-    radius = COMBINED_RADIUS * heatmaps.shape[1]
-    offsets = [_at(blur(heatmaps[..., i::3], kernel, "reflect"), points, 0, 0) for i in (1, 2)]
+    radius = COMBINED_RADIUS * heatmaps.shape[2]
+    offsets = [_at(blur(heatmaps[:, i::3], kernel, "reflect"), points, 0, 0) for i in (1, 2)]
     return _shift(points, radius * np.stack(offsets, -1)), scores
 
 
@@ -96,7 +101,7 @@ def heatmap_pck(
     Returns:
         shares (K,), NaN where no joint counts, and the mean of the others (0 if there is none).
     """
-    difference = maxima(predicted)[0] - maxima(target)[0]
+    difference = maxima(channels_first(predicted))[0] - maxima(channels_first(target))[0]
     near = np.linalg.norm(difference / predicted.shape[1:3], axis=-1) < threshold
     counted = weights > 0
     count = counted.sum(0)
@@ -107,16 +112,16 @@ def heatmap_pck(
 
 def _at(heatmaps: np.ndarray, points: np.ndarray, dx: int, dy: int) -> np.ndarray:
     """Return the maps' values (N, K), float64, beside the points; the border's beyond it."""
-    count, height, width, joints = heatmaps.shape
+    height, width = heatmaps.shape[2:]
     x = np.clip(points[..., 0].astype(np.int64) + dx, 0, width - 1)
     y = np.clip(points[..., 1].astype(np.int64) + dy, 0, height - 1)
-    flat = heatmaps.reshape(count, height * width, joints)
-    return np.take_along_axis(flat, (y * width + x)[:, None], axis=1)[:, 0].astype(np.float64)
+    flat = heatmaps.reshape(*heatmaps.shape[:2], -1)
+    return np.take_along_axis(flat, (y * width + x)[..., None], axis=-1)[..., 0].astype(np.float64)
 
 
 def _margin(heatmaps: np.ndarray, points: np.ndarray, margin: int) -> np.ndarray:
     """Return which points (N, K) lie more than one pixel from 0 and `margin` from the far end."""
-    last = np.array([heatmaps.shape[2], heatmaps.shape[1]]) - margin
+    last = np.array([heatmaps.shape[3], heatmaps.shape[2]]) - margin
     return np.asarray(((points > 1) & (points < last)).all(-1))
 
 

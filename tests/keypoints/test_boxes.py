@@ -1,0 +1,88 @@
+"""Boxes, frames and affine matrices against the reference and against their definitions."""
+
+import numpy as np
+import pytest
+
+from keras_shufflenet.keypoints import boxes
+
+
+@pytest.mark.parametrize(
+    ("box", "expected"),
+    [
+        ((10, 20, 30, 40), (10, 20, 30, 40)),
+        ((-5, -6, 20, 20), (0, 0, 20, 20)),  # the size is kept, as in the reference
+        ((90, 70, 30, 40), (90, 70, 9, 9)),
+        ((10, 10, 0.5, 0.5), (10, 10, 0.5, 0.5)),
+        ((10, 10, 0, 20), None),
+        ((10, 10, 5, -3), None),
+        ((99, 10, 5, 5), None),
+        ((200, 300, 5, 5), None),
+    ],
+)
+def test_sanitize_box(box, expected):
+    clipped = boxes.sanitize_box(box, (80, 100))
+    if expected is None:
+        assert clipped is None
+    else:
+        np.testing.assert_array_equal(clipped, expected)
+
+
+def test_center_and_scale_of_the_reference(golden_pose):
+    golden = golden_pose("boxes")
+    for width, height in golden["in/image_size"]:
+        center, scale = boxes.box_to_center_scale(golden["in/bbox"], (height, width))
+        np.testing.assert_allclose(center, golden[f"v029/center_{width}x{height}"], rtol=1e-6)
+        np.testing.assert_allclose(scale, golden[f"v029/scale_{width}x{height}"], rtol=1e-6)
+
+
+def test_frame_contains_the_padded_box_and_has_the_input_shape():
+    box = np.random.default_rng(0).uniform(5, 200, (50, 4))
+    center, scale = boxes.box_to_center_scale(box, (256, 192), padding=1.5)
+    np.testing.assert_allclose(scale[:, 0] / scale[:, 1], 192 / 256)
+    np.testing.assert_allclose(center, box[:, :2] + box[:, 2:] / 2)
+    slack = scale * 200 - 1.5 * box[:, 2:]
+    np.testing.assert_allclose(slack.min(axis=1), 0, atol=1e-9)
+
+
+def test_affine_matrices_of_the_reference(golden_pose):
+    golden = golden_pose("affine")
+    for i, (width, height) in enumerate(golden["in/output_size"]):
+        frame = golden["in/center"][i], golden["in/scale"][i], golden["in/rotation"][i]
+        matrix = boxes.affine_matrix(*frame, (height, width))
+        np.testing.assert_allclose(matrix[:, :2], golden["v029/matrix"][i][:, :2], atol=2e-6)
+        np.testing.assert_allclose(matrix[:, 2], golden["v029/matrix"][i][:, 2], atol=2e-3)
+        inverse = boxes.invert_affine(matrix)
+        np.testing.assert_allclose(inverse, golden["v029/inverse"][i], atol=2e-3)
+        points = boxes.transform_points(golden["in/points"][i], matrix)
+        np.testing.assert_allclose(points, golden["v029/points"][i], atol=1e-2)
+
+
+def test_udp_matrices_of_the_reference(golden_pose):
+    golden = golden_pose("affine")
+    for i, (width, height) in enumerate(golden["in/output_size"]):
+        frame = golden["in/center"][i], golden["in/scale"][i], golden["in/rotation"][i]
+        matrix = boxes.udp_matrix(*frame, (height, width))
+        np.testing.assert_allclose(matrix, golden["v029/udp_matrix"][i], atol=2e-3)
+        points = boxes.transform_points(golden["in/points"][i], matrix)
+        np.testing.assert_allclose(points, golden["v029/udp_points"][i], atol=1e-2)
+
+
+def test_matrices_of_many_people_at_once():
+    rng = np.random.default_rng(1)
+    center, scale = rng.uniform(0, 300, (5, 2)), rng.uniform(0.5, 2, (5, 2))
+    degrees, points = rng.uniform(-80, 80, 5), rng.uniform(0, 300, (5, 17, 2))
+    for build in (boxes.affine_matrix, boxes.udp_matrix):
+        matrices = build(center, scale, degrees, (256, 192))
+        single = [
+            build(c, s, d, (256, 192)) for c, s, d in zip(center, scale, degrees, strict=True)
+        ]
+        np.testing.assert_allclose(matrices, single)
+        there = boxes.transform_points(points, matrices)
+        back = boxes.transform_points(there, boxes.invert_affine(matrices))
+        np.testing.assert_allclose(back, points, atol=1e-9)
+
+
+def test_a_positive_rotation_turns_the_frame_clockwise():
+    matrix = boxes.affine_matrix((50, 50), (0.5, 0.5), 90, (100, 100))
+    above_of_the_turned_frame = boxes.transform_points([[60.0, 50.0]], matrix)
+    np.testing.assert_allclose(above_of_the_turned_frame, [[50, 40]], atol=1e-9)

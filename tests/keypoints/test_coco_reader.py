@@ -1,0 +1,213 @@
+"""Reading COCO files: the reference's records, and complaints about malformed ones."""
+
+import copy
+import json
+
+import numpy as np
+import pytest
+
+from keras_shufflenet.keypoints import read_coco, read_detections
+
+
+def dataset():
+    keypoints = [30.0, 40.0, 2] * 17
+    return {
+        "images": [
+            {"id": 7, "file_name": "seven.jpg", "height": 80, "width": 100},
+            {"id": 3, "file_name": "three.jpg", "height": 60, "width": 90},
+        ],
+        "annotations": [
+            {
+                "id": index,
+                "image_id": image_id,
+                "category_id": 1,
+                "bbox": [10.0, 20.0, 30.0, 40.0],
+                "area": 1000.0,
+                "iscrowd": 0,
+                "num_keypoints": 17,
+                "keypoints": list(keypoints),
+            }
+            for index, image_id in enumerate([3, 7, 3])
+        ],
+        "categories": [{"id": 1, "name": "person"}],
+    }
+
+
+def detection(**changes):
+    return {
+        "image_id": 7,
+        "category_id": 1,
+        "bbox": [-9.5, 2.0, 30.0, 90.0],
+        "score": 0.5,
+    } | changes
+
+
+def test_training_records_of_the_reference(shared, golden_pose):
+    golden = golden_pose("coco_eval")
+    people = read_coco(shared / "golden" / "pose" / "coco_keypoints.json")
+    center, scale = people.center_scale((256, 192))
+    np.testing.assert_allclose(center, golden["v029/train_center"], rtol=1e-6)
+    np.testing.assert_allclose(scale, golden["v029/train_scale"], rtol=1e-6)
+    np.testing.assert_array_equal(people.keypoints, golden["v029/train_joints"][..., :2])
+    np.testing.assert_array_equal(people.visible, golden["v029/train_visible"][..., 0])
+    np.testing.assert_array_equal(people.image_id, golden["v029/train_image_id"])
+    np.testing.assert_array_equal(people.box, golden["v029/train_bbox"])
+    assert people.score.min() == people.score.max() == 1
+
+
+def test_detections_of_the_reference(shared, golden_pose):
+    golden = golden_pose("coco_eval")
+    folder = shared / "golden" / "pose"
+    people = read_detections(folder / "coco_detections.json", folder / "coco_keypoints.json")
+    center, scale = people.center_scale((256, 192))
+    area = np.prod(200 * scale, axis=1)
+    found = np.column_stack([center, scale, area, people.score])
+    np.testing.assert_allclose(found, golden["v029/boxes"], rtol=1e-6)
+    np.testing.assert_array_equal(people.image_id, golden["in/image_id"])
+    assert not people.visible.any()
+
+
+@pytest.mark.parametrize(
+    ("file", "count"),
+    [
+        ("coco/person_keypoints_train.json", 564),
+        ("coco/person_keypoints_train_extra.json", 259),
+        ("coco/person_keypoints_val.json", 460),
+        ("coco/person_keypoints_val_complete.json", 207),
+        ("lspet/person_keypoints_train.json", 4000),
+    ],
+)
+def test_real_files(shared, file, count):
+    people = read_coco(shared / "data" / file)
+    assert len(people) == count
+    right_bottom = people.box[:, :2] + people.box[:, 2:]
+    assert (right_bottom <= people.image_size[:, ::-1] - 1).all()
+    assert (people.visible.sum(1) > 0).all()
+
+
+def test_records_are_ordered_by_image_and_carry_it():
+    people = read_coco(dataset())
+    np.testing.assert_array_equal(people.image_id, [7, 3, 3])
+    np.testing.assert_array_equal(people.file_name, ["seven.jpg", "three.jpg", "three.jpg"])
+    np.testing.assert_array_equal(people.image_size, [(80, 100), (60, 90), (60, 90)])
+    assert len(people.select(people.image_id == 3)) == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"iscrowd": 1},
+        {"num_keypoints": 0},
+        {"area": 0},
+        {"keypoints": [0] * 51},
+        {"bbox": [200.0, 20.0, 30.0, 40.0]},
+        {"bbox": [10.0, 20.0, 0.0, 40.0]},
+        {"category_id": 18},
+    ],
+    ids=str,
+)
+def test_who_is_left_out(change):
+    data = dataset()
+    data["annotations"][1].update(change)
+    np.testing.assert_array_equal(read_coco(data).image_id, [3, 3])
+
+
+def test_area_and_keypoint_count_may_be_absent():
+    data = dataset()
+    for person in data["annotations"]:
+        del person["area"], person["num_keypoints"], person["iscrowd"]
+    np.testing.assert_array_equal(read_coco(data).area, [1200] * 3)
+
+
+def test_detections_are_chosen_by_category_score_and_image():
+    found = [detection(), detection(score=0.2), detection(category_id=2), detection(image_id=99)]
+    assert len(read_detections(found, dataset())) == 2
+    people = read_detections(found, dataset(), score_threshold=0.5)
+    np.testing.assert_array_equal(people.box, [[-9.5, 2, 30, 90]])  # not clipped
+    with pytest.raises(
+        ValueError, match=r"score >= 0.9 in one of the 2 images. Received: 4 boxes$"
+    ):
+        read_detections(found, dataset(), score_threshold=0.9)
+
+
+@pytest.mark.parametrize("field", ["image_id", "bbox", "keypoints"])
+def test_missing_fields_are_named_with_file_and_index(tmp_path, field):
+    data = dataset()
+    del data["annotations"][2][field]
+    (tmp_path / "people.json").write_text(json.dumps(data))
+    place = rf"^people\.json: annotations\[2\] needs the field '{field}'\. Received: the fields \["
+    with pytest.raises(ValueError, match=place):
+        read_coco(tmp_path / "people.json")
+
+
+@pytest.mark.parametrize("field", ["id", "file_name", "height", "width"])
+def test_missing_fields_of_images(field):
+    data = dataset()
+    del data["images"][1][field]
+    with pytest.raises(ValueError, match=rf"images\[1\] needs the field '{field}'\. Received: "):
+        read_coco(data)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("bbox", [1, 2, 3], "a list of 4 finite numbers"),
+        ("bbox", None, "a list of 4 finite numbers"),
+        ("keypoints", [1.0] * 48, "a list of 51 finite numbers"),
+        ("keypoints", [float("nan")] * 51, "a list of 51 finite numbers"),
+        ("keypoints", ["1"] * 51, "a list of 51 finite numbers"),
+        ("image_id", 1.5, "a whole number"),
+        ("area", "big", "a finite number"),
+        ("area", 10**400, "a finite number"),
+    ],
+)
+def test_wrong_fields(field, value, message):
+    data = dataset()
+    data["annotations"][1][field] = value
+    with pytest.raises(ValueError, match=rf"annotations\[1\]: '{field}' must be {message}\. Rec"):
+        read_coco(data)
+
+
+def test_unknown_image():
+    data = dataset()
+    data["annotations"][0]["image_id"] = 12
+    with pytest.raises(ValueError, match=r"annotations\[0\] must be .*Received: image_id 12$"):
+        read_coco(data)
+
+
+def test_empty_datasets():
+    data = dataset()
+    data["annotations"] = []
+    with pytest.raises(ValueError, match=r"labelled keypoint. Received: 2 images, 0 annotations$"):
+        read_coco(data)
+    with pytest.raises(ValueError, match=r"Received: 0 boxes$"):
+        read_detections([], dataset())
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", r"broken\.json must be valid json. Received: "),
+        ("[" * 100_000, r"broken\.json must be valid json. Received: "),
+        ("[]", r"broken\.json must be a json object. Received: \[\]$"),
+        ("{}", r"broken\.json needs the field 'images'. Received: the fields \[\]$"),
+        ('{"images": 3, "annotations": []}', "images must be a list. Received: 3$"),
+        ('{"images": [3], "annotations": []}', r"images\[0\] must be a json object. Received: 3$"),
+    ],
+)
+def test_broken_files(tmp_path, content, message):
+    (tmp_path / "broken.json").write_text(content)
+    with pytest.raises(ValueError, match=message):
+        read_coco(tmp_path / "broken.json")
+
+
+def test_absent_files(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"Received: .*people\.json$"):
+        read_coco(tmp_path / "people.json")
+
+
+def test_reading_leaves_what_it_is_given_alone():
+    data = dataset()
+    before = copy.deepcopy(data)
+    read_coco(data)
+    assert data == before

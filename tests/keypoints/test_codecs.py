@@ -1,0 +1,231 @@
+"""Heatmap codecs: what they draw, find and flip, against the reference and against themselves."""
+
+import numpy as np
+import pytest
+
+from keras_shufflenet.keypoints import COCO, HeatmapCodec
+from keras_shufflenet.keypoints.peaks import heatmap_pck
+
+ENCODINGS = ["msra", "unbiased", "udp", "udp_combined", "megvii"]
+
+
+@pytest.mark.parametrize(
+    ("joints", "name", "options"),
+    [
+        ("coco_192x256", "msra", {}),
+        ("coco_192x256", "unbiased", {"encoding": "unbiased"}),
+        ("coco_192x256", "udp", {"encoding": "udp"}),
+        ("coco_192x256", "udp_combined", {"encoding": "udp_combined"}),
+        ("coco_192x256", "megvii", {"encoding": "megvii"}),
+        ("coco_288x384", "msra", {}),
+        ("mpii_256x256", "msra", {}),
+    ],
+)
+def test_targets_of_the_reference(golden_pose, joints, name, options):
+    golden = golden_pose("target")
+    width, height = map(int, joints.split("_")[1].split("x"))
+    codec = HeatmapCodec((height, width), **options)
+    keypoints, visible = golden[f"in/{joints}_joints"], golden[f"in/{joints}_visible"]
+    heatmaps, weights = codec.encode(keypoints[:, :2], visible[:, 0])
+    assert heatmaps.dtype == weights.dtype == np.float32
+    expected = golden[f"v029/{joints}_{name}_target"].transpose(1, 2, 0)
+    np.testing.assert_allclose(heatmaps, expected, rtol=1e-6, atol=2e-7 * expected.max())
+    np.testing.assert_array_equal(weights, golden[f"v029/{joints}_{name}_weight"][:, 0])
+
+
+def test_joint_weights(golden_pose):
+    golden = golden_pose("target")
+    keypoints, visible = golden["in/coco_192x256_joints"], golden["in/coco_192x256_visible"]
+    codec = HeatmapCodec((256, 192), joint_weights=COCO.joint_weights)
+    heatmaps, weights = codec.encode(keypoints[:, :2], visible[:, 0])
+    expected = golden["v029/coco_192x256_msra_joint_weights_weight"][:, 0]
+    np.testing.assert_array_equal(weights, expected)
+    plain, _ = HeatmapCodec((256, 192)).encode(keypoints[:, :2], visible[:, 0])
+    np.testing.assert_array_equal(heatmaps, plain)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("none", {"decoding": "none"}),
+        ("default", {}),
+        ("unbiased11", {"decoding": "unbiased"}),
+        ("unbiased17", {"decoding": "unbiased", "blur_kernel": 17}),
+        ("megvii11", {"decoding": "megvii"}),
+        ("udp11", {"encoding": "udp"}),
+        ("udp_combined3", {"encoding": "udp_combined"}),
+    ],
+)
+def test_decoding_of_the_reference(golden_pose, name, options):
+    golden = golden_pose("decode")
+    maps = golden["in/combined" if name == "udp_combined3" else "in/heatmaps"]
+    codec = HeatmapCodec((128, 96), **options)
+    points, scores = codec.decode(maps.transpose(0, 2, 3, 1))
+    count = len(points)
+    points = codec.to_image(points, golden["in/center"][:count], golden["in/scale"][:count])
+    stable = ~golden[f"v029/{name}_unstable"]
+    assert stable.mean() > 0.9
+    expected = golden[f"v029/{name}_keypoints"]
+    np.testing.assert_allclose(points[stable], expected[stable], atol=1e-3)
+    expected_scores = golden[f"v029/{name}_scores"][..., 0]
+    defined = stable & ~np.isnan(expected_scores)  # the reference's NaN for an all-zero map
+    np.testing.assert_allclose(scores[defined], expected_scores[defined], rtol=1e-6)
+    assert np.isfinite(points).all()
+    assert np.isfinite(scores).all()
+
+
+@pytest.mark.parametrize("encoding", ["msra", "udp"])
+def test_transform_preds_of_the_reference(golden_pose, encoding):
+    golden = golden_pose("transform_preds")
+    expected = golden["v029/udp_points" if encoding == "udp" else "v029/points"]
+    for i, (width, height) in enumerate(golden["in/output_size"]):
+        codec = HeatmapCodec((4 * height, 4 * width), encoding=encoding)
+        points = golden["in/coords"][i] * codec.stride
+        points = codec.to_image(points, golden["in/center"][i], golden["in/scale"][i])
+        np.testing.assert_allclose(points, expected[i], atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["coco", "mpii"])
+def test_flip_back_of_the_reference(golden_pose, name):
+    golden = golden_pose("flip_back")
+    maps = golden[f"in/{name}"].transpose(0, 2, 3, 1)
+    for shifted, suffix in ((True, "shifted"), (False, "back")):
+        codec = HeatmapCodec((32, 24), shift_heatmap=shifted)
+        expected = golden[f"v029/{name}_{suffix}"].transpose(0, 2, 3, 1)
+        np.testing.assert_array_equal(codec.flip_back(maps, name), expected)
+
+
+def test_flip_back_of_combined_maps(golden_pose):
+    golden = golden_pose("flip_back")
+    codec = HeatmapCodec((32, 24), encoding="udp_combined")
+    flipped = codec.flip_back(golden["in/combined"].transpose(0, 2, 3, 1))
+    np.testing.assert_array_equal(flipped, golden["v029/combined_back"].transpose(0, 2, 3, 1))
+
+
+def test_training_accuracy_of_the_reference(golden_pose):
+    golden = golden_pose("accuracy")
+    output, target = (golden[f"in/{name}"].transpose(0, 2, 3, 1) for name in ("output", "target"))
+    shares, mean = heatmap_pck(output, target, golden["in/weight"][..., 0])
+    np.testing.assert_allclose(shares, golden["v029/per_joint"], rtol=1e-12)
+    assert mean == pytest.approx(golden["v029/mean"], abs=1e-12)
+    assert np.isfinite(shares).sum() == golden["v029/count"]
+
+
+def test_training_accuracy_without_labels():
+    maps = np.zeros((2, 8, 6, 17), np.float32)
+    shares, mean = heatmap_pck(maps, maps, np.zeros((2, 17)))
+    assert np.isnan(shares).all()
+    assert mean == 0
+
+
+@pytest.mark.parametrize(
+    ("encoding", "tolerance"),
+    [("msra", 2.01), ("unbiased", 3e-3), ("udp", 1e-3), ("udp_combined", 1e-3), ("megvii", 3.01)],
+)
+@pytest.mark.parametrize("size", [(256, 192), (384, 288), (224, 160)])
+def test_decode_undoes_encode(encoding, tolerance, size):
+    codec = HeatmapCodec(size, encoding=encoding)
+    inner = np.array(size[::-1]) - 40  # the blur of a decoding feels the border
+    keypoints = np.random.default_rng(0).uniform(40, inner, (6, 17, 2))
+    heatmaps, weights = codec.encode(keypoints, np.ones((6, 17)))
+    assert heatmaps.shape[1:3] == (size[0] // 4, size[1] // 4)
+    assert weights.all()
+    points, scores = codec.decode(heatmaps)
+    np.testing.assert_allclose(points, keypoints, atol=tolerance)
+    assert (scores > 0.8).all()
+
+
+def test_quarter_offset_halves_the_error_of_the_maximum():
+    drawn = HeatmapCodec((256, 192), encoding="unbiased")
+    keypoints = np.random.default_rng(0).uniform(20, 170, (8, 17, 2))
+    heatmaps, _ = drawn.encode(keypoints, np.ones((8, 17)))
+    errors = {}
+    for decoding in ("none", "default"):
+        codec = HeatmapCodec((256, 192), decoding=decoding)
+        errors[decoding] = np.abs(codec.decode(heatmaps)[0] - keypoints).mean()
+    assert errors["default"] == pytest.approx(errors["none"] / 2, rel=0.1)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_crop_and_image_are_inverse(encoding):
+    codec = HeatmapCodec((256, 192), encoding=encoding)
+    center, scale = np.array([[120.0, 80.0], [30.0, 50.0]]), np.array([[0.9, 1.2], [1.5, 2.0]])
+    points = np.random.default_rng(0).uniform(0, 150, (2, 17, 2))
+    matrices = codec.crop_matrix(center, scale)
+    cropped = points @ matrices[:, :, :2].transpose(0, 2, 1) + matrices[:, None, :, 2]
+    np.testing.assert_allclose(codec.to_image(cropped, center, scale), points, atol=1e-9)
+
+
+@pytest.mark.parametrize("encoding", ["unbiased", "udp", "udp_combined"])
+def test_flip_test_agrees_with_the_plain_map(encoding):
+    """Maps of the mirrored person, flipped back, put the joints near where they were."""
+    codec = HeatmapCodec((256, 192), encoding=encoding)
+    keypoints = np.random.default_rng(0).uniform(30, 150, (4, 17, 2))
+    mirrored = keypoints[:, COCO.flip_permutation] * (-1, 1) + (191, 0)
+    heatmaps, _ = codec.encode(mirrored, np.ones((4, 17)))
+    points, _ = codec.decode(codec.flip_back(heatmaps))
+    misalignment = 1.0 if codec.shift_heatmap else 0.0  # a quarter of a heatmap pixel is left
+    np.testing.assert_allclose(points[..., 1], keypoints[..., 1], atol=0.1)
+    np.testing.assert_allclose(points[..., 0], keypoints[..., 0] + misalignment, atol=0.1)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_one_person_and_many_are_drawn_alike(encoding):
+    codec = HeatmapCodec((128, 96), encoding=encoding)
+    rng = np.random.default_rng(0)
+    keypoints, visible = rng.uniform(-30, 140, (5, 17, 2)), rng.random((5, 17)) < 0.8
+    heatmaps, weights = codec.encode(keypoints, visible)
+    for i in range(5):
+        alone = codec.encode(keypoints[i], visible[i])
+        np.testing.assert_array_equal(heatmaps[i], alone[0])
+        np.testing.assert_array_equal(weights[i], alone[1])
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_unlabelled_joints_have_empty_maps(encoding):
+    codec = HeatmapCodec((128, 96), encoding=encoding)
+    heatmaps, weights = codec.encode(np.full((17, 2), 40.0), np.zeros(17))
+    assert not heatmaps.any()
+    assert not weights.any()
+
+
+def test_empty_maps_decode_to_minus_one_pixel():
+    points, scores = HeatmapCodec((128, 96)).decode(np.zeros((2, 32, 24, 17)))
+    assert (points == -4).all()
+    assert (scores == 0).all()
+
+
+def test_defaults_follow_the_input_and_the_encoding():
+    small, large = HeatmapCodec((256, 192)), HeatmapCodec((384, 288))
+    assert (small.sigma, small.blur_kernel, small.heatmap_size) == (2, 11, (64, 48))
+    assert (large.sigma, large.blur_kernel, large.heatmap_size) == (3, 17, (96, 72))
+    assert small.shift_heatmap
+    assert not HeatmapCodec((256, 192), encoding="udp").shift_heatmap
+    assert HeatmapCodec((256, 192)) == small
+    assert HeatmapCodec((256, 192), encoding="unbiased").decoding == "unbiased"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"input_size": (256, 192), "encoding": "mrsa"}, "Received: 'mrsa'$"),
+        ({"input_size": (256, 192), "decoding": "dark"}, "Received: 'dark'$"),
+        ({"input_size": (256,)}, r"Received: \(256,\)$"),
+        ({"input_size": (0, 192)}, r"Received: \(0, 192\)$"),
+        ({"input_size": 256}, "Received: 256$"),
+        ({"input_size": (256, 192), "sigma": 0}, "Received: 0$"),
+        ({"input_size": (256, 192), "blur_kernel": 10}, "Received: 10$"),
+        ({"input_size": (256, 192), "encoding": "udp_combined", "decoding": "udp"}, "'udp'$"),
+    ],
+)
+def test_wrong_options(options, message):
+    with pytest.raises(ValueError, match=message):
+        HeatmapCodec(**options)
+
+
+def test_wrong_shapes():
+    codec = HeatmapCodec((256, 192))
+    with pytest.raises(ValueError, match=r"Received: \(17, 3\) and \(17,\)$"):
+        codec.encode(np.zeros((17, 3)), np.zeros(17))
+    with pytest.raises(ValueError, match=r"\(N, 64, 48, K\). Received: \(1, 17, 64, 48\)$"):
+        codec.decode(np.zeros((1, 17, 64, 48)))

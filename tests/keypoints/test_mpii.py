@@ -1,0 +1,95 @@
+"""MPII annotations and PCKh against the reference."""
+
+import json
+
+import numpy as np
+import pytest
+
+from keras_shufflenet.keypoints import evaluate_pckh, read_mpii
+
+
+def person(**changes):
+    joints = [[10.0, 20.0]] * 16
+    given = {"image": "a.jpg", "center": [100.0, 80.0], "scale": 2.0, "joints": joints}
+    return {**given, "joints_vis": [1] * 16, **changes}
+
+
+def test_records_of_the_reference(shared, golden_pose):
+    golden = golden_pose("mpii_eval")
+    people = read_mpii(shared / "golden" / "pose" / "mpii_annotations.json")
+    center, scale = people.center_scale((256, 256))
+    np.testing.assert_allclose(center, golden["v029/train_center"], atol=1e-9)
+    np.testing.assert_allclose(scale, golden["v029/train_scale"], atol=1e-12)
+    np.testing.assert_array_equal(people.keypoints, golden["v029/train_joints"][..., :2])
+    np.testing.assert_array_equal(people.visible, golden["v029/train_visible"][..., 0])
+
+
+def test_figures_of_the_reference(shared, golden_pose):
+    golden = golden_pose("mpii_eval")
+    names = ("jnt_missing", "pos_gt_src", "headboxes_src")
+    arrays = {name: golden[f"in/{name}"] for name in names}
+    for truth in (arrays, shared / "golden" / "pose" / "mpii_gt_val.mat"):
+        figures = evaluate_pckh(golden["in/preds"], truth)
+        assert list(figures) == list(golden["v029/names"])
+        np.testing.assert_allclose(list(figures.values()), golden["v029/values"], atol=1e-9)
+
+
+def test_the_truth_of_the_whole_validation_set_is_perfect(shared):
+    people = read_mpii(shared / "data" / "mpii" / "mpii_val.json")
+    assert len(people) == 2958
+    figures = evaluate_pckh(people.keypoints, shared / "data" / "mpii" / "mpii_gt_val.mat")
+    assert set(figures.values()) == {100.0}
+
+
+def test_images_get_ids_in_order_of_appearance():
+    people = read_mpii([person(), person(image="b.jpg"), person()])
+    np.testing.assert_array_equal(people.image_id, [0, 1, 0])
+    np.testing.assert_array_equal(people.file_name, ["a.jpg", "b.jpg", "a.jpg"])
+    assert people.select(people.image_id == 0).visible.shape == (2, 16)
+
+
+def test_joints_that_are_never_labelled_do_not_count():
+    missing = np.zeros((16, 2))
+    missing[9] = 1
+    truth = {
+        "jnt_missing": missing,
+        "pos_gt_src": np.ones((16, 2, 2)),
+        "headboxes_src": np.stack([np.zeros((2, 2)), np.full((2, 2), 10.0)]),
+    }
+    figures = evaluate_pckh(np.zeros((2, 16, 2)), truth)
+    assert np.isnan(figures.pop("Head"))
+    assert set(figures.values()) == {100.0}
+    nothing = evaluate_pckh(np.zeros((2, 16, 2)), truth | {"jnt_missing": np.ones((16, 2))})
+    assert np.isnan(list(nothing.values())).all()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([], "at least one person. Received: an empty list$"),
+        ({"images": []}, "must be a list. Received: "),
+        ([person(), {"image": "a.jpg"}], r"annotations\[1\] needs the field 'joints'. Received: "),
+        ([person(joints=[[1.0, 2.0]] * 15)], r"annotations\[0\]: 'joints' must be a list of 16"),
+        ([person(joints=[[1.0]] * 16)], "pairs of finite numbers. Received: "),
+        ([person(center=[1.0, None])], r"'center' must be a list of 2 .*Received: \[1.0, None\]$"),
+        ([person(scale="2")], "'scale' must be a finite number. Received: '2'$"),
+    ],
+)
+def test_malformed_annotations(content, message):
+    with pytest.raises(ValueError, match=message):
+        read_mpii(content)
+
+
+def test_malformed_files(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"Received: .*nowhere\.mat$"):
+        evaluate_pckh(np.zeros((1, 16, 2)), tmp_path / "nowhere.mat")
+    (tmp_path / "text.mat").write_text(json.dumps([person()] * 4))
+    with pytest.raises(ValueError, match=r"text\.mat must be a MATLAB file. Received: "):
+        evaluate_pckh(np.zeros((1, 16, 2)), tmp_path / "text.mat")
+    with pytest.raises(ValueError, match=r"needs \['jnt_missing', .*Received: \['joints'\]$"):
+        evaluate_pckh(np.zeros((1, 16, 2)), {"joints": np.zeros(3)})
+
+
+def test_predictions_of_other_people(shared):
+    with pytest.raises(ValueError, match=r"\(2958, 16, 2 or 3\).*Received: \(5, 16, 2\)$"):
+        evaluate_pckh(np.zeros((5, 16, 2)), shared / "data" / "mpii" / "mpii_gt_val.mat")

@@ -1,0 +1,48 @@
+"""OKS and the suppression of poses against the reference."""
+
+import numpy as np
+import pytest
+
+from keras_shufflenet.keypoints import oks, oks_nms, soft_oks_nms
+
+
+@pytest.fixture(scope="module")
+def golden(golden_pose):
+    return golden_pose("nms")
+
+
+@pytest.mark.parametrize(("threshold", "name"), [(None, "oks"), (0.2, "oks_vis_thr_0.2")])
+def test_oks(golden, threshold, name):
+    similarity = oks(golden["in/keypoints"], golden["in/area"], "coco", threshold)
+    np.testing.assert_allclose(similarity, golden[f"v029/{name}"], atol=1e-7)
+
+
+@pytest.mark.parametrize("threshold", [0.9, 0.5, 0.3])
+def test_kept_poses(golden, threshold):
+    similarity, scores = oks(golden["in/keypoints"], golden["in/area"]), golden["in/score"]
+    kept = oks_nms(similarity, scores, threshold)
+    np.testing.assert_array_equal(kept, golden[f"v029/keep_{threshold}"])
+    soft = soft_oks_nms(similarity, scores, threshold)
+    np.testing.assert_array_equal(soft, golden[f"v029/keep_soft_{threshold}"])
+    five = soft_oks_nms(similarity, scores, threshold, max_poses=5)
+    np.testing.assert_array_equal(five, golden[f"v029/keep_soft_max5_{threshold}"])
+
+
+def test_kept_poses_by_visible_joints(golden):
+    similarity = oks(golden["in/keypoints"], golden["in/area"], visibility_threshold=0.2)
+    kept = oks_nms(similarity, golden["in/score"], 0.9)
+    np.testing.assert_array_equal(kept, golden["v029/keep_0.9_vis_thr_0.2"])
+
+
+def test_oks_of_copies_and_of_strangers():
+    pose = np.random.default_rng(0).uniform(0, 100, (1, 17, 3))
+    poses = np.concatenate([pose, pose, pose + 1000])
+    similarity = oks(poses, np.full(3, 5000.0))
+    np.testing.assert_allclose(similarity, [[1, 1, 0], [1, 1, 0], [0, 0, 1]], atol=1e-12)
+    np.testing.assert_array_equal(oks_nms(similarity, np.array([0.1, 0.3, 0.2])), [1, 2])
+
+
+def test_nobody():
+    similarity = oks(np.zeros((0, 17, 3)), np.zeros(0))
+    assert oks_nms(similarity, np.zeros(0)).shape == (0,)
+    assert soft_oks_nms(similarity, np.zeros(0)).shape == (0,)

@@ -1,0 +1,63 @@
+"""The skeletons are consistent in themselves."""
+
+import numpy as np
+import pytest
+
+from keras_shufflenet.keypoints import skeletons
+
+BOTH = pytest.mark.parametrize("skeleton", [skeletons.COCO, skeletons.MPII], ids=lambda s: s.name)
+
+
+@BOTH
+def test_every_table_has_one_entry_per_joint(skeleton):
+    count = len(skeleton)
+    assert len(set(skeleton.joints)) == count
+    assert len(skeleton.sigmas) == len(skeleton.joint_weights) == count
+    assert sorted(skeleton.upper_body + skeleton.lower_body) == list(range(count))
+
+
+@BOTH
+def test_pairs_join_left_and_right(skeleton):
+    for pair in skeleton.flip_pairs:
+        sides = {skeleton.joints[joint].split("_")[0] for joint in pair}
+        parts = {skeleton.joints[joint].split("_", 1)[1] for joint in pair}
+        assert sides == {"left", "right"}
+        assert len(parts) == 1
+    sided = [i for i, joint in enumerate(skeleton.joints) if joint.startswith(("left", "right"))]
+    assert sorted(np.ravel(skeleton.flip_pairs)) == sided
+
+
+@BOTH
+def test_flip_permutation_is_its_own_inverse(skeleton):
+    permutation = skeleton.flip_permutation
+    np.testing.assert_array_equal(permutation[permutation], np.arange(len(skeleton)))
+    assert (permutation != np.arange(len(skeleton))).sum() == 2 * len(skeleton.flip_pairs)
+
+
+@BOTH
+def test_symmetric_joints_have_the_same_constants(skeleton):
+    for left, right in skeleton.flip_pairs:
+        assert skeleton.sigmas[left] == skeleton.sigmas[right]
+        assert skeleton.joint_weights[left] == skeleton.joint_weights[right]
+
+
+@BOTH
+def test_limbs_make_one_piece(skeleton):
+    reached = {skeleton.limbs[0][0]}
+    for _ in skeleton.limbs:
+        reached |= {joint for limb in skeleton.limbs if reached & set(limb) for joint in limb}
+    assert reached == set(range(len(skeleton)))
+
+
+def test_coco_sigmas_are_those_of_pycocotools():
+    from pycocotools.cocoeval import Params
+
+    expected = Params("keypoints").kpt_oks_sigmas
+    np.testing.assert_allclose(skeletons.COCO.sigmas, expected, rtol=1e-15)
+
+
+def test_get_takes_names_and_skeletons():
+    assert skeletons.get("mpii") is skeletons.MPII
+    assert skeletons.get(skeletons.COCO) is skeletons.COCO
+    with pytest.raises(ValueError, match=r"\['coco', 'mpii'\].*Received: 'hand'$"):
+        skeletons.get("hand")
