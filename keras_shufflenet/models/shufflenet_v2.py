@@ -47,7 +47,7 @@ PREPROCESSING: dict[str, assembly.Preprocessing] = {"torchvision": "mean_std", "
 MEGVII_DROPOUT = {2.0: 0.2}
 
 # stride: what the names of the layers there begin with
-TAPS = {2: "stem", 4: "stem_pool", 8: "stage2", 16: "stage3", 32: "stage4"}
+TAPS = {2: "stem_conv", 4: "stem_pool", 8: "stage2", 16: "stage3", 32: "stage4"}
 
 VARIANTS = {
     assembly.variant_name("shufflenet_v2", width) + ("_megvii" if structure == "megvii" else ""): {

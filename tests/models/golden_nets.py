@@ -1,0 +1,147 @@
+"""Build the networks of the golden fixtures and measure how far they are from their reference.
+
+Also a program, for other backends: `KERAS_BACKEND=jax python golden_nets.py GOLDEN NAME ...` prints
+one JSON object with `deviations` of each fixture.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+
+import keras_shufflenet as ks
+
+LOGITS = {"include_preprocessing": False, "classifier_activation": None}
+POSE_BACKBONES = {"shufflenetv2": "shufflenet_v2_x1_0", "mobilenetv2": "mobilenet_v2_x1_0"}
+NETS = {
+    **{
+        f"megvii_shufflenet_v2_{width}x": (f"shufflenet_v2_x{width}_megvii".replace(".", "_"))
+        for width in ("0.5", "1.0", "2.0")
+    },
+    **{
+        f"torchvision_shufflenet_v2_x{width}": f"shufflenet_v2_x{width}"
+        for width in ("0_5", "1_0", "2_0")
+    },
+    "mmcls_shufflenet_v2_1.0": "shufflenet_v2_x1_0",
+    "torchvision_mobilenet_v2_0.5": "mobilenet_v2_x0_5",
+    "torchvision_mobilenet_v2_1.0": "mobilenet_v2_x1_0",
+    "mmcls_mobilenet_v2_1.0": "mobilenet_v2_x1_0",
+    "mmpose_shufflenetv2_coco_256x192": None,
+    "mmpose1_shufflenetv2_coco_256x192": None,
+    "mmpose_shufflenetv2_mpii_256x256": None,
+    "mmpose_mobilenetv2_coco_256x192": None,
+    "mmpose_mobilenetv2_mpii_256x256": None,
+}
+
+
+def load_fixture(golden: Path, name: str):
+    nets = golden / "nets"
+    return json.loads((nets / f"{name}.json").read_text()), np.load(nets / f"{name}.npz")
+
+
+def build(name: str, size) -> keras.Model:
+    """The network of a fixture for images of `size` (height, width), already normalised."""
+    if NETS[name] is not None:
+        return ks.create_model(NETS[name], input_shape=(*size, 3), **LOGITS)
+    _, net, keypoints, _ = name.split("_")
+    return ks.PoseEstimator(
+        POSE_BACKBONES[net], keypoints=keypoints, input_size=size, include_preprocessing=False
+    )
+
+
+def state_dict(synth, meta) -> dict[str, np.ndarray]:
+    return {
+        record[0]: synth.synth_tensor(record[-1] if len(record) > 3 else record[0], *record[1:3])
+        for record in meta["keys"]
+    }
+
+
+def image(synth, case) -> np.ndarray:
+    source = case["input"]
+    nchw = synth.synth_input(source["seed"], source["shape"], source["low"], source["high"])
+    return np.ascontiguousarray(nchw.transpose(0, 2, 3, 1))
+
+
+def _units(model: keras.Model) -> list[str]:
+    """Beginnings of the names of the units' layers, in the order of the network."""
+    names = ["_".join(layer.name.split("_")[:2]) for layer in model.layers]
+    stages = dict.fromkeys(name for name in names if name.startswith("stage"))
+    blocks = dict.fromkeys(name.split("_")[0] for name in names if name.startswith("block"))
+    return list(stages or blocks)
+
+
+def _tap_layers(model: keras.Model, taps: list[dict]) -> list[str]:
+    """The layer that gives each tap: the last one whose name begins with the tap's."""
+    units = iter(_units(model))
+    starts = {"pool": "stem_pool", "gap": "avg_pool"}
+    mobilenet_stages = dict(zip(range(1, 8), (0, 2, 5, 9, 12, 15, 16), strict=True))
+    layers = []
+    for tap in taps:
+        start = starts.get(tap["name"], tap["name"])
+        if start.startswith("unit "):
+            stem = "block" in _units(model)[0] and start == "unit features.0"
+            start = "stem" if stem else next(units)
+        elif start.startswith("deconv"):
+            start = f"head_{start}"
+        elif start.startswith("stage") and "block" in _units(model)[0]:
+            start = f"block{mobilenet_stages[int(start[5:])]}"
+        names = [layer.name for layer in model.layers]
+        matching = [n for n in names if n == start or n.startswith(f"{start}_")]
+        if start == "stem":
+            matching = [n for n in matching if not n.startswith("stem_pool")]
+        layers.append(matching[-1])
+    return layers
+
+
+def _sample(maps: np.ndarray, index: np.ndarray) -> np.ndarray:
+    n, c, h, w = index.T.astype(int)
+    return maps[n, c] if maps.ndim == 2 else maps[n, h, w, c]
+
+
+def run(model: keras.Model, x: np.ndarray) -> list[np.ndarray]:
+    """Outputs as arrays; op by op where that is faster than compiling a graph used once."""
+    if keras.backend.backend() == "jax":
+        return model.predict_on_batch(x)
+    return [keras.ops.convert_to_numpy(y) for y in keras.tree.flatten(model(x, training=False))]
+
+
+def deviations(golden: Path, synth, name: str) -> dict[str, float]:
+    """Largest |ours - reference| of outputs and taps, in multiples of the reference's noise."""
+    meta, arrays = load_fixture(golden, name)
+    weights = state_dict(synth, meta)
+    result = {}
+    for case in meta["cases"]:
+        x = image(synth, case)
+        model = build(name, x.shape[1:3])
+        ks.weights.load_state_dict(model, weights)
+        tapped = [model.get_layer(n).output for n in _tap_layers(model, case["taps"])]
+        output, *maps = run(keras.Model(model.input, [model.output, *tapped]), x)
+        for tap, values, index, expected in zip(
+            case["taps"],
+            maps,
+            arrays[f"{case['id']}_tap_index"],
+            arrays[f"{case['id']}_tap_value"],
+            strict=True,
+        ):
+            error = np.abs(_sample(values, index) - expected).max()
+            result[f"{case['id']} {tap['name']}"] = float(error / tap["noise"])
+        result[f"{case['id']} output"] = _output_deviation(case, arrays, output)
+    return result
+
+
+def _output_deviation(case, arrays, output) -> float:
+    if "logits" in case:
+        error = np.abs(output - arrays[f"{case['id']}_logits"]).max()
+        return float(error / case["logits"]["noise"])
+    error = np.abs(_sample(output, arrays["a_heatmap_index"]) - arrays["a_heatmap_value"]).max()
+    return float(error / case["heatmap"]["noise"])
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    sys.path.insert(0, str(folder))
+    import synth as rule
+
+    print(json.dumps({name: deviations(folder, rule, name) for name in sys.argv[2:]}))

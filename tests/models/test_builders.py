@@ -1,0 +1,178 @@
+"""The contract that every builder keeps."""
+
+import inspect
+import re
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import keras_shufflenet as ks
+
+SMALL = {
+    "shufflenet_v2": lambda **a: ks.ShuffleNetV2(0.25, **a),
+    "shufflenet_v2_megvii": lambda **a: ks.ShuffleNetV2(0.5, "megvii", **a),
+    "mobilenet_v2": lambda **a: ks.MobileNetV2(0.35, **a),
+}
+every_builder = pytest.mark.parametrize("build", SMALL.values(), ids=SMALL)
+
+
+def images(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).uniform(0, 255, (*shape, 3)).astype("float32")
+
+
+@pytest.mark.parametrize("builder", [ks.ShuffleNetV2, ks.MobileNetV2])
+def test_signature_is_the_one_of_keras_applications(builder):
+    reference = inspect.signature(keras.applications.MobileNetV2).parameters
+    ours = inspect.signature(builder).parameters
+    shared = [name for name in reference if name != "alpha"]
+    assert set(shared) <= set(ours)
+    for name in set(shared) - {"weights", "name"}:
+        assert ours[name].default == reference[name].default
+    assert ours["weights"].default is None
+
+
+@every_builder
+@pytest.mark.parametrize("size", [(32, 32), (33, 47), (224, 64)])
+def test_any_size_and_probabilities(build, size):
+    model = build(input_shape=(*size, 3), classes=7)
+    found = keras.ops.convert_to_numpy(model(images(2, *size)))
+    assert found.shape == (2, 7)
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
+
+
+@every_builder
+def test_open_size_gives_the_same_numbers_as_a_fixed_one(build):
+    fixed, opened = build(input_shape=(64, 48, 3)), build(input_shape=(None, None, 3))
+    opened.set_weights(fixed.get_weights())
+    x = images(2, 64, 48)
+    np.testing.assert_allclose(fixed(x), opened(x), atol=1e-6)
+
+
+@every_builder
+def test_without_top(build):
+    assert build(include_top=False).output.shape[:3] == (None, None, None)
+    maps = build(include_top=False, input_shape=(96, 64, 3)).output
+    assert maps.shape[1:3] == (3, 2)
+    for pooling in ("avg", "max"):
+        assert build(include_top=False, pooling=pooling).output.shape == (None, maps.shape[-1])
+
+
+@every_builder
+def test_input_tensor(build):
+    source = keras.Input((64, 64, 3), name="camera")
+    model = build(input_tensor=keras.layers.Rescaling(255.0, name="to_bytes")(source))
+    assert model.input is source
+    assert model.get_layer("to_bytes")
+
+
+@every_builder
+def test_preprocessing_is_inside_unless_told_otherwise(build):
+    assert "preprocessing" in [layer.name for layer in build().layers]
+    assert "preprocessing" not in [
+        layer.name for layer in build(include_preprocessing=False).layers
+    ]
+
+
+def test_mean_and_deviation_are_applied():
+    raw, normalised = SMALL["mobilenet_v2"](), SMALL["mobilenet_v2"](include_preprocessing=False)
+    normalised.set_weights([w.numpy() for w in raw.weights if "preprocessing" not in w.path])
+    x = images(1, 224, 224)
+    mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    by_hand = normalised(((x / 255 - mean) / deviation).astype("float32"))
+    np.testing.assert_allclose(raw(x), by_hand, atol=1e-6)
+
+
+@every_builder
+def test_other_numbers_of_channels(build):
+    model = build(input_shape=(32, 32, 5), include_preprocessing=False)
+    assert model.get_layer("stem_conv").kernel.shape[2] == 5
+    with pytest.raises(ValueError, match="Received: an input of 5 channels"):
+        build(input_shape=(32, 32, 5))
+
+
+@every_builder
+@pytest.mark.parametrize("arguments", [{}, {"input_shape": (None, None, 3)}], ids=["fixed", "open"])
+def test_names_are_systematic_and_tensors_have_four_axes_at_most(build, arguments):
+    model = build(**arguments)
+    pattern = re.compile(
+        r"image|preprocessing|avg_pool|dropout|predictions"
+        r"|stem_(conv|pool)(_pad|_bn|_relu)?|conv_last(_bn|_relu)?"
+        r"|stage[234]_unit\d_(concat|keep|take|shuffle(_reshape|_permute)?)"
+        r"|stage[234]_unit\d_(main|proj)_(pw1|pw2|pw|dw)(_pad|_bn|_relu)?"
+        r"|block\d+_(add|(expand|dw|project)(_pad|_bn|_relu)?)"
+    )
+    names = [operation.name for operation in model.operations]
+    assert [name for name in names if not pattern.fullmatch(name)] == []
+    assert len(set(names)) == len(names)
+    outputs = [output for operation in model.operations for output in operation._inbound_nodes]
+    assert max(len(node.outputs[0].shape) for node in outputs) == 4
+
+
+@every_builder
+def test_batch_normalisation_is_torch_like(build):
+    found = [x for x in build().layers if isinstance(x, keras.layers.BatchNormalization)]
+    assert {(layer.epsilon, layer.momentum) for layer in found} == {(1e-5, 0.9)}
+
+
+def test_saved_models_open_without_the_package(tmp_path):
+    x = images(1, 64, 64)
+    for name, build in SMALL.items():
+        for size in (64, None):
+            model = build(input_shape=(size, size, 3))
+            model.save(tmp_path / f"{name}_{size}.keras")
+            np.savez(tmp_path / f"{name}_{size}.npz", x=x, y=model(x))
+    script = (
+        "import sys, keras, numpy as np, pathlib\n"
+        "for path in pathlib.Path().glob('*.keras'):\n"
+        "    data = np.load(path.with_suffix('.npz'))\n"
+        "    found = keras.models.load_model(path)(data['x'])\n"
+        "    np.testing.assert_allclose(found, data['y'], atol=1e-6)\n"
+        "assert 'keras_shufflenet' not in sys.modules\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.glob("*.keras"))) == 6
+
+
+@every_builder
+def test_mixed_precision_ends_in_float32(build):
+    policy = keras.mixed_precision.dtype_policy()
+    keras.mixed_precision.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = build(input_shape=(64, 64, 3))
+        assert model.output.dtype == "float32"
+        assert model.get_layer("conv_last").compute_dtype == "bfloat16"
+        assert np.isfinite(keras.ops.convert_to_numpy(model(images(1, 64, 64)))).all()
+    finally:
+        keras.mixed_precision.set_dtype_policy(policy)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"width": 0.7}, "`width` has to be one of 0.25, 0.33, 0.5, 1.0, 1.5, 2.0. Received: wi"),
+        ({"width": 0.25, "structure": "megvii"}, "`width` has to be one of 0.5, 1.0, 1.5, 2.0. R"),
+        ({"structure": "mm"}, "`structure` has to be one of 'torchvision', 'megvii'. Received: s"),
+        ({"input_shape": (31, 64, 3)}, r"at least 32. Received: input_shape=\(31, 64, 3\)"),
+        ({"input_shape": (64, 64)}, r"\(height, width, channels\)"),
+        ({"input_shape": (64, 64, None)}, "known number of channels"),
+        ({"input_tensor": np.zeros((1, 64, 64, 3))}, "Received: input_tensor of type ndarray"),
+        ({"classes": 0}, "positive integer. Received: classes=0"),
+        ({"pooling": "mean", "include_top": False}, "Received: pooling='mean'"),
+        ({"weights": "imagenett"}, "Received: .*imagenett"),
+    ],
+)
+def test_errors_say_what_is_allowed_and_what_was_received(arguments, text):
+    with pytest.raises((ValueError, FileNotFoundError), match=text):
+        ks.ShuffleNetV2(**arguments)
+
+
+def test_width_of_mobilenet_is_any_positive_number():
+    assert ks.MobileNetV2(0.6).name == "mobilenet_v2_x0_6"
+    with pytest.raises(ValueError, match="Received: width=0"):
+        ks.MobileNetV2(0)

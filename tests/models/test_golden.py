@@ -1,0 +1,80 @@
+"""Equality with the reference networks, proven on synthesised weights."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import keras_shufflenet as ks
+from keras_shufflenet.keypoints.codecs import HeatmapCodec
+from tests.models import golden_nets
+
+TOLERANCE = 20  # multiples of the reference's own noise, as the fixtures ask for
+POSE_NETS = [name for name, model in golden_nets.NETS.items() if model is None]
+
+
+def check(found: dict[str, float]) -> None:
+    assert len(found) > 5
+    assert {key: value for key, value in found.items() if not value <= TOLERANCE} == {}
+
+
+@pytest.mark.parametrize("name", golden_nets.NETS)
+def test_outputs_and_taps_equal_the_reference(shared, synth, name):
+    check(golden_nets.deviations(shared / "golden", synth, name))
+
+
+@pytest.mark.parametrize("name", golden_nets.NETS)
+def test_parameters_and_macs_are_exact(shared, name):
+    meta, _ = golden_nets.load_fixture(shared / "golden", name)
+    for size, macs in meta["macs"].items():
+        model = golden_nets.build(name, tuple(map(int, size.split("x"))))
+        assert ks.count_cost(model) == ks.models.Cost(meta["parameters_inference"], macs)
+
+
+@pytest.mark.parametrize("name", [name for name in POSE_NETS if name.startswith("mmpose_")])
+def test_flip_test_and_decoded_keypoints_equal_the_reference(shared, synth, name):
+    meta, arrays = golden_nets.load_fixture(shared / "golden", name)
+    (case,) = meta["cases"]
+    x = golden_nets.image(synth, case)
+    model = golden_nets.build(name, x.shape[1:3])
+    ks.weights.load_state_dict(model, golden_nets.state_dict(synth, meta))
+    skeleton = name.split("_")[2]
+    codec = HeatmapCodec(x.shape[1:3])
+    mirrored = codec.flip_back(golden_nets.run(model, x[:, :, ::-1])[0], skeleton)
+    heatmaps = (golden_nets.run(model, x)[0] + mirrored) / 2
+    error = np.abs(
+        golden_nets._sample(heatmaps, arrays["a_flip_index"]) - arrays["a_flip_value"]
+    ).max()
+    assert error <= TOLERANCE * case["flip_test"]["noise"]
+    points, scores = codec.decode(heatmaps)
+    points = codec.to_image(points, arrays["a_center"], arrays["a_scale"])
+    expected = arrays["a_flip_keypoints"]
+    certain = arrays["a_flip_margin"] > TOLERANCE * case["flip_test"]["noise"]
+    assert certain.mean() > 0.9
+    np.testing.assert_allclose(points[certain], expected[..., :2][certain], atol=1e-2)
+    np.testing.assert_allclose(scores, expected[..., 2], atol=1e-4)
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_other_backends_equal_the_reference(shared, backend):
+    names = [
+        "torchvision_shufflenet_v2_x0_5",
+        "megvii_shufflenet_v2_0.5x",
+        "torchvision_mobilenet_v2_0.5",
+        "mmpose_shufflenetv2_coco_256x192",
+    ]
+    done = subprocess.run(
+        [sys.executable, golden_nets.__file__, str(shared / "golden"), *names],
+        env={**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        cwd=Path(golden_nets.__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    for found in json.loads(done.stdout.splitlines()[-1]).values():
+        check(found)

@@ -1,0 +1,151 @@
+"""Names, features by stride, costs, predictions."""
+
+import csv
+
+import keras
+import numpy as np
+import pytest
+
+import keras_shufflenet as ks
+
+# What the publishers print, or what their code was measured to have.
+PARAMS = {
+    "mobilenet_v2_x0_35": 1_677_128,
+    "mobilenet_v2_x0_5": 1_968_680,
+    "mobilenet_v2_x0_75": 2_636_424,
+    "mobilenet_v2_x1_0": 3_504_872,
+    "mobilenet_v2_x1_4": 6_108_776,
+    "shufflenet_v2_x0_5": 1_366_792,
+    "shufflenet_v2_x0_5_megvii": 1_365_792,
+    "shufflenet_v2_x1_0": 2_278_604,
+    "shufflenet_v2_x1_0_megvii": 2_278_760,
+    "shufflenet_v2_x1_5": 3_503_624,
+    "shufflenet_v2_x1_5_megvii": 3_506_720,
+    "shufflenet_v2_x2_0": 7_393_996,
+    "shufflenet_v2_x2_0_megvii": 7_402_600,
+}
+
+
+def test_every_network_has_a_known_size_or_is_from_paddleclas():
+    assert set(ks.list_models()) - set(PARAMS) == {"shufflenet_v2_x0_25", "shufflenet_v2_x0_33"}
+
+
+@pytest.mark.parametrize("name", PARAMS)
+def test_model_of_a_name(name):
+    model = ks.create_model(name)
+    assert model.name == name
+    assert ks.count_cost(model).params == PARAMS[name]
+
+
+def test_list_models_by_pattern():
+    assert ks.list_models("mobilenet*1_?") == ["mobilenet_v2_x1_0", "mobilenet_v2_x1_4"]
+    assert ks.list_models("resnet*") == []
+
+
+def test_unknown_name():
+    with pytest.raises(ValueError, match="shufflenet_v2_x2_0.* Received: name='shufflenet_v3'"):
+        ks.create_model("shufflenet_v3")
+
+
+@pytest.mark.parametrize("name", ["shufflenet_v2_x0_25", "shufflenet_v2_x0_5_megvii"])
+def test_features_by_stride(name):
+    strides = (2, 4, 8, 16, 32)
+    extractor = ks.feature_extractor(name, strides, input_shape=(96, 64, 3))
+    assert [96 // maps.shape[1] for maps in extractor.outputs] == list(strides)
+    assert [64 // maps.shape[2] for maps in extractor.outputs] == list(strides)
+    channels = [maps.shape[3] for maps in extractor.outputs]
+    assert channels == ([24, 24, 24, 48, 96] if "25" in name else [24, 24, 48, 96, 192])
+
+
+def test_features_of_a_built_model_and_of_a_pose_estimator():
+    model = ks.MobileNetV2(0.35, input_shape=(64, 64, 3))
+    maps = ks.feature_extractor(model, [16, 4])(np.zeros((1, 64, 64, 3), "float32"))
+    assert [tuple(m.shape) for m in maps] == [(1, 4, 4, 32), (1, 16, 16, 8)]
+    pose = ks.PoseEstimator("shufflenet_v2_x0_25", head="light", input_size=(64, 64))
+    assert ks.feature_extractor(pose, [32]).output[0].shape == (None, 2, 2, 96)
+
+
+def test_errors_of_the_feature_extractor():
+    with pytest.raises(ValueError, match="2, 4, 8, 16, 32. Received: strides=\\[5\\]"):
+        ks.feature_extractor("mobilenet_v2_x0_35", [5])
+    image = keras.Input((32, 32, 3))
+    other = keras.Model(image, keras.layers.Conv2D(4, 3)(image), name="other")
+    with pytest.raises(ValueError, match="Received: a model named 'other'"):
+        ks.feature_extractor(other)
+
+
+@pytest.mark.parametrize(
+    ("head", "params", "macs"),
+    # deconv: what mmpose's network was measured to have
+    [("deconv", 7_550_965, 1_362_276_480), ("light", 1_441_269, 224_628_864)],
+)
+def test_pose_estimators(head, params, macs):
+    model = ks.PoseEstimator(head=head)
+    assert ks.count_cost(model) == ks.models.Cost(params, macs)
+    assert model.output.shape == (None, 64, 48, 17)
+    assert model.output.dtype == "float32"
+
+
+def test_the_light_head_costs_a_fifteenth():
+    backbone = ks.count_cost(ks.ShuffleNetV2(include_top=False, input_shape=(256, 192, 3))).macs
+    light, deconv = (ks.count_cost(ks.PoseEstimator(head=h)).macs for h in ("light", "deconv"))
+    assert 14 < (deconv - backbone) / (light - backbone) < 16
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"keypoints": "hands"}, "'coco', 'mpii'. Received: keypoints='hands'"),
+        ({"head": "heavy"}, "'deconv', 'light'. Received: head='heavy'"),
+        ({"input_size": (250, 192)}, r"multiples of 32. Received: input_size=\(250, 192\)"),
+        ({"input_size": 256}, "Received: input_size=256"),
+        ({"backbone": "vgg"}, "Received: name='vgg'"),
+    ],
+)
+def test_errors_of_the_pose_estimator(arguments, text):
+    with pytest.raises(ValueError, match=text):
+        ks.PoseEstimator(**arguments)
+
+
+def test_cost_of_an_open_size():
+    model = ks.ShuffleNetV2(0.5, input_shape=(None, None, 3))
+    assert ks.count_cost(model, (224, 224)).macs == 40_476_448
+    for size in (None, (224, 224)):
+        fixed = ks.count_cost(ks.ShuffleNetV2(0.5), size)
+        assert fixed.macs == 40_476_448
+    with pytest.raises(ValueError, match="Received: input_size=None"):
+        ks.count_cost(model)
+    with pytest.raises(ValueError, match="Received: input_size="):
+        ks.count_cost(ks.ShuffleNetV2(0.5), (64, 64))
+
+
+def test_decode_predictions():
+    preds = np.zeros((2, 1000))
+    preds[0, [1, 7]] = 0.9, 0.1
+    preds[1, 999] = 1
+    first, second = ks.decode_predictions(preds, top=2)
+    assert first == [
+        ("n01443537", "goldfish, Carassius auratus", 0.9),
+        ("n01514668", "cock", 0.1),
+    ]
+    assert second[0][0] == "n15075141"
+
+
+def test_classes_are_those_of_the_data(shared):
+    labels = shared / "data" / "imagenet_val" / "labels.csv"
+    classes = ks.models.predictions.imagenet_classes()
+    rows = list(csv.DictReader(labels.read_text().splitlines()))
+    assert len(rows) == 820
+    assert all(classes[int(row["class_index"])][0] == row["wnid"] for row in rows)
+
+
+def test_errors_of_decode_predictions():
+    with pytest.raises(ValueError, match=r"Received: shape=\(1, 10\)"):
+        ks.decode_predictions(np.zeros((1, 10)))
+    with pytest.raises(ValueError, match="Received: top=0"):
+        ks.decode_predictions(np.zeros((1, 1000)), top=0)
+
+
+def test_preprocess_input_passes_through():
+    x = np.ones((1, 2, 2, 3))
+    assert ks.preprocess_input(x) is x
