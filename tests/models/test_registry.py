@@ -43,7 +43,7 @@ def test_list_models_by_pattern():
 
 
 def test_unknown_name():
-    with pytest.raises(ValueError, match="shufflenet_v2_x2_0.* Received: name='shufflenet_v3'"):
+    with pytest.raises(ValueError, match=r"shufflenet_v2_x2_0.* Received: name='shufflenet_v3'"):
         ks.create_model("shufflenet_v3")
 
 
@@ -66,7 +66,7 @@ def test_features_of_a_built_model_and_of_a_pose_estimator():
 
 
 def test_errors_of_the_feature_extractor():
-    with pytest.raises(ValueError, match="2, 4, 8, 16, 32. Received: strides=\\[5\\]"):
+    with pytest.raises(ValueError, match=r"2, 4, 8, 16, 32. Received: strides=\[5\]"):
         ks.feature_extractor("mobilenet_v2_x0_35", [5])
     image = keras.Input((32, 32, 3))
     other = keras.Model(image, keras.layers.Conv2D(4, 3)(image), name="other")
