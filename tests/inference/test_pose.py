@@ -28,24 +28,6 @@ def dotted():
     return image
 
 
-@pytest.fixture(scope="module")
-def simple_pose(shared):
-    """A really trained network: a function from RGB images to heatmaps."""
-    onnxruntime = pytest.importorskip("onnxruntime")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    path = shared / "weights" / "simplepose_mobilenetv2_0.5_coco.onnx"
-    session = onnxruntime.InferenceSession(path, options)
-    mean, std = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
-
-    def run(images):
-        planes = ((images / 255 - mean) / std).transpose(0, 3, 1, 2)
-        maps = [session.run(None, {"data": plane[None]})[0] for plane in planes]
-        return np.concatenate(maps).transpose(0, 2, 3, 1)
-
-    return run
-
-
 def test_joints_come_back_in_image_pixels(dotted):
     boxes = [(20, 20, 200, 240), (30, 10, 180, 250)]
     people = predict_people(find_colours, dotted, boxes, input_size=(256, 192), flip_test=False)
