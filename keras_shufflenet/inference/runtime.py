@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+MISSING = "LiteRT files need ai-edge-litert: `pip install keras-shufflenet[export]`."
 QUANTIZED = (np.int8, np.uint8, np.int16)
 MAX_THREADS = 4  # a phone's big cores; small networks gain nothing from more
 
@@ -68,9 +69,7 @@ def _interpreter_class() -> Any:
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError as error:
-        raise ImportError(
-            "Running a .tflite file needs ai-edge-litert: `pip install keras-shufflenet[export]`."
-        ) from error
+        raise ImportError(MISSING) from error
     return Interpreter
 
 

@@ -1,0 +1,6 @@
+"""Keras model in, LiteRT (`.tflite`) file and a report of what came out."""
+
+from keras_shufflenet.export.litert import ExportError, litert
+from keras_shufflenet.export.report import Report
+
+__all__ = ["ExportError", "Report", "litert"]

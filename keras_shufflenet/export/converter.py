@@ -1,0 +1,89 @@
+"""TensorFlow's LiteRT converter, held to builtin operators and kept quiet."""
+
+import logging
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_shufflenet.export.calibration import representative
+from keras_shufflenet.inference.runtime import quiet_stderr
+
+UNSUPPORTED = re.compile(r"^\s*(?:Flex|Custom) ops: (.+)$", re.MULTILINE)
+
+
+class ExportError(ValueError):
+    """The model cannot be expressed in LiteRT's builtin operators."""
+
+
+def convert(
+    function: Any,
+    module: tf.Module,
+    precision: str,
+    images: np.ndarray | None,
+    input_dtype: str,
+    output_dtype: str,
+    verbose: bool = False,
+) -> bytes:
+    """Convert a frozen function.
+
+    Args:
+        function: of `graph.frozen_function`.
+        module: that owns the function.
+        precision: "float32", "float16" (weights only) or "int8" (everything, weights per channel).
+        images: (N, H, W, 3) for int8.
+        input_dtype: of an int8 file: "float32", "uint8", "int8".
+        output_dtype: likewise.
+        verbose: show the progress of the calibration.
+
+    Returns:
+        The bytes of the `.tflite` file.
+
+    Raises:
+        ExportError: if an operation has no builtin operator, or none for integers.
+    """
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], module)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    if precision != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if precision == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if images is not None and precision == "int8":
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.representative_dataset = lambda: representative(images, verbose)
+        converter.inference_input_type = tf.as_dtype(input_dtype)
+        converter.inference_output_type = tf.as_dtype(output_dtype)
+    return _run(converter)
+
+
+def _run(converter: Any) -> bytes:
+    try:
+        with _quiet():
+            return converter.convert()
+    except Exception as error:  # the converter raises its own, RuntimeError, ValueError, ...
+        found = UNSUPPORTED.findall(str(error))
+        reason = "; ".join(found) or str(error).strip().splitlines()[0]
+        raise ExportError(
+            "The model holds operations that LiteRT's builtin operators cannot express at this "
+            f"precision. Received: {reason}"
+        ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the converter's logs and its warnings about its own deprecated parts."""
+    loggers = [tf.get_logger(), logging.getLogger("absl")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), quiet_stderr():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

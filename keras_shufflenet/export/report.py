@@ -1,0 +1,219 @@
+"""What came out of an export."""
+
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from keras_shufflenet.export.flatbuffer import operator_names
+from keras_shufflenet.inference.runtime import open_interpreter
+
+TEXT_WIDTH = 100
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """An input or output of the file.
+
+    Attributes:
+        name: in the file's signature.
+        shape: with the batch axis.
+        dtype: "float32", "uint8" or "int8".
+        scale: real number per step, 0 if not quantized.
+        zero_point: the stored value that means 0.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scale: float
+    zero_point: int
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """How far the file's outputs are from the Keras model's on the same images.
+
+    Attributes:
+        images: how many were compared.
+        maximum: greatest absolute difference.
+        mean: mean absolute difference.
+        range: greatest absolute output of the Keras model, to judge the others by.
+        correlation: Pearson's, over all outputs.
+    """
+
+    images: int
+    maximum: float
+    mean: float
+    range: float
+    correlation: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came out of an export. `print` it, or take it as `to_dict()` or `to_json()`.
+
+    Attributes:
+        path: of the file.
+        precision: "float32", "float16" or "int8".
+        size: in bytes.
+        input: what goes in.
+        output: what comes out.
+        operators: how many of each, by LiteRT's names.
+        partitions: pieces of the graph that XNNPACK runs; 1 is best.
+        outside: operators, in order, that are left to LiteRT's own kernels.
+        custom: operators that need more than LiteRT's builtin ones; always empty in our exports.
+        deviation: from the Keras model; None if no images were at hand.
+    """
+
+    path: str
+    precision: str
+    size: int
+    input: TensorInfo
+    output: TensorInfo
+    operators: dict[str, int]
+    partitions: int
+    outside: tuple[str, ...]
+    custom: tuple[str, ...]
+    deviation: Deviation | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain dictionaries, ready for JSON."""
+        return asdict(self)
+
+    def to_json(self) -> str:
+        """As JSON text."""
+        return json.dumps(self.to_dict(), indent=2)
+
+    def __str__(self) -> str:
+        """The report as a table of plain text."""
+        console = Console(width=TEXT_WIDTH, force_terminal=False)
+        with console.capture() as capture:
+            console.print(self)
+        return capture.get()
+
+    def __rich__(self) -> Table:
+        """The report as a table for `rich.print`."""
+        title = f"{self.path} ({self.precision})"
+        table = Table(title=title, show_header=False, title_justify="left")
+        for row in self._rows():
+            table.add_row(*row)
+        return table
+
+    def _rows(self) -> list[tuple[str, str]]:
+        operators = ", ".join(f"{count} {name}" for name, count in self.operators.items())
+        outside = f", outside: {', '.join(self.outside)}" if self.outside else ""
+        return [
+            ("size", f"{self.size:,} bytes"),
+            ("input", _describe_tensor(self.input)),
+            ("output", _describe_tensor(self.output)),
+            ("operators", f"{sum(self.operators.values())}: {operators}"),
+            ("XNNPACK partitions", f"{self.partitions}{outside}"),
+            ("custom operators", ", ".join(self.custom) or "none"),
+            ("against Keras", _describe_deviation(self.deviation)),
+        ]
+
+
+def _describe_tensor(tensor: TensorInfo) -> str:
+    shape = " × ".join(str(n) for n in tensor.shape)
+    steps = f", scale {tensor.scale:g}, zero point {tensor.zero_point}" if tensor.scale else ""
+    return f"{tensor.name}: {shape} {tensor.dtype}{steps}"
+
+
+def _describe_deviation(deviation: Deviation | None) -> str:
+    if deviation is None:
+        return "not measured (no images given)"
+    return (
+        f"greatest difference {deviation.maximum:.2g}, mean {deviation.mean:.2g} (outputs up to "
+        f"{deviation.range:.3g}), correlation {deviation.correlation:.5f}, "
+        f"{deviation.images} images"
+    )
+
+
+def examine(content: bytes, path: Path, precision: str, deviation: Deviation | None) -> Report:
+    """Report on the bytes of a `.tflite` file.
+
+    Args:
+        content: of the file.
+        path: where it lies or will lie.
+        precision: it was made with.
+        deviation: of `deviation`, or None.
+    """
+    interpreter = open_interpreter(content)
+    names = operator_names(content)
+    partitions, outside = _delegation(interpreter)
+    return Report(
+        path=str(path),
+        precision=precision,
+        size=len(content),
+        input=_tensor(interpreter, "input"),
+        output=_tensor(interpreter, "output"),
+        operators=dict(Counter(names).most_common()),
+        partitions=partitions,
+        outside=outside,
+        custom=tuple(sorted({name for name in names if name.startswith("CUSTOM:")})),
+        deviation=deviation,
+    )
+
+
+def _tensor(interpreter: Any, side: str) -> TensorInfo:
+    details = getattr(interpreter, f"get_{side}_details")()[0]
+    (signature,) = interpreter.get_signature_list().values()
+    scale, zero_point = details["quantization"]
+    return TensorInfo(
+        name=signature[f"{side}s"][0],
+        shape=tuple(int(n) for n in details["shape"]),
+        dtype=np.dtype(details["dtype"]).name,
+        scale=float(scale),
+        zero_point=int(zero_point),
+    )
+
+
+def _delegation(interpreter: Any) -> tuple[int, tuple[str, ...]]:
+    """Partitions of the delegate, and the operators that are left outside of them.
+
+    An operator inside of a partition writes to a tensor without memory, or to an output of the
+    partition.
+    """
+    operators = interpreter._get_ops_details()
+    partitions = [op for op in operators if op["op_name"] == "DELEGATE"]
+    written = {int(index) for op in partitions for index in op["outputs"]}
+    outside = tuple(
+        op["op_name"]
+        for op in operators
+        if op["op_name"] != "DELEGATE"
+        and all(
+            int(index) not in written and _has_memory(interpreter, index) for index in op["outputs"]
+        )
+    )
+    return len(partitions), outside
+
+
+def _has_memory(interpreter: Any, index: int) -> bool:
+    try:
+        interpreter.tensor(index)()
+    except ValueError:
+        return False
+    return True
+
+
+def deviation(expected: np.ndarray, got: np.ndarray) -> Deviation:
+    """Compare outputs.
+
+    Args:
+        expected: (N, ...) of the Keras model.
+        got: (N, ...) of the file.
+    """
+    difference = np.abs(expected - got)
+    return Deviation(
+        images=len(expected),
+        maximum=float(difference.max()),
+        mean=float(difference.mean()),
+        range=float(np.abs(expected).max()),
+        correlation=float(np.corrcoef(expected.ravel(), got.ravel())[0, 1]),
+    )
