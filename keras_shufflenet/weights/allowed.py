@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from keras_shufflenet.weights import tensors
-from keras_shufflenet.weights.placeholders import Builder, ForeignObject
+from keras_shufflenet.weights.placeholders import Builder, ForeignClass, ForeignObject
 from keras_shufflenet.weights.tensors import ELEMENT_TYPES, ElementType
 
+BUILTINS = ("builtins", "__builtin__")
+NUMPY_CORES = ("numpy.core", "numpy._core")
 NUMBER_TYPE = re.compile(r"[<>|=]?([biufc]\d{1,2}|\?)")
 
 
@@ -43,6 +45,10 @@ class PickledArray:
         if kind.numpy is not None and isinstance(data, bytes | bytearray):
             values = np.frombuffer(data, kind.numpy)
             self.array = values.reshape(shape, order="F" if fortran else "C")
+
+
+def _empty_array(*_: Any) -> PickledArray:
+    return PickledArray()
 
 
 def _array_from_buffer(data: Any, kind: Any, shape: Any, order: Any) -> PickledArray:
@@ -131,14 +137,11 @@ _BUILDERS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_parameter": _parameter,
     "torch._utils._rebuild_parameter_with_state": _parameter,
     "numpy.dtype": PickledType,
-    **{f"{module}.set": _items for module in ("builtins", "__builtin__")},
-    **{f"{module}.frozenset": _items for module in ("builtins", "__builtin__")},
-    **{f"numpy.{core}.multiarray.scalar": _scalar for core in ("core", "_core")},
-    **{
-        f"numpy.{core}.multiarray._reconstruct": lambda *_: PickledArray()
-        for core in ("core", "_core")
-    },
-    **{f"numpy.{core}.numeric._frombuffer": _array_from_buffer for core in ("core", "_core")},
+    **{f"{module}.set": _items for module in BUILTINS},
+    **{f"{module}.frozenset": _items for module in BUILTINS},
+    **{f"{core}.multiarray.scalar": _scalar for core in NUMPY_CORES},
+    **{f"{core}.multiarray._reconstruct": _empty_array for core in NUMPY_CORES},
+    **{f"{core}.numeric._frombuffer": _array_from_buffer for core in NUMPY_CORES},
 }
 
 # Classes of the standard library that describe how a network was trained.
@@ -157,10 +160,18 @@ _INERT = (
     ),
 )
 
+# Types that are mentioned, for example as the default of a `defaultdict`, and never called.
+_TYPES = "bool bytes complex dict float int list long object str tuple unicode"
+
 ALLOWED: dict[str, Any] = {
     **{name: Builder(name, build) for name, build in _BUILDERS.items()},
     **{name: _inert(name) for name in _INERT},
     **{f"torch.{name}": ELEMENT_TYPES[kind] for name, kind in STORAGE_TYPES.items()},
     **{f"torch.{name}": kind for name, kind in ELEMENT_TYPES.items()},
+    **{
+        f"{module}.{name}": ForeignClass(f"{module}.{name}")
+        for module in BUILTINS
+        for name in _TYPES.split()
+    },
     "torch.storage.UntypedStorage": ELEMENT_TYPES["uint8"],
 }

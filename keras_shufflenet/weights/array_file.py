@@ -1,5 +1,6 @@
 """Arrays by name without a pickle: .safetensors and NumPy's .npz."""
 
+import io
 import json
 import math
 import struct
@@ -15,6 +16,7 @@ from keras_shufflenet.weights.tensors import ELEMENT_TYPES
 
 LONGEST_HEADER = 100_000_000
 LARGEST_EXPANSION = 100  # of compressed arrays
+NUMPY_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 ELEMENT_CODES = {
     "F64": "float64",
     "F32": "float32",
@@ -90,6 +92,8 @@ def read_npz(archive: zipfile.ZipFile, size: int) -> dict[str, np.ndarray]:
         archive: the opened file.
         size: of the file in bytes.
     """
+    if any(info.compress_type not in NUMPY_COMPRESSIONS for info in archive.infolist()):
+        raise CheckpointError("The arrays are compressed in a way that NumPy does not use.")
     unpacked = sum(info.file_size for info in archive.infolist())
     if unpacked > LARGEST_EXPANSION * size:
         raise CheckpointError(f"{size} bytes claim to unpack to {unpacked}.")
@@ -98,11 +102,9 @@ def read_npz(archive: zipfile.ZipFile, size: int) -> dict[str, np.ndarray]:
 
 def _npy(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     try:
-        with archive.open(name) as stream:
-            npy.read_magic(stream)
-            stream.seek(0)
-            array = npy.read_array(stream, allow_pickle=False)
+        stream = io.BytesIO(archive.read(name))  # at once, so that the checksum comes first
     except (zipfile.BadZipFile, zlib.error, RuntimeError) as error:
         raise CheckpointError(f"{name!r} is damaged ({error}).") from error
+    array = npy.read_array(stream, allow_pickle=False)
     array.flags.writeable = False
     return array

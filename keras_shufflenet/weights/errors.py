@@ -1,5 +1,7 @@
 """What can go wrong between a file of weights and a model."""
 
+import struct
+
 
 class CheckpointError(ValueError):
     """A file is no readable checkpoint, or tries to do more than hold tensors."""
@@ -21,6 +23,7 @@ MALFORMED = (
     AttributeError,
     ArithmeticError,
     EOFError,
+    struct.error,
     MemoryError,
     RecursionError,
     NotImplementedError,

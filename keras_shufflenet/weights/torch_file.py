@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from keras_shufflenet.weights.allowed import ALLOWED, PickledArray
-from keras_shufflenet.weights.errors import CheckpointError
+from keras_shufflenet.weights.errors import MALFORMED, CheckpointError
 from keras_shufflenet.weights.placeholders import ForeignObject
 from keras_shufflenet.weights.tensors import ElementType, Storage, Tensor, materialise
 from keras_shufflenet.weights.unpickler import Unpickler
@@ -19,6 +19,8 @@ MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
 WRAPPERS = ("state_dict", "model_state_dict", "model", "state_dict_ema", "model_ema", "net")
 DEEPEST_WRAPPER = 4
+END_OF_DIRECTORY = b"PK\5\6"
+COUNT_OFFSET = 10  # of the number of files, from there
 LOCAL_HEADER = struct.Struct("<4s22xHH")
 
 
@@ -121,11 +123,15 @@ def open_zip(data: bytes) -> zipfile.ZipFile:
         CheckpointError: if its directory is broken.
     """
     try:
-        return zipfile.ZipFile(io.BytesIO(data))
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error) as error:
+        archive = zipfile.ZipFile(io.BytesIO(data))
+        (count,) = struct.unpack_from("<H", data, data.rindex(END_OF_DIRECTORY) + COUNT_OFFSET)
+    except (zipfile.BadZipFile, *MALFORMED) as error:
         raise CheckpointError(
             f"The file begins like a zip archive but is broken or truncated ({error})."
         ) from error
+    if count != len(archive.infolist()):  # which `zipfile` does not look at
+        raise CheckpointError(f"{len(archive.infolist())} of {count} files are in the archive.")
+    return archive
 
 
 def _storage_register(storages: dict[str, Storage]) -> Callable[[Any], Storage]:

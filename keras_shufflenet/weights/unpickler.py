@@ -11,6 +11,7 @@ may be broken: one flipped bit in a memo index makes it allocate tens of gigabyt
 import io
 import pickletools
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sized
 from typing import Any
 
@@ -60,16 +61,21 @@ class Unpickler:
         """
         self._stack, self._outer, self._memo = [], [], {}
         try:
-            for opcode, argument, _ in pickletools.genops(self._stream):
-                if opcode.name == "STOP":
-                    return self._stack.pop()
-                OPCODES[opcode.name](self, argument)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of Python about odd texts in broken files
+                return self._run()
         except CheckpointError:
             raise
         except MALFORMED as error:
             reason = f"{type(error).__name__}: {error}"
             raise CheckpointError(f"The pickle is broken ({reason[:200]}).") from error
-        raise CheckpointError("The pickle has no end.")
+
+    def _run(self) -> Any:
+        for opcode, argument, _ in pickletools.genops(self._stream):
+            if opcode.name == "STOP":
+                return self._stack.pop()
+            OPCODES[opcode.name](self, argument)
+        raise EOFError("no end")
 
     def _push(self, value: Any) -> None:
         self._stack.append(value)
