@@ -2,7 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageChops, ImageDraw
 
 from keras_shufflenet.data.synthetic import shapes as s
 from keras_shufflenet.data.synthetic.clothing import SKIN, cloth, random_color
@@ -28,10 +28,10 @@ def _clutter_color(rng: np.random.Generator) -> Color:
 def _texture(rng: np.random.Generator, height: int, width: int) -> NDArray[np.float32]:
     """Smooth noise of several scales, (h, w, 1), about -1..1."""
     total = np.zeros((height, width), np.float32)
-    for cells in (3, 9, 40):
+    for cells, strength in ((3, 1.0), (9, 0.5), (int(rng.integers(20, 120)), 0.35)):
         noise = rng.normal(size=(cells, cells)).astype(np.float32)
         grid = Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC)
-        total += np.asarray(grid) * rng.uniform(0.1, 0.6)
+        total += np.asarray(grid) * rng.uniform(0, strength)
     return total[..., None]
 
 
@@ -39,7 +39,8 @@ def _outdoors(draw: ImageDraw.ImageDraw, rng: np.random.Generator, horizon: int)
     """Houses and trees on the horizon."""
     width = draw.im.size[0]
     for _ in range(rng.integers(0, 6)):
-        x, w, h = rng.uniform(-0.1, 1) * width, rng.uniform(0.08, 0.4) * width, rng.uniform(0.1, 1) * horizon  # fmt: skip
+        x, w = rng.uniform(-0.1, 1) * width, rng.uniform(0.08, 0.4) * width
+        h = rng.uniform(0.1, 1) * horizon
         wall, window = _clutter_color(rng), _clutter_color(rng)
         draw.rectangle((x, horizon - h, x + w, horizon + 2), fill=wall)
         step = max(h / rng.integers(3, 7), 6)
@@ -63,45 +64,78 @@ def _indoors(draw: ImageDraw.ImageDraw, rng: np.random.Generator, horizon: int) 
     for _ in range(rng.integers(1, 7)):
         x, y = rng.uniform(-0.1, 1) * width, rng.uniform(-0.1, 0.8) * horizon
         w, h = rng.uniform(0.05, 0.35) * width, rng.uniform(0.1, 0.7) * horizon
-        draw.rectangle((x, y, x + w, y + h), fill=_clutter_color(rng), outline=_clutter_color(rng), width=3)  # fmt: skip
+        rim = _clutter_color(rng)
+        draw.rectangle((x, y, x + w, y + h), fill=_clutter_color(rng), outline=rim, width=2)
         if rng.random() < 0.5:
             for left in np.arange(x, x + w, max(w / rng.integers(2, 9), 4)):
                 draw.line((left, y, left, y + h), fill=_clutter_color(rng), width=2)
     draw.line((0, horizon, width, horizon), fill=_clutter_color(rng), width=int(rng.integers(1, 7)))
     if rng.random() < 0.3:
         for x in np.linspace(-width, 2 * width, 14):
-            draw.line((width / 2 + (x - width / 2) * 0.3, horizon, x, height), fill=_clutter_color(rng))  # fmt: skip
+            far = width / 2 + (x - width / 2) * 0.3
+            draw.line((far, horizon, x, height), fill=_clutter_color(rng))
 
 
 def _blobs(draw: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:
     """Shapes in the colours of skin and clothes that belong to nobody."""
     width, height = draw.im.size
     for _ in range(rng.integers(0, 8)):
-        x, y, r, flat = rng.uniform(0, width), rng.uniform(0, height), rng.uniform(3, 30), rng.uniform(0.4, 2.5)  # fmt: skip
+        x, y = rng.uniform(0, width), rng.uniform(0, height)
+        r, flat = rng.uniform(0.01, 0.1) * width, rng.uniform(0.4, 2.5)
         draw.ellipse((x - r, y - r * flat, x + r, y + r * flat), fill=_clutter_color(rng))
     for _ in range(rng.integers(0, 5)):
-        x, y, dx, dy = *rng.uniform(0, 1, 2) * (width, height), *rng.normal(size=2) * 60
-        draw.line((x, y, x + dx, y + dy), fill=_clutter_color(rng), width=int(rng.integers(2, 14)))
+        x, y = rng.uniform(0, width), rng.uniform(0, height)
+        dx, dy = rng.normal(size=2) * 0.2 * width
+        draw.line((x, y, x + dx, y + dy), fill=_clutter_color(rng), width=int(rng.integers(1, 10)))
 
 
-def backdrop(rng: np.random.Generator, height: int, width: int, horizon: int) -> Image.Image:
-    """An image of what is far behind; `horizon` is the row where the ground begins."""
+def _shadows(size: tuple[int, int], places: Array, shrink: int) -> Image.Image:
+    """Brightness of the ground under feet at (x, y, radius) in pixels of the large image."""
+    mask = Image.new("L", size, 255)
+    draw = ImageDraw.Draw(mask)
+    for x, y, radius in (places / shrink).tolist():
+        for grow, value in ((1.3, 215), (1.0, 170), (0.7, 130)):
+            r, flat = radius * grow, radius * grow * 0.25
+            draw.ellipse((x - r, y - flat, x + r, y + flat), fill=value)
+    return mask
+
+
+def backdrop(
+    rng: np.random.Generator, height: int, width: int, horizon: int, feet: Array
+) -> Image.Image:
+    """An image of what is far behind, and of the ground.
+
+    It is drawn small and enlarged, which is how far things look in photographs of people.
+
+    Args:
+        rng: source of all chance.
+        height: in pixels.
+        width: in pixels.
+        horizon: row where the ground begins.
+        feet: (N, 3) rows x, y, radius of shadows.
+    """
+    shrink = (1, 2, 2, 3)[rng.integers(4)]
+    h, w = -(-height // shrink), -(-width // shrink)
+    horizon = int(np.clip(horizon // shrink, 4, h))
     outside = rng.random() < 0.5
     sky = (0.35, 0.55, 0.85) if outside and rng.random() < 0.6 else random_color(rng)
     above, ground = np.array(_display(sky)), np.array(_clutter_color(rng))
-    rows = np.arange(height)[:, None, None]
-    base = np.where(rows < horizon, above * (1 + 0.25 * rows / height), ground * (0.6 + 0.5 * rows / height))  # fmt: skip
-    base = np.repeat(base, width, axis=1) * (1 + 0.18 * _texture(rng, height, width))
+    rows = np.arange(h, dtype=np.float32)[:, None, None] / h
+    base = np.where(rows * h < horizon, above * (1 + 0.25 * rows), ground * (0.6 + 0.5 * rows))
+    base = base * (1 + rng.uniform(0, 0.2) * _texture(rng, h, w))
     image = Image.fromarray(np.clip(base, 0, 255).astype(np.uint8))
     draw = ImageDraw.Draw(image)
-    (_outdoors if outside else _indoors)(draw, rng, int(np.clip(horizon, 4, height)))
+    (_outdoors if outside else _indoors)(draw, rng, horizon)
     if rng.random() < 0.6:
         _blobs(draw, rng)
-    return image.filter(ImageFilter.GaussianBlur(float(rng.choice([0.5, 1, 2, 4]))))
+    if rng.random() < 0.75:
+        shade = _shadows(image.size, feet, shrink)
+        image = ImageChops.multiply(image, Image.merge("RGB", [shade] * 3))
+    return image.resize((width, height), Image.Resampling.BICUBIC) if shrink > 1 else image
 
 
 def thing(rng: np.random.Generator, size: float) -> list[Shape]:
-    """A solid thing of about `size` metres, standing on its system's origin: box, ball, post, bush."""
+    """A solid of about `size` metres that stands on its origin: box, ball, post or bush."""
     material = cloth(rng, patterned=0.3)
     half = size * rng.uniform(0.25, 0.6, 3)
     center = np.array([0.0, half[1], 0.0])
@@ -134,7 +168,8 @@ def seat(rng: np.random.Generator, height: float) -> list[Shape]:
         for z in (-0.17, 0.2):
             top = np.array([x, -0.04, z])
             foot = top - np.array([0, height, 0])
-            shapes.append(s.limb(top, foot, (0.02, 0.02, 0.02), material, side=identity[0], part=s.THING))  # fmt: skip
+            leg = s.limb(top, foot, (0.02,) * 3, material, side=identity[0], part=s.THING)
+            shapes.append(leg)
     return shapes
 
 

@@ -15,14 +15,17 @@ HAIR = ((0.012, 0.010, 0.009), (0.035, 0.02, 0.012), (0.09, 0.05, 0.025), (0.3, 
 
 
 class Outfit(NamedTuple):
-    """Materials and cuts; lengths of sleeves and legs are shares of the limb (0 bare, 2 to its end).
+    """Materials and cuts.
 
     Attributes:
         sleeve: 0 none, up to 1 along the upper arm, up to 2 along the forearm.
         trouser: 0 none, up to 1 along the thigh, up to 2 along the shank.
         skirt: length of the skirt as a share of the thigh, 0 without one.
         loose: how much wider than the body the clothes are.
-        hair_style: "bald", "short", "long", "bun", "tail", "cap" or "hood".
+        tuck: where the top ends, 0 at the hips, 1 at the waist.
+        hair_style: "bald", "short", "long", "bun", "tail", "cap", "beanie" or "hood".
+        beard: whether there is one; glasses: likewise, dark ones.
+        hat: what caps are made of.
     """
 
     skin: Material
@@ -35,8 +38,10 @@ class Outfit(NamedTuple):
     trouser: float
     skirt: float
     loose: float
+    tuck: float
     hair_style: str
     beard: bool
+    glasses: bool
     hat: Material
 
 
@@ -75,7 +80,9 @@ def sample_outfit(rng: np.random.Generator, curve: float) -> Outfit:
     skin = Material(tuple(tone), gloss=0.03, wrinkle=0.02)
     strands = np.array(HAIR[rng.integers(len(HAIR))]) * rng.uniform(0.7, 1.3)
     styles = ["long", "tail", "bun", "long", "short"] if curve > 0 else ["short"] * 4 + ["bald"]
-    style = ["cap", "hood"][rng.integers(2)] if rng.random() < 0.18 else styles[rng.integers(5)]
+    if rng.random() < 0.22:
+        styles = ["cap", "cap", "beanie", "beanie", "hood"]
+    style = styles[rng.integers(len(styles))]
     skirt = float(rng.uniform(0.45, 1.35)) if curve > 0 and rng.random() < 0.4 else 0.0
     top, bottom = cloth(rng), cloth(rng, patterned=0.15)
     if rng.random() < 0.12:
@@ -92,7 +99,9 @@ def sample_outfit(rng: np.random.Generator, curve: float) -> Outfit:
         trouser=0.0 if skirt else float(rng.choice([0.35, 0.75, 0.9, 1.6, 1.95, 1.95, 1.95])),
         skirt=skirt,
         loose=float(rng.uniform(1.02, 1.3)),
+        tuck=float(rng.choice([-0.25, 0.0, 0.2, 0.7])),
         hair_style=style,
         beard=bool(curve == 0 and rng.random() < 0.3),
+        glasses=bool(rng.random() < 0.1),
         hat=Material(random_color(rng), wrinkle=0.05),
     )

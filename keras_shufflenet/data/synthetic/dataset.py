@@ -33,8 +33,8 @@ def synthetic_people(
 
     The people are articulated 3-D figures under a pinhole camera; a joint's visibility flag is read
     off the depth buffer (`labels` says how). The same arguments give the same files, whatever
-    `workers` is. The annotation file is written last, so a folder that has one is complete. A second
-    call with the same arguments draws nothing; one with others replaces the earlier drawing.
+    `workers` is. The annotation file is written last, so a folder that has one is complete. A
+    second call with the same arguments draws nothing; one with others replaces the drawing.
 
     Args:
         directory: where to write `images/*.jpg` and `person_keypoints.json`.
@@ -78,8 +78,8 @@ def _earlier(annotations: Path) -> dict[str, Any] | None:
         own = False
     if not own:
         raise ValueError(
-            "directory must be new or hold an earlier drawing of synthetic people, so that no other "
-            f"dataset is overwritten. Received: {annotations.parent}"
+            "directory must be new or hold an earlier drawing of synthetic people, so that no "
+            f"other dataset is overwritten. Received: {annotations.parent}"
         )
     return content
 

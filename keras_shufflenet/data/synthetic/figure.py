@@ -1,20 +1,24 @@
 """From a posed skeleton and an outfit to solids that look like a person."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from keras_shufflenet.data.synthetic import shapes as s
 from keras_shufflenet.data.synthetic.clothing import Outfit
+from keras_shufflenet.data.synthetic.head import build_head
 from keras_shufflenet.data.synthetic.pose import Posed
-from keras_shufflenet.data.synthetic.shapes import HEAD, Array, Material, Shape
+from keras_shufflenet.data.synthetic.shapes import Array, Material, Shape
 
-EYE_WHITE = Material((0.75, 0.73, 0.7), gloss=0.2)
-IRIS = Material((0.015, 0.01, 0.01), gloss=0.1)
-
+# Radii in metres of an adult's limbs at the start, in the middle and at the end.
 Radii = tuple[float, float, float]
-UPPER_ARM: Radii = (0.052, 0.047, 0.038)
-FOREARM: Radii = (0.040, 0.038, 0.025)
-THIGH: Radii = (0.088, 0.078, 0.055)
+UPPER_ARM: Radii = (0.050, 0.046, 0.037)
+FOREARM: Radii = (0.040, 0.037, 0.025)
+THIGH: Radii = (0.088, 0.076, 0.054)
 SHANK: Radii = (0.053, 0.056, 0.034)
+THUMB: Radii = (0.016, 0.014, 0.009)
+COLLAR: Radii = (0.043, 0.045, 0.042)
+INSTEP: Radii = (0.042, 0.044, 0.046)
 
 
 def _scaled(radii: Radii, factor: float) -> Radii:
@@ -28,7 +32,7 @@ def _cut(radii: Radii, share: float) -> Radii:
 
 
 def _tube(start: Array, end: Array, radii: Radii, material: Material, side: Array) -> list[Shape]:
-    """A limb with rounded ends."""
+    """A limb with a rounded start and end."""
     return [
         s.limb(start, end, radii, material, side=side),
         s.ball(start, radii[0], material),
@@ -37,11 +41,7 @@ def _tube(start: Array, end: Array, radii: Radii, material: Material, side: Arra
 
 
 def _covered(
-    joints: tuple[Array, Array, Array],
-    radii: tuple[Radii, Radii],
-    length: float,
-    material: Material,
-    side: Array,
+    joints: list[Array], radii: list[Radii], length: float, material: Material, side: Array
 ) -> list[Shape]:
     """A sleeve or trouser leg over the first `length` (0..2) segments of a limb."""
     shapes: list[Shape] = []
@@ -51,45 +51,47 @@ def _covered(
             break
         start, end = joints[number], joints[number + 1]
         stop = start + share * (end - start)
-        tube = s.limb(start, stop, _cut(radii[number], share), material, side=side, hollow=True)
-        shapes += [tube, s.ball(start, radii[number][0], material)]
+        cut = _cut(radii[number], share)
+        shapes.append(s.limb(start, stop, cut, material, side=side, hollow=share < 1))
+        shapes.append(s.ball(start, radii[number][0], material))
     return shapes
 
 
 def _arm(posed: Posed, outfit: Outfit, side: str, thick: float) -> list[Shape]:
-    at = {name: posed.points[f"{side}_{name}"] for name in ("shoulder", "elbow", "wrist")}
+    joints = [posed.points[f"{side}_{name}"] for name in ("shoulder", "elbow", "wrist")]
     front = posed.chest[1]
     upper, fore = _scaled(UPPER_ARM, thick), _scaled(FOREARM, thick)
-    shapes = _tube(at["shoulder"], at["elbow"], upper, outfit.skin, front)
-    shapes += _tube(at["elbow"], at["wrist"], fore, outfit.skin, front)
-    wide = (_scaled(upper, 1.06 * outfit.loose), _scaled(fore, 1.08 * outfit.loose))
-    joints = (at["shoulder"], at["elbow"], at["wrist"])
+    shapes = _tube(joints[0], joints[1], upper, outfit.skin, front)
+    shapes += _tube(joints[1], joints[2], fore, outfit.skin, front)[::2]
+    wide = [_scaled(upper, 1.06 * outfit.loose), _scaled(fore, 1.08 * outfit.loose)]
     shapes += _covered(joints, wide, outfit.sleeve, outfit.top, front)
     return shapes + _hand(posed, outfit.skin, side)
 
 
 def _hand(posed: Posed, skin: Material, side: str) -> list[Shape]:
     wrist, knuckles = posed.points[f"{side}_wrist"], posed.points[f"{side}_knuckles"]
-    thumb = posed.points[f"{side}_thumb"]
-    size = posed.shape.stature / 1.75
+    thumb, size = posed.points[f"{side}_thumb"], posed.shape.stature / 1.75
     frame = s.axis_frame(knuckles - wrist, thumb)
-    along = frame[2]
-    palm = s.ellipsoid(wrist + along * 0.048 * size, frame, (0.043 * size, 0.02 * size, 0.055 * size), skin)  # fmt: skip
-    fingers = s.ellipsoid(wrist + along * 0.115 * size, frame, (0.036 * size, 0.014 * size, 0.055 * size), skin)  # fmt: skip
-    tip = wrist + (along * 0.085 + frame[0] * 0.055) * size
-    root = wrist + (along * 0.03 + frame[0] * 0.02) * size
-    return [palm, fingers, s.limb(root, tip, _scaled((0.016, 0.014, 0.009), size), skin, side=thumb)]
+    across, _, along = frame * size
+    palm, fingers = _scaled((0.043, 0.02, 0.055), size), _scaled((0.036, 0.014, 0.055), size)
+    root, tip = wrist + 0.03 * along + 0.02 * across, wrist + 0.085 * along + 0.055 * across
+    return [
+        s.ellipsoid(wrist + 0.048 * along, frame, palm, skin),
+        s.ellipsoid(wrist + 0.115 * along, frame, fingers, skin),
+        s.limb(root, tip, _scaled(THUMB, size), skin, side=thumb),
+    ]
 
 
 def _leg(posed: Posed, outfit: Outfit, side: str, thick: float) -> list[Shape]:
-    hip, knee, ankle = (posed.points[f"{side}_{name}"] for name in ("hip", "knee", "ankle"))
+    joints = [posed.points[f"{side}_{name}"] for name in ("hip", "knee", "ankle")]
     left = posed.pelvis[0]
     thigh, shank = _scaled(THIGH, thick), _scaled(SHANK, thick)
-    bulge = shank[0], shank[1] * 1.05, shank[2]
-    shapes = _tube(hip, knee, thigh, outfit.skin, left)
-    shapes += _tube(knee, ankle, bulge, outfit.skin, left)
-    wide = (_scaled(thigh, 1.02 + 0.5 * (outfit.loose - 1)), _scaled(bulge, 1.08 * outfit.loose))
-    shapes += _covered((hip, knee, ankle), wide, outfit.trouser, outfit.bottom, left)
+    shapes = _tube(joints[0], joints[1], thigh, outfit.skin, left)
+    shapes[1] = s.ball(joints[0], thigh[0] * 0.98, outfit.bottom)
+    shapes += _tube(joints[1], joints[2], shank, outfit.skin, left)[::2]
+    loose = outfit.loose
+    wide = [_scaled(thigh, 1.02 + 0.5 * (loose - 1)), _scaled(shank, 1.08 * loose)]
+    shapes += _covered(joints, wide, outfit.trouser or 0.75 * outfit.skirt, outfit.bottom, left)
     return shapes + _shoe(posed, outfit.shoe, side)
 
 
@@ -98,40 +100,62 @@ def _shoe(posed: Posed, shoe: Material, side: str) -> list[Shape]:
     size = posed.shape.stature / 1.75
     shank = s.unit(ankle - posed.points[f"{side}_knee"])
     frame = s.axis_frame(toes - ankle, s.cross(shank, toes - ankle))
-    sole = shank - (shank @ frame[2]) * frame[2]
-    heel = ankle + s.unit(sole) * 0.045 * size - frame[2] * 0.02 * size
-    ball = heel + frame[2] * 0.15 * size
-    collar = s.limb(ankle - shank * 0.02, heel, _scaled((0.043, 0.045, 0.042), size), shoe, side=frame[0])
-    middle = s.limb(heel, ball, _scaled((0.042, 0.044, 0.046), size), shoe, side=frame[0], flat=0.85)
-    tip = s.ellipsoid(ball + frame[2] * 0.015 * size, frame, (0.046 * size, 0.036 * size, 0.062 * size), shoe)  # fmt: skip
-    return [collar, middle, tip, s.ball(heel, 0.042 * size, shoe)]
+    across, along = frame[0], frame[2] * size
+    down = s.unit(shank - (shank @ frame[2]) * frame[2]) * size
+    heel = ankle + 0.045 * down - 0.02 * along
+    instep = heel + 0.15 * along
+    return [
+        s.limb(ankle - 0.02 * shank, heel, _scaled(COLLAR, size), shoe, side=across),
+        s.limb(heel, instep, _scaled(INSTEP, size), shoe, side=across, flat=0.85),
+        s.ellipsoid(instep + 0.015 * along, frame, _scaled((0.046, 0.036, 0.062), size), shoe),
+        s.ball(heel, 0.042 * size, shoe),
+    ]
 
 
 def _trunk(posed: Posed, outfit: Outfit, thick: float) -> list[Shape]:
     shape, at = posed.shape, posed.points
-    left, forward, up = posed.chest
-    shoulder, hip = shape.shoulder, shape.hip
-    top, loose = outfit.top, 1 + 0.35 * (outfit.loose - 1)
-    waist = (0.135 - 0.02 * shape.curve) * thick * loose
-    lower = outfit.bottom
-    bowl = (hip + 0.083 * thick, 0.115 * thick, 0.1 * thick)
-    chest_radii = (waist, shoulder * 0.93 * loose, shoulder * 0.62)
-    breast = at["shoulders"] - up * 0.02
+    left, _, up = posed.chest
+    wide, top, loose = shape.shoulder, outfit.top, 1 + 0.35 * (outfit.loose - 1)
+    waist = (0.14 - 0.025 * shape.curve) * thick * loose
+    bowl = shape.hip + 0.083 * thick
+    yoke = at["shoulders"] - up * 0.03
+    hem = at["pelvis"] + (at["waist"] - at["pelvis"]) * outfit.tuck
+    hem_width = bowl + (waist - bowl) * outfit.tuck
+    loins = (bowl, 0.5 * (bowl + waist), 0.97 * waist)
+    belly = (hem_width * 1.03, (hem_width + waist) / 2 * 1.02, waist)
+    bust = (waist, 0.86 * wide * loose, 0.9 * wide)
     shapes = [
-        s.ellipsoid(at["pelvis"] + posed.pelvis[2] * 0.02, posed.pelvis, (bowl[0], bowl[2], bowl[1]), lower),
-        s.limb(at["pelvis"], at["waist"], (bowl[0] * 0.99, (bowl[0] + waist) / 2, waist), top, side=left, flat=0.72),
-        s.limb(at["waist"], breast, chest_radii, top, side=left, flat=0.68),
+        s.ellipsoid(
+            at["pelvis"] + posed.pelvis[2] * 0.02,
+            posed.pelvis,
+            (bowl, 0.105 * thick, 0.12 * thick),
+            outfit.bottom,
+        ),
+        s.limb(at["pelvis"], at["waist"], loins, outfit.bottom, side=left, flat=0.68),
+        s.limb(hem, at["waist"], belly, top, side=left, flat=0.72, hollow=True),
+        s.limb(at["waist"], yoke, bust, top, side=left, flat=0.66),
         s.ellipsoid(at["waist"], posed.chest, (waist, waist * 0.7, waist * 0.7), top),
-        s.ellipsoid(breast - up * 0.02, posed.chest, (shoulder * 1.02, 0.075 * thick, 0.06), top),
-    ]  # fmt: skip
+        s.ellipsoid(yoke - up * 0.01, posed.chest, (1.0 * wide, 0.6 * wide, 0.078 * thick), top),
+    ]
     for sign in (1, -1):
-        slope = at["shoulders"] + sign * left * shoulder * 0.85 + up * 0.008
-        shapes.append(s.limb(at["neck"] + up * 0.02, slope, (0.055 * thick, 0.05, 0.045), top, side=forward))
-        if shape.curve > 0:
-            place = breast - up * 0.3 * shape.trunk + sign * left * 0.075 + forward * 0.075 * thick
-            size = 0.05 + 0.03 * shape.curve
-            shapes.append(s.ellipsoid(place, posed.chest, (size, size * 0.85, size), top))
-    return shapes + _skirt(posed, outfit, bowl[0])
+        shapes += _side(posed, top, sign, thick)
+    return shapes + _skirt(posed, outfit, bowl)
+
+
+def _side(posed: Posed, top: Material, sign: int, thick: float) -> list[Shape]:
+    """Slope of one shoulder, and bust."""
+    shape, at = posed.shape, posed.points
+    left, forward, up = posed.chest
+    end = at["shoulders"] + sign * left * shape.shoulder * 0.85
+    size = shape.stature / 1.75
+    slope = (0.05 * thick, 0.05 * size, 0.046 * size)
+    shapes = [s.limb(at["neck"] - up * 0.012, end, slope, top, side=forward)]
+    if shape.curve > 0:
+        middle = at["shoulders"] - 0.25 * shape.trunk * up + sign * left * 0.45 * shape.shoulder
+        r = (0.05 + 0.03 * shape.curve) * size
+        plain = replace(top, pattern=s.PLAIN) if top.pattern in (s.OPEN, s.PRINT) else top
+        shapes.append(s.ellipsoid(middle + 0.07 * thick * forward, posed.chest, (r, r, r), plain))
+    return shapes
 
 
 def _skirt(posed: Posed, outfit: Outfit, width: float) -> list[Shape]:
@@ -140,80 +164,20 @@ def _skirt(posed: Posed, outfit: Outfit, width: float) -> list[Shape]:
     at = posed.points
     left, right = at["left_knee"], at["right_knee"]
     end = at["pelvis"] + ((left + right) / 2 - at["pelvis"]) * outfit.skirt
-    spread = float(np.linalg.norm(left - right)) / 2 * outfit.skirt
-    hem = max(spread + 0.075, width * (1.0 + 0.12 * outfit.skirt))
+    spread = float(np.sqrt((left - right) @ (left - right))) / 2 * outfit.skirt
+    hem = max(spread + 0.085, width * (1.0 + 0.12 * outfit.skirt))
     side = left - right if spread > 0.12 else posed.pelvis[0]
-    flat = float(np.clip(0.16 / hem, 0.5, 0.85))
-    middle = 0.5 * (width + hem) * 1.02
+    flat = float(np.clip(0.17 / hem, 0.5, 0.85))
+    radii = (width * 0.97, 0.51 * (width + hem), hem)
     start = at["pelvis"] + posed.pelvis[2] * 0.06
-    radii = (width * 0.95, middle, hem)
     return [s.limb(start, end, radii, outfit.bottom, side=side, flat=flat, hollow=True)]
-
-
-def _head(posed: Posed, outfit: Outfit) -> list[Shape]:
-    at, frame, r = posed.points, posed.head, posed.shape.head
-    left, forward, up = frame
-    skull, skin = at["skull"], outfit.skin
-    jaw = skull - up * 0.55 * r + forward * 0.2 * r
-    neck = s.limb(at["neck"] - up * 0.03, skull - up * 0.3 * r - forward * 0.1 * r, (0.062, 0.053, 0.055), skin, side=left)  # fmt: skip
-    shapes = [
-        neck,
-        s.ellipsoid(skull + up * 0.18 * r, frame, (0.76 * r, 0.95 * r, 0.98 * r), skin, part=HEAD),
-        s.ellipsoid(jaw, frame, (0.58 * r, 0.7 * r, 0.68 * r), skin, part=HEAD),
-        s.ellipsoid(at["nose"] - forward * 0.08 * r + up * 0.1 * r, frame, (0.12 * r, 0.17 * r, 0.22 * r), skin, part=HEAD),
-        s.ellipsoid(jaw + forward * 0.63 * r - up * 0.08 * r, frame, (0.24 * r, 0.1 * r, 0.07 * r), outfit.lips, part=HEAD),
-    ]  # fmt: skip
-    for side in ("left", "right"):
-        eye, ear = at[f"{side}_eye"], at[f"{side}_ear"]
-        shapes += [
-            s.ellipsoid(eye - forward * 0.05 * r, frame, (0.15 * r, 0.1 * r, 0.09 * r), EYE_WHITE, part=HEAD),
-            s.ball(eye + forward * 0.01 * r, 0.075 * r, IRIS, HEAD),
-            s.ellipsoid(eye + up * 0.19 * r - forward * 0.03 * r, frame, (0.22 * r, 0.08 * r, 0.045 * r), outfit.hair, part=HEAD),
-            s.ellipsoid(ear, frame, (0.09 * r, 0.17 * r, 0.27 * r), skin, part=HEAD),
-        ]  # fmt: skip
-    if outfit.beard:
-        shapes.append(s.ellipsoid(jaw - up * 0.05 * r, frame, (0.61 * r, 0.72 * r, 0.72 * r), outfit.hair, span=(-1, -0.18), part=HEAD))  # fmt: skip
-    return shapes + _hair(posed, outfit)
-
-
-def _hair(posed: Posed, outfit: Outfit) -> list[Shape]:
-    style, hair, r = outfit.hair_style, outfit.hair, posed.shape.head
-    left, forward, up = posed.head
-    crown = posed.points["skull"] + up * 0.2 * r
-    if style == "bald":
-        return []
-    tilted = s.axis_frame(up * 0.85 - forward * 0.55, left)
-    radii = (0.84 * r, 1.02 * r, 1.05 * r)
-    if style == "hood":
-        cover = s.ellipsoid(crown - forward * 0.08 * r, tilted, (0.95 * r, 1.1 * r, 1.15 * r), outfit.top, span=(-0.25, 1), hollow=True, part=HEAD)  # fmt: skip
-        return [cover]
-    shapes = [s.ellipsoid(crown, tilted, radii, hair, span=(0.1, 1), hollow=True, part=HEAD)]
-    back = crown - forward * 0.55 * r - up * 0.35 * r
-    shapes.append(s.ellipsoid(back, posed.head, (0.72 * r, 0.5 * r, 0.75 * r), hair, part=HEAD))
-    if style == "long":
-        fall = back - up * 0.75 * r
-        shapes.append(s.ellipsoid(fall, posed.head, (0.88 * r, 0.45 * r, 1.25 * r), hair, part=HEAD))
-        for sign in (1, -1):
-            lock = crown + sign * left * 0.74 * r - up * 0.65 * r - forward * 0.1 * r
-            shapes.append(s.ellipsoid(lock, posed.head, (0.2 * r, 0.42 * r, 1.0 * r), hair, part=HEAD))
-    elif style == "tail":
-        end = back - forward * 0.5 * r - up * 1.5 * r
-        shapes.append(s.limb(back - forward * 0.4 * r + up * 0.3 * r, end, (0.2 * r, 0.3 * r, 0.08 * r), hair, side=left, part=HEAD))  # fmt: skip
-    elif style == "bun":
-        shapes.append(s.ball(crown + up * 0.75 * r - forward * 0.75 * r, 0.42 * r, hair, HEAD))
-    elif style == "cap":
-        level = s.axis_frame(up - forward * 0.12, left)
-        shapes.append(s.ellipsoid(crown + up * 0.05 * r, level, (0.9 * r, 1.07 * r, 1.02 * r), outfit.hat, span=(0.2, 1), hollow=True, part=HEAD))  # fmt: skip
-        brim = crown + up * 0.3 * r + forward * 0.95 * r
-        shapes.append(s.ellipsoid(brim, level, (0.62 * r, 0.6 * r, 0.06 * r), outfit.hat, part=HEAD))
-    return shapes
 
 
 def build_figure(posed: Posed, outfit: Outfit) -> list[Shape]:
     """All solids of one person, in the body's own system."""
     size = posed.shape.stature / 1.75
-    thick = posed.shape.build * (0.55 + 0.45 * size)
-    shapes = _trunk(posed, outfit, thick) + _head(posed, outfit)
+    thick = posed.shape.build * (0.45 + 0.55 * size)
+    shapes = _trunk(posed, outfit, thick) + build_head(posed, outfit)
     for side in ("left", "right"):
         shapes += _arm(posed, outfit, side, thick) + _leg(posed, outfit, side, thick)
     return shapes

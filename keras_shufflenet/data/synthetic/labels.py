@@ -1,9 +1,9 @@
 """COCO annotations of a drawn scene, read off its buffers.
 
-Flags follow the practice of COCO's annotators. 2: the joint can be seen, which is to say that its pixel
-shows this person and nothing lies much in front of the joint. 1: something else is in front, be it the
-person's own body, somebody else or a thing. 0, with x = y = 0: outside of the picture, or a point of the
-face on the far side of the person's own head, which COCO leaves unlabelled.
+Flags follow the practice of COCO's annotators. 2: the joint can be seen, which is to say that its
+pixel shows this person and nothing lies much in front of the joint. 1: something else is in front,
+be it the person's own body, somebody else or a thing. 0, with x = y = 0: outside of the picture, or
+a point of the face on the far side of the person's own head, which COCO leaves unlabelled.
 """
 
 from typing import Any
@@ -24,9 +24,9 @@ FACE = 5  # the first five joints are the nose, eyes and ears
 def _samples(picture: Picture, pixels: Array) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Buffer columns and rows of pixel positions, and which of these lie in the picture."""
     camera = picture.camera
-    at = np.floor(camera.sample(pixels) + 0.5).astype(np.int64)
     limit = np.array([camera.width, camera.height])
-    inside = ((pixels >= 0) & (pixels <= limit - 1)).all(axis=1)
+    inside: NDArray[np.bool_] = np.all((pixels >= 0) & (pixels <= limit - 1), axis=1)
+    at = np.floor(camera.sample(pixels) + 0.5).astype(np.int64)
     return np.clip(at, 0, limit * camera.supersampling - 1), inside
 
 
@@ -48,10 +48,20 @@ def visibility(picture: Picture, person: Person, owner: int) -> tuple[Array, NDA
     return np.where(flags[:, None] > 0, pixels, 0.0), flags
 
 
+def _tight_box(mask: NDArray[np.bool_], n: int) -> list[int]:
+    """Box (x, y, width, height) of the pixels with any of their n x n samples in the mask."""
+    rows, columns = (np.nonzero(mask.any(axis=axis))[0] // n for axis in (1, 0))
+    if not len(rows):
+        return [0, 0, 0, 0]
+    x, y = int(columns[0]), int(rows[0])
+    return [x, y, int(columns[-1]) + 1 - x, int(rows[-1]) + 1 - y]
+
+
 def annotate(picture: Picture) -> list[dict[str, Any]]:
     """Annotations, without ids, of all people of a picture.
 
-    `bbox` is the tight box of the person's visible pixels (x, y, width, height), `area` their number.
+    `bbox` is the tight box (x, y, width, height) of the person's visible pixels, `area` how many
+    these are.
     """
     n = picture.camera.supersampling
     shown = np.append(picture.owner, -1)[picture.buffers.index]
@@ -59,18 +69,14 @@ def annotate(picture: Picture) -> list[dict[str, Any]]:
     for number, person in enumerate(picture.people):
         pixels, flags = visibility(picture, person, number + 1)
         mask = shown == number + 1
-        rows, columns = np.nonzero(mask.any(axis=1))[0] // n, np.nonzero(mask.any(axis=0))[0] // n
-        if not len(rows):
-            rows = columns = np.zeros(1, np.int64)
-        x, y = int(columns[0]), int(rows[0])
-        triples = np.concatenate([np.round(pixels, 2), flags[:, None]], axis=1)
+        triples = zip(pixels.round(2).tolist(), flags.tolist(), strict=True)
         found.append(
             {
                 "category_id": 1,
                 "iscrowd": 0,
-                "bbox": [x, y, int(columns[-1]) + 1 - x, int(rows[-1]) + 1 - y],
-                "area": round(float(mask.sum()) / n**2, 2),
-                "keypoints": [v if i % 3 < 2 else int(v) for i, v in enumerate(triples.ravel().tolist())],
+                "bbox": _tight_box(mask, n),
+                "area": round(np.count_nonzero(mask) / n**2, 2),
+                "keypoints": [value for (x, y), flag in triples for value in (x, y, flag)],
                 "num_keypoints": int((flags > 0).sum()),
             }
         )

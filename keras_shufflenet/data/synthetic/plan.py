@@ -2,8 +2,9 @@
 
 import os
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -14,10 +15,11 @@ DRAWING = 1  # raise it whenever the same arguments give other pictures
 DESCRIPTION = "keras-shufflenet synthetic people"
 MAX_PER_IMAGE = 6
 ATTEMPTS = 12
-MIN_JOINTS, MIN_SHARE = 6, 0.004
+MIN_JOINTS, MIN_SHARE = 6, 0.004  # what must be left to see of everybody: joints, of the picture
 
 
-class Plan(NamedTuple):
+@dataclass(frozen=True)
+class Plan:
     """The arguments that determine the pictures."""
 
     count: int
@@ -39,8 +41,8 @@ class Plan(NamedTuple):
         limits = self.people_per_image
         if len(limits) != 2 or not 1 <= limits[0] <= limits[1] <= MAX_PER_IMAGE:
             raise ValueError(
-                f"people_per_image must be (fewest, most) with 1 <= fewest <= most <= {MAX_PER_IMAGE}. "
-                f"Received: {limits}"
+                "people_per_image must be (fewest, most) with 1 <= fewest <= most <= "
+                f"{MAX_PER_IMAGE}. Received: {limits}"
             )
 
     def info(self) -> dict[str, Any]:
@@ -94,7 +96,8 @@ def draw_image(plan: Plan, index: int, people: int, images: Path) -> list[dict[s
         picture = draw_scene(people, plan.image_size, rng)
         annotations = annotate(picture)
         if all(
-            a["num_keypoints"] >= MIN_JOINTS and a["area"] >= MIN_SHARE * pixels for a in annotations
+            entry["num_keypoints"] >= MIN_JOINTS and entry["area"] >= MIN_SHARE * pixels
+            for entry in annotations
         ):
             break
     write(images / file_name(index), picture.jpeg)

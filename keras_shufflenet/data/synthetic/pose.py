@@ -1,7 +1,7 @@
 """Who stands there and how: body proportions, joint angles, forward kinematics.
 
-The body's own system has its origin between the hips, x to the person's left, y up, z forward; lengths
-are metres, angles degrees. At rest the figure stands upright with hanging arms.
+The body's own system has its origin between the hips, x to the person's left, y up, z forward;
+lengths are metres, angles degrees. At rest the figure stands upright with hanging arms.
 """
 
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ LEGS: dict[str, tuple[tuple[float, float], ...]] = {
     "bend": ((34, 12), (12, 6), (8, 8), (36, 14)),
 }
 
-# Spine: forward bend, sideways, twist to the left (means and deviations); and lean of the whole body.
+# Spine: bend forward, sideways, twist to the left; then how the whole body leans forward.
 SPINES: dict[str, tuple[tuple[float, float], ...]] = {
     "upright": ((4, 6), (0, 4), (0, 7), (0, 2)),
     "slouch": ((14, 7), (0, 5), (0, 8), (-4, 5)),
@@ -62,7 +62,8 @@ ACTIVITIES: dict[str, Activity] = {
     "pause": (3.0, "upright", ("relaxed", "straight"), CALM),
     "walk": (3.0, "upright", ("step forward", "step back"), (("back", "front swing"), *CALM)),
     "run": (1.5, "lean", ("run forward", "run back"), (("back swing", "front swing"),)),
-    "sit": (2.5, "slouch", ("sit", "sit"), (("carry", "carry"), ("hold", "hold"), ("reach", "carry"))),
+    "sit": (2.5, "slouch", ("sit", "sit"),
+            (("carry", "carry"), ("hold", "hold"), ("reach", "carry"))),
     "crouch": (0.6, "lean", ("crouch", "crouch"), (("reach", "reach"), ("carry", "hold"))),
     "bend": (0.9, "stoop", ("bend", "bend"), (("reach", "reach"), ("hang", "reach"))),
     "lunge": (0.8, "active", ("lunge", "run back"), (*BUSY, ("hip", "hip"))),
@@ -73,7 +74,7 @@ ACTIVITIES: dict[str, Activity] = {
 
 
 class Proportions(NamedTuple):
-    """Lengths of one person, metres; `build` widens trunk and limbs, `curve` is 0..1 (hips, bust)."""
+    """Lengths of one person in metres; `build` widens trunk and limbs, `curve` is 0..1 (bust)."""
 
     stature: float
     build: float
@@ -91,7 +92,7 @@ class Proportions(NamedTuple):
 
 @dataclass(frozen=True)
 class Posed:
-    """A posed body: joint positions by name, frames (rows: left, front, up) of head, chest, pelvis."""
+    """A posed body: joints by name; frames of head, chest, pelvis with rows left, front, up."""
 
     activity: str
     points: dict[str, Array]
@@ -141,19 +142,24 @@ def _draw(rng: np.random.Generator, table: tuple[tuple[float, float], ...]) -> l
     return [mean + sd * float(np.clip(rng.normal(), -2, 2)) for mean, sd in table]
 
 
-def _arm(angles: list[float], shape: Proportions) -> list[Array]:
-    """Elbow, wrist, knuckles and thumb side of the LEFT arm, relative to the shoulder."""
+def _arm(angles: list[float], shape: Proportions) -> dict[str, Array]:
+    """The LEFT arm relative to the shoulder; `thumb` is a direction."""
     flexion, abduction, twist, elbow = angles
     upper = rotation(0, -flexion) @ rotation(2, max(abduction, 2)) @ rotation(1, -twist)
     lower = upper @ rotation(0, -np.clip(elbow, 2, 148))
     down = np.array([0.0, -1.0, 0.0])
     at_elbow = upper @ down * shape.upper_arm
     at_wrist = at_elbow + lower @ down * shape.forearm
-    return [at_elbow, at_wrist, at_wrist + lower @ down * 0.1, lower @ np.array([0.0, 0.0, 1.0])]
+    return {
+        "elbow": at_elbow,
+        "wrist": at_wrist,
+        "knuckles": at_wrist + lower @ down * 0.1,
+        "thumb": lower @ np.array([0.0, 0.0, 1.0]),
+    }
 
 
-def _leg(angles: list[float], shape: Proportions) -> list[Array]:
-    """Knee, ankle, toes of the LEFT leg, relative to the hip."""
+def _leg(angles: list[float], shape: Proportions) -> dict[str, Array]:
+    """The LEFT leg relative to the hip."""
     flexion, abduction, twist, knee = angles
     upper = rotation(0, -flexion) @ rotation(2, abduction) @ rotation(1, twist)
     lower = upper @ rotation(0, np.clip(knee, 0, 145))
@@ -162,60 +168,62 @@ def _leg(angles: list[float], shape: Proportions) -> list[Array]:
     at_ankle = at_knee + lower @ down * shape.shank
     flat = 0.55 * (flexion - knee) if abs(flexion - knee) < 60 else 0.0
     foot = lower @ rotation(0, np.clip(flat, -35, 20)) @ np.array([0.0, -0.22, 1.0])
-    return [at_knee, at_ankle, at_ankle + foot * 0.105 * shape.stature]
+    return {"knee": at_knee, "ankle": at_ankle, "toes": at_ankle + foot * 0.105 * shape.stature}
 
 
-def _limbs(
-    points: dict[str, Array], names: list[str], side: str, root: Array, frame: Array, chain: list[Array]
-) -> None:
-    """Add a chain computed for the left side, mirrored for the right one."""
+def _attached(side: str, root: Array, frame: Array, chain: dict[str, Array]) -> dict[str, Array]:
+    """A limb computed for the left side, mirrored for the right one, at its place on the body."""
     mirror = np.array([1.0 if side == "left" else -1.0, 1.0, 1.0])
-    for name, offset in zip(names, chain, strict=True):
-        turned = frame @ (offset * mirror)
-        points[f"{side}_{name}"] = turned if name == "thumb" else root + turned
+    turned = {f"{side}_{name}": frame @ (offset * mirror) for name, offset in chain.items()}
+    return {name: p if name.endswith("thumb") else root + p for name, p in turned.items()}
+
+
+def _choose(rng: np.random.Generator) -> tuple[str, str, list[str], list[str]]:
+    """An activity with the names of its spine, arms (left, right) and legs (left, right)."""
+    names = list(ACTIVITIES)
+    weights = np.array([ACTIVITIES[name][0] for name in names])
+    activity = names[rng.choice(len(names), p=weights / weights.sum())]
+    _, spine, legs, arm_pairs = ACTIVITIES[activity]
+    arms = arm_pairs[rng.integers(len(arm_pairs))]
+    if rng.random() < 0.12:
+        every = list(ARMS)
+        arms = every[rng.integers(len(every))], every[rng.integers(len(every))]
+    step = (1, -1)[rng.integers(2)]
+    return activity, spine, list(arms[::step]), list(legs[::step])
 
 
 def pose(shape: Proportions, rng: np.random.Generator) -> Posed:
     """Draw an activity and joint angles, and work out where every joint is."""
-    names = list(ACTIVITIES)
-    weights = np.array([ACTIVITIES[name][0] for name in names])
-    activity = names[rng.choice(len(names), p=weights / weights.sum())]
-    _, spine_name, legs, arm_pairs = ACTIVITIES[activity]
-    arms = arm_pairs[rng.integers(len(arm_pairs))]
-    if rng.random() < 0.12:
-        arms = (list(ARMS)[rng.integers(len(ARMS))], list(ARMS)[rng.integers(len(ARMS))])
-    swap = int(rng.integers(2))
-    bend, sideways, twist, lean = _draw(rng, SPINES[spine_name])
+    activity, spine, arms, legs = _choose(rng)
+    bend, sideways, twist, lean = _draw(rng, SPINES[spine])
     pelvis = rotation(0, lean)
     chest = pelvis @ rotation(0, bend) @ rotation(2, sideways) @ rotation(1, twist)
     nod, tilt, turn = rng.normal(0, 1, 3).clip(-2, 2) * (11, 7, 24)
     head = chest @ rotation(1, turn) @ rotation(0, nod - 0.6 * (bend + lean)) @ rotation(2, tilt)
     points = _trunk(shape, pelvis, chest, head)
-    for side, arm, leg in zip(("left", "right"), np.roll(arms, swap), np.roll(legs, swap), strict=True):
-        chain = _arm(_draw(rng, ARMS[str(arm)]), shape)
-        names = ["elbow", "wrist", "knuckles", "thumb"]
-        _limbs(points, names, side, points[f"{side}_shoulder"], chest, chain)
-        chain = _leg(_draw(rng, LEGS[str(leg)]), shape)
-        names = ["knee", "ankle", "toes"]
-        _limbs(points, names, side, points[f"{side}_hip"], rotation(0, 0.5 * lean), chain)
-    order = [0, 2, 1]  # frames list left, front, up as rows
+    for side, arm, leg in zip(("left", "right"), arms, legs, strict=True):
+        chain = _arm(_draw(rng, ARMS[arm]), shape)
+        points |= _attached(side, points[f"{side}_shoulder"], chest, chain)
+        chain = _leg(_draw(rng, LEGS[leg]), shape)
+        points |= _attached(side, points[f"{side}_hip"], rotation(0, 0.5 * lean), chain)
+    order = [0, 2, 1]
     return Posed(activity, points, head.T[order], chest.T[order], pelvis.T[order], shape)
 
 
 def _trunk(shape: Proportions, pelvis: Array, chest: Array, head: Array) -> dict[str, Array]:
     """Hips, waist, shoulders, neck and the points of the face."""
-    points = {"pelvis": np.zeros(3)}
-    points["waist"] = pelvis @ np.array([0, 0.36 * shape.trunk, 0.01])
-    points["shoulders"] = points["waist"] + chest @ np.array([0, 0.64 * shape.trunk, -0.015])
-    points["neck"] = points["shoulders"] + chest @ np.array([0, 0.045 * shape.stature / 1.75, -0.01])
-    points["skull"] = points["neck"] + chest @ np.array([0, 0.6 * shape.neck, 0.012])
-    points["skull"] = points["skull"] + head @ np.array([0, 0.98 * shape.head, 0.022])
+    size = shape.stature / 1.75
+    waist = pelvis @ np.array([0, 0.36 * shape.trunk, 0.01])
+    shoulders = waist + chest @ np.array([0, 0.64 * shape.trunk, -0.015])
+    neck = shoulders + chest @ np.array([0, 0.045 * size, -0.01])
+    skull = neck + chest @ np.array([0, 0.6 * shape.neck, 0.012])
+    skull = skull + head @ np.array([0, 0.98 * shape.head, 0.022])
+    points = {"pelvis": np.zeros(3), "waist": waist, "shoulders": shoulders}
+    points |= {"neck": neck, "skull": skull}
+    points["nose"] = skull + head @ np.array([0, -0.12, 1.1]) * shape.head
     for side, sign in (("left", 1), ("right", -1)):
         points[f"{side}_hip"] = pelvis @ np.array([sign * shape.hip, 0, 0])
-        shrug = np.array([sign * shape.shoulder, 0, 0])
-        points[f"{side}_shoulder"] = points["shoulders"] + chest @ shrug
-        for name, place in (("eye", (0.33, 0.14, 0.86)), ("ear", (0.78, 0.02, -0.02))):
-            offset = np.array([sign * place[0], place[1], place[2]])
-            points[f"{side}_{name}"] = points["skull"] + head @ offset * shape.head
-    points["nose"] = points["skull"] + head @ np.array([0, -0.22, 1.06]) * shape.head
+        points[f"{side}_shoulder"] = shoulders + chest @ np.array([sign * shape.shoulder, 0, 0])
+        points[f"{side}_eye"] = skull + head @ np.array([sign * 0.33, 0.14, 0.86]) * shape.head
+        points[f"{side}_ear"] = skull + head @ np.array([sign * 0.78, 0, 0]) * shape.head
     return points

@@ -1,5 +1,7 @@
 """Drawing shapes: exact ray intersection into a depth buffer, then shading of what is seen."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +10,7 @@ from numpy.typing import NDArray
 from keras_shufflenet.data.synthetic import shapes as s
 
 Float = NDArray[np.float32]
+Bool = NDArray[np.bool_]
 
 
 class Camera(NamedTuple):
@@ -36,7 +39,8 @@ class Camera(NamedTuple):
         return columns.astype(np.float32), rows.astype(np.float32)
 
 
-class Buffers(NamedTuple):
+@dataclass(frozen=True)
+class Buffers:
     """What every sample sees: depth in metres (inf: nothing) and the number of the shape (-1)."""
 
     depth: Float
@@ -62,65 +66,109 @@ def windows(surfaces: s.Surfaces, camera: Camera) -> NDArray[np.int64]:
     return found
 
 
+class _Equations(NamedTuple):
+    """Where rays meet shapes, as polynomials of the slopes (x, y) about the window's centre.
+
+    A ray s * (x, y, 1) has the local coordinates s * g + offset with linear g, and meets a quadric
+    where a s^2 + 2 b s + c = 0 with a quadratic a, a linear b and a constant c. Quadratic ones have
+    the coefficients of 1, x, y, xx, xy, yy; linear ones those of 1, x, y.
+
+    Attributes:
+        center: (N, 2) slopes of the window's centre.
+        divisor: (N, 6) a.
+        radicand: (N, 6) b^2 - a c.
+        middle: (N, 3) -b.
+        local: (N, 3, 3) g.
+        limits: (N, 2) range of s * g2.
+    """
+
+    center: s.Array
+    divisor: s.Array
+    radicand: s.Array
+    middle: s.Array
+    local: s.Array
+    limits: s.Array
+
+
+def _square(form: s.Array) -> s.Array:
+    """Squares of linear forms (N, 3), as (N, 6)."""
+    k, x, y = form.T
+    return np.stack([k * k, 2 * k * x, 2 * k * y, x * x, 2 * x * y, y * y], axis=1)
+
+
+def _equations(surfaces: s.Surfaces, center: s.Array) -> _Equations:
+    local = surfaces.matrix[..., [2, 0, 1]].copy()
+    local[..., 0] += (surfaces.matrix[..., :2] * center[:, None]).sum(axis=-1)
+    offset, (c0, c1, c2) = surfaces.offset, surfaces.profile.T
+    weights = np.stack([offset[:, 0], offset[:, 1], -c2 * offset[:, 2] - c1 / 2], axis=1)
+    b = (weights[:, :, None] * local).sum(axis=1)
+    c = (offset[:, :2] ** 2).sum(axis=1) - (c2 * offset[:, 2] + c1) * offset[:, 2] - c0
+    a = _square(local[:, 0]) + _square(local[:, 1]) - c2[:, None] * _square(local[:, 2])
+    limits = surfaces.span - offset[:, 2:]
+    return _Equations(center, a, _square(b) - a * c[:, None], -b, local, limits)
+
+
+def _linear(coefficients: s.Array, x: Float, y: Float) -> Float:
+    """Values of a linear form on the grid of a row `x` and a column `y`."""
+    k0, k1, k2 = coefficients.tolist()
+    return (k0 + k1 * x) + k2 * y
+
+
+def _quadratic(coefficients: s.Array, x: Float, y: Float) -> Float:
+    k0, k1, k2, k3, k4, k5 = coefficients.tolist()
+    return ((k0 + x * (k1 + k3 * x)) + y * (k2 + k5 * y)) + (k4 * y) * x
+
+
 def render(surfaces: s.Surfaces, camera: Camera) -> Buffers:
     """Find the nearest surface of every sample."""
     columns, rows = camera.rays()
     depth = np.full((len(rows), len(columns)), np.inf, np.float32)
     index = np.full(depth.shape, -1, np.int16)
-    for number, (x0, y0, x1, y1) in enumerate(windows(surfaces, camera)):
-        if x0 >= x1 or y0 >= y1:
-            continue
-        window = (slice(y0, y1), slice(x0, x1))
-        hit = _box if surfaces.is_box[number] else _quadric
-        found = hit(surfaces, number, columns[x0:x1], rows[y0:y1, None])
-        nearer = found < depth[window]
-        np.copyto(depth[window], found, where=nearer)
-        index[window][nearer] = number
+    areas = windows(surfaces, camera)
+    middle = np.minimum((areas[:, :2] + areas[:, 2:]) // 2, [len(columns) - 1, len(rows) - 1])
+    center = np.stack([columns[middle[:, 0]], rows[middle[:, 1]]], axis=1).astype(np.float64)
+    equations = _equations(surfaces, center)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for number in np.nonzero((areas[:, :2] < areas[:, 2:]).all(axis=1))[0].tolist():
+            x0, y0, x1, y1 = areas[number].tolist()
+            x = columns[x0:x1] - np.float32(center[number, 0])
+            y = rows[y0:y1, None] - np.float32(center[number, 1])
+            meet = _box if surfaces.is_box[number] else _quadric
+            seen, known = depth[y0:y1, x0:x1], index[y0:y1, x0:x1]
+            for found, valid in meet(surfaces, equations, number, x, y):
+                nearer = (found < seen) & valid
+                np.copyto(seen, found, where=nearer)
+                np.copyto(known, number, where=nearer)
     return Buffers(depth, index)
 
 
-def _directions(surfaces: s.Surfaces, number: int, x: Float, y: Float) -> list[Float]:
-    """Rays (x, y, 1) in the shape's local coordinates."""
-    matrix = surfaces.matrix[number].astype(np.float32)
-    return [x * row[0] + (y * row[1] + row[2]) for row in matrix]
+Met = Iterator[tuple[Float, Bool]]  # depths, and whether the ray really meets the surface there
 
 
-def _quadric(surfaces: s.Surfaces, number: int, x: Float, y: Float) -> Float:
-    """Depth where the rays meet the quadric, inf where they do not."""
-    gx, gy, gz = _directions(surfaces, number, x, y)
-    mx, my, mz = surfaces.offset[number].tolist()
-    c0, c1, c2 = surfaces.profile[number].tolist()
-    low, high = surfaces.span[number].tolist()
-    a = gx * gx + gy * gy - c2 * gz * gz
-    b = mx * gx + my * gy - (c2 * mz + c1 / 2) * gz
-    c = mx * mx + my * my - c2 * mz * mz - c1 * mz - c0
-    inside = b * b - a * c
-    missed = inside <= 0
-    root = np.sqrt(np.where(missed, np.float32(0), inside))
-    a = np.where(np.abs(a) < 1e-9, np.float32(1e-9), a)
-    root = np.copysign(root, a)
-    near = (-b - root) / a
-    along = near * gz + mz
-    outside = missed | (along < low) | (along > high) | (near <= 0)
-    near[outside] = np.inf
-    if surfaces.hollow[number]:
-        far = (root - b) / a
-        along = far * gz + mz
-        far[missed | (along < low) | (along > high) | (far <= 0)] = np.inf
-        near = np.minimum(near, far)
-    return near
+def _quadric(surfaces: s.Surfaces, equations: _Equations, number: int, x: Float, y: Float) -> Met:
+    """Where the rays meet a quadric: NaN, which no comparison accepts, where they do not."""
+    root = np.sqrt(_quadratic(equations.radicand[number], x, y))
+    divisor = _quadratic(equations.divisor[number], x, y)
+    if surfaces.profile[number, 2] > 0:
+        root = np.copysign(root, divisor)
+    middle = _linear(equations.middle[number], x, y)
+    along = _linear(equations.local[number, 2], x, y)
+    low, high = equations.limits[number].tolist()
+    for sign in (-1, 1) if surfaces.hollow[number] else (-1,):
+        depth = (middle + sign * root) / divisor
+        place = depth * along
+        yield depth, (place >= low) & (place <= high)
 
 
-def _box(surfaces: s.Surfaces, number: int, x: Float, y: Float) -> Float:
-    """Depth where the rays enter the box, inf where they miss it."""
+def _box(surfaces: s.Surfaces, equations: _Equations, number: int, x: Float, y: Float) -> Met:
+    """Where the rays enter a box."""
     enter = np.zeros(np.broadcast_shapes(x.shape, y.shape), np.float32)
     leave = np.full(enter.shape, np.inf, np.float32)
-    for direction, offset in zip(
-        _directions(surfaces, number, x, y), surfaces.offset[number].tolist(), strict=True
+    for local, offset in zip(
+        equations.local[number], surfaces.offset[number].tolist(), strict=True
     ):
-        slope = np.where(np.abs(direction) < 1e-9, np.float32(1e-9), direction)
-        one, other = (-1 - offset) / slope, (1 - offset) / slope
-        enter = np.maximum(enter, np.minimum(one, other))
-        leave = np.minimum(leave, np.maximum(one, other))
-    enter[(enter >= leave) | (enter <= 0)] = np.inf
-    return enter
+        inverse = 1 / _linear(local, x, y)
+        middle, half = -offset * inverse, np.abs(inverse)
+        np.maximum(enter, middle - half, out=enter)
+        np.minimum(leave, middle + half, out=leave)
+    yield enter, (enter < leave) & (enter > 0)

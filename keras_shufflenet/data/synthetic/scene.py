@@ -16,6 +16,7 @@ from keras_shufflenet.data.synthetic.rendering import Buffers, Camera, render
 from keras_shufflenet.data.synthetic.shading import Light, shade
 from keras_shufflenet.data.synthetic.shapes import Array
 
+HIDDEN = ("left_knee", "right_hip", "left_ankle", "right_elbow")  # what things may stand before
 FACING = np.diag([1.0, -1.0, -1.0])  # the body's system to the camera's, face to face
 
 
@@ -65,7 +66,9 @@ def _extent(points: Array) -> tuple[Array, Array]:
     return points.min(axis=0), points.max(axis=0)
 
 
-def _stand(posed: Posed, camera: Camera, tilt: Array, rng: np.random.Generator, share: float) -> Person:
+def _stand(
+    posed: Posed, camera: Camera, tilt: Array, rng: np.random.Generator, share: float
+) -> Person:
     """Put a person where it fills `share` of the picture's height."""
     turn = tilt @ FACING @ rotation(1, _yaw(rng)) @ rotation(2, float(rng.normal(0, 3)))
     low, high = _extent(np.stack(list(posed.points.values())) @ turn.T)
@@ -100,7 +103,7 @@ def _gather(count: int, camera: Camera, tilt: Array, rng: np.random.Generator) -
         share = rng.uniform(0.6, 0.95) if count == 1 else rng.uniform(0.42, 0.85)
         if rng.random() < 0.15:
             share *= rng.uniform(1.15, 1.6)
-        tries = []
+        tries: list[tuple[float, int, Person]] = []
         for _ in range(8):
             person = _stand(posed, camera, tilt, rng, share)
             mine = _box(person, camera)
@@ -112,7 +115,7 @@ def _gather(count: int, camera: Camera, tilt: Array, rng: np.random.Generator) -
     return people
 
 
-def _furnish(assembly: s.Assembly, person: Person, tilt: Array, rng: np.random.Generator) -> None:
+def _furnish(assembly: s.Assembly, person: Person, rng: np.random.Generator) -> None:
     """Seats under the sitting and things in hands."""
     posed = person.posed
     if posed.activity == "sit" and rng.random() < 0.85:
@@ -127,23 +130,43 @@ def _furnish(assembly: s.Assembly, person: Person, tilt: Array, rng: np.random.G
         assembly.add(things, person.rotation, person.origin, 0)
 
 
-def _scatter(assembly: s.Assembly, camera: Camera, tilt: Array, people: list[Person], rng: np.random.Generator) -> None:  # fmt: skip
+def _scatter(
+    assembly: s.Assembly,
+    camera: Camera,
+    tilt: Array,
+    people: list[Person],
+    rng: np.random.Generator,
+) -> None:
     """Things behind everybody and, less often, one in front of somebody."""
     turn = tilt @ FACING
     far = max(float(person.origin[2]) for person in people) + 1.0
     for _ in range(rng.integers(0, 5)):
         depth = far + rng.uniform(0, 3)
-        across = rng.uniform(-0.6, 0.6) * camera.width / camera.focal * depth
-        down = rng.uniform(0.1, 0.5) * camera.height / camera.focal * depth
-        assembly.add(thing(rng, rng.uniform(0.3, 1.3)), turn, np.array([across, down, depth]), 0)
+        view = np.array([camera.width, camera.height]) / camera.focal * depth
+        place = np.append(rng.uniform((-0.6, 0.1), (0.6, 0.5)) * view, depth)
+        assembly.add(thing(rng, rng.uniform(0.3, 1.3)), turn, place, 0)
     if rng.random() < 0.3:
         person = people[rng.integers(len(people))]
-        joint = person.place([("left_knee", "right_hip", "left_ankle", "right_elbow")[rng.integers(4)]])[0]
-        reach = float(np.stack(list(person.posed.points.values())).max())
-        place = joint * max(1 - (0.35 + 0.3 * reach) / float(joint[2]), 0.45)
-        size = rng.uniform(0.12, 0.45)
-        origin = place + np.array([rng.normal() * 0.15, 0.5 * size, 0.0])
-        assembly.add(thing(rng, size), turn, origin, 0)
+        size = rng.uniform(0.1, 0.38)
+        assembly.add(thing(rng, size), turn, _before(person, size, rng), 0)
+
+
+def _before(person: Person, size: float, rng: np.random.Generator) -> Array:
+    """A place in front of one of a person's joints."""
+    joint = person.place([HIDDEN[rng.integers(len(HIDDEN))]])[0]
+    reach = float(np.stack(list(person.posed.points.values())).max())
+    place = joint * max(1 - (0.35 + 0.3 * reach) / float(joint[2]), 0.45)
+    return place + np.array([rng.normal() * 0.15, 0.5 * size, 0.0])
+
+
+def _feet(people: list[Person], camera: Camera) -> Array:
+    """(N, 3) rows x, y, radius in pixels: where shadows lie on the ground."""
+    feet = np.stack([person.place(["left_toes", "right_toes"]) for person in people])
+    pixels = camera.project(feet)
+    radius = 0.2 * camera.focal / feet[..., 2].mean(axis=1)
+    spread = np.abs(pixels[:, 0, 0] - pixels[:, 1, 0]) / 2
+    low = np.maximum(pixels[:, 0, 1], pixels[:, 1, 1])
+    return np.stack([pixels[:, :, 0].mean(axis=1), low, radius + spread], axis=1)
 
 
 def _light(tilt: Array, rng: np.random.Generator) -> Light:
@@ -154,38 +177,35 @@ def _light(tilt: Array, rng: np.random.Generator) -> Light:
     return Light(direction, strength * warm, ambient, tilt @ np.array([0.0, -1.0, 0.0]))
 
 
-def _compose(surfaces: s.Surfaces, buffers: Buffers, camera: Camera, behind: Image.Image, light: Light) -> NDArray[np.float32]:  # fmt: skip
-    """Average the samples of each pixel over the backdrop; display values 0..255."""
-    n = camera.supersampling
-    shape = (camera.height, n, camera.width, n)
-    image = shade(surfaces, buffers, camera, light).reshape(*shape, 3).sum(axis=(1, 3)) / n**2
-    cover = (buffers.index >= 0).reshape(shape).sum(axis=(1, 3)).astype(np.float32)[..., None] / n**2
-    far = (np.asarray(behind, np.float32) / 255) ** 2
-    image += (1 - cover) * far
-    return np.sqrt(np.clip(image, 0, 1)) * 255
+def _compose(
+    surfaces: s.Surfaces, buffers: Buffers, camera: Camera, behind: Image.Image, light: Light
+) -> NDArray[np.float32]:
+    """Shade the shapes over the backdrop; display values 0..255."""
+    image, cover = shade(surfaces, buffers, camera, light)
+    far = np.asarray(behind, np.float32) / 255
+    return np.sqrt(np.clip(image + (1 - cover) * far * far, 0, 1)) * 255
 
 
-def _motion(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Smear along a random direction."""
+def _smear(rng: np.random.Generator) -> ImageFilter.Kernel:
+    """Motion blur along a random direction."""
     kernel = np.zeros((5, 5))
     dx, dy = s.unit(rng.normal(size=2)) * rng.uniform(0.8, 2.0)
     for step in np.linspace(-1, 1, 9):
         kernel[round(2 + step * dy), round(2 + step * dx)] += 1
-    return image.filter(ImageFilter.Kernel((5, 5), kernel.ravel().tolist(), float(kernel.sum())))
+    return ImageFilter.Kernel((5, 5), kernel.ravel().tolist(), float(kernel.sum()))
 
 
 def _develop(values: NDArray[np.float32], rng: np.random.Generator) -> bytes:
     """Exposure, blur, sensor noise and compression."""
-    values = values * rng.uniform(0.75, 1.2) + rng.uniform(-12, 12)
+    grain = rng.standard_normal((*values.shape[:2], 1), dtype=np.float32) * rng.uniform(0, 7)
+    values = values * rng.uniform(0.85, 1.3) + (rng.uniform(-12, 12) + grain)
     image = Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
-    if rng.random() < 0.1:
-        image = _motion(image, rng)
-    elif rng.random() < 0.6:
-        image = image.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.3, 0.9))))
-    noise = rng.uniform(0, 7) * rng.standard_normal(values.shape, dtype=np.float32)
-    values = np.asarray(image, np.float32) + noise
+    blur = rng.random()
+    if blur < 0.08:
+        image = image.filter(_smear(rng))
+    elif blur < 0.5:
+        image = image.filter(ImageFilter.BoxBlur(float(rng.uniform(0.2, 0.9))))
     file = io.BytesIO()
-    image = Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
     image.save(file, "JPEG", quality=int(rng.integers(60, 96)))
     return file.getvalue()
 
@@ -208,11 +228,11 @@ def draw_scene(count: int, image_size: tuple[int, int], rng: np.random.Generator
         outfit = sample_outfit(rng, person.posed.shape.curve)
         figure = build_figure(person.posed, outfit)
         assembly.add(figure, person.rotation, person.origin, number + 1)
-        _furnish(assembly, person, tilt, rng)
+        _furnish(assembly, person, rng)
     _scatter(assembly, camera, tilt, people, rng)
     surfaces = assembly.surfaces()
     buffers = render(surfaces, camera)
-    horizon = int(height / 2 + camera.focal * np.tan(np.radians(pitch)) + rng.normal() * 0.05 * height)
-    behind = backdrop(rng, height, width, horizon)
+    horizon = height * rng.normal(0.5, 0.05) + camera.focal * np.tan(np.radians(pitch))
+    behind = backdrop(rng, height, width, int(horizon), _feet(people, camera))
     values = _compose(surfaces, buffers, camera, behind, _light(tilt, rng))
     return Picture(_develop(values, rng), camera, people, buffers, surfaces.owner, surfaces.part)

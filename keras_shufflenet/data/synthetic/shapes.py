@@ -1,6 +1,6 @@
-"""The solids that people and things are built from: quadrics with an elliptic section, and boxes."""
+"""The solids that people and things are made of: quadrics with an elliptic section, boxes."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -31,8 +31,8 @@ class Shape:
     """One solid in metres.
 
     A point p has the local coordinates l = frame @ (p - center) / size. A quadric is the surface
-    l0^2 + l1^2 = c0 + c1 * l2 + c2 * l2^2 with (c0, c1, c2) = profile and l2 within span; this covers
-    ellipsoids, cones, cylinders and bulging limbs. A shape without a profile is the box |l| <= 1.
+    l0^2 + l1^2 = c0 + c1 * l2 + c2 * l2^2 with (c0, c1, c2) = profile and l2 within span; this
+    covers ellipsoids, cones, cylinders and bulging limbs. Without one it is the box |l| <= 1.
     """
 
     center: Array
@@ -43,10 +43,6 @@ class Shape:
     span: tuple[float, float] = (-1.0, 1.0)
     hollow: bool = False
     part: int = THING
-
-    def painted(self, material: Material) -> "Shape":
-        """The same solid in another material."""
-        return replace(self, material=material)
 
 
 def unit(vector: Array) -> Array:
@@ -163,7 +159,7 @@ class Assembly:
     placements: list[tuple[Array, Array, int]] = field(default_factory=list)
 
     def add(self, shapes: list[Shape], rotation: Array, origin: Array, owner: int) -> None:
-        """Place shapes: a point p of theirs goes to rotation @ p + origin in the camera's system."""
+        """Place shapes: their point p goes to rotation @ p + origin in the camera's system."""
         self.shapes += shapes
         self.placements += [(rotation, origin, owner)] * len(shapes)
 

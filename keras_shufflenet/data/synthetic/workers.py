@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import astuple
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
@@ -25,9 +26,7 @@ Drawn = tuple[int, list[dict[str, Any]]]
 def draw_all(images: Path, plan: Plan, workers: int | None) -> Iterator[Drawn]:
     """Draw all images; yields each one's number and annotations as it is finished."""
     total = len(plan.crowds())
-    if workers is None:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        workers = max(min(cores or 1, total // WORTH_A_HELPER), 1)
+    workers = workers or max(min(_cores(), total // WORTH_A_HELPER), 1)
     if workers == 1:
         yield from _draw_share(images, plan, 0, 1)
         return
@@ -46,8 +45,14 @@ def draw_all(images: Path, plan: Plan, workers: int | None) -> Iterator[Drawn]:
                 helper.stdout.close()
 
 
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _start(images: Path, plan: Plan, share: int, of: int) -> subprocess.Popen[str]:
-    request = json.dumps([str(images), plan, share, of])
+    request = json.dumps([str(images), astuple(plan), share, of])
     paths = [str(Path(entry).resolve()) for entry in sys.path]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "KERAS_BACKEND": "numpy"}
     command = [sys.executable, "-m", __name__, request]
