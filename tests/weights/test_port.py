@@ -1,0 +1,228 @@
+"""Assignment: every number in its place, or a complaint and nothing assigned."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_shufflenet as ks
+from keras_shufflenet.weights import WeightsMismatchError, layouts, load_state_dict
+from keras_shufflenet.weights.port import _find_layout
+from tests.weights import publishers
+
+SHAPE = {"input_shape": (64, 64, 3)}
+
+
+def shufflenet(width=0.5, **arguments) -> keras.Model:
+    return ks.ShuffleNetV2(width, **{**SHAPE, **arguments})
+
+
+def state_of(model, layout="torchvision/shufflenet_v2") -> dict[str, np.ndarray]:
+    """Random numbers under a publisher's keys, in the shapes that a model needs."""
+    modules, draw, state = layouts.get(layout).modules, np.random.default_rng(0), {}
+    parameters = {"gamma": "weight", "kernel": "weight", "beta": "bias", "bias": "bias"}
+    back = {"Conv2D": (3, 2, 0, 1), "DepthwiseConv2D": (2, 3, 0, 1), "Dense": (1, 0)}
+    back["Conv2DTranspose"] = back["Conv2D"]
+    for layer in model.layers:
+        for variable in layer.weights:
+            parameter = parameters.get(
+                variable.name, variable.name.replace("moving", "running").replace("iance", "")
+            )
+            array = draw.random(variable.shape, np.float32)
+            if variable.name == "kernel":
+                array = array.transpose(back[type(layer).__name__])
+            state[f"{modules[layer.name]}.{parameter}"] = array
+            if parameter == "running_var":
+                state[f"{modules[layer.name]}.num_batches_tracked"] = np.zeros((), np.int64)
+    return state
+
+
+def values(model) -> dict[str, np.ndarray]:
+    return {weight.path: weight.numpy() for weight in model.weights}
+
+
+def unchanged(model, before) -> bool:
+    after = values(model)
+    return all(np.array_equal(after[path], array) for path, array in before.items())
+
+
+def test_every_number_lands_in_its_place():
+    model = shufflenet()
+    state = state_of(model)
+    load_state_dict(model, state)
+    conv = model.get_layer("stage2_unit0_main_pw1").kernel.numpy()
+    np.testing.assert_array_equal(conv[0, 0, 5, 7], state["stage2.0.branch2.0.weight"][7, 5, 0, 0])
+    depthwise = model.get_layer("stage3_unit4_main_dw").kernel.numpy()
+    expected = state["stage3.4.branch2.3.weight"]
+    np.testing.assert_array_equal(depthwise[1, 2, 5, 0], expected[5, 0, 1, 2])
+    dense = model.get_layer("predictions")
+    np.testing.assert_array_equal(dense.kernel.numpy(), state["fc.weight"].T)
+    np.testing.assert_array_equal(dense.bias.numpy(), state["fc.bias"])
+    norm = model.get_layer("conv_last_bn")
+    for ours, theirs in {
+        "gamma": "weight",
+        "beta": "bias",
+        "moving_mean": "running_mean",
+        "moving_variance": "running_var",
+    }.items():
+        np.testing.assert_array_equal(getattr(norm, ours).numpy(), state[f"conv5.1.{theirs}"])
+
+
+def test_transposed_convolution():
+    model = ks.PoseEstimator("shufflenet_v2_x0_5", input_size=(64, 64))
+    state = state_of(model, "mmpose/shufflenet_v2")
+    load_state_dict(model, state)
+    kernel = model.get_layer("head_deconv2").kernel.numpy()
+    expected = state["keypoint_head.deconv_layers.3.weight"]
+    np.testing.assert_array_equal(kernel[1, 3, 5, 7], expected[7, 5, 1, 3])
+
+
+@pytest.mark.parametrize(("preprocessing", "step"), [(True, -1), (False, 1)])
+def test_bgr_is_absorbed_by_the_stem_where_images_are_rgb(preprocessing, step):
+    model = shufflenet(structure="megvii", include_preprocessing=preprocessing)
+    state = state_of(model, "megvii/shufflenet_v2")
+    load_state_dict(model, state)
+    kernel = model.get_layer("stem_conv").kernel.numpy()
+    expected = state["first_conv.0.weight"].transpose(2, 3, 1, 0)
+    np.testing.assert_array_equal(kernel, expected[:, :, ::step])
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float16])
+def test_other_precisions_are_converted(kind):
+    model = shufflenet()
+    state = {key: array.astype(kind) for key, array in state_of(model).items()}
+    for key in state:
+        if key.endswith("tracked"):
+            state[key] = np.zeros((), np.int64)
+    load_state_dict(model, state)
+    bias = model.get_layer("predictions").bias.numpy()
+    np.testing.assert_array_equal(bias, state["fc.bias"].astype(np.float32))
+
+
+def test_prefix_of_data_parallel_is_stripped():
+    model = shufflenet()
+    state = state_of(model)
+    load_state_dict(model, {f"module.{key}": array for key, array in state.items()})
+    np.testing.assert_array_equal(model.get_layer("predictions").bias.numpy(), state["fc.bias"])
+
+
+@pytest.mark.parametrize("net", publishers.NETS)
+def test_layout_is_found_by_the_keys(shared, net):
+    state = publishers.state_dict(shared, net)
+    layout = _find_layout({key.removeprefix("module."): None for key in state})
+    assert layout.name == publishers.NETS[net]
+
+
+def test_backbone_only_keeps_the_classifier():
+    model = shufflenet(classes=7)
+    state = state_of(shufflenet())
+    before = model.get_layer("predictions").kernel.numpy()
+    load_state_dict(model, state, backbone_only=True)
+    np.testing.assert_array_equal(model.get_layer("predictions").kernel.numpy(), before)
+    stem = model.get_layer("stem_conv").kernel.numpy()
+    np.testing.assert_array_equal(stem, state["conv1.0.weight"].transpose(2, 3, 1, 0))
+
+
+def test_pose_checkpoint_may_fill_a_classifiers_backbone():
+    state = state_of(
+        ks.PoseEstimator("shufflenet_v2_x0_5", input_size=(64, 64)), "mmpose/shufflenet_v2"
+    )
+    model = shufflenet()
+    load_state_dict(model, state, backbone_only=True)
+    stem = model.get_layer("stem_conv").kernel.numpy()
+    np.testing.assert_array_equal(stem, state["backbone.conv1.conv.weight"].transpose(2, 3, 1, 0))
+
+
+def test_headless_model_ignores_the_checkpoints_head():
+    model = shufflenet(include_top=False)
+    load_state_dict(model, state_of(shufflenet()))
+
+
+def broken(state, change) -> dict[str, np.ndarray]:
+    state = dict(state)
+    change(state)
+    return state
+
+
+def test_odd_keys_are_named_and_nothing_is_assigned():
+    model = shufflenet()
+    state = state_of(model)
+    before = values(model)
+    changes = {
+        r"missing.*\n.*conv5.0.weight for layer 'conv_last' \(kernel\)": lambda s: s.pop(
+            "conv5.0.weight"
+        ),
+        r"left over.*\n.*stage9.weight": lambda s: s.update({"stage9.weight": np.ones(2)}),
+        r"left over.*\n.*stage2.1.branch1.0.weight": lambda s: s.update(
+            {"stage2.1.branch1.0.weight": np.ones(2)}
+        ),
+        r"shape.*\n.*fc.bias is float32 \(3,\), layer 'predictions' \(bias\) needs .*\(1000,\)": (
+            lambda s: s.update({"fc.bias": np.ones(3, np.float32)})
+        ),
+        r"shape.*\n.*fc.weight is float32 \(1024, 1000\), .* needs .*\(1000, 1024\)": (
+            lambda s: s.update({"fc.weight": s["fc.weight"].T})
+        ),
+        r"type.*\n.*fc.bias is int8 \(1000,\)": lambda s: s.update(
+            {"fc.bias": np.ones(1000, np.int8)}
+        ),
+    }
+    for pattern, change in changes.items():
+        with pytest.raises(WeightsMismatchError, match=rf"(?s){pattern}.*Received: "):
+            load_state_dict(model, broken(state, change))
+        assert unchanged(model, before)
+
+
+def test_long_lists_are_cut():
+    model = shufflenet(1.0)
+    with pytest.raises(WeightsMismatchError, match=r"of the wrong shape or type \(\d{3}\)") as info:
+        load_state_dict(model, state_of(shufflenet(0.5)))
+    assert "... and " in str(info.value)
+    assert len(str(info.value)) < 3000
+
+
+def test_checkpoint_of_another_network(shared):
+    state = publishers.state_dict(shared, "torchvision_mobilenet_v2_1.0")
+    with pytest.raises(WeightsMismatchError, match=r"torchvision/mobilenet_v2.*does not fit.*Rec"):
+        load_state_dict(shufflenet(), state)
+
+
+@pytest.mark.parametrize("ours", ["torchvision", "megvii"])
+def test_structures_are_told_apart_even_where_all_shapes_fit(ours):
+    """At 0.5x the backbones of Megvii and torchvision differ in nothing but the shuffle."""
+    theirs = {"torchvision": "megvii", "megvii": "torchvision"}[ours]
+    state = state_of(shufflenet(structure=theirs, include_top=False), f"{theirs}/shufflenet_v2")
+    model = shufflenet(structure=ours, include_top=False)
+    before = values(model)
+    with pytest.raises(WeightsMismatchError, match="split and shuffle channels differently"):
+        load_state_dict(model, state)
+    assert unchanged(model, before)
+
+
+def test_structures_are_told_apart_where_sizes_are_open():
+    state = state_of(shufflenet(structure="megvii", include_top=False), "megvii/shufflenet_v2")
+    model = ks.ShuffleNetV2(0.5, include_top=False)
+    with pytest.raises(WeightsMismatchError, match="split and shuffle channels differently"):
+        load_state_dict(model, state)
+
+
+@pytest.mark.parametrize("state", [{}, {"encoder.layer.0.weight": np.ones(2)}])
+def test_unknown_keys_name_the_layouts_that_were_tried(state):
+    with pytest.raises(WeightsMismatchError, match=r"megvii/shufflenet_v2 0.*Received: "):
+        load_state_dict(shufflenet(), state)
+
+
+def test_unknown_layout():
+    with pytest.raises(ValueError, match=r"torchvision/shufflenet_v2.*Received: 'caffe'"):
+        load_state_dict(shufflenet(), {}, layout="caffe")
+
+
+def test_layers_of_the_user_are_named():
+    image = keras.Input((64, 64, 3))
+    own = keras.layers.Conv2D(3, 1, name="own")(image)
+    model = shufflenet(input_tensor=own, input_shape=None)
+    with pytest.raises(WeightsMismatchError, match="anything for layer 'own'"):
+        load_state_dict(model, state_of(shufflenet()))
+
+
+@pytest.mark.parametrize("layout", layouts.LAYOUTS.values(), ids=lambda layout: layout.name)
+def test_no_two_layers_share_a_module(layout):
+    assert len(set(layout.modules.values())) == len(layout.modules)
