@@ -1,25 +1,36 @@
 """ShuffleNets, MobileNetV2 and top-down pose estimation in Keras 3.
 
-The networks and their weights run on every backend of Keras. The rooms that need TensorFlow
-(`data`, `evaluate`, `export`, `inference`, `training`) are imported when they are first used.
+The networks and their weights run on every backend of Keras; the rooms `data`, `evaluate`,
+`export`, `inference` and `training` need TensorFlow. Everything is imported at its first use.
 """
 
 from importlib import import_module
-from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-from keras_shufflenet import keypoints, models, weights
-from keras_shufflenet.models import (
-    MobileNetV2,
-    PoseEstimator,
-    ShuffleNetV2,
-    count_cost,
-    create_model,
-    decode_predictions,
-    feature_extractor,
-    list_models,
-    preprocess_input,
-)
 from keras_shufflenet.version import __version__
+
+if TYPE_CHECKING:
+    from keras_shufflenet import (
+        data,
+        evaluate,
+        export,
+        inference,
+        keypoints,
+        models,
+        training,
+        weights,
+    )
+    from keras_shufflenet.models import (
+        MobileNetV2,
+        PoseEstimator,
+        ShuffleNetV2,
+        count_cost,
+        create_model,
+        decode_predictions,
+        feature_extractor,
+        list_models,
+        preprocess_input,
+    )
 
 __all__ = [
     "MobileNetV2",
@@ -42,10 +53,25 @@ __all__ = [
     "weights",
 ]
 
-_ROOMS_WITH_TENSORFLOW = ("data", "evaluate", "export", "inference", "training")
+_ROOMS = {
+    "data",
+    "evaluate",
+    "export",
+    "inference",
+    "keypoints",
+    "models",
+    "training",
+    "weights",
+}
 
 
-def __getattr__(name: str) -> ModuleType:
-    if name in _ROOMS_WITH_TENSORFLOW:
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
         return import_module(f"keras_shufflenet.{name}")
+    if name in __all__:
+        return getattr(import_module("keras_shufflenet.models"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__
