@@ -60,9 +60,10 @@ def synthetic_people(
     earlier = _earlier(paths.annotations)
     if earlier and earlier["info"] == plan.info() and _complete(paths, earlier):
         return paths
-    _clear(paths, earlier)
+    paths.annotations.unlink(missing_ok=True)  # first, so that what follows never looks whole
     paths.images.mkdir(parents=True, exist_ok=True)
     coco = _coco(plan, _draw(paths.images, plan, workers, progress))
+    _tidy(paths.images, len(coco["images"]))
     write(paths.annotations, json.dumps(coco, separators=(",", ":")).encode())
     return paths
 
@@ -89,11 +90,12 @@ def _complete(paths: SyntheticPeople, content: dict[str, Any]) -> bool:
     return all((paths.images / image["file_name"]).is_file() for image in content["images"])
 
 
-def _clear(paths: SyntheticPeople, content: dict[str, Any] | None) -> None:
-    """Remove an earlier drawing, its annotations first so that the rest never looks whole."""
-    paths.annotations.unlink(missing_ok=True)
-    for image in content["images"] if content else []:
-        (paths.images / image["file_name"]).unlink(missing_ok=True)
+def _tidy(images: Path, kept: int) -> None:
+    """Remove the images of an earlier or interrupted drawing that had more of them."""
+    names = {file_name(index) for index in range(kept)}
+    for path in images.glob("synthetic_*.jpg"):
+        if path.name not in names:
+            path.unlink(missing_ok=True)
 
 
 def _draw(images: Path, plan: Plan, workers: int | None, progress: bool) -> list[list[dict]]:
