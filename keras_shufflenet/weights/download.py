@@ -130,7 +130,7 @@ def _receive(response: Any, part: Path, start: int, title: str) -> None:
 
 def _copy(response: Any, write: Callable[[bytes], int], advance: Callable[[int], None]) -> int:
     received = 0
-    while chunk := response.read(CHUNK):
+    while chunk := response.read1(CHUNK):  # what is there, so that little is lost
         write(chunk)
         received += len(chunk)
         advance(len(chunk))

@@ -1,5 +1,7 @@
 """Assignment: every number in its place, or a complaint and nothing assigned."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -36,6 +38,13 @@ def state_of(model, layout="torchvision/shufflenet_v2") -> dict[str, np.ndarray]
     return state
 
 
+@functools.cache
+def published(structure="torchvision", include_top=True) -> dict[str, np.ndarray]:
+    """A checkpoint of ShuffleNetV2 0.5x, made once."""
+    model = shufflenet(structure=structure, include_top=include_top)
+    return state_of(model, f"{structure}/shufflenet_v2")
+
+
 def values(model) -> dict[str, np.ndarray]:
     return {weight.path: weight.numpy() for weight in model.weights}
 
@@ -46,8 +55,7 @@ def unchanged(model, before) -> bool:
 
 
 def test_every_number_lands_in_its_place():
-    model = shufflenet()
-    state = state_of(model)
+    model, state = shufflenet(), published()
     load_state_dict(model, state)
     conv = model.get_layer("stage2_unit0_main_pw1").kernel.numpy()
     np.testing.assert_array_equal(conv[0, 0, 5, 7], state["stage2.0.branch2.0.weight"][7, 5, 0, 0])
@@ -79,7 +87,7 @@ def test_transposed_convolution():
 @pytest.mark.parametrize(("preprocessing", "step"), [(True, -1), (False, 1)])
 def test_bgr_is_absorbed_by_the_stem_where_images_are_rgb(preprocessing, step):
     model = shufflenet(structure="megvii", include_preprocessing=preprocessing)
-    state = state_of(model, "megvii/shufflenet_v2")
+    state = published("megvii")
     load_state_dict(model, state)
     kernel = model.get_layer("stem_conv").kernel.numpy()
     expected = state["first_conv.0.weight"].transpose(2, 3, 1, 0)
@@ -89,7 +97,7 @@ def test_bgr_is_absorbed_by_the_stem_where_images_are_rgb(preprocessing, step):
 @pytest.mark.parametrize("kind", [np.float64, np.float16])
 def test_other_precisions_are_converted(kind):
     model = shufflenet()
-    state = {key: array.astype(kind) for key, array in state_of(model).items()}
+    state = {key: array.astype(kind) for key, array in published().items()}
     for key in state:
         if key.endswith("tracked"):
             state[key] = np.zeros((), np.int64)
@@ -99,8 +107,7 @@ def test_other_precisions_are_converted(kind):
 
 
 def test_prefix_of_data_parallel_is_stripped():
-    model = shufflenet()
-    state = state_of(model)
+    model, state = shufflenet(), published()
     load_state_dict(model, {f"module.{key}": array for key, array in state.items()})
     np.testing.assert_array_equal(model.get_layer("predictions").bias.numpy(), state["fc.bias"])
 
@@ -114,7 +121,7 @@ def test_layout_is_found_by_the_keys(shared, net):
 
 def test_backbone_only_keeps_the_classifier():
     model = shufflenet(classes=7)
-    state = state_of(shufflenet())
+    state = published()
     before = model.get_layer("predictions").kernel.numpy()
     load_state_dict(model, state, backbone_only=True)
     np.testing.assert_array_equal(model.get_layer("predictions").kernel.numpy(), before)
@@ -134,7 +141,7 @@ def test_pose_checkpoint_may_fill_a_classifiers_backbone():
 
 def test_headless_model_ignores_the_checkpoints_head():
     model = shufflenet(include_top=False)
-    load_state_dict(model, state_of(shufflenet()))
+    load_state_dict(model, published())
 
 
 def broken(state, change) -> dict[str, np.ndarray]:
@@ -144,8 +151,7 @@ def broken(state, change) -> dict[str, np.ndarray]:
 
 
 def test_odd_keys_are_named_and_nothing_is_assigned():
-    model = shufflenet()
-    state = state_of(model)
+    model, state = shufflenet(), published()
     before = values(model)
     changes = {
         r"missing.*\n.*conv5.0.weight for layer 'conv_last' \(kernel\)": lambda s: s.pop(
@@ -174,7 +180,7 @@ def test_odd_keys_are_named_and_nothing_is_assigned():
 def test_long_lists_are_cut():
     model = shufflenet(1.0)
     with pytest.raises(WeightsMismatchError, match=r"of the wrong shape or type \(\d{3}\)") as info:
-        load_state_dict(model, state_of(shufflenet(0.5)))
+        load_state_dict(model, published())
     assert "... and " in str(info.value)
     assert len(str(info.value)) < 3000
 
@@ -189,7 +195,7 @@ def test_checkpoint_of_another_network(shared):
 def test_structures_are_told_apart_even_where_all_shapes_fit(ours):
     """At 0.5x the backbones of Megvii and torchvision differ in nothing but the shuffle."""
     theirs = {"torchvision": "megvii", "megvii": "torchvision"}[ours]
-    state = state_of(shufflenet(structure=theirs, include_top=False), f"{theirs}/shufflenet_v2")
+    state = published(theirs, include_top=False)
     model = shufflenet(structure=ours, include_top=False)
     before = values(model)
     with pytest.raises(WeightsMismatchError, match="split and shuffle channels differently"):
@@ -198,7 +204,7 @@ def test_structures_are_told_apart_even_where_all_shapes_fit(ours):
 
 
 def test_structures_are_told_apart_where_sizes_are_open():
-    state = state_of(shufflenet(structure="megvii", include_top=False), "megvii/shufflenet_v2")
+    state = published("megvii", include_top=False)
     model = ks.ShuffleNetV2(0.5, include_top=False)
     with pytest.raises(WeightsMismatchError, match="split and shuffle channels differently"):
         load_state_dict(model, state)
@@ -220,7 +226,7 @@ def test_layers_of_the_user_are_named():
     own = keras.layers.Conv2D(3, 1, name="own")(image)
     model = shufflenet(input_tensor=own, input_shape=None)
     with pytest.raises(WeightsMismatchError, match="anything for layer 'own'"):
-        load_state_dict(model, state_of(shufflenet()))
+        load_state_dict(model, published())
 
 
 @pytest.mark.parametrize("layout", layouts.LAYOUTS.values(), ids=lambda layout: layout.name)

@@ -1,0 +1,69 @@
+"""The catalogue agrees with itself, with the networks and with the layouts."""
+
+import re
+
+import pytest
+
+import keras_shufflenet as ks
+from keras_shufflenet.weights import catalog, layouts, list_weights
+
+ENTRIES = list_weights()
+POSE = re.compile(r"pose_(?P<backbone>\w+)_(?P<keypoints>coco|mpii)_(?P<h>\d+)x(?P<w>\d+)")
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_entry(entry):
+    assert entry.name.startswith(f"{entry.model}.")
+    assert entry.layout in layouts.LAYOUTS
+    assert entry.source.startswith("https://")
+    assert entry.licence
+    assert (entry.url is None) == bool(entry.how_to_get)
+    if entry.url is not None:
+        assert entry.url.startswith("https://")
+        assert entry.sha256[:7] in entry.file
+        assert entry.file in entry.url
+    assert "/" not in entry.file
+    assert sum(figure is not None for figure in (entry.top1, entry.ap, entry.pckh)) == 1
+    assert (entry.resize is None) == (entry.top1 is None)
+    assert ("BGR" in entry.preprocessing) == (layouts.LAYOUTS[entry.layout].channel_order == "bgr")
+
+
+def test_names_and_files_are_unique():
+    assert len({entry.name for entry in ENTRIES}) == len(ENTRIES)
+    assert len({entry.file for entry in ENTRIES}) == len(ENTRIES)
+
+
+def test_every_entry_is_of_a_network_that_exists():
+    for model in {entry.model for entry in ENTRIES}:
+        pose = POSE.fullmatch(model)
+        assert (pose["backbone"] if pose else model) in ks.list_models()
+
+
+def test_names_of_pose_models_are_the_builders():
+    model = ks.PoseEstimator("shufflenet_v2_x1_0", keypoints="mpii", input_size=(256, 256))
+    (entry,) = list_weights(model.name)
+    assert entry.pckh == 0.828
+
+
+def test_every_network_with_published_weights_has_a_default():
+    defaults = {
+        model: catalog.default(model).name
+        for model in ks.list_models()
+        if any(entry.model == model for entry in ENTRIES)
+    }
+    assert defaults["shufflenet_v2_x1_0"] == "shufflenet_v2_x1_0.torchvision"
+    assert defaults["mobilenet_v2_x1_0"] == "mobilenet_v2_x1_0.torchvision_v2"
+    assert defaults["shufflenet_v2_x0_25"] == "shufflenet_v2_x0_25.paddleclas"
+    assert defaults["shufflenet_v2_x2_0_megvii"] == "shufflenet_v2_x2_0_megvii.megvii"
+    assert len(defaults) == 11
+
+
+def test_list_of_one_model():
+    names = [entry.name for entry in list_weights("mobilenet_v2_x1_0")]
+    assert [name.partition(".")[2] for name in names] == [
+        "torchvision_v2",
+        "torchvision_v1",
+        "mmcls",
+        "tonylins",
+    ]
+    assert list_weights("resnet") == []
