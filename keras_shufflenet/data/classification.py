@@ -1,0 +1,206 @@
+"""Photographs with a class each, prepared as the publishers of weights prepared theirs."""
+
+import csv
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image, UnidentifiedImageError
+
+from keras_shufflenet.keypoints.boxes import Size
+
+Protocol = Literal["torchvision", "megvii"]
+
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+WORKERS = max(2, os.cpu_count() or 1)  # files decoded at the same time
+_FRACTION_BITS = 11  # of the weights of OpenCV's bilinear resizing
+
+
+def imagenet(
+    labels: str | Path,
+    images: str | Path | None = None,
+    *,
+    resize: int = 256,
+    crop: int | Size = 224,
+    protocol: Protocol = "torchvision",
+    batch_size: int = 32,
+) -> tf.data.Dataset:
+    """Return the batches on which classifiers are evaluated.
+
+    Args:
+        labels: a csv with the columns `filename` and `class_index`, or a folder with a folder of
+            images for each class; classes are then numbered in the order of their names, which
+            for WordNet ids is ImageNet's.
+        images: the folder of the csv's images; by default `images` beside the csv.
+        resize: length of the shorter side before the crop, in pixels.
+        crop: side of the square cut from the centre, or its (height, width).
+        protocol: "torchvision" (Pillow's bilinear resizing with antialiasing) or "megvii"
+            (OpenCV's, without).
+        batch_size: images in a batch; the last one may be smaller.
+
+    Returns:
+        A data set of images (B, crop, crop, 3) float32 RGB 0..255 and classes (B,) int64.
+
+    Raises:
+        FileNotFoundError: the labels or an image is missing.
+        ValueError: the labels do not hold what they should, or an argument is out of range.
+        tf.errors.UnknownError: while iterating, an image cannot be decoded; the message names it.
+    """
+    prepare = _preparation(resize, crop, protocol)
+    files, classes = _read_labels(Path(labels), images)
+    size = (crop, crop) if isinstance(crop, int) else tuple(crop)
+
+    def load(file: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        image = tf.numpy_function(lambda name: prepare(_open(name)), [file], tf.uint8)
+        return tf.cast(tf.ensure_shape(image, (*size, 3)), tf.float32), index
+
+    samples = tf.data.Dataset.from_tensor_slices((files, classes))
+    return samples.map(load, num_parallel_calls=WORKERS).batch(batch_size).prefetch(1)
+
+
+def resize_and_crop(image: Image.Image, resize: int, crop: Size) -> np.ndarray:
+    """Prepare an image as torchvision does: Pillow's antialiased bilinear resizing, central crop.
+
+    Args:
+        image: of any size and mode.
+        resize: length of the shorter side, in pixels.
+        crop: (height, width).
+
+    Returns:
+        (height, width, 3) uint8 RGB; black where the image is smaller than the crop.
+    """
+    image = image.convert("RGB")
+    short = min(image.size)
+    width, height = (resize if side == short else resize * side // short for side in image.size)
+    return _central(np.asarray(image.resize((width, height), Image.Resampling.BILINEAR)), crop)
+
+
+def resize_and_crop_megvii(image: Image.Image, resize: int, crop: Size) -> np.ndarray:
+    """Prepare an image as Megvii does: OpenCV's bilinear resizing, central crop.
+
+    Args:
+        image: of any size and mode.
+        resize: length of the shorter side, in pixels.
+        crop: (height, width).
+
+    Returns:
+        (height, width, 3) uint8 RGB.
+    """
+    pixels = np.asarray(image.convert("RGB"))
+    height, width = pixels.shape[:2]
+    if height < width:
+        target = (resize, int(resize / height * width + 0.5))
+    else:
+        target = (int(resize / width * height + 0.5), resize)
+    return _central(_resize_like_opencv(pixels, target), crop)
+
+
+_PREPARATIONS: dict[str, Callable[[Image.Image, int, Size], np.ndarray]] = {
+    "torchvision": resize_and_crop,
+    "megvii": resize_and_crop_megvii,
+}
+
+
+def _preparation(
+    resize: int, crop: int | Size, protocol: str
+) -> Callable[[Image.Image], np.ndarray]:
+    size = (crop, crop) if isinstance(crop, int) else (crop[0], crop[1])
+    if resize < 1 or min(size) < 1:
+        raise ValueError(
+            f"`resize` and `crop` have to be positive. Received: resize={resize}, crop={crop}"
+        )
+    if protocol not in _PREPARATIONS:
+        raise ValueError(
+            f"`protocol` has to be one of {', '.join(map(repr, _PREPARATIONS))}. "
+            f"Received: protocol={protocol!r}"
+        )
+    return lambda image: _PREPARATIONS[protocol](image, resize, size)
+
+
+def _central(pixels: np.ndarray, crop: Size) -> np.ndarray:
+    """Cut from the centre; half pixels are rounded to even, as the originals do it."""
+    lacking = [max(0, side - length) for side, length in zip(crop, pixels.shape, strict=False)]
+    padding = [(lack // 2, lack - lack // 2) for lack in lacking]
+    pixels = np.pad(pixels, [*padding, (0, 0)])
+    top, left = (
+        round((length - side) / 2) for side, length in zip(crop, pixels.shape, strict=False)
+    )
+    return pixels[top : top + crop[0], left : left + crop[1]]
+
+
+def _resize_like_opencv(pixels: np.ndarray, size: Size) -> np.ndarray:
+    """OpenCV's INTER_LINEAR for bytes, in its integer arithmetic."""
+    rows, row_weights = _taps(pixels.shape[0], size[0])
+    columns, column_weights = _taps(pixels.shape[1], size[1])
+    wide = pixels.astype(np.int64)
+    wide = (wide[:, columns] * column_weights[None, :, :, None]).sum(axis=2)
+    tall = ((wide[rows] >> 4) * row_weights[:, :, None, None]) >> 16
+    return ((tall.sum(axis=1) + 2) >> 2).astype(np.uint8)
+
+
+def _taps(source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
+    """The two source pixels of each target pixel and their weights, both (target, 2)."""
+    position = (np.arange(target) + 0.5) * (source / target) - 0.5
+    first = np.floor(position).astype(int)
+    fraction = (position - first).astype(np.float32)
+    fraction[(first < 0) | (first >= source - 1)] = 0
+    first = first.clip(0, source - 1)
+    weights = np.rint(np.stack([1 - fraction, fraction], axis=1) * (1 << _FRACTION_BITS))
+    return np.stack([first, np.minimum(first + 1, source - 1)], axis=1), weights.astype(np.int64)
+
+
+def _open(file: bytes) -> Image.Image:
+    name = file.decode()
+    try:
+        with Image.open(name) as image:
+            return image.convert("RGB")
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise ValueError(f"The file has to be a whole image ({error}). Received: {name}") from error
+
+
+def _read_labels(labels: Path, images: str | Path | None) -> tuple[list[str], np.ndarray]:
+    if labels.is_dir():
+        return _read_folders(labels)
+    if not labels.is_file():
+        raise FileNotFoundError(
+            f"`labels` has to be a csv file or a folder of class folders. Received: {labels}"
+        )
+    folder = Path(images) if images is not None else labels.parent / "images"
+    with labels.open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    try:
+        files = [str(folder / row["filename"]) for row in rows]
+        classes = np.array([int(row["class_index"]) for row in rows], np.int64)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            "The labels need the columns `filename` and `class_index` (a whole number) in every "
+            f"row. Received: {labels} ({error!r})"
+        ) from error
+    return _existing(files, labels), classes
+
+
+def _read_folders(root: Path) -> tuple[list[str], np.ndarray]:
+    folders = sorted(path for path in root.iterdir() if path.is_dir())
+    found = [
+        (str(file), index)
+        for index, folder in enumerate(folders)
+        for file in sorted(folder.iterdir())
+        if file.suffix.lower() in IMAGE_SUFFIXES
+    ]
+    files = [file for file, _ in found]
+    return _existing(files, root), np.array([index for _, index in found], np.int64)
+
+
+def _existing(files: list[str], labels: Path) -> list[str]:
+    missing = [file for file in files if not Path(file).is_file()]
+    if missing:
+        raise FileNotFoundError(
+            f"Every image of {labels} has to be there. Received: {len(missing)} of {len(files)} "
+            f"are missing, the first is {missing[0]}"
+        )
+    if not files:
+        raise ValueError(f"There has to be at least one image. Received: {labels} without any")
+    return files
