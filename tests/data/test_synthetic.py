@@ -37,7 +37,7 @@ def drawn(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pictures():
-    return [draw_scene(2, (240, 240), np.random.default_rng([5, n])) for n in range(10)]
+    return [draw_scene(2, (240, 240), np.random.default_rng([5, n]), 0.5) for n in range(10)]
 
 
 def test_pycocotools_loads_what_is_drawn(drawn):
@@ -143,6 +143,7 @@ def test_a_failing_helper_is_reported(tmp_path, monkeypatch):
         ({"image_size": (10, 99)}, r"between 64 and 4096 pixels. Received: \(10, 99\)"),
         ({"people_per_image": (3, 2)}, r"1 <= fewest <= most <= 6. Received: \(3, 2\)"),
         ({"people_per_image": (1, 7)}, r"1 <= fewest <= most <= 6. Received: \(1, 7\)"),
+        ({"difficulty": 1.5}, "difficulty must be between 0 and 1. Received: 1.5"),
         ({"workers": 0}, "workers must be None or a positive number. Received: 0"),
     ],
 )
@@ -154,7 +155,7 @@ def test_bad_arguments(tmp_path, options, message):
 
 def test_plan_holds_exactly_the_wanted_people():
     for count in (1, 2, 37):
-        crowds = Plan(count, 0, SIZE, (2, 4)).crowds()
+        crowds = Plan(count, 0, SIZE, (2, 4), 0.5).crowds()
         assert sum(crowds) == count
         assert all(2 <= people <= 4 for people in crowds[:-1])
 
@@ -212,7 +213,7 @@ def test_faces_show_from_the_front_and_not_from_behind(pictures):
 def test_left_is_the_persons_left():
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        points = pose(sample_proportions(rng), rng).points
+        points = pose(sample_proportions(rng), rng, 1.0).points
         assert points["left_shoulder"][0] > points["right_shoulder"][0]
         assert points["left_hip"][0] > points["right_hip"][0]
 
@@ -221,7 +222,7 @@ def test_limbs_keep_their_lengths():
     for seed in range(20):
         rng = np.random.default_rng(seed)
         shape = sample_proportions(rng)
-        points = pose(shape, rng).points
+        points = pose(shape, rng, 1.0).points
         for side in ("left", "right"):
             for one, other, length in [
                 ("shoulder", "elbow", shape.upper_arm),

@@ -101,7 +101,7 @@ def _shadows(size: tuple[int, int], places: Array, shrink: int) -> Image.Image:
 
 
 def backdrop(
-    rng: np.random.Generator, height: int, width: int, horizon: int, feet: Array
+    rng: np.random.Generator, size: tuple[int, int], horizon: int, feet: Array, clutter: float
 ) -> Image.Image:
     """An image of what is far behind, and of the ground.
 
@@ -109,11 +109,12 @@ def backdrop(
 
     Args:
         rng: source of all chance.
-        height: in pixels.
-        width: in pixels.
+        size: (height, width) in pixels.
         horizon: row where the ground begins.
         feet: (N, 3) rows x, y, radius of shadows.
+        clutter: probability of shapes that look like parts of people.
     """
+    height, width = size
     shrink = (1, 2, 2, 3)[rng.integers(4)]
     h, w = -(-height // shrink), -(-width // shrink)
     horizon = int(np.clip(horizon // shrink, 4, h))
@@ -126,7 +127,7 @@ def backdrop(
     image = Image.fromarray(np.clip(base, 0, 255).astype(np.uint8))
     draw = ImageDraw.Draw(image)
     (_outdoors if outside else _indoors)(draw, rng, horizon)
-    if rng.random() < 0.6:
+    if rng.random() < clutter:
         _blobs(draw, rng)
     if rng.random() < 0.75:
         shade = _shadows(image.size, feet, shrink)

@@ -26,6 +26,7 @@ def synthetic_people(
     *,
     image_size: tuple[int, int] = (320, 320),
     people_per_image: tuple[int, int] = (1, 3),
+    difficulty: float = 0.5,
     workers: int | None = None,
     progress: bool = True,
 ) -> SyntheticPeople:
@@ -42,6 +43,9 @@ def synthetic_people(
         seed: any non-negative integer; datasets of different seeds are independent.
         image_size: (height, width) of the images in pixels, each 64 to 4096.
         people_per_image: (fewest, most) people of one image, 1 to 6.
+        difficulty: 0 to 1. At 0 people face the camera in calm poses and nothing hides them. Towards
+            1 more of them turn away, move, are cut by the picture's edge or hidden by things and by
+            each other, and pictures are more cluttered, blurred and noisy.
         workers: number of processes; None for one per core as far as that saves time.
         progress: whether to show a progress bar.
 
@@ -52,7 +56,8 @@ def synthetic_people(
         ValueError: an argument is out of range, or `directory` holds annotations from elsewhere.
     """
     height, width = image_size
-    plan = Plan(count, seed, (height, width), (people_per_image[0], people_per_image[1]))
+    fewest, most = people_per_image
+    plan = Plan(count, seed, (height, width), (fewest, most), float(difficulty))
     plan.check()
     if workers is not None and workers < 1:
         raise ValueError(f"workers must be None or a positive number. Received: {workers}")

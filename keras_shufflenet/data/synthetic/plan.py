@@ -26,6 +26,7 @@ class Plan:
     seed: int
     image_size: tuple[int, int]
     people_per_image: tuple[int, int]
+    difficulty: float
 
     def check(self) -> None:
         """Raise a ValueError for arguments out of range."""
@@ -44,6 +45,8 @@ class Plan:
                 "people_per_image must be (fewest, most) with 1 <= fewest <= most <= "
                 f"{MAX_PER_IMAGE}. Received: {limits}"
             )
+        if not 0 <= self.difficulty <= 1:
+            raise ValueError(f"difficulty must be between 0 and 1. Received: {self.difficulty}")
 
     def info(self) -> dict[str, Any]:
         """The `info` of the annotation file: tells whether a file comes from these arguments."""
@@ -54,6 +57,7 @@ class Plan:
             "seed": self.seed,
             "image_size": list(self.image_size),
             "people_per_image": list(self.people_per_image),
+            "difficulty": self.difficulty,
         }
 
     def crowds(self) -> list[int]:
@@ -93,7 +97,7 @@ def draw_image(plan: Plan, index: int, people: int, images: Path) -> list[dict[s
     pixels = plan.image_size[0] * plan.image_size[1]
     for attempt in range(ATTEMPTS):
         rng = np.random.default_rng([plan.seed, 1, index, attempt])
-        picture = draw_scene(people, plan.image_size, rng)
+        picture = draw_scene(people, plan.image_size, rng, plan.difficulty)
         annotations = annotate(picture)
         if all(
             entry["num_keypoints"] >= MIN_JOINTS and entry["area"] >= MIN_SHARE * pixels

@@ -73,6 +73,9 @@ ACTIVITIES: dict[str, Activity] = {
 }  # fmt: skip
 
 
+QUIET = ("stand", "pause", "walk")
+
+
 class Proportions(NamedTuple):
     """Lengths of one person in metres; `build` widens trunk and limbs, `curve` is 0..1 (bust)."""
 
@@ -138,8 +141,10 @@ def rotation(axis: int, degrees: float) -> Array:
     return matrix
 
 
-def _draw(rng: np.random.Generator, table: tuple[tuple[float, float], ...]) -> list[float]:
-    return [mean + sd * float(np.clip(rng.normal(), -2, 2)) for mean, sd in table]
+def _draw(
+    rng: np.random.Generator, table: tuple[tuple[float, float], ...], spread: float
+) -> list[float]:
+    return [mean + spread * sd * float(np.clip(rng.normal(), -2, 2)) for mean, sd in table]
 
 
 def _arm(angles: list[float], shape: Proportions) -> dict[str, Array]:
@@ -178,33 +183,35 @@ def _attached(side: str, root: Array, frame: Array, chain: dict[str, Array]) -> 
     return {name: p if name.endswith("thumb") else root + p for name, p in turned.items()}
 
 
-def _choose(rng: np.random.Generator) -> tuple[str, str, list[str], list[str]]:
+def _choose(rng: np.random.Generator, difficulty: float) -> tuple[str, str, list[str], list[str]]:
     """An activity with the names of its spine, arms (left, right) and legs (left, right)."""
     names = list(ACTIVITIES)
     weights = np.array([ACTIVITIES[name][0] for name in names])
+    weights[[name not in QUIET for name in names]] *= 2 * difficulty
     activity = names[rng.choice(len(names), p=weights / weights.sum())]
     _, spine, legs, arm_pairs = ACTIVITIES[activity]
     arms = arm_pairs[rng.integers(len(arm_pairs))]
-    if rng.random() < 0.12:
+    if rng.random() < 0.24 * difficulty:
         every = list(ARMS)
         arms = every[rng.integers(len(every))], every[rng.integers(len(every))]
     step = (1, -1)[rng.integers(2)]
     return activity, spine, list(arms[::step]), list(legs[::step])
 
 
-def pose(shape: Proportions, rng: np.random.Generator) -> Posed:
+def pose(shape: Proportions, rng: np.random.Generator, difficulty: float) -> Posed:
     """Draw an activity and joint angles, and work out where every joint is."""
-    activity, spine, arms, legs = _choose(rng)
-    bend, sideways, twist, lean = _draw(rng, SPINES[spine])
+    activity, spine, arms, legs = _choose(rng, difficulty)
+    spread = 0.5 + difficulty
+    bend, sideways, twist, lean = _draw(rng, SPINES[spine], spread)
     pelvis = rotation(0, lean)
     chest = pelvis @ rotation(0, bend) @ rotation(2, sideways) @ rotation(1, twist)
-    nod, tilt, turn = rng.normal(0, 1, 3).clip(-2, 2) * (11, 7, 24)
+    nod, tilt, turn = rng.normal(0, spread, 3).clip(-2, 2) * (11, 7, 24)
     head = chest @ rotation(1, turn) @ rotation(0, nod - 0.6 * (bend + lean)) @ rotation(2, tilt)
     points = _trunk(shape, pelvis, chest, head)
     for side, arm, leg in zip(("left", "right"), arms, legs, strict=True):
-        chain = _arm(_draw(rng, ARMS[arm]), shape)
+        chain = _arm(_draw(rng, ARMS[arm], spread), shape)
         points |= _attached(side, points[f"{side}_shoulder"], chest, chain)
-        chain = _leg(_draw(rng, LEGS[leg]), shape)
+        chain = _leg(_draw(rng, LEGS[leg], spread), shape)
         points |= _attached(side, points[f"{side}_hip"], rotation(0, 0.5 * lean), chain)
     order = [0, 2, 1]
     return Posed(activity, points, head.T[order], chest.T[order], pelvis.T[order], shape)

@@ -52,14 +52,14 @@ class Picture(NamedTuple):
     part: NDArray[np.int64]
 
 
-def _yaw(rng: np.random.Generator) -> float:
+def _yaw(rng: np.random.Generator, difficulty: float) -> float:
     """Heading: mostly front, some sides, some backs."""
     kind = rng.random()
-    if kind < 0.5:
-        return float(rng.normal(0, 25))
-    if kind < 0.75:
+    if kind < 0.4 * difficulty:
         return float(rng.choice([-1, 1]) * rng.normal(75, 25))
-    return float(rng.normal(180, 35))
+    if kind < 0.75 * difficulty:
+        return float(rng.normal(180, 35))
+    return float(rng.normal(0, 25))
 
 
 def _extent(points: Array) -> tuple[Array, Array]:
@@ -67,10 +67,9 @@ def _extent(points: Array) -> tuple[Array, Array]:
 
 
 def _stand(
-    posed: Posed, camera: Camera, tilt: Array, rng: np.random.Generator, share: float
+    posed: Posed, turn: Array, camera: Camera, rng: np.random.Generator, share: float
 ) -> Person:
-    """Put a person where it fills `share` of the picture's height."""
-    turn = tilt @ FACING @ rotation(1, _yaw(rng)) @ rotation(2, float(rng.normal(0, 3)))
+    """Put a person somewhere so that it fills `share` of the picture's height."""
     low, high = _extent(np.stack(list(posed.points.values())) @ turn.T)
     tall = max(float(high[1] - low[1]) + 0.2, 0.8 * float(high[0] - low[0]) + 0.16)
     depth = camera.focal * tall / (share * camera.height)
@@ -95,27 +94,32 @@ def _overlap(one: Array, other: Array) -> float:
     return float(np.prod(shared)) / max(min(areas), 1.0)
 
 
-def _gather(count: int, camera: Camera, tilt: Array, rng: np.random.Generator) -> list[Person]:
+def _gather(
+    count: int, camera: Camera, tilt: Array, rng: np.random.Generator, difficulty: float
+) -> list[Person]:
     """Place people so that they hide each other only in part."""
     people: list[Person] = []
     for _ in range(count):
-        posed = pose(sample_proportions(rng), rng)
+        posed = pose(sample_proportions(rng), rng, difficulty)
+        turn = FACING @ rotation(1, _yaw(rng, difficulty)) @ rotation(2, float(rng.normal(0, 3)))
         share = rng.uniform(0.6, 0.95) if count == 1 else rng.uniform(0.42, 0.85)
-        if rng.random() < 0.15:
+        if rng.random() < 0.3 * difficulty:
             share *= rng.uniform(1.15, 1.6)
         tries: list[tuple[float, int, Person]] = []
         for _ in range(8):
-            person = _stand(posed, camera, tilt, rng, share)
+            person = _stand(posed, tilt @ turn, camera, rng, share)
             mine = _box(person, camera)
             worst = max((_overlap(mine, _box(other, camera)) for other in people), default=0.0)
             tries.append((worst, len(tries), person))
-            if worst < 0.25:
+            if worst < 0.4 * difficulty:
                 break
         people.append(min(tries)[2])
     return people
 
 
-def _furnish(assembly: s.Assembly, person: Person, rng: np.random.Generator) -> None:
+def _furnish(
+    assembly: s.Assembly, person: Person, rng: np.random.Generator, difficulty: float
+) -> None:
     """Seats under the sitting and things in hands."""
     posed = person.posed
     if posed.activity == "sit" and rng.random() < 0.85:
@@ -123,7 +127,7 @@ def _furnish(assembly: s.Assembly, person: Person, rng: np.random.Generator) -> 
         ankles = min(posed.points["left_ankle"][1], posed.points["right_ankle"][1])
         origin = person.rotation @ drop + person.origin
         assembly.add(seat(rng, max(float(drop[1] - ankles), 0.15)), person.rotation, origin, 0)
-    if rng.random() < 0.25:
+    if rng.random() < 0.5 * difficulty:
         side = ("left", "right")[rng.integers(2)]
         wrist, knuckles = posed.points[f"{side}_wrist"], posed.points[f"{side}_knuckles"]
         things = held(rng, wrist, s.unit(knuckles - wrist))
@@ -136,16 +140,17 @@ def _scatter(
     tilt: Array,
     people: list[Person],
     rng: np.random.Generator,
+    difficulty: float,
 ) -> None:
     """Things behind everybody and, less often, one in front of somebody."""
     turn = tilt @ FACING
     far = max(float(person.origin[2]) for person in people) + 1.0
-    for _ in range(rng.integers(0, 5)):
+    for _ in range(rng.integers(0, 1 + round(8 * difficulty))):
         depth = far + rng.uniform(0, 3)
         view = np.array([camera.width, camera.height]) / camera.focal * depth
         place = np.append(rng.uniform((-0.6, 0.1), (0.6, 0.5)) * view, depth)
         assembly.add(thing(rng, rng.uniform(0.3, 1.3)), turn, place, 0)
-    if rng.random() < 0.3:
+    if rng.random() < 0.5 * difficulty:
         person = people[rng.integers(len(people))]
         size = rng.uniform(0.1, 0.38)
         assembly.add(thing(rng, size), turn, _before(person, size, rng), 0)
@@ -195,44 +200,50 @@ def _smear(rng: np.random.Generator) -> ImageFilter.Kernel:
     return ImageFilter.Kernel((5, 5), kernel.ravel().tolist(), float(kernel.sum()))
 
 
-def _develop(values: NDArray[np.float32], rng: np.random.Generator) -> bytes:
+def _develop(values: NDArray[np.float32], rng: np.random.Generator, difficulty: float) -> bytes:
     """Exposure, blur, sensor noise and compression."""
-    grain = rng.standard_normal((*values.shape[:2], 1), dtype=np.float32) * rng.uniform(0, 7)
+    grain = rng.standard_normal((*values.shape[:2], 1), dtype=np.float32)
+    grain *= rng.uniform(0, 14 * difficulty)
     values = values * rng.uniform(0.85, 1.3) + (rng.uniform(-12, 12) + grain)
     image = Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
     blur = rng.random()
-    if blur < 0.08:
+    if blur < 0.16 * difficulty:
         image = image.filter(_smear(rng))
-    elif blur < 0.5:
+    elif blur < difficulty:
         image = image.filter(ImageFilter.BoxBlur(float(rng.uniform(0.2, 0.9))))
     file = io.BytesIO()
     image.save(file, "JPEG", quality=int(rng.integers(60, 96)))
     return file.getvalue()
 
 
-def draw_scene(count: int, image_size: tuple[int, int], rng: np.random.Generator) -> Picture:
+def draw_scene(
+    count: int, image_size: tuple[int, int], rng: np.random.Generator, difficulty: float
+) -> Picture:
     """Draw a picture of `count` people.
 
     Args:
         count: number of people.
         image_size: (height, width) in pixels.
         rng: source of all chance.
+        difficulty: 0 to 1.
     """
     height, width = image_size
     camera = Camera(height, width, float(max(image_size) * rng.uniform(1.1, 2.6)))
-    pitch = float(np.clip(rng.normal(-4, 8), -30, 15))
+    pitch = float(np.clip(rng.normal(-4, 4 + 8 * difficulty), -30, 15))
     tilt = rotation(0, -pitch) @ rotation(2, float(rng.normal(0, 2)))
-    people = _gather(count, camera, tilt, rng)
+    people = _gather(count, camera, tilt, rng, difficulty)
     assembly = s.Assembly()
     for number, person in enumerate(people):
         outfit = sample_outfit(rng, person.posed.shape.curve)
         figure = build_figure(person.posed, outfit)
         assembly.add(figure, person.rotation, person.origin, number + 1)
-        _furnish(assembly, person, rng)
-    _scatter(assembly, camera, tilt, people, rng)
+        _furnish(assembly, person, rng, difficulty)
+    _scatter(assembly, camera, tilt, people, rng, difficulty)
     surfaces = assembly.surfaces()
     buffers = render(surfaces, camera)
     horizon = height * rng.normal(0.5, 0.05) + camera.focal * np.tan(np.radians(pitch))
-    behind = backdrop(rng, height, width, int(horizon), _feet(people, camera))
+    behind = backdrop(rng, image_size, int(horizon), _feet(people, camera), difficulty)
     values = _compose(surfaces, buffers, camera, behind, _light(tilt, rng))
-    return Picture(_develop(values, rng), camera, people, buffers, surfaces.owner, surfaces.part)
+    return Picture(
+        _develop(values, rng, difficulty), camera, people, buffers, surfaces.owner, surfaces.part
+    )

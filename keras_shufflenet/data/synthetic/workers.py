@@ -1,8 +1,8 @@
 """Drawing on several cores.
 
-The helpers are fresh interpreters that run this module and print one line of JSON per image. Unlike
-multiprocessing's workers they neither inherit TensorFlow's threads (fork) nor import the caller's
-main module again (spawn), so the caller needs no `if __name__ == "__main__"`.
+The helpers are fresh interpreters that run this package's `__main__`. Unlike the workers of
+multiprocessing they neither inherit TensorFlow's threads (fork) nor import the caller's main module
+again (spawn), so the caller needs no `if __name__ == "__main__"`.
 """
 
 import json
@@ -28,7 +28,7 @@ def draw_all(images: Path, plan: Plan, workers: int | None) -> Iterator[Drawn]:
     total = len(plan.crowds())
     workers = workers or max(min(_cores(), total // WORTH_A_HELPER), 1)
     if workers == 1:
-        yield from _draw_share(images, plan, 0, 1)
+        yield from draw_share(images, plan, 0, 1)
         return
     helpers = [_start(images, plan, share, workers) for share in range(workers)]
     queue: SimpleQueue[str | None] = SimpleQueue()
@@ -55,7 +55,7 @@ def _start(images: Path, plan: Plan, share: int, of: int) -> subprocess.Popen[st
     request = json.dumps([str(images), astuple(plan), share, of])
     paths = [str(Path(entry).resolve()) for entry in sys.path]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "KERAS_BACKEND": "numpy"}
-    command = [sys.executable, "-m", __name__, request]
+    command = [sys.executable, "-m", __package__, request]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
 
 
@@ -86,19 +86,8 @@ def _collect(
         )
 
 
-def _draw_share(images: Path, plan: Plan, share: int, of: int) -> Iterator[Drawn]:
+def draw_share(images: Path, plan: Plan, share: int, of: int) -> Iterator[Drawn]:
     """Draw every `of`-th image, beginning with number `share`."""
     crowds = plan.crowds()
     for index in range(share, len(crowds), of):
         yield index, draw_image(plan, index, crowds[index], images)
-
-
-def _main() -> None:
-    images, (count, seed, size, crowd), share, of = json.loads(sys.argv[1])
-    plan = Plan(count, seed, tuple(size), tuple(crowd))
-    for drawn in _draw_share(Path(images), plan, share, of):
-        print(json.dumps(drawn), flush=True)
-
-
-if __name__ == "__main__":
-    _main()
