@@ -45,11 +45,9 @@ def load(
 
 def _locate(source: str | os.PathLike[str], model_name: str) -> tuple[Path, str | None]:
     """The file, and the layout if that is known."""
-    name = os.fspath(source)
-    if name == IMAGENET:
-        entry = catalog.default(model_name)
-    elif name not in catalog.CATALOG and Path(name).is_file():
-        return Path(name), None
-    else:
-        entry = catalog.get(name)
+    name = str(source)
+    path = Path(name).expanduser()
+    if name not in catalog.CATALOG and path.is_file():
+        return path, None
+    entry = catalog.default(model_name) if name == IMAGENET else catalog.get(name)
     return fetch(entry), entry.layout

@@ -230,5 +230,17 @@ def test_layers_of_the_user_are_named():
 
 
 @pytest.mark.parametrize("layout", layouts.LAYOUTS.values(), ids=lambda layout: layout.name)
+def test_every_layout_is_found_by_its_own_keys(layout):
+    assert _find_layout({f"{module}.weight": None for module in layout.modules.values()}) is layout
+
+
+def test_modules_of_tonylins():
+    modules = layouts.get("tonylins/mobilenet_v2").modules
+    assert modules["block0_project_bn"] == "features.1.conv.4"
+    assert modules["block16_dw"] == "features.17.conv.3"
+    assert modules["block16_project_bn"] == "features.17.conv.7"
+
+
+@pytest.mark.parametrize("layout", layouts.LAYOUTS.values(), ids=lambda layout: layout.name)
 def test_no_two_layers_share_a_module(layout):
     assert len(set(layout.modules.values())) == len(layout.modules)
