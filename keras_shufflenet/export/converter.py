@@ -13,7 +13,7 @@ import tensorflow as tf
 from keras_shufflenet.export.calibration import representative
 from keras_shufflenet.inference.runtime import quiet_stderr
 
-UNSUPPORTED = re.compile(r"^\s*(?:Flex|Custom) ops: (.+)$", re.MULTILINE)
+UNSUPPORTED = re.compile(r"'tf\.(\w+)' op is neither|^\s*(?:Flex|Custom) ops: (.+)$", re.MULTILINE)
 
 
 class ExportError(ValueError):
@@ -65,12 +65,16 @@ def _run(converter: Any) -> bytes:
         with _quiet():
             return converter.convert()
     except Exception as error:  # the converter raises its own, RuntimeError, ValueError, ...
-        found = UNSUPPORTED.findall(str(error))
-        reason = "; ".join(found) or str(error).strip().splitlines()[0]
         raise ExportError(
             "The model holds operations that LiteRT's builtin operators cannot express at this "
-            f"precision. Received: {reason}"
+            f"precision. Received: {_culprits(str(error))}"
         ) from error
+
+
+def _culprits(message: str) -> str:
+    """The unsupported operations that the converter names, else its first line."""
+    names = {"".join(groups) for groups in UNSUPPORTED.findall(message)}
+    return ", ".join(sorted(names)) or message.strip().split("\n")[0]
 
 
 @contextmanager

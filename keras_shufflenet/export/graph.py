@@ -76,12 +76,11 @@ def frozen_function(
     Returns:
         The concrete function and the module that keeps it alive.
     """
-    trainable = [tf.constant(variable.numpy()) for variable in model.trainable_variables]
-    frozen = [tf.constant(variable.numpy()) for variable in model.non_trainable_variables]
+    constants = [(variable, tf.constant(variable.numpy())) for variable in model.variables]
 
     def serve(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        pixels = tf.cast(images, tf.float32)
-        outputs, _ = model.stateless_call(trainable, frozen, pixels, training=False)
+        with keras.StatelessScope(state_mapping=constants):
+            outputs = model(tf.cast(images, tf.float32), training=False)
         return {_output_name(model): outputs}
 
     module = tf.Module()

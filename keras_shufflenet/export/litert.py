@@ -38,7 +38,7 @@ def litert(
     precision: str = "float32",
     calibration: Iterable[Any] | None = None,
     *,
-    calibration_images: int = 200,
+    calibration_images: int = 100,
     input_dtype: str = "float32",
     output_dtype: str = "float32",
     input_size: tuple[int, int] | None = None,
@@ -84,7 +84,8 @@ def litert(
     size = static_size(model, input_size)
     images = None
     if calibration is not None:
-        images = read_images(calibration, size, calibration_images, verbose)
+        limit = calibration_images if precision == "int8" else COMPARED_IMAGES
+        images = read_images(calibration, size, limit, verbose)
     if precision == "int8":
         _check_calibration(images, input_dtype)
     traced_dtype = "float32" if precision == "int8" else input_dtype

@@ -1,0 +1,93 @@
+"""Small networks and the files they become. Converting takes seconds: every file is made once."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import keras_shufflenet as ks
+
+SIZE = (64, 64)
+
+
+def smooth_images(count: int, size: tuple[int, int] = SIZE) -> np.ndarray:
+    """Images of blurred colour spots that hold whole numbers 0..255, as photographs do."""
+    generator = np.random.default_rng(0)
+    coarse = generator.uniform(0, 255, (count, 8, 8, 3)).astype(np.float32)
+    return np.round(keras.ops.image.resize(coarse, size, interpolation="bilinear"))
+
+
+def randomise(model: keras.Model, seed: int = 0) -> keras.Model:
+    """Give every layer weights of a size that keeps the activations alive."""
+    generator = np.random.default_rng(seed)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            channels = layer.gamma.shape
+            layer.gamma.assign(generator.uniform(0.8, 1.2, channels))
+            layer.beta.assign(generator.normal(0, 0.2, channels))
+            layer.moving_mean.assign(generator.normal(0, 0.1, channels))
+            layer.moving_variance.assign(generator.uniform(0.5, 1.5, channels))
+        elif hasattr(layer, "kernel"):
+            fan_in = np.prod(layer.kernel.shape[:-1])
+            if isinstance(layer, keras.layers.DepthwiseConv2D):
+                fan_in = 9
+            scale = np.sqrt(2 / fan_in)
+            layer.kernel.assign(generator.normal(0, scale, layer.kernel.shape))
+    return model
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A model, the file made of it, and the report."""
+
+    model: keras.Model
+    path: Path
+    report: ks.export.Report
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        return ks.inference.Predictor.load(self.path).predict(images)
+
+
+@pytest.fixture(scope="session")
+def photographs():
+    return smooth_images
+
+
+@pytest.fixture(scope="session")
+def images(photographs) -> np.ndarray:
+    return photographs(16)
+
+
+@pytest.fixture(scope="session")
+def classifier() -> keras.Model:
+    model = ks.ShuffleNetV2(width=0.25, input_shape=(*SIZE, 3), classes=10)
+    return randomise(model)
+
+
+@pytest.fixture(scope="session")
+def pose_light() -> keras.Model:
+    return randomise(ks.PoseEstimator("shufflenet_v2_x0_25", head="light", input_size=SIZE))
+
+
+@pytest.fixture(scope="session")
+def pose_deconv() -> keras.Model:
+    return randomise(ks.PoseEstimator("shufflenet_v2_x0_25", head="deconv", input_size=SIZE))
+
+
+@pytest.fixture(scope="session")
+def exported(request, images, tmp_path_factory):
+    """Make (once) the file of a model named by its fixture, with `litert`'s arguments."""
+    made = {}
+
+    def make(model_name: str, precision: str = "float32", **arguments) -> Exported:
+        key = (model_name, precision, *sorted(arguments.items()))
+        if key not in made:
+            path = tmp_path_factory.mktemp("exported") / f"{model_name}.tflite"
+            model = request.getfixturevalue(model_name)
+            report = ks.export.litert(model, path, precision, [images], **arguments)
+            made[key] = Exported(model, path, report)
+        return made[key]
+
+    return make

@@ -1,0 +1,123 @@
+"""What cannot be exported, and what is left behind then: nothing."""
+
+import importlib
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import keras_shufflenet as ks
+from keras_shufflenet.export import flatbuffer
+
+SIZE = (64, 64)
+
+
+@pytest.fixture(scope="module")
+def tiny() -> keras.Model:
+    inputs = keras.Input((*SIZE, 3))
+    return keras.Model(inputs, keras.layers.Conv2D(2, 3)(inputs))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"precision": "int4"}, "precision has to be one of float32, float16, int8"),
+        ({"input_dtype": "int8"}, "input_dtype of float32 has to be one of float32, uint8"),
+        ({"output_dtype": "uint8"}, "output_dtype of float32 has to be one of float32"),
+        ({"precision": "int8"}, "int8 needs `calibration`"),
+        ({"input_size": (32, 32)}, r"of \(64, 64\) \(height, width\) only"),
+    ],
+)
+def test_bad_arguments(tiny, tmp_path, arguments, message):
+    with pytest.raises(ValueError, match=f"{message}.*Received: "):
+        ks.export.litert(tiny, tmp_path / "a.tflite", **arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("calibration", "message"),
+    [
+        ([], "at least one image"),
+        ([np.zeros((2, 8, 8, 3))], r"shape \(N, 64, 64, 3\)"),
+        ([np.full((2, *SIZE, 3), np.nan)], "finite"),
+        ([np.full((2, *SIZE, 3), 7.0)], "real images"),
+        ([np.random.default_rng(0).normal(size=(2, *SIZE, 3))], "raw pixels 0..255"),
+    ],
+)
+def test_bad_calibration(tiny, tmp_path, calibration, message):
+    with pytest.raises(ValueError, match=f"{message}.*Received: "):
+        ks.export.litert(tiny, tmp_path / "a.tflite", "int8", calibration, input_dtype="uint8")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_calibration_images(tiny, photographs, tmp_path):
+    with pytest.raises(ValueError, match="At least one calibration image"):
+        ks.export.litert(
+            tiny, tmp_path / "a.tflite", "int8", [photographs(2)], calibration_images=0
+        )
+
+
+def test_wrong_suffix_and_missing_folder(tiny, tmp_path):
+    with pytest.raises(ValueError, match=r"has to end in \.tflite"):
+        ks.export.litert(tiny, tmp_path / "a.lite")
+    with pytest.raises(FileNotFoundError, match="folder"):
+        ks.export.litert(tiny, tmp_path / "nowhere" / "a.tflite")
+
+
+def test_not_a_model(tmp_path):
+    with pytest.raises(ValueError, match=r"keras\.Model"):
+        ks.export.litert(lambda images: images, tmp_path / "a.tflite")
+    with pytest.raises(FileNotFoundError):
+        ks.export.litert(tmp_path / "none.keras", tmp_path / "a.tflite")
+
+
+def test_models_that_do_not_take_one_batch_of_images(tmp_path):
+    vector = keras.Input((4,))
+    image = keras.Input((*SIZE, 3))
+    two = keras.Model(image, [keras.layers.Conv2D(2, 3)(image), keras.layers.Conv2D(2, 3)(image)])
+    for model in (keras.Model(vector, keras.layers.Dense(2)(vector)), two):
+        with pytest.raises(ValueError, match="one input of images"):
+            ks.export.litert(model, tmp_path / "a.tflite")
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_operation_without_builtin_operator_is_named(photographs, tmp_path, precision):
+    inputs = keras.Input((*SIZE, 3))
+    model = keras.Model(inputs, keras.ops.erf(inputs))
+    target = tmp_path / "a.tflite"
+    target.write_bytes(b"what was there before")
+    with pytest.raises(ks.export.ExportError, match=r"Received: Erf$"):
+        ks.export.litert(model, target, precision, [photographs(2)])
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tflite"]
+    assert target.read_bytes() == b"what was there before"
+
+
+def test_without_the_runtime_the_extra_is_named(tiny, tmp_path, monkeypatch):
+    ks.export.litert(tiny, tmp_path / "a.tflite")
+    monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    with pytest.raises(ImportError, match=r"pip install keras-shufflenet\[export\]"):
+        ks.inference.Predictor.load(tmp_path / "a.tflite")
+    with pytest.raises(ImportError, match=r"pip install keras-shufflenet\[export\]"):
+        importlib.reload(flatbuffer)
+
+
+def test_other_backends_are_refused(tmp_path):
+    script = (
+        "import keras, keras_shufflenet as ks\n"
+        "inputs = keras.Input((8, 8, 3))\n"
+        "model = keras.Model(inputs, keras.layers.Conv2D(2, 3)(inputs))\n"
+        f"ks.export.litert(model, {str(tmp_path / 'a.tflite')!r})\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "KERAS_BACKEND": "jax"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "ValueError: Export to LiteRT needs Keras' TensorFlow backend" in run.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,64 @@
+"""The report tells the truth about the file."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+import keras_shufflenet as ks
+from keras_shufflenet.export.report import deviation
+
+
+def test_numbers_are_those_of_the_file(exported):
+    file = exported("classifier", "int8")
+    report = file.report
+    assert report.path == str(file.path)
+    assert report.precision == "int8"
+    assert report.size == file.path.stat().st_size
+    assert (report.input.name, report.input.shape) == ("images", (1, 64, 64, 3))
+    assert (report.output.name, report.output.shape) == ("predictions", (1, 10))
+    # 16 units of two 1×1 convolutions, 3 in projections, the stem and the last one.
+    assert report.operators["CONV_2D"] == 16 * 2 + 3 + 2
+    assert report.operators["DEPTHWISE_CONV_2D"] == 16 + 3
+    assert report.deviation.images == 16
+
+
+def test_operators_outside_of_the_partition_are_named(exported):
+    report = exported("classifier", "int8", output_dtype="int8").report
+    assert report.outside == ("SOFTMAX",)
+    assert exported("classifier", input_dtype="uint8").report.outside == ("CAST",)
+
+
+def test_json_holds_everything(exported):
+    report = exported("classifier", "int8").report
+    loaded = json.loads(report.to_json())
+    assert loaded["operators"] == report.operators
+    assert loaded["deviation"]["correlation"] == report.deviation.correlation
+    assert loaded["input"]["dtype"] == "float32"
+
+
+def test_text_and_rich_table(exported):
+    report = exported("pose_light", "int8", input_dtype="uint8").report
+    text = str(report)
+    assert f"{report.size:,} bytes" in text
+    assert "images: 1 × 64 × 64 × 3 uint8, scale 1, zero point 0" in text
+    assert "RESIZE_BILINEAR" in text
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(report)
+    assert "XNNPACK partitions" in console.export_text()
+
+
+def test_report_without_images(classifier, tmp_path):
+    report = ks.export.litert(classifier, tmp_path / "a.tflite")
+    assert report.deviation is None
+    assert "not measured" in str(report)
+
+
+def test_deviation():
+    expected = np.array([[0.0, 1.0], [2.0, -4.0]])
+    got = np.array([[0.0, 1.5], [2.0, -4.0]])
+    measured = deviation(expected, got)
+    assert (measured.images, measured.maximum, measured.mean, measured.range) == (2, 0.5, 0.125, 4)
+    assert measured.correlation == pytest.approx(np.corrcoef(expected.ravel(), got.ravel())[0, 1])
