@@ -43,8 +43,8 @@ def synthetic_people(
         seed: any non-negative integer; datasets of different seeds are independent.
         image_size: (height, width) of the images in pixels, each 64 to 4096.
         people_per_image: (fewest, most) people of one image, 1 to 6.
-        difficulty: 0 to 1. At 0 people face the camera in calm poses and nothing hides them. Towards
-            1 more of them turn away, move, are cut by the picture's edge or hidden by things and by
+        difficulty: 0 to 1. At 0 people face the camera in calm poses and nothing hides them;
+            towards 1 more of them turn away, move, are cut by the edge or hidden by things and by
             each other, and pictures are more cluttered, blurred and noisy.
         workers: number of processes; None for one per core as far as that saves time.
         progress: whether to show a progress bar.

@@ -18,7 +18,7 @@ from typing import Any
 
 from keras_shufflenet.data.synthetic.plan import Plan, draw_image
 
-WORTH_A_HELPER = 150  # images below which starting an interpreter takes longer than drawing them
+WORTH_A_HELPER = 40  # images below which starting an interpreter takes longer than drawing them
 
 Drawn = tuple[int, list[dict[str, Any]]]
 
@@ -54,7 +54,7 @@ def _cores() -> int:
 def _start(images: Path, plan: Plan, share: int, of: int) -> subprocess.Popen[str]:
     request = json.dumps([str(images), astuple(plan), share, of])
     paths = [str(Path(entry).resolve()) for entry in sys.path]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "KERAS_BACKEND": "numpy"}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
     command = [sys.executable, "-m", __package__, request]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
 
