@@ -15,7 +15,7 @@ from keras_shufflenet.keypoints.boxes import Size
 
 _DCT_SCALES = (1, 2, 4, 8)
 _TAIL = 65536  # bytes searched for the end of a JPEG
-_OTHER_FORMATS = (".PNG", "GIF8", "BM.*")
+_OTHER_FORMATS = (r"\CPNG", "GIF8", r"BM\C*")  # \C: any byte, also one that is no UTF-8
 
 
 class View(NamedTuple):
