@@ -1,0 +1,7 @@
+"""Figures of merit: COCO's average precision, ImageNet accuracy, MPII's PCKh."""
+
+from keras_shufflenet.evaluate.coco import coco
+from keras_shufflenet.evaluate.imagenet import imagenet
+from keras_shufflenet.evaluate.tables import figures_table
+
+__all__ = ["coco", "figures_table", "imagenet"]

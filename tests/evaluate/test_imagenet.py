@@ -1,0 +1,71 @@
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import keras_shufflenet as ks
+from keras_shufflenet.evaluate.imagenet import count_correct
+
+GREYS = [10, 60, 110, 160, 210, 250]
+REFERENCE = {
+    "shufflenetv2_x0.25_imagenet.pth": (0.25, 0.5976, 0.8402),
+    "shufflenetv2_x0.33_imagenet.pth": (0.33, 0.6317, 0.8585),
+}
+
+
+def nearest_grey(images):
+    """A classifier of six greys: the nearer, the higher the score."""
+    return -np.abs(images.mean(axis=(1, 2, 3))[:, None] - GREYS)
+
+
+@pytest.fixture
+def greys(tmp_path):
+    """Nine images of six classes: every label of the last three is two classes off."""
+    (tmp_path / "images").mkdir()
+    rows = []
+    for number in range(9):
+        label = number % 6
+        name = f"{number}.png"
+        Image.new("RGB", (60, 40), (GREYS[label],) * 3).save(tmp_path / "images" / name)
+        rows.append((name, label if number < 6 else label + 2))
+    path = tmp_path / "labels.csv"
+    with open(path, "w", newline="") as file:
+        csv.writer(file).writerows([("filename", "class_index"), *rows])
+    return path
+
+
+def test_shares_of_right_guesses(greys):
+    found = ks.evaluate.imagenet(nearest_grey, greys, crop=24, resize=32, progress=False)
+    assert found == {"top1": pytest.approx(6 / 9), "top5": 1.0, "count": 9}
+
+
+def test_batches_do_not_change_anything(greys):
+    options = {"crop": 24, "resize": 32, "progress": False}
+    found = ks.evaluate.imagenet(nearest_grey, greys, batch_size=2, **options)
+    assert found == ks.evaluate.imagenet(nearest_grey, greys, **options)
+
+
+def test_too_few_classes(greys):
+    with pytest.raises(ValueError, match=r"a class 5.*Received: \(9, 3\)"):
+        ks.evaluate.imagenet(
+            lambda images: np.zeros((len(images), 3)), greys, crop=24, resize=32, progress=False
+        )
+
+
+def test_counting():
+    scores = np.array([[3, 2, 1, 0], [0, 1, 2, 3], [1, 0, 3, 2]])
+    assert count_correct(scores, np.array([0, 0, 3]), 1) == 1
+    assert count_correct(scores, np.array([0, 0, 3]), 2) == 2
+    assert count_correct(scores, np.array([0, 0, 3]), 5) == 3
+
+
+@pytest.mark.parametrize("file", REFERENCE)
+def test_ported_networks_have_their_accuracy(shared, file):
+    width, top1, top5 = REFERENCE[file]
+    model = ks.ShuffleNetV2(width, weights=shared / "weights" / file)
+    labels = shared / "data" / "imagenet_val" / "labels.csv"
+    found = ks.evaluate.imagenet(model, labels, progress=False)
+    assert found["count"] == 820
+    assert found["top1"] == pytest.approx(top1, abs=0.0025)
+    assert found["top5"] == pytest.approx(top5, abs=0.0025)
