@@ -1,0 +1,68 @@
+"""The command `keras-shufflenet`.
+
+A verb imports Keras and TensorFlow when it runs, so that the help comes at once.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import typer
+
+from keras_shufflenet.cli import classify, demo, evaluate, export, models, pose, train
+
+DEBUG = "KERAS_SHUFFLENET_DEBUG"
+
+
+def _examples(lines: str) -> str:
+    """Lay out commands as a help page's last paragraph, one a line."""
+    return "\n\n".join(["[bold]Examples[/bold]", *lines.strip().splitlines()])
+
+
+def _add(group: typer.Typer, name: str, verb: Callable[..., Any], examples: str) -> None:
+    group.command(name, epilog=_examples(examples), no_args_is_help=name not in ("demo", "models"))(
+        verb
+    )
+
+
+app = typer.Typer(
+    help="Train ShuffleNets and pose estimators in Keras and put them on a phone.",
+    epilog=f"Errors are one line; {DEBUG}=1 shows where they come from.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+evaluation = typer.Typer(help=evaluate.__doc__, no_args_is_help=True, rich_markup_mode="rich")
+_add(app, "models", models.models, models.EXAMPLES)
+_add(app, "classify", classify.classify, classify.EXAMPLES)
+_add(app, "pose", pose.pose, pose.EXAMPLES)
+_add(app, "train", train.train, train.EXAMPLES)
+_add(evaluation, "imagenet", evaluate.imagenet, evaluate.IMAGENET_EXAMPLES)
+_add(evaluation, "coco", evaluate.coco, evaluate.COCO_EXAMPLES)
+app.add_typer(evaluation, name="evaluate")
+_add(app, "export", export.export, export.EXAMPLES)
+_add(app, "demo", demo.demo, demo.EXAMPLES)
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; a user's mistake ends in one line on stderr and exit code 1.
+
+    Args:
+        arguments: Words after the command's name; those of the process by default.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when TensorFlow is imported
+    try:
+        app(arguments, prog_name="keras-shufflenet")
+    except Exception as error:
+        if os.environ.get(DEBUG) == "1" or not _is_users(error):
+            raise
+        sys.stderr.write(f"Error: {' '.join(str(error).split())}\n")
+        raise SystemExit(1) from None
+
+
+def _is_users(error: Exception) -> bool:
+    """Whether the input is to blame; TensorFlow has its own errors for files it cannot read."""
+    mistakes = (ValueError, OSError, ImportError)
+    return isinstance(error, mistakes) or type(error).__module__.startswith("tensorflow")

@@ -1,0 +1,98 @@
+"""What several verbs read from the command line."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    import keras
+
+MODEL_FILES = (".keras", ".tflite")
+POSE_NAME = re.compile(
+    r"pose_(?P<backbone>\w+)_(?P<keypoints>coco|mpii)_(?P<size>\d+x\d+)(?P<light>_light)?"
+)
+
+Annotations = Annotated[
+    list[Path], typer.Option("--annotations", help="COCO keypoint json; may be given repeatedly.")
+]
+Images = Annotated[
+    list[Path],
+    typer.Option("--images", help="Folder of the images: one for each json, or one for all."),
+]
+ModelName = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A .keras or .tflite file, or a name: shufflenet_v2_x1_0, "
+        "pose_shufflenet_v2_x1_0_coco_256x192, ..._light.",
+    ),
+]
+Weights = Annotated[
+    str, typer.Option("--weights", help="imagenet, none, a catalogue name or a checkpoint's path.")
+]
+Results = Annotated[
+    Path | None, typer.Option("--results", help="csv file to which a row of the numbers is added.")
+]
+Resize = Annotated[
+    int, typer.Option("--resize", min=1, help="Pixels of the shorter side before the crop.")
+]
+Protocol = Annotated[
+    str,
+    typer.Option("--protocol", help="Whose resizing: torchvision or megvii (OpenCV)."),
+]
+InputSize = Annotated[
+    str, typer.Option("--input-size", help="Height × width of the crops, like 256x192.")
+]
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Read (height, width) from a text like 256x192."""
+    match = re.fullmatch(r"(\d+)[x×](\d+)", text.strip().lower())
+    if not match:
+        raise ValueError(f"a size is HEIGHTxWIDTH, like 256x192. Received: {text}")
+    return int(match[1]), int(match[2])
+
+
+def parse_weights(text: str) -> str | None:
+    """Read the weights argument of the builders."""
+    return None if text.lower() == "none" else text
+
+
+def pair(annotations: Sequence[Path], images: Sequence[Path]) -> list[tuple[Path, Path]]:
+    """Put annotation files and image folders together, one folder for all or one for each."""
+    if len(images) == 1:
+        images = list(images) * len(annotations)
+    if len(annotations) != len(images):
+        raise ValueError(
+            "--images must be given once, or once for each --annotations. "
+            f"Received: {len(annotations)} annotation files and {len(images)} folders"
+        )
+    return list(zip(annotations, images, strict=True))
+
+
+def open_model(model: str, weights: str) -> "keras.Model | str":
+    """Return a model file's path as it is, and build the network of any other name.
+
+    Raises:
+        FileNotFoundError: If the file does not exist.
+        ValueError: If there is no such network.
+    """
+    if model.endswith(MODEL_FILES):
+        if not Path(model).is_file():
+            raise FileNotFoundError(f"there is no such model file. Received: {model}")
+        return model
+    import keras_shufflenet as ks
+
+    estimator = POSE_NAME.fullmatch(model)
+    if not estimator:
+        return ks.create_model(model, weights=parse_weights(weights))
+    return ks.PoseEstimator(
+        estimator["backbone"],
+        estimator["keypoints"],
+        "light" if estimator["light"] else "deconv",
+        parse_size(estimator["size"]),
+        weights=parse_weights(weights),
+    )

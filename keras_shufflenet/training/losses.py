@@ -1,0 +1,82 @@
+"""The loss and the training metric of heatmap pose estimators.
+
+Source: mmpose v0.29, ``JointsMSELoss`` and ``pose_pck_accuracy``.
+"""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_shufflenet")
+class JointsMSE(keras.losses.Loss):
+    """Mean squared error between heatmaps, weighted by joint.
+
+    The weights are the ``sample_weight`` of Keras with the shape (batch, 1, 1, joints): 0 for
+    joints that are not labelled. The sum is divided by the number of *all* heatmap pixels, not
+    of the visible ones, and there is no factor of one half.
+    """
+
+    def __init__(self, name: str = "joints_mse", **kwargs: Any) -> None:
+        super().__init__(name=name, **kwargs)
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return the squared differences, (batch, height, width, joints)."""
+        return ops.square(y_pred - y_true)
+
+
+@keras.saving.register_keras_serializable(package="keras_shufflenet")
+class HeatmapPCK(keras.metrics.Metric):
+    """Share of heatmap maxima that lie near the target's maximum, averaged over the joints.
+
+    A maximum is right if its distance to the target's maximum is below ``threshold`` of the map.
+    Joints of weight 0 do not count. Meant for watching a training: COCO AP is the measure.
+
+    Args:
+        joints: Number of heatmaps.
+        threshold: Greatest distance, as a share of the map's height (for x) and width (for y);
+            the order of the axes is the one of the reference.
+        name: Name of the metric.
+    """
+
+    def __init__(self, joints: int, threshold: float = 0.05, name: str = "pck") -> None:
+        super().__init__(name=name)
+        self.joints = joints
+        self.threshold = threshold
+        self.correct = self.add_weight(shape=(joints,), initializer="zeros", name="correct")
+        self.count = self.add_weight(shape=(joints,), initializer="zeros", name="count")
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add a batch of heatmaps (batch, height, width, joints)."""
+        height, width = ops.shape(y_true)[1:3]
+        difference = _maxima(y_pred) - _maxima(y_true)
+        size = ops.cast(ops.stack([height, width]), difference.dtype)
+        near = ops.norm(difference / size, axis=-1) < self.threshold
+        counted = ops.ones_like(near) if sample_weight is None else sample_weight > 0
+        counted = ops.reshape(counted, ops.shape(near))
+        self.count.assign_add(ops.sum(ops.cast(counted, self.dtype), axis=0))
+        right = ops.logical_and(near, counted)
+        self.correct.assign_add(ops.sum(ops.cast(right, self.dtype), axis=0))
+
+    def result(self) -> Any:
+        """Return the share of right maxima, between 0 and 1."""
+        seen = self.count > 0
+        shares = ops.divide_no_nan(self.correct, self.count)
+        return ops.divide_no_nan(
+            ops.sum(ops.where(seen, shares, 0.0)), ops.sum(ops.cast(seen, self.dtype))
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of the constructor."""
+        return {"joints": self.joints, "threshold": self.threshold, "name": self.name}
+
+
+def _maxima(heatmaps: Any) -> Any:
+    """Return (x, y) of every map's maximum, (batch, joints, 2); (-1, -1) where no value is > 0."""
+    _, height, width, joints = heatmaps.shape
+    flat = ops.reshape(heatmaps, (-1, height * width, joints))
+    index = ops.argmax(flat, axis=1)
+    points = ops.stack([index % width, index // width], axis=-1)
+    empty = ops.max(flat, axis=1) <= 0
+    return ops.where(empty[..., None], -1.0, ops.cast(points, "float32"))

@@ -1,0 +1,213 @@
+"""Training a pose estimator with Keras' own fit, in a folder from which it can go on."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.util import find_spec
+from os import PathLike
+from pathlib import Path
+
+import keras
+
+from keras_shufflenet import data, evaluate
+from keras_shufflenet.keypoints.codecs import HeatmapCodec
+from keras_shufflenet.training import callbacks
+from keras_shufflenet.training.fused import training_copy
+from keras_shufflenet.training.losses import HeatmapPCK, JointsMSE
+from keras_shufflenet.training.recipes import Recipe
+
+Source = tuple[str | PathLike[str], str | PathLike[str]]
+
+RUN = "run.json"
+LOG = "log.csv"
+FINAL = "model.keras"
+BEST = "best.keras"
+TENSORBOARD = "tensorboard"
+
+
+def train_pose(
+    model: keras.Model,
+    train: Sequence[Source],
+    directory: str | PathLike[str],
+    recipe: Recipe,
+    *,
+    validation: Source | None = None,
+    skeleton: str = "coco",
+    seed: int = 0,
+    resume: bool = True,
+    evaluate_every: int = 10,
+    save_minutes: float = 10.0,
+    verbose: str | int = "auto",
+) -> list[dict[str, float]]:
+    """Train a pose estimator on people with annotated keypoints.
+
+    The folder receives ``model.keras`` (at the end), ``best.keras`` (greatest AP), ``log.csv`` (a
+    row per epoch), ``tensorboard/`` if tensorboard is installed, and the checkpoints. A training
+    that was killed at any moment goes on from its last checkpoint when the same call is made
+    again, and ends like one that was never killed.
+
+    Args:
+        model: From `PoseEstimator`. It receives the weights at the end and stays uncompiled, so
+            that it is saved as a plain model.
+        train: Pairs of a COCO keypoint json and the folder of its images.
+        directory: Folder of the training.
+        recipe: How to train.
+        validation: The pair on which AP is measured, with annotated boxes and flip test.
+        skeleton: Name of the set of keypoints.
+        seed: Of the order of the people and of their random views.
+        resume: Whether to go on with the training that is in the folder; otherwise it is replaced.
+        evaluate_every: Epochs between two measurements of AP; the last epoch is always measured.
+        save_minutes: Greatest age of the checkpoint within an epoch.
+        verbose: As for `fit`.
+
+    Returns:
+        The rows of the log.
+
+    Raises:
+        FileNotFoundError: If an annotation file or an image is missing.
+        ValueError: If the folder holds another training (other model, recipe, people or seed), or
+            an argument is out of range.
+    """
+    if evaluate_every < 1:
+        raise ValueError(f"evaluate_every must be at least 1. Received: {evaluate_every}")
+    directory = Path(directory)
+    samples = _samples(train, skeleton)
+    steps = samples.steps_per_epoch(recipe.batch_size)
+    _open_folder(directory, _description(model, recipe, len(samples), seed), resume)
+    trainee = compile_pose(training_copy(model), recipe, steps)
+    done = callbacks.restore(trainee, directory)
+    while done < recipe.epochs * steps:
+        # A begun epoch is ended by a fit of its own: fit has one number of steps for all epochs.
+        epoch, offset = divmod(done, steps)
+        epochs = epoch + 1 if offset else recipe.epochs
+        trainee.fit(
+            data.keypoints(
+                samples,
+                training=True,
+                batch_size=recipe.batch_size,
+                seed=seed,
+                start=done,
+                codec=_codec(model, recipe),
+                augment=recipe.augment,
+            ),
+            initial_epoch=epoch,
+            epochs=epochs,
+            steps_per_epoch=steps - offset,
+            shuffle=False,  # the data set is in its own random order
+            callbacks=[
+                *_measuring(model, directory, recipe.epochs, validation, skeleton, evaluate_every),
+                *_logging(directory, epoch),
+                callbacks.Checkpoint(directory, save_minutes),
+            ],
+            verbose=verbose,
+        )
+        done = epochs * steps
+    callbacks.save_plain(model, trainee, directory / FINAL)
+    return callbacks.read_log(directory / LOG)
+
+
+def compile_pose(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> keras.Model:
+    """Compile a pose estimator with the recipe's optimizer, `JointsMSE` and `HeatmapPCK`.
+
+    Args:
+        model: Functional model with heatmaps (batch, height, width, joints) as output.
+        recipe: How to train.
+        steps_per_epoch: Batches per epoch, to which the recipe's schedule is scaled.
+
+    Returns:
+        The same model.
+    """
+    model.compile(
+        recipe.optimizer(steps_per_epoch),
+        loss=JointsMSE(),
+        weighted_metrics=[HeatmapPCK(joints=model.output_shape[-1])],
+        jit_compile=_compiles_with_xla(),
+    )
+    return model
+
+
+def _compiles_with_xla() -> bool | str:
+    """Keras' choice, but not on a CPU with TensorFlow: XLA trains a ShuffleNet 4 times slower."""
+    if keras.backend.backend() != "tensorflow":
+        return "auto"
+    import tensorflow as tf
+
+    return "auto" if tf.config.list_physical_devices("GPU") else False
+
+
+def _samples(train: Sequence[Source], skeleton: str) -> data.KeypointSamples:
+    if not train:
+        raise ValueError(f"train must hold a pair of json and folder. Received: {train!r}")
+    annotations, images = zip(*train, strict=True)
+    return data.keypoint_samples(list(annotations), list(images), skeleton=skeleton)
+
+
+def _codec(model: keras.Model, recipe: Recipe) -> HeatmapCodec:
+    return HeatmapCodec(model.input_shape[1:3], model.output_shape[1:3], sigma=recipe.sigma)
+
+
+def _description(model: keras.Model, recipe: Recipe, people: int, seed: int) -> dict[str, object]:
+    network = hashlib.sha256(model.to_json().encode()).hexdigest()[:16]
+    return {
+        "model": model.name,
+        "network": network,
+        "recipe": asdict(recipe),
+        "people": people,
+        "seed": seed,
+    }
+
+
+def _open_folder(directory: Path, description: dict[str, object], resume: bool) -> None:
+    """Make the folder, or check that the training in it is the same one."""
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / RUN
+    if resume and path.exists():
+        _check_same(path, description)
+        return
+    for name in (callbacks.LAST, callbacks.PREVIOUS, LOG, BEST, FINAL):
+        (directory / name).unlink(missing_ok=True)
+    text = json.dumps(description, indent=2) + "\n"
+    callbacks.replace(path, lambda beside: beside.write_text(text))
+
+
+def _check_same(path: Path, description: dict[str, object]) -> None:
+    before = json.loads(path.read_text())
+    changed = [name for name in description if before.get(name) != description[name]]
+    if changed:
+        raise ValueError(
+            f"the folder holds another training; its {' and '.join(changed)} differ. Give the same "
+            "arguments, another folder, or start anew without resuming. "
+            f"Received: {path.parent}"
+        )
+
+
+def _measuring(
+    model: keras.Model,
+    directory: Path,
+    epochs: int,
+    validation: Source | None,
+    skeleton: str,
+    every: int,
+) -> list[keras.callbacks.Callback]:
+    if validation is None:
+        return []
+    annotations, images = validation
+    return [
+        callbacks.AveragePrecision(
+            lambda trainee: evaluate.coco(
+                trainee, annotations, images, skeleton=skeleton, progress=False
+            ),
+            lambda trainee: callbacks.save_plain(model, trainee, directory / BEST),
+            every=every,
+            epochs=epochs,
+            best=callbacks.best_ap(directory / LOG),
+        )
+    ]
+
+
+def _logging(directory: Path, first_epoch: int) -> list[keras.callbacks.Callback]:
+    log: list[keras.callbacks.Callback] = [callbacks.EpochLog(directory / LOG, first_epoch)]
+    if find_spec("tensorboard") and keras.backend.backend() != "torch":
+        log.append(keras.callbacks.TensorBoard(directory / TENSORBOARD, write_graph=False))
+    return log

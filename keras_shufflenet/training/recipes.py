@@ -1,0 +1,132 @@
+"""Recipes: how long, how fast and with which targets a pose estimator is trained.
+
+A recipe is a function of a few numbers that returns a frozen `Recipe`. Its docstring has the
+command that runs it and says what is to be expected.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+import keras
+
+from keras_shufflenet.data import Augmentation
+from keras_shufflenet.training.schedules import WarmupMultiStep
+
+DROPS = (170 / 210, 200 / 210)  # mmpose's, as shares of the training
+WARMUP_RATIO = 0.001
+WARMUP_SHARE = 0.05  # the most that a short training spends on warming up
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a pose estimator is trained with Adam.
+
+    Attributes:
+        epochs: Passes over the people of the training set.
+        batch_size: People per step.
+        learning_rate: Greatest rate.
+        schedule: "step" lets the rate drop to a tenth twice near the end, "cosine" lowers it from
+            the warm-up to the end.
+        warmup_steps: Steps of the linear warm-up; a twentieth of a short training at most.
+        sigma: Standard deviation of the target's peaks in heatmap pixels; None for the codec's own.
+        augment: How the views of people vary.
+
+    Raises:
+        ValueError: If a number is not positive or there is no such schedule.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    schedule: Literal["step", "cosine"] = "step"
+    warmup_steps: int = 500
+    sigma: float | None = None
+    augment: Augmentation = Augmentation()
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        for name in ("epochs", "batch_size", "learning_rate"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be positive. Received: {getattr(self, name)}")
+        if self.schedule not in ("step", "cosine"):
+            raise ValueError(f"schedule must be step or cosine. Received: {self.schedule!r}")
+
+    def optimizer(self, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+        """Return the optimizer, its schedule scaled to the length of the training."""
+        steps = self.epochs * steps_per_epoch
+        warmup = min(self.warmup_steps, round(WARMUP_SHARE * steps))
+        rate = (
+            self._cosine(steps, warmup) if self.schedule == "cosine" else self._step(steps, warmup)
+        )
+        return keras.optimizers.Adam(rate, epsilon=1e-8)
+
+    def _step(self, steps: int, warmup: int) -> WarmupMultiStep:
+        boundaries = sorted({max(1, round(share * steps)) for share in DROPS})
+        return WarmupMultiStep(
+            self.learning_rate, boundaries, warmup_steps=warmup, warmup_ratio=WARMUP_RATIO
+        )
+
+    def _cosine(self, steps: int, warmup: int) -> keras.optimizers.schedules.CosineDecay:
+        return keras.optimizers.schedules.CosineDecay(
+            self.learning_rate * WARMUP_RATIO,
+            decay_steps=max(1, steps - warmup),
+            warmup_target=self.learning_rate,
+            warmup_steps=warmup,
+        )
+
+
+def mmpose(epochs: int = 210, batch_size: int = 64, learning_rate: float = 5e-4) -> Recipe:
+    """Return the recipe of mmpose for its ShuffleNets and MobileNetV2 on COCO.
+
+    ::
+
+        keras-shufflenet train --recipe mmpose --model shufflenet_v2_x1_0 --head deconv
+            --annotations person_keypoints_train2017.json --images train2017 --output runs/mmpose
+
+    Expected: AP .60 on val2017 with a detector's boxes at 256 × 192. That is mmpose's own figure,
+    with 8 GPUs of 64 people each.
+
+    Args:
+        epochs: Passes over the training set; the drops of the rate keep their share of it.
+        batch_size: People per step.
+        learning_rate: Greatest rate.
+    """
+    return Recipe(epochs, batch_size, learning_rate)
+
+
+def short(epochs: int = 12, batch_size: int = 32, learning_rate: float = 1e-3) -> Recipe:
+    """Return a recipe for an hour on two cores: few people, a backbone that knows ImageNet.
+
+    ::
+
+        keras-shufflenet train --recipe short --model shufflenet_v2_x1_0 --head light
+            --annotations train.json --images images --output runs/short
+
+    Args:
+        epochs: Passes over the training set.
+        batch_size: People per step.
+        learning_rate: Greatest rate.
+    """
+    return Recipe(epochs, batch_size, learning_rate, schedule="cosine", warmup_steps=200)
+
+
+def scratch(epochs: int = 8, batch_size: int = 32, learning_rate: float = 2e-3) -> Recipe:
+    """Return a recipe for minutes: a small network without pretrained weights, drawn people.
+
+    ::
+
+        keras-shufflenet demo
+
+    Args:
+        epochs: Passes over the training set.
+        batch_size: People per step.
+        learning_rate: Greatest rate.
+    """
+    return Recipe(epochs, batch_size, learning_rate, schedule="cosine", warmup_steps=100)
+
+
+RECIPES: Mapping[str, Callable[..., Recipe]] = MappingProxyType(
+    {recipe.__name__: recipe for recipe in (mmpose, short, scratch)}
+)

@@ -1,0 +1,10 @@
+import pytest
+
+from keras_shufflenet import data
+
+
+@pytest.fixture(scope="session")
+def people(tmp_path_factory):
+    """Twelve drawn people: (json, folder of images)."""
+    folder = tmp_path_factory.mktemp("people")
+    return tuple(data.synthetic_people(folder, 12, image_size=(96, 96), workers=1, progress=False))

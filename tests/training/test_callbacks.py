@@ -1,0 +1,146 @@
+import os
+
+import keras
+import numpy as np
+import pytest
+
+from keras_shufflenet.training import callbacks
+
+
+def compiled(seed=0):
+    keras.utils.set_random_seed(seed)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    model.compile(keras.optimizers.Adam(0.1), loss="mse")
+    return model
+
+
+def fit(model, *parts, epochs=1, **kwargs):
+    x = np.ones((6, 4), "float32")
+    y = np.ones((6, 2), "float32")
+    model.fit(x, y, batch_size=2, epochs=epochs, callbacks=list(parts), verbose=0, **kwargs)
+
+
+def state(model):
+    return [v.numpy().copy() for v in (*model.variables, *model.optimizer.variables)]
+
+
+def assert_same_state(a, b):
+    for left, right in zip(state(a), state(b), strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+def truncate(path, length):
+    os.truncate(path, length)
+
+
+def test_restore_brings_back_weights_optimizer_and_step(tmp_path):
+    model = compiled()
+    fit(model, callbacks.Checkpoint(tmp_path), epochs=2)
+    other = compiled(seed=1)
+    assert callbacks.restore(other, tmp_path) == 6
+    assert_same_state(model, other)
+
+
+def test_restore_without_checkpoint_starts_at_step_0(tmp_path):
+    model, other = compiled(), compiled()
+    assert callbacks.restore(model, tmp_path) == 0
+    np.testing.assert_array_equal(model.get_weights()[0], other.get_weights()[0])
+
+
+@pytest.mark.parametrize("length", [0, 100, 5000])
+def test_a_broken_checkpoint_falls_back_on_the_previous_one(tmp_path, length):
+    model = compiled()
+    fit(model, callbacks.Checkpoint(tmp_path), epochs=1)
+    before = compiled(seed=1)
+    callbacks.restore(before, tmp_path)
+    fit(model, callbacks.Checkpoint(tmp_path), epochs=1)
+    truncate(tmp_path / callbacks.LAST, length)
+    other = compiled(seed=2)
+    assert callbacks.restore(other, tmp_path) == 3
+    assert_same_state(before, other)
+
+
+def test_no_readable_checkpoint_is_an_error(tmp_path):
+    fit(compiled(), callbacks.Checkpoint(tmp_path))
+    for name in (callbacks.LAST, callbacks.PREVIOUS):
+        (tmp_path / name).write_bytes(b"not a checkpoint")
+    with pytest.raises(ValueError, match=r"no checkpoint .* can be read.*Received: .*last"):
+        callbacks.restore(compiled(), tmp_path)
+
+
+def test_a_state_of_zero_minutes_is_saved_at_every_step(tmp_path):
+    steps = []
+
+    class Watch(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            steps.append(callbacks.restore(compiled(), tmp_path))
+
+    fit(compiled(), callbacks.Checkpoint(tmp_path, minutes=0), Watch())
+    assert steps == [1, 2, 3]
+
+
+def test_there_is_a_state_before_the_first_step(tmp_path):
+    model = compiled()
+    checkpoint = callbacks.Checkpoint(tmp_path)
+    checkpoint.set_model(model)
+    callbacks.restore(model, tmp_path)
+    checkpoint.on_train_begin()
+    other = compiled(seed=1)
+    assert callbacks.restore(other, tmp_path) == 0
+    np.testing.assert_array_equal(model.get_weights()[0], other.get_weights()[0])
+
+
+def test_a_failing_write_leaves_the_file_and_nothing_else(tmp_path):
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+
+    def fail(beside):
+        beside.write_text("half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        callbacks.replace(path, fail)
+    assert [p.name for p in tmp_path.iterdir()] == ["file.txt"]
+    assert path.read_text() == "old"
+
+
+def test_average_precision_is_measured_every_few_epochs_and_after_the_last():
+    aps = iter([0.2, 0.1, 0.3])
+    kept = []
+    measure = callbacks.AveragePrecision(
+        lambda model: {"AP": next(aps)}, lambda model: kept.append(model), every=2, epochs=5
+    )
+    seen = []
+    log = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: seen.append(logs.get("AP"))
+    )
+    fit(compiled(), measure, log, epochs=5)
+    assert seen == [None, 0.2, None, 0.1, 0.3]
+    assert len(kept) == 2
+    assert measure.best == 0.3
+
+
+def test_the_log_replaces_the_rows_of_epochs_that_run_again(tmp_path):
+    path = tmp_path / "log.csv"
+    fit(compiled(), callbacks.EpochLog(path), epochs=3)
+    first = callbacks.read_log(path)
+    assert [row["epoch"] for row in first] == [1, 2, 3]
+    assert set(first[0]) == {"epoch", "seconds", "learning_rate", "loss"}
+    fit(compiled(), callbacks.EpochLog(path, first_epoch=1), epochs=2, initial_epoch=1)
+    second = callbacks.read_log(path)
+    assert [row["epoch"] for row in second] == [1, 2]
+    assert second[0] == first[0]
+
+
+def test_a_missing_log_has_no_rows(tmp_path):
+    assert callbacks.read_log(tmp_path / "log.csv") == []
+
+
+def test_a_plain_model_has_the_trained_weights_and_no_compile_state(tmp_path):
+    model, trained = compiled(), compiled()
+    fit(trained)
+    path = tmp_path / "model.keras"
+    callbacks.save_plain(model, trained, path)
+    opened = keras.saving.load_model(path)
+    assert not opened.compiled
+    np.testing.assert_array_equal(opened.get_weights()[0], trained.get_weights()[0])

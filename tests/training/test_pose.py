@@ -1,0 +1,182 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+
+from keras_shufflenet.models import PoseEstimator
+from keras_shufflenet.training import Recipe, callbacks, train_pose
+
+RECIPE = Recipe(epochs=3, batch_size=4, learning_rate=1e-3, warmup_steps=2)
+STEPS = 3  # of an epoch: twelve people
+
+# Trains, and kills itself without a word at a given step or while a checkpoint is being written.
+SCRIPT = """
+import os, signal, sys
+import keras
+import tensorflow as tf
+from keras_shufflenet.models import PoseEstimator
+from keras_shufflenet.training import Recipe, callbacks, train_pose
+
+annotations, images, directory, seed, kill_at, while_writing = sys.argv[1:]
+tf.config.experimental.enable_op_determinism()
+keras.utils.set_random_seed(int(seed))
+steps = 0
+
+def kill():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+class Killer(callbacks.Checkpoint):
+    def on_train_batch_end(self, batch, logs=None):
+        global steps
+        steps += 1
+        if steps == int(kill_at):
+            if int(while_writing):
+                self.model.save_weights = lambda path: (path.write_bytes(b"half"), kill())
+                self.save()
+            kill()
+        super().on_train_batch_end(batch, logs)
+
+callbacks.Checkpoint = Killer
+model = PoseEstimator("shufflenet_v2_x0_25", head="light", input_size=(64, 64))
+recipe = Recipe(epochs=3, batch_size=4, learning_rate=1e-3, warmup_steps=2)
+train_pose(model, [(annotations, images)], directory, recipe, save_minutes=0, verbose=0)
+"""
+
+
+def network():
+    keras.utils.set_random_seed(0)
+    return PoseEstimator("shufflenet_v2_x0_25", head="light", input_size=(64, 64))
+
+
+@pytest.fixture(scope="module")
+def trained(people, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("run")
+    model = network()
+    log = train_pose(
+        model,
+        [people],
+        directory,
+        RECIPE,
+        validation=people,
+        evaluate_every=2,
+        verbose=0,
+    )
+    return directory, model, log
+
+
+def train_in_a_process(people, directory, seed=0, kill_at=0, while_writing=0):
+    arguments = map(str, (*people, directory, seed, kill_at, while_writing))
+    return subprocess.run(
+        [sys.executable, "-c", SCRIPT, *arguments],
+        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_log_has_a_row_per_epoch_and_ap_where_it_was_measured(trained):
+    directory, _, log = trained
+    assert [row["epoch"] for row in log] == [1, 2, 3]
+    assert log[-1]["loss"] < log[0]["loss"]
+    assert ["AP" in row for row in log] == [False, True, True]
+    assert {"AP .5", "AR", "pck", "learning_rate", "seconds"} <= set(log[-1])
+    assert callbacks.read_log(directory / "log.csv") == log
+
+
+def test_the_saved_models_are_plain(trained):
+    directory, model, _ = trained
+    assert not model.compiled
+    for name in ("model.keras", "best.keras"):
+        with zipfile.ZipFile(directory / name) as archive:
+            config = archive.read("config.json").decode()
+        assert json.loads(config)["compile_config"] is None
+        assert "keras_shufflenet" not in config
+    saved = keras.saving.load_model(directory / "model.keras")
+    for got, expected in zip(saved.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_tensorboard_logs_are_written(trained):
+    pytest.importorskip("tensorboard")
+    directory, _, _ = trained
+    assert list((directory / "tensorboard").rglob("events.out.tfevents*"))
+
+
+def test_a_finished_training_is_not_repeated(trained, people):
+    directory, model, log = trained
+    again = network()
+    assert train_pose(again, [people], directory, RECIPE, verbose=0) == log
+    np.testing.assert_array_equal(again.get_weights()[0], model.get_weights()[0])
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"seed": 1}, "seed"),
+        ({"recipe": Recipe(epochs=4, batch_size=4, learning_rate=1e-3)}, "recipe"),
+        ({"model": "deconv"}, "model and network"),
+    ],
+)
+def test_another_training_in_the_folder_is_an_error(trained, people, changes, named):
+    directory, model, _ = trained
+    if "model" in changes:
+        model = PoseEstimator("shufflenet_v2_x0_25", head="deconv", input_size=(64, 64))
+    with pytest.raises(ValueError, match=rf"its {named} differ.*Received: {directory}"):
+        train_pose(
+            model,
+            [people],
+            directory,
+            changes.get("recipe", RECIPE),
+            seed=changes.get("seed", 0),
+            verbose=0,
+        )
+
+
+def test_without_resuming_the_training_starts_anew(trained, people, tmp_path):
+    recipe = Recipe(epochs=1, batch_size=12, learning_rate=1e-3)
+    for seed in (0, 1):
+        log = train_pose(network(), [people], tmp_path, recipe, seed=seed, resume=False, verbose=0)
+        assert len(log) == 1
+
+
+@pytest.mark.parametrize("argument", [{"evaluate_every": 0}, {"train": []}])
+def test_arguments_out_of_range(people, tmp_path, argument):
+    with pytest.raises(ValueError, match=r"Received: (0|\[\])"):
+        train_pose(
+            network(), **{"train": [people], "directory": tmp_path, "recipe": RECIPE} | argument
+        )
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(people, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("uninterrupted")
+    result = train_in_a_process(people, directory)
+    assert result.returncode == 0, result.stderr
+    return keras.saving.load_model(directory / "model.keras").get_weights()
+
+
+@pytest.mark.parametrize(
+    ("kill_at", "while_writing"),
+    [(STEPS + 2, 0), (STEPS, 1)],
+    ids=["in an epoch", "while writing a checkpoint"],
+)
+def test_a_killed_training_ends_like_one_that_was_not(
+    people, tmp_path, uninterrupted, kill_at, while_writing
+):
+    killed = train_in_a_process(people, tmp_path, 0, kill_at, while_writing)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    # Other initial weights: everything has to come from the checkpoint.
+    resumed = train_in_a_process(people, tmp_path, seed=1)
+    assert resumed.returncode == 0, resumed.stderr
+    weights = keras.saving.load_model(tmp_path / "model.keras").get_weights()
+    for got, expected in zip(weights, uninterrupted, strict=True):
+        np.testing.assert_array_equal(got, expected)
+    assert [row["epoch"] for row in callbacks.read_log(tmp_path / "log.csv")] == [1, 2, 3]
+    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
