@@ -51,7 +51,5 @@ def _crop(path: Path, resize: int, size: tuple[int, int], protocol: str) -> "np.
     from keras_shufflenet.data.classification import resize_and_crop, resize_and_crop_megvii
     from keras_shufflenet.inference.images import to_pillow
 
-    prepare = {"torchvision": resize_and_crop, "megvii": resize_and_crop_megvii}.get(protocol)
-    if prepare is None:
-        raise ValueError(f"--protocol must be torchvision or megvii. Received: {protocol}")
+    prepare = resize_and_crop_megvii if protocol == "megvii" else resize_and_crop
     return prepare(to_pillow(path), resize, size)

@@ -3,9 +3,12 @@
 A verb imports Keras and TensorFlow when it runs, so that the help comes at once.
 """
 
+import contextlib
+import functools
+import importlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import typer
@@ -21,9 +24,38 @@ def _examples(lines: str) -> str:
 
 
 def _add(group: typer.Typer, name: str, verb: Callable[..., Any], examples: str) -> None:
-    group.command(name, epilog=_examples(examples), no_args_is_help=name not in ("demo", "models"))(
-        verb
-    )
+    needs_arguments = name not in ("demo", "models")
+    command = group.command(name, epilog=_examples(examples), no_args_is_help=needs_arguments)
+    command(_after_tensorflow(verb))
+
+
+def _after_tensorflow(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Import TensorFlow before a verb runs, without what its C++ part says on the way."""
+
+    @functools.wraps(verb)
+    def wrapped(*arguments: Any, **options: Any) -> None:
+        with contextlib.nullcontext() if _debugs() else _silent_stderr():
+            importlib.import_module("tensorflow")
+        verb(*arguments, **options)
+
+    return wrapped
+
+
+@contextlib.contextmanager
+def _silent_stderr() -> Iterator[None]:
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def _debugs() -> bool:
+    return os.environ.get(DEBUG) == "1"
 
 
 app = typer.Typer(
@@ -56,7 +88,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
     try:
         app(arguments, prog_name="keras-shufflenet")
     except Exception as error:
-        if os.environ.get(DEBUG) == "1" or not _is_users(error):
+        if _debugs() or not _is_users(error):
             raise
         sys.stderr.write(f"Error: {' '.join(str(error).split())}\n")
         raise SystemExit(1) from None

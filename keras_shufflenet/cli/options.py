@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -40,8 +40,8 @@ Resize = Annotated[
     int, typer.Option("--resize", min=1, help="Pixels of the shorter side before the crop.")
 ]
 Protocol = Annotated[
-    str,
-    typer.Option("--protocol", help="Whose resizing: torchvision or megvii (OpenCV)."),
+    Literal["torchvision", "megvii"],
+    typer.Option("--protocol", help="Whose resizing; Megvii's is OpenCV's."),
 ]
 InputSize = Annotated[
     str, typer.Option("--input-size", help="Height × width of the crops, like 256x192.")

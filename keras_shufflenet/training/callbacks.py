@@ -26,12 +26,18 @@ def save_plain(model: keras.Model, trained: keras.Model, path: Path) -> None:
 
 def replace(path: Path, write: Callable[[Path], Any]) -> None:
     """Let ``write`` make a file beside ``path`` and move it there when it is complete."""
-    beside = path.with_name(f".{os.getpid()}-{path.name}")
+    beside = path.with_name(f".{os.getpid()}-{path.name}")  # Keras needs the suffix
     try:
         write(beside)
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def sweep(directory: Path) -> None:
+    """Remove what was being written when an earlier process was killed."""
+    for path in directory.glob(".[0-9]*-*"):
+        path.unlink()
 
 
 class Checkpoint(keras.callbacks.Callback):

@@ -3,9 +3,8 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.util import find_spec
-from os import PathLike
 from pathlib import Path
 
 import keras
@@ -17,7 +16,7 @@ from keras_shufflenet.training.fused import training_copy
 from keras_shufflenet.training.losses import HeatmapPCK, JointsMSE
 from keras_shufflenet.training.recipes import Recipe
 
-Source = tuple[str | PathLike[str], str | PathLike[str]]
+Source = tuple[str | Path, str | Path]
 
 RUN = "run.json"
 LOG = "log.csv"
@@ -29,7 +28,7 @@ TENSORBOARD = "tensorboard"
 def train_pose(
     model: keras.Model,
     train: Sequence[Source],
-    directory: str | PathLike[str],
+    directory: str | Path,
     recipe: Recipe,
     *,
     validation: Source | None = None,
@@ -144,7 +143,8 @@ def _samples(train: Sequence[Source], skeleton: str) -> data.KeypointSamples:
 
 
 def _codec(model: keras.Model, recipe: Recipe) -> HeatmapCodec:
-    return HeatmapCodec(model.input_shape[1:3], model.output_shape[1:3], sigma=recipe.sigma)
+    codec = HeatmapCodec(model.input_shape[1:3], model.output_shape[1:3])
+    return codec if recipe.sigma is None else replace(codec, sigma=recipe.sigma)
 
 
 def _description(model: keras.Model, recipe: Recipe, people: int, seed: int) -> dict[str, object]:
@@ -161,6 +161,7 @@ def _description(model: keras.Model, recipe: Recipe, people: int, seed: int) -> 
 def _open_folder(directory: Path, description: dict[str, object], resume: bool) -> None:
     """Make the folder, or check that the training in it is the same one."""
     directory.mkdir(parents=True, exist_ok=True)
+    callbacks.sweep(directory)
     path = directory / RUN
     if resume and path.exists():
         _check_same(path, description)

@@ -11,7 +11,7 @@ from typing import Literal
 
 import keras
 
-from keras_shufflenet.data import Augmentation
+from keras_shufflenet.data import COCO_AUGMENTATION, Augmentation
 from keras_shufflenet.training.schedules import WarmupMultiStep
 
 DROPS = (170 / 210, 200 / 210)  # mmpose's, as shares of the training
@@ -43,7 +43,7 @@ class Recipe:
     schedule: Literal["step", "cosine"] = "step"
     warmup_steps: int = 500
     sigma: float | None = None
-    augment: Augmentation = Augmentation()
+    augment: Augmentation = COCO_AUGMENTATION
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -57,10 +57,8 @@ class Recipe:
         """Return the optimizer, its schedule scaled to the length of the training."""
         steps = self.epochs * steps_per_epoch
         warmup = min(self.warmup_steps, round(WARMUP_SHARE * steps))
-        rate = (
-            self._cosine(steps, warmup) if self.schedule == "cosine" else self._step(steps, warmup)
-        )
-        return keras.optimizers.Adam(rate, epsilon=1e-8)
+        schedule = self._cosine if self.schedule == "cosine" else self._step
+        return keras.optimizers.Adam(schedule(steps, warmup), epsilon=1e-8)
 
     def _step(self, steps: int, warmup: int) -> WarmupMultiStep:
         boundaries = sorted({max(1, round(share * steps)) for share in DROPS})

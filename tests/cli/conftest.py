@@ -1,0 +1,36 @@
+import keras
+import pytest
+
+from keras_shufflenet import data
+from keras_shufflenet.cli import main
+from keras_shufflenet.models import PoseEstimator
+
+
+@pytest.fixture
+def command(capsys, monkeypatch):
+    """Run the command line in this process: (exit code, output, errors)."""
+    monkeypatch.setenv("COLUMNS", "200")  # rich wraps lines
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as exit_info:
+            main.run([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return exit_info.value.code, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def people(tmp_path_factory):
+    """Six drawn people: (json, folder of images)."""
+    folder = tmp_path_factory.mktemp("people")
+    return tuple(data.synthetic_people(folder, 6, image_size=(96, 96), workers=1, progress=False))
+
+
+@pytest.fixture(scope="session")
+def pose_file(tmp_path_factory):
+    """A small pose net that knows nothing."""
+    keras.utils.set_random_seed(0)
+    path = tmp_path_factory.mktemp("models") / "pose.keras"
+    PoseEstimator("shufflenet_v2_x0_25", head="light", input_size=(64, 64)).save(path)
+    return path

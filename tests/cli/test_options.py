@@ -1,0 +1,56 @@
+from pathlib import Path
+
+import pytest
+
+from keras_shufflenet.cli.options import open_model, pair, parse_size, parse_weights
+
+
+@pytest.mark.parametrize("text", ["256x192", "256×192", " 256X192 "])
+def test_size(text):
+    assert parse_size(text) == (256, 192)
+
+
+@pytest.mark.parametrize("text", ["256", "256x", "axb", "256x192x3", "-1x5"])
+def test_size_that_is_none(text):
+    with pytest.raises(ValueError, match=rf"HEIGHTxWIDTH.*Received: {text}"):
+        parse_size(text)
+
+
+def test_weights():
+    assert parse_weights("none") is None
+    assert parse_weights("imagenet") == "imagenet"
+
+
+def test_one_folder_serves_all_files_and_several_go_in_pairs():
+    a, b, x, y = map(Path, "abxy")
+    assert pair([a, b], [x]) == [(a, x), (b, x)]
+    assert pair([a, b], [x, y]) == [(a, x), (b, y)]
+    with pytest.raises(ValueError, match="Received: 1 annotation files and 2 folders"):
+        pair([a], [x, y])
+
+
+@pytest.mark.parametrize(
+    ("name", "output"),
+    [
+        ("shufflenet_v2_x0_25", (None, 1000)),
+        ("pose_shufflenet_v2_x0_25_coco_64x32", (None, 16, 8, 17)),
+        ("pose_shufflenet_v2_x0_25_mpii_64x64_light", (None, 16, 16, 16)),
+    ],
+)
+def test_a_name_builds_the_network(name, output):
+    model = open_model(name, "none")
+    assert model.output_shape == output
+    assert not name.startswith("pose") or model.name == name
+
+
+def test_a_file_is_left_to_the_evaluator(tmp_path):
+    path = tmp_path / "model.tflite"
+    path.touch()
+    assert open_model(str(path), "none") == str(path)
+
+
+def test_unknown_models():
+    with pytest.raises(FileNotFoundError, match=r"no such model file. Received: nothing.keras"):
+        open_model("nothing.keras", "none")
+    with pytest.raises(ValueError, match=r"Received: name='resnet50'"):
+        open_model("resnet50", "none")
