@@ -1,0 +1,1 @@
+"""Speed, side by side with what else does the job."""

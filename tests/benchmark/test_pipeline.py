@@ -1,0 +1,120 @@
+"""The benchmark compares like with like, and writes down what it measured."""
+
+import csv
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from scipy.special import ndtri
+
+import keras_shufflenet as ks
+from keras_shufflenet.benchmark import opencv_people, pipeline
+from keras_shufflenet.benchmark.results import append_row
+from keras_shufflenet.data import augmentation
+from keras_shufflenet.data.people import shuffled
+
+SIZE = (256, 192)
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory):
+    """Three smooth pictures, so that ways of decoding and shrinking differ little."""
+    folder = tmp_path_factory.mktemp("people")
+    random = np.random.default_rng(0)
+    images, annotations = [], []
+    for number in range(3):
+        noise = Image.fromarray(random.integers(0, 256, (12, 10, 3), np.uint8))
+        picture = noise.resize((300, 360), Image.Resampling.BICUBIC)
+        picture.save(folder / f"{number}.jpg", quality=98, subsampling=0)
+        joints = random.uniform([60, 50], [240, 320], (17, 2))
+        keypoints = np.column_stack([joints, np.full(17, 2)])
+        keypoints[number] = 0
+        images.append({"id": number, "file_name": f"{number}.jpg", "height": 360, "width": 300})
+        annotations.append(
+            {"id": number, "image_id": number, "category_id": 1, "bbox": [50, 40, 200, 290],
+             "area": 30000, "num_keypoints": 16, "keypoints": keypoints.ravel().tolist()}
+        )  # fmt: skip
+    content = {"images": images, "annotations": annotations, "categories": [{"id": 1}]}
+    return ks.data.keypoint_samples(content, folder)
+
+
+@pytest.fixture(scope="module")
+def rival(samples):
+    return opencv_people.samples_of(samples.people, samples.paths, SIZE)
+
+
+def assert_agree(ours, theirs):
+    image, heatmaps, weights = ours
+    crop, rival_heatmaps, rival_weights = theirs
+    assert (image.dtype, crop.dtype, crop.shape) == (np.float32, np.float32, image.shape)
+    assert np.abs(image - crop).mean() < 3
+    assert np.quantile(np.abs(image - crop), 0.98) < 12
+    np.testing.assert_allclose(heatmaps, rival_heatmaps.transpose(1, 2, 0), atol=1e-6)
+    np.testing.assert_array_equal(weights.ravel(), rival_weights.ravel())
+
+
+def test_same_samples_without_augmentation(samples, rival):
+    batch = next(ks.data.keypoints(samples, input_size=SIZE).as_numpy_iterator())
+    for row, ours in enumerate(zip(*batch, strict=True)):
+        theirs = opencv_people.make_sample(rival, row, opencv_people.UNCHANGED)
+        assert_agree(ours, theirs)
+
+
+def test_same_samples_from_the_same_draws(samples, rival):
+    count, seed = 12, 3
+    data = ks.data.keypoints(samples, input_size=SIZE, training=True, batch_size=count, seed=seed)
+    batch = next(data.as_numpy_iterator())
+    turned = 0
+    for number, ours in enumerate(zip(*batch, strict=True)):
+        index = tf.constant(number, tf.int64)
+        uniform = augmentation.Draws(*augmentation.uniform_draws(seed, index).numpy())._asdict()
+        uniform["half_body_normal"] = uniform.pop("upper_body_gate")
+        draws = {name: ndtri(u) if "normal" in name else u for name, u in uniform.items()}
+        row = int(shuffled(index, len(samples), seed))
+        assert_agree(ours, opencv_people.make_sample(rival, row, opencv_people.Draws(**draws)))
+        turned += draws["rotation_gate"] <= 0.6
+    assert 0 < turned < count
+
+
+def test_random_batches_of_the_rival(rival):
+    images, heatmaps, weights = opencv_people.make_batch(
+        rival, np.array([0, 1, 2, 0]), np.random.default_rng(0)
+    )
+    assert (images.shape, heatmaps.shape) == ((4, 256, 192, 3), (4, 17, 64, 48))
+    assert weights.shape == (4, 17, 1)
+    assert np.abs(images[0] - images[3]).mean() > 1  # the same person in another view
+
+
+def test_a_small_run(samples, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(pipeline, "BATCH", 4)
+    numbers = pipeline.compare(samples, rounds=1, count=8, workers=1)
+    assert (numbers["crops"], numbers["rounds"], numbers["workers"]) == (8, 1, 1)
+    assert all(value > 0 for value in numbers.values())
+    pipeline._show(numbers)
+    assert "OpenCV, 1 process" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["pipeline.py", "--rounds", "1"])
+    file = tmp_path / "results" / "pipeline.csv"
+    for _ in range(2):
+        append_row(file, numbers, pipeline.PROGRAM)
+    rows = list(csv.DictReader(file.read_text().splitlines()))
+    assert len(rows) == 2
+    assert rows[0]["command"] == f"{pipeline.PROGRAM} --rounds 1"
+    assert float(rows[0]["ratio"]) == pytest.approx(numbers["ratio"], rel=1e-4)
+    with pytest.raises(ValueError, match=r"other columns.*Received: date"):
+        append_row(file, {"something": 1})
+
+
+@pytest.mark.parametrize("wrong", [{"rounds": 0}, {"count": 0}, {"workers": -1}])
+def test_wrong_numbers(samples, wrong):
+    with pytest.raises(ValueError, match=r"have to be positive\. Received: rounds="):
+        pipeline.compare(samples, **wrong)
+
+
+def test_without_opencv(samples, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    monkeypatch.delitem(sys.modules, opencv_people.__name__)
+    monkeypatch.delattr("keras_shufflenet.benchmark.opencv_people")
+    with pytest.raises(ImportError, match=r"pip install 'keras-shufflenet\[dev\]'"):
+        pipeline.compare(samples)
