@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     )
     from keras_shufflenet.data.classification import imagenet
     from keras_shufflenet.data.people import keypoints, person_crops
-    from keras_shufflenet.data.samples import KeypointSamples, keypoint_samples
+    from keras_shufflenet.data.samples import KeypointSamples, keypoint_samples, locate_images
     from keras_shufflenet.data.synthetic import SyntheticPeople, synthetic_people
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "imagenet",
     "keypoint_samples",
     "keypoints",
+    "locate_images",
     "person_crops",
     "synthetic_people",
 ]
@@ -39,6 +40,7 @@ _MODULES = {
     "imagenet": "classification",
     "keypoint_samples": "samples",
     "keypoints": "people",
+    "locate_images": "samples",
     "person_crops": "people",
     "synthetic_people": "synthetic",
 }

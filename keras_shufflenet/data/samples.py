@@ -85,11 +85,21 @@ def keypoint_samples(
         raise ValueError(
             f"detections go with one annotation file. Received: {len(files)} annotation files"
         )
-    return _join([_locate(group, folder) for group, folder in zip(groups, folders, strict=True)])
+    return _join(
+        [locate_images(group, folder) for group, folder in zip(groups, folders, strict=True)]
+    )
 
 
-def _locate(people: People, folder: Folder) -> KeypointSamples:
-    """Pair people with their image files."""
+def locate_images(people: People, folder: Folder) -> KeypointSamples:
+    """Pair people with their image files.
+
+    Args:
+        people: from the readers of `keypoints`; sizes that are not known are read from the files.
+        folder: of the images.
+
+    Raises:
+        FileNotFoundError: images are missing.
+    """
     names, index = np.unique(people.file_name, return_inverse=True)
     paths = [str(Path(folder) / name) for name in names]
     missing = [path for path in paths if not Path(path).is_file()]

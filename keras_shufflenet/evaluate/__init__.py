@@ -1,7 +1,8 @@
-"""Figures of merit: COCO's average precision, ImageNet accuracy, MPII's PCKh."""
+"""Figures of merit: COCO's average precision, MPII's PCKh, ImageNet accuracy."""
 
 from keras_shufflenet.evaluate.coco import coco
 from keras_shufflenet.evaluate.imagenet import imagenet
+from keras_shufflenet.evaluate.mpii import mpii
 from keras_shufflenet.evaluate.tables import figures_table
 
-__all__ = ["coco", "figures_table", "imagenet"]
+__all__ = ["coco", "figures_table", "imagenet", "mpii"]

@@ -8,10 +8,8 @@ averaged; the maxima move a quarter pixel uphill; poses are rescored and freed o
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from rich.progress import track
-
 from keras_shufflenet import data
+from keras_shufflenet.evaluate.people import find_joints
 from keras_shufflenet.inference.pose import TopDown
 from keras_shufflenet.keypoints import coco as scoring
 from keras_shufflenet.keypoints.codecs import HeatmapCodec
@@ -75,12 +73,12 @@ def coco(
         score_threshold=score_threshold,
     )
     people = samples.people
-    joints, scales = find_joints(estimator, samples, batch_size, progress)
+    joints = find_joints(estimator, samples, batch_size, progress)
     results = scoring.rescore_and_nms(
         people.image_id,
         joints,
         people.score,
-        scales,
+        people.center_scale(estimator.codec.input_size)[1],
         skeleton=estimator.skeleton,
         visibility_threshold=visibility_threshold,
         oks_threshold=oks_nms,
@@ -88,32 +86,6 @@ def coco(
     if results_path is not None:
         scoring.save_results(results, results_path)
     return scoring.evaluate_keypoints(annotations, results, estimator.skeleton)
-
-
-def find_joints(
-    estimator: TopDown, samples: data.KeypointSamples, batch_size: int = 32, progress: bool = True
-) -> tuple[np.ndarray, np.ndarray]:
-    """Run an estimator over the people of a data set.
-
-    Args:
-        estimator: the network with its codec.
-        samples: N people.
-        batch_size: people at a time.
-        progress: show a progress bar.
-
-    Returns:
-        joints (N, K, 3): x, y in image pixels and score; and the scales (N, 2) of the crops.
-    """
-    centers, scales = samples.people.center_scale(estimator.codec.input_size)
-    batches = data.person_crops(samples, estimator.codec, batch_size)
-    starts = range(0, len(samples), batch_size)
-    found = []
-    for start, crops in zip(
-        track(starts, "People", disable=not progress), batches.as_numpy_iterator(), strict=True
-    ):
-        rows = slice(start, start + batch_size)
-        found.append(estimator.joints(crops, centers[rows], scales[rows]))
-    return np.concatenate(found), scales
 
 
 def protocol(*, detections: object = None, flip_test: bool = True, oks_nms: float = 0.9) -> str:

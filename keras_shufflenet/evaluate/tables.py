@@ -35,7 +35,7 @@ def figures_table(
 
 
 def _figure(value: float) -> str:
-    """A share with three decimals as in the papers, a count as it is, "–" for what is undefined."""
+    """Three decimals as in the papers, a count as it is, "–" for what is undefined."""
     if isinstance(value, int):
         return str(value)
     return "–" if value != value or value < 0 else f"{value:.3f}"

@@ -86,10 +86,11 @@ class TopDown:
             scales: (N, 2), width and height of the padded boxes in units of 200 pixels.
 
         Returns:
-            uint8 (N, *input_size, 3).
+            float32 (N, *input_size, 3): what `data.person_crops` makes of the image's file.
         """
+        pixels = image.astype(np.float32)
         matrices = self.codec.crop_matrix(centers, scales)
-        return np.stack([warp(image, matrix, self.codec.input_size) for matrix in matrices])
+        return np.stack([warp(pixels, matrix, self.codec.input_size) for matrix in matrices])
 
     def joints(self, crops: np.ndarray, centers: np.ndarray, scales: np.ndarray) -> np.ndarray:
         """Find the joints of people that were cut out.

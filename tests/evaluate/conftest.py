@@ -18,14 +18,34 @@ def joint_colours():
 
 
 @pytest.fixture(scope="session")
-def colour_net():
-    """A Keras model that finds dots of the joints' colours: heatmaps (64, 48, 17)."""
-    inputs = keras.Input((*INPUT, 3))
-    pooled = keras.layers.AveragePooling2D(4)(inputs)
-    match = keras.layers.Conv2D(17, 1, use_bias=False, name="match")
-    model = keras.Model(inputs, match(pooled), name="colour_net")
-    match.set_weights([joint_colours().T[None, None] / 255])
-    return model
+def make_colour_net():
+    """A maker of Keras models that find dots of the joints' colours: heatmaps (H/4, W/4, K)."""
+
+    def make(input_size, joints):
+        inputs = keras.Input((*input_size, 3))
+        pooled = keras.layers.AveragePooling2D(4)(inputs)
+        match = keras.layers.Conv2D(joints, 1, use_bias=False, name="match")
+        model = keras.Model(inputs, match(pooled), name="colour_net")
+        match.set_weights([joint_colours()[:joints].T[None, None] / 255])
+        return model
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def colour_net(make_colour_net):
+    return make_colour_net(INPUT, 17)
+
+
+@pytest.fixture(scope="session")
+def joint_places():
+    return JOINTS
+
+
+@pytest.fixture(scope="session")
+def paint():
+    """A painter of dots, of the joints' colours, at joints (K, 2)."""
+    return _dot
 
 
 @pytest.fixture
@@ -49,7 +69,7 @@ def dotted_people(tmp_path):
 
 
 def _dot(picture, joints):
-    for (x, y), colour in zip(joints, joint_colours(), strict=True):
+    for (x, y), colour in zip(joints, joint_colours(), strict=False):
         picture[y - 7 : y + 8, x - 7 : x + 8] = np.rint(255 * colour)
 
 

@@ -5,6 +5,8 @@ import pytest
 
 from keras_shufflenet import data, evaluate, export
 from keras_shufflenet.evaluate.coco import protocol
+from keras_shufflenet.evaluate.people import find_joints
+from keras_shufflenet.inference import TopDown, predict_people
 from keras_shufflenet.keypoints import HeatmapCodec
 
 FIGURES = ["AP", "AP .5", "AP .75", "AP (M)", "AP (L)", "AR", "AR .5", "AR .75", "AR (M)", "AR (L)"]
@@ -65,6 +67,14 @@ def test_detected_boxes(tmp_path, colour_net, dotted_people):
     assert len(json.loads(poses.read_text())) == 4
     run(colour_net, dotted_people, score_threshold=0.5, **options)
     assert len(json.loads(poses.read_text())) == 3
+
+
+def test_prediction_and_evaluation_find_the_same(colour_net, dotted_people):
+    samples = data.keypoint_samples(dotted_people, dotted_people.parent)
+    estimator = TopDown.load(colour_net)
+    together = find_joints(estimator, samples, progress=False)
+    for path, box, joints in zip(samples.paths, samples.people.box, together, strict=True):
+        np.testing.assert_allclose(predict_people(estimator, path, [box])[0], joints, atol=1e-4)
 
 
 def test_written_poses_are_those_that_were_scored(tmp_path, colour_net, dotted_people):

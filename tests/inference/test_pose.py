@@ -143,4 +143,4 @@ def test_crops_are_of_the_input_size(dotted):
     centers, scales = box_to_center_scale([(20, 20, 200, 240), (0, 0, 10, 10)], SIZE)
     crops = estimator.crop(dotted, centers, scales)
     assert crops.shape == (2, *SIZE, 3)
-    assert crops.dtype == np.uint8
+    assert crops.dtype == np.float32
