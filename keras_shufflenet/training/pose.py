@@ -12,6 +12,7 @@ import keras
 from keras_shufflenet import data, evaluate
 from keras_shufflenet.keypoints.codecs import HeatmapCodec
 from keras_shufflenet.training import callbacks
+from keras_shufflenet.training.batch_statistics import restore_statistics
 from keras_shufflenet.training.fused import training_copy
 from keras_shufflenet.training.losses import HeatmapPCK, JointsMSE
 from keras_shufflenet.training.recipes import Recipe
@@ -23,6 +24,8 @@ LOG = "log.csv"
 FINAL = "model.keras"
 BEST = "best.keras"
 TENSORBOARD = "tensorboard"
+
+MEASURED = 256  # people whose crops give folded batch normalisations their statistics
 
 
 def train_pose(
@@ -74,6 +77,8 @@ def train_pose(
     samples = _samples(train, skeleton)
     steps = samples.steps_per_epoch(recipe.batch_size)
     _open_folder(directory, _description(model, recipe, len(samples), seed), resume)
+    codec = _codec(model, recipe)
+    restore_statistics(model, data.person_crops(samples.select(slice(MEASURED)), codec))
     trainee = compile_pose(training_copy(model), recipe, steps)
     done = callbacks.restore(trainee, directory)
     while done < recipe.epochs * steps:
@@ -87,7 +92,7 @@ def train_pose(
                 batch_size=recipe.batch_size,
                 seed=seed,
                 start=done,
-                codec=_codec(model, recipe),
+                codec=codec,
                 augment=recipe.augment,
             ),
             initial_epoch=epoch,

@@ -1,0 +1,52 @@
+"""Batch normalisation that was folded into convolutions gets its statistics back."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_shufflenet as ks
+from keras_shufflenet.training.batch_statistics import folded_layers, restore_statistics
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(0).uniform(0, 255, (16, 64, 64, 3)).astype("float32")
+
+
+@pytest.fixture
+def folded():
+    """A network whose batch normalisations hold nothing but a bias."""
+    keras.utils.set_random_seed(0)
+    model = ks.ShuffleNetV2(0.25, input_shape=(64, 64, 3), classes=5)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.beta.assign(np.random.default_rng(1).normal(0, 0.5, layer.beta.shape))
+    return model
+
+
+def trained_on(model, images):
+    """Outputs in training mode, which changes the statistics, of a copy."""
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    return np.asarray(copy(images, training=True))
+
+
+def test_outputs_stay_and_training_mode_agrees_with_inference(folded, images):
+    before = np.asarray(folded(images))
+    assert np.abs(trained_on(folded, images) - before).max() > 0.05
+    layers = [x for x in folded.layers if isinstance(x, keras.layers.BatchNormalization)]
+    assert restore_statistics(folded, np.split(images, 4)) == len(layers)
+    np.testing.assert_allclose(folded(images), before, atol=1e-5)
+    np.testing.assert_allclose(trained_on(folded, images), before, atol=1e-3)
+
+
+def test_nothing_is_folded_in_new_or_real_statistics(folded, images):
+    assert folded_layers(ks.ShuffleNetV2(0.25)) == []
+    restore_statistics(folded, [images])
+    assert folded_layers(folded) == []
+    assert restore_statistics(folded, []) == 0
+
+
+def test_no_image_is_an_error(folded):
+    with pytest.raises(ValueError, match="Received: none"):
+        restore_statistics(folded, [])
