@@ -59,8 +59,8 @@ def coco(
 
     Raises:
         FileNotFoundError: the model, a json or an image is missing.
-        ValueError: a json does not hold what it should, nobody is left to evaluate, or the model
-            does not give heatmaps of the skeleton.
+        ValueError: a json does not hold what it should, nobody is left to evaluate, an image cannot
+            be decoded, or the model does not give heatmaps of the skeleton.
     """
     estimator = TopDown.load(
         model, input_size=input_size, codec=codec, skeleton=skeleton, flip_test=flip_test
@@ -86,10 +86,3 @@ def coco(
     if results_path is not None:
         scoring.save_results(results, results_path)
     return scoring.evaluate_keypoints(annotations, results, estimator.skeleton)
-
-
-def protocol(*, detections: object = None, flip_test: bool = True, oks_nms: float = 0.9) -> str:
-    """Say in a line how figures were measured, for tables and reports."""
-    boxes = "annotated boxes" if detections is None else "detected boxes"
-    flip = "flip test" if flip_test else "no flip test"
-    return f"{boxes}, {flip}, OKS-NMS {oks_nms:g}"

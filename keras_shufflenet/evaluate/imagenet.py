@@ -7,6 +7,7 @@ import numpy as np
 from rich.progress import track
 
 from keras_shufflenet import data
+from keras_shufflenet.evaluate.batches import arrays
 from keras_shufflenet.inference.predictor import Predictor
 from keras_shufflenet.keypoints.boxes import Size
 
@@ -46,8 +47,8 @@ def imagenet(
 
     Raises:
         FileNotFoundError: the model, the labels or an image is missing.
-        ValueError: the labels do not hold what they should, or the model gives no scores of their
-            classes.
+        ValueError: the labels do not hold what they should, an image cannot be decoded, or the
+            model gives no scores of their classes.
     """
     predictor = Predictor.load(model)
     size = crop or predictor.input_size or CROP
@@ -56,7 +57,7 @@ def imagenet(
     )
     steps = int(dataset.cardinality())
     right, count = np.zeros(2, np.int64), 0
-    batches = track(dataset.as_numpy_iterator(), "Images", total=steps, disable=not progress)
+    batches = track(arrays(dataset), "Images", total=steps, disable=not progress)
     for pictures, classes in batches:
         scores = _checked(predictor.predict(pictures), classes, predictor.name)
         right += [count_correct(scores, classes, 1), count_correct(scores, classes, 5)]

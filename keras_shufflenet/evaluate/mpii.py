@@ -44,7 +44,7 @@ def mpii(
 
     Raises:
         FileNotFoundError: the model, a file or an image is missing.
-        ValueError: a file does not hold what it should, or the model gives other heatmaps.
+        ValueError: a file does not hold what it should, or the model does not give 16 heatmaps.
     """
     estimator = TopDown.load(
         model, input_size=input_size, codec=codec, skeleton="mpii", flip_test=flip_test

@@ -4,6 +4,7 @@ import numpy as np
 from rich.progress import track
 
 from keras_shufflenet import data
+from keras_shufflenet.evaluate.batches import arrays
 from keras_shufflenet.inference.pose import TopDown
 
 
@@ -20,9 +21,12 @@ def find_joints(
 
     Returns:
         float64 (N, K, 3): x, y in image pixels (0-based) and score of every joint.
+
+    Raises:
+        ValueError: an image cannot be decoded.
     """
     centers, scales = samples.people.center_scale(estimator.codec.input_size)
-    batches = data.person_crops(samples, estimator.codec, batch_size).as_numpy_iterator()
+    batches = arrays(data.person_crops(samples, estimator.codec, batch_size))
     starts = track(range(0, len(samples), batch_size), "People", disable=not progress)
     found = []
     for start, crops in zip(starts, batches, strict=True):

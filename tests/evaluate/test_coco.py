@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from keras_shufflenet import data, evaluate, export
-from keras_shufflenet.evaluate.coco import protocol
 from keras_shufflenet.evaluate.people import find_joints
 from keras_shufflenet.inference import TopDown, predict_people
 from keras_shufflenet.keypoints import HeatmapCodec
@@ -131,15 +130,15 @@ def test_missing_images_are_named(tmp_path, colour_net, dotted_people):
         evaluate.coco(colour_net, dotted_people, tmp_path / "nowhere", **QUICK)
 
 
+def test_a_broken_image_is_named(colour_net, dotted_people):
+    image = dotted_people.with_name("1.png")
+    image.write_bytes(image.read_bytes()[:200])
+    with pytest.raises(ValueError, match=r"(?s)whole.*Received: .*1\.png"):
+        run(colour_net, dotted_people)
+
+
 def test_nobody_to_evaluate(colour_net, dotted_people):
     content = json.loads(dotted_people.read_text()) | {"annotations": []}
     dotted_people.write_text(json.dumps(content))
     with pytest.raises(ValueError, match="Received: 3 images, 0 annotations"):
         run(colour_net, dotted_people)
-
-
-def test_the_protocol_in_a_line():
-    assert protocol() == "annotated boxes, flip test, OKS-NMS 0.9"
-    assert protocol(detections="d.json", flip_test=False) == (
-        "detected boxes, no flip test, OKS-NMS 0.9"
-    )

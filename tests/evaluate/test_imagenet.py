@@ -9,8 +9,10 @@ from keras_shufflenet.evaluate.imagenet import count_correct
 
 GREYS = [10, 60, 110, 160, 210, 250]
 REFERENCE = {
-    "shufflenetv2_x0.25_imagenet.pth": (0.25, 0.5976, 0.8402),
-    "shufflenetv2_x0.33_imagenet.pth": (0.33, 0.6317, 0.8585),
+    "shufflenetv2_x0.25_imagenet.pth": ("shufflenet_v2_x0_25", 0.5976, 0.8402),
+    "shufflenetv2_x0.33_imagenet.pth": ("shufflenet_v2_x0_33", 0.6317, 0.8585),
+    "shufflenetv2_x1.0_imagenet_dequantized.pth": ("shufflenet_v2_x1_0", 0.7744, 0.9341),
+    "mobilenet_v2_imagenet_dequantized.pth": ("mobilenet_v2_x1_0", 0.7829, 0.9415),
 }
 
 
@@ -53,6 +55,13 @@ def test_too_few_classes(greys):
         )
 
 
+def test_a_broken_image_is_named(greys):
+    image = greys.parent / "images" / "4.png"
+    image.write_bytes(image.read_bytes()[:60])
+    with pytest.raises(ValueError, match=r"(?s)whole.*Received: .*4\.png"):
+        ks.evaluate.imagenet(nearest_grey, greys, crop=24, resize=32, progress=False)
+
+
 def test_counting():
     scores = np.array([[3, 2, 1, 0], [0, 1, 2, 3], [1, 0, 3, 2]])
     assert count_correct(scores, np.array([0, 0, 3]), 1) == 1
@@ -62,8 +71,8 @@ def test_counting():
 
 @pytest.mark.parametrize("file", REFERENCE)
 def test_ported_networks_have_their_accuracy(shared, file):
-    width, top1, top5 = REFERENCE[file]
-    model = ks.ShuffleNetV2(width, weights=shared / "weights" / file)
+    name, top1, top5 = REFERENCE[file]
+    model = ks.create_model(name, weights=shared / "weights" / file)
     labels = shared / "data" / "imagenet_val" / "labels.csv"
     found = ks.evaluate.imagenet(model, labels, progress=False)
     assert found["count"] == 820
