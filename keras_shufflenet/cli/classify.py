@@ -48,7 +48,7 @@ def classify(
 
 def _crop(path: Path, resize: int, size: tuple[int, int], protocol: str) -> "np.ndarray":
     """Prepare an image as the publishers of the weights do."""
-    from keras_shufflenet.data.classification import resize_and_crop, resize_and_crop_megvii
+    from keras_shufflenet.data.resizing import resize_and_crop, resize_and_crop_megvii
     from keras_shufflenet.inference.images import to_pillow
 
     prepare = resize_and_crop_megvii if protocol == "megvii" else resize_and_crop

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from keras_shufflenet.data.geometry import Frame
+from keras_shufflenet.data.randomness import uniform
 from keras_shufflenet.keypoints.boxes import PIXEL_STD, Size
 from keras_shufflenet.keypoints.skeletons import Skeleton
 
@@ -63,11 +64,9 @@ class Draws(NamedTuple):
     rotation_normal: tf.Tensor
 
 
-def uniform_draws(seed: int, index: tf.Tensor) -> tf.Tensor:
-    """Return the uniform numbers (9,) float64 of one sample, a pure function of the arguments."""
-    return tf.random.stateless_uniform(
-        [len(Draws._fields)], tf.stack([tf.constant(seed, tf.int64), index]), dtype=tf.float64
-    )
+def uniform_draws(seed: int, number: tf.Tensor) -> tf.Tensor:
+    """Return the uniform numbers (9,) float64 of a sample, a pure function of the arguments."""
+    return uniform(number, len(Draws._fields), seed)
 
 
 def as_draws(uniform: tf.Tensor) -> Draws:

@@ -2,21 +2,17 @@
 
 import csv
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import tensorflow as tf
 from PIL import Image, UnidentifiedImageError
 
+from keras_shufflenet.data.resizing import Protocol, preparation
 from keras_shufflenet.keypoints.boxes import Size
-
-Protocol = Literal["torchvision", "megvii"]
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 WORKERS = max(2, os.cpu_count() or 1)  # files decoded at the same time
-_FRACTION_BITS = 11  # of the weights of OpenCV's bilinear resizing
 
 
 def imagenet(
@@ -49,7 +45,7 @@ def imagenet(
         ValueError: the labels do not hold what they should, or an argument is out of range.
         tf.errors.UnknownError: while iterating, an image cannot be decoded; the message names it.
     """
-    prepare = _preparation(resize, crop, protocol)
+    prepare = preparation(resize, crop, protocol)
     files, classes = _read_labels(Path(labels), images)
     size = (crop, crop) if isinstance(crop, int) else tuple(crop)
 
@@ -59,97 +55,6 @@ def imagenet(
 
     samples = tf.data.Dataset.from_tensor_slices((files, classes))
     return samples.map(load, num_parallel_calls=WORKERS).batch(batch_size).prefetch(1)
-
-
-def resize_and_crop(image: Image.Image, resize: int, crop: Size) -> np.ndarray:
-    """Prepare an image as torchvision does: Pillow's antialiased bilinear resizing, central crop.
-
-    Args:
-        image: of any size and mode.
-        resize: length of the shorter side, in pixels.
-        crop: (height, width).
-
-    Returns:
-        (height, width, 3) uint8 RGB; black where the image is smaller than the crop.
-    """
-    image = image.convert("RGB")
-    short = min(image.size)
-    width, height = (resize if side == short else resize * side // short for side in image.size)
-    return _central(np.asarray(image.resize((width, height), Image.Resampling.BILINEAR)), crop)
-
-
-def resize_and_crop_megvii(image: Image.Image, resize: int, crop: Size) -> np.ndarray:
-    """Prepare an image as Megvii does: OpenCV's bilinear resizing, central crop.
-
-    Args:
-        image: of any size and mode.
-        resize: length of the shorter side, in pixels.
-        crop: (height, width).
-
-    Returns:
-        (height, width, 3) uint8 RGB.
-    """
-    pixels = np.asarray(image.convert("RGB"))
-    height, width = pixels.shape[:2]
-    if height < width:
-        target = (resize, int(resize / height * width + 0.5))
-    else:
-        target = (int(resize / width * height + 0.5), resize)
-    return _central(_resize_like_opencv(pixels, target), crop)
-
-
-_PREPARATIONS: dict[str, Callable[[Image.Image, int, Size], np.ndarray]] = {
-    "torchvision": resize_and_crop,
-    "megvii": resize_and_crop_megvii,
-}
-
-
-def _preparation(
-    resize: int, crop: int | Size, protocol: str
-) -> Callable[[Image.Image], np.ndarray]:
-    size = (crop, crop) if isinstance(crop, int) else (crop[0], crop[1])
-    if resize < 1 or min(size) < 1:
-        raise ValueError(
-            f"`resize` and `crop` have to be positive. Received: resize={resize}, crop={crop}"
-        )
-    if protocol not in _PREPARATIONS:
-        raise ValueError(
-            f"`protocol` has to be one of {', '.join(map(repr, _PREPARATIONS))}. "
-            f"Received: protocol={protocol!r}"
-        )
-    return lambda image: _PREPARATIONS[protocol](image, resize, size)
-
-
-def _central(pixels: np.ndarray, crop: Size) -> np.ndarray:
-    """Cut from the centre; half pixels are rounded to even, as the originals do it."""
-    lacking = [max(0, side - length) for side, length in zip(crop, pixels.shape, strict=False)]
-    padding = [(lack // 2, lack - lack // 2) for lack in lacking]
-    pixels = np.pad(pixels, [*padding, (0, 0)])
-    top, left = (
-        round((length - side) / 2) for side, length in zip(crop, pixels.shape, strict=False)
-    )
-    return pixels[top : top + crop[0], left : left + crop[1]]
-
-
-def _resize_like_opencv(pixels: np.ndarray, size: Size) -> np.ndarray:
-    """OpenCV's INTER_LINEAR for bytes, in its integer arithmetic."""
-    rows, row_weights = _taps(pixels.shape[0], size[0])
-    columns, column_weights = _taps(pixels.shape[1], size[1])
-    wide = pixels.astype(np.int64)
-    wide = (wide[:, columns] * column_weights[None, :, :, None]).sum(axis=2)
-    tall = ((wide[rows] >> 4) * row_weights[:, :, None, None]) >> 16
-    return ((tall.sum(axis=1) + 2) >> 2).astype(np.uint8)
-
-
-def _taps(source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
-    """The two source pixels of each target pixel and their weights, both (target, 2)."""
-    position = (np.arange(target) + 0.5) * (source / target) - 0.5
-    first = np.floor(position).astype(int)
-    fraction = (position - first).astype(np.float32)
-    fraction[(first < 0) | (first >= source - 1)] = 0
-    first = first.clip(0, source - 1)
-    weights = np.rint(np.stack([1 - fraction, fraction], axis=1) * (1 << _FRACTION_BITS))
-    return np.stack([first, np.minimum(first + 1, source - 1)], axis=1), weights.astype(np.int64)
 
 
 def _open(file: bytes) -> Image.Image:

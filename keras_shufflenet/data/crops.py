@@ -11,11 +11,12 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from keras_shufflenet.data.geometry import transform_points
+from keras_shufflenet.data.warping import warp
 from keras_shufflenet.keypoints.boxes import Size
 
 _DCT_SCALES = (1, 2, 4, 8)
-_TAIL = 65536  # bytes searched for the end of a JPEG
-_OTHER_FORMATS = (r"\CPNG", "GIF8", r"BM\C*")  # \C: any byte, also one that is no UTF-8
+_END_OF_JPEG = b"\xff\xd9"
+_TAIL = 65536  # bytes that may follow the end
 
 
 class View(NamedTuple):
@@ -57,67 +58,24 @@ def plan(inverse: tf.Tensor, image_size: tf.Tensor, size: Size, *, dct_scaling: 
     return View(tf.cast(matrix, tf.float32), tf.cast(window, tf.int32), dct)
 
 
-def crop(path: tf.Tensor, view: View, size: Size, *, fast: bool) -> tf.Tensor:
+def crop(path: tf.Tensor, view: View, size: Size) -> tf.Tensor:
     """Read one crop from its file.
 
     Args:
         path: a JPEG, PNG, GIF or BMP file.
         view: what to cut out.
         size: (height, width) of the crop.
-        fast: decode JPEG with the faster, slightly less exact transforms.
 
     Returns:
         (height, width, 3) float32 RGB, 0..255, black outside the image.
-
-    Raises:
-        tf.errors.InvalidArgumentError: the file is broken; the message names it.
     """
     contents = tf.io.read_file(path)
-    tf.debugging.Assert(
-        _is_whole(contents),
-        ["The file is not a whole JPEG, PNG, GIF or BMP image. Received:", path],
-    )
     window = tf.cond(
         tf.io.is_jpeg(contents),
-        lambda: _jpeg_window(contents, view, fast),
+        lambda: _jpeg_window(contents, view),
         lambda: _other_window(contents, view),
     )
     return warp(window, view.matrix, size)
-
-
-def _is_whole(contents: tf.Tensor) -> tf.Tensor:
-    """Whether a JPEG has its end marker, which a file cut short has lost, or it is of another kind.
-
-    The marker cannot occur within the compressed pixels; some cameras write a little behind it.
-    """
-    length = tf.strings.length(contents)
-    start = tf.maximum(length - _TAIL, 0)
-    tail = tf.io.decode_raw(tf.strings.substr(contents, start, length - start), tf.uint8)
-    ends = tf.reduce_any((tail[:-1] == 0xFF) & (tail[1:] == 0xD9))
-    head = tf.strings.substr(contents, 0, tf.minimum(length, 4))
-    others = [tf.strings.regex_full_match(head, pattern) for pattern in _OTHER_FORMATS]
-    return tf.cond(tf.io.is_jpeg(contents), lambda: ends, lambda: tf.reduce_any(others))
-
-
-def warp(image: tf.Tensor, inverse: tf.Tensor, size: Size) -> tf.Tensor:
-    """Resample an image (h, w, 3) uint8 bilinearly, black outside.
-
-    Args:
-        image: the pixels.
-        inverse: (2, 3) float32, from output points to image points.
-        size: (height, width) of the output.
-
-    Returns:
-        (height, width, 3) float32.
-    """
-    return tf.raw_ops.ImageProjectiveTransformV3(
-        images=tf.cast(image, tf.float32)[None],
-        transforms=tf.pad(tf.reshape(inverse, [1, 6]), [[0, 0], [0, 2]]),
-        output_shape=size,
-        fill_value=0.0,
-        interpolation="BILINEAR",
-        fill_mode="CONSTANT",
-    )[0]
 
 
 def _dct_scale(inverse: tf.Tensor) -> tf.Tensor:
@@ -134,18 +92,32 @@ def _bounds(inverse: tf.Tensor, size: Size) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.reduce_min(points, axis=1), tf.reduce_max(points, axis=1)
 
 
-def _jpeg_window(contents: tf.Tensor, view: View, fast: bool) -> tf.Tensor:
+def _jpeg_window(contents: tf.Tensor, view: View) -> tf.Tensor:
+    # The decoder does not notice a file cut short below the window.
+    tf.debugging.Assert(_has_end(contents), ["The file has no end."])
+
     def decode(scale: int) -> tf.Tensor:
         return tf.io.decode_and_crop_jpeg(
             contents,
             view.window,
             channels=3,
             ratio=scale,
-            fancy_upscaling=not fast,
-            dct_method="INTEGER_FAST" if fast else "INTEGER_ACCURATE",
+            dct_method="INTEGER_ACCURATE",
         )
 
     return tf.switch_case(view.dct, [lambda s=scale: decode(s) for scale in _DCT_SCALES])
+
+
+def _has_end(contents: tf.Tensor) -> tf.Tensor:
+    """Return whether a JPEG has its end marker; some cameras write a little behind it."""
+
+    def search() -> tf.Tensor:
+        start = tf.maximum(tf.strings.length(contents) - _TAIL, 0)
+        tail = tf.io.decode_raw(tf.strings.substr(contents, start, _TAIL), tf.uint8)
+        return tf.reduce_any((tail[:-1] == _END_OF_JPEG[0]) & (tail[1:] == _END_OF_JPEG[1]))
+
+    ends = tf.strings.substr(contents, -2, 2) == _END_OF_JPEG
+    return tf.cond(ends, lambda: tf.constant(True), search)
 
 
 def _other_window(contents: tf.Tensor, view: View) -> tf.Tensor:

@@ -14,6 +14,7 @@ import tensorflow as tf
 from keras_shufflenet.data import augmentation, targets
 from keras_shufflenet.data.augmentation import COCO_AUGMENTATION, Augmentation, Draws
 from keras_shufflenet.data.crops import View, crop, plan
+from keras_shufflenet.data.failures import load_batches
 from keras_shufflenet.data.geometry import (
     Frame,
     compose_mirror,
@@ -22,6 +23,7 @@ from keras_shufflenet.data.geometry import (
     mirror_x,
     transform_points,
 )
+from keras_shufflenet.data.randomness import shuffled
 from keras_shufflenet.data.samples import KeypointSamples, keypoint_samples
 from keras_shufflenet.keypoints.boxes import Size
 from keras_shufflenet.keypoints.codecs import HeatmapCodec
@@ -114,25 +116,14 @@ def keypoints(
         views = numbers.map(drawn).batch(batch_size).map(varied)
     else:
         views = numbers.batch(batch_size).map(unvaried)
-    crops = views.unbatch().map(
-        lambda sample: _crop(sample, codec.input_size), num_parallel_calls=WORKERS
-    )
+    crops = _load(views, codec.input_size, batch_size)
 
     def finish(
         image: tf.Tensor, joints: tf.Tensor, visible: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         return image, *targets.heatmaps(joints, visible, codec)
 
-    return crops.batch(batch_size).map(finish).prefetch(2)
-
-
-def shuffled(index: tf.Tensor, count: int, seed: int) -> tf.Tensor:
-    """Return which of `count` people a sample of the training shows; every epoch once."""
-    return tf.random.experimental.index_shuffle(
-        index % count,
-        seed=tf.stack([tf.constant(seed, tf.int64), index // count]),
-        max_index=tf.constant(count - 1, tf.int64),
-    )
+    return crops.map(finish).prefetch(2)
 
 
 def person_crops(
@@ -156,17 +147,19 @@ def person_crops(
     """
     table = _table(samples, codec.input_size)
     rows = tf.data.Dataset.range(len(samples)).batch(batch_size)
-    views = rows.map(lambda index: _plain_views(_rows(table, index), codec)).unbatch()
-    crops = views.map(
-        lambda sample: crop(sample.path, sample.view, codec.input_size, fast=False),
-        num_parallel_calls=WORKERS,
+    views = rows.map(lambda index: _plain_views(_rows(table, index), codec))
+    return _load(views, codec.input_size, batch_size).map(lambda image, *_: image).prefetch(1)
+
+
+def _load(views: tf.data.Dataset, size: Size, batch_size: int) -> tf.data.Dataset:
+    """Cut out what was planned: crops (B, H, W, 3), joints (B, K, 2), visibilities (B, K)."""
+
+    def load(sample: _Sample) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        return crop(sample.path, sample.view, size), sample.joints, sample.visible
+
+    return load_batches(
+        views, load, lambda sample: sample.path, batch_size=batch_size, workers=WORKERS
     )
-    return crops.batch(batch_size).prefetch(1)
-
-
-def _crop(sample: _Sample, size: Size) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    image = crop(sample.path, sample.view, size, fast=True)
-    return image, sample.joints, sample.visible
 
 
 def _random_views(
@@ -240,10 +233,12 @@ def _check_batch(batch_size: int, start: int) -> None:
 def _table(samples: KeypointSamples, input_size: Size) -> _Table:
     people = samples.people
     center, scale = people.center_scale(input_size)
-    numbers = (people.image_size, center, scale, people.keypoints)
     return _Table(
-        tf.constant(samples.paths.tolist()),
-        *(tf.constant(array, tf.float64) for array in numbers),
+        path=tf.constant(samples.paths.tolist()),
+        image_size=tf.constant(people.image_size, tf.float64),
+        center=tf.constant(center, tf.float64),
+        scale=tf.constant(scale, tf.float64),
+        joints=tf.constant(people.keypoints, tf.float64),
         visible=tf.constant(people.visible, tf.float32),
     )
 
