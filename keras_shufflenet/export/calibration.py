@@ -8,6 +8,7 @@ from rich.progress import track
 
 PIXEL_MAX = 255.0
 BRIGHT = 2.0  # normalised images never reach it without also being negative somewhere
+ROUNDING = 0.5  # interpolation leaves the range by a little
 
 
 def read_images(
@@ -75,7 +76,8 @@ def _check_content(images: np.ndarray) -> None:
 
 def are_pixels(images: np.ndarray) -> bool:
     """Whether the images hold raw pixels 0..255 rather than normalised values."""
-    return bool(images.min() >= 0 and BRIGHT < images.max() <= PIXEL_MAX)
+    darkest, brightest = images.min(), images.max()
+    return bool(darkest >= -ROUNDING and BRIGHT < brightest <= PIXEL_MAX + ROUNDING)
 
 
 def representative(images: np.ndarray, verbose: bool = False) -> Iterator[dict[str, np.ndarray]]:
@@ -85,7 +87,7 @@ def representative(images: np.ndarray, verbose: bool = False) -> Iterator[dict[s
     0..255, its scale 1, and bytes enter without being rounded.
     """
     pixels = are_pixels(images)
-    numbered = enumerate(images)
+    numbered = enumerate(images.clip(0, PIXEL_MAX) if pixels else images)
     for index, image in track(
         numbered, "Calibrating", total=len(images), disable=not verbose, transient=True
     ):

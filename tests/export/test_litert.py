@@ -171,6 +171,15 @@ def test_subclassed_model_is_exported(photographs, tmp_path):
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-3)
 
 
+def test_interpolated_pixels_may_leave_the_range_by_a_little(images, tmp_path):
+    inputs = keras.Input((64, 64, 3))
+    model = keras.Model(inputs, keras.layers.Conv2D(2, 3)(inputs))
+    warped = images[:4].copy()
+    warped[0, 5, 5], warped[0, 6, 6] = 255.1, -0.1
+    report = ks.export.litert(model, tmp_path / "a.tflite", "int8", [warped], input_dtype="uint8")
+    assert (report.input.scale, report.input.zero_point) == (1.0, 0)
+
+
 def test_calibration_from_a_pipeline_of_tuples(pose_light, images, tmp_path):
     import tensorflow as tf
 
