@@ -13,19 +13,22 @@ from keras_shufflenet.version import __version__
 
 
 def append_row(
-    path: Path, numbers: Mapping[str, float | int], program: str = "keras-shufflenet"
+    path: Path, numbers: Mapping[str, float | str], program: str = "keras-shufflenet"
 ) -> None:
     """Add a row to a results file; a new file gets a header.
 
     Args:
         path: The csv file. Its folder is made.
-        numbers: Columns of their own, after date, command and versions.
+        numbers: Columns of their own, after date, command and versions: figures, and what they
+            are of.
         program: What the command was started with, before its arguments.
 
     Raises:
         ValueError: If the file has other columns.
     """
-    row = _circumstances(program) | {name: f"{number:.6g}" for name, number in numbers.items()}
+    row = _circumstances(program) | {
+        name: value if isinstance(value, str) else f"{value:.6g}" for name, value in numbers.items()
+    }
     text = path.read_text() if path.exists() else ""
     columns = next(csv.reader(text.splitlines()), list(row))
     if columns != list(row):

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from keras_shufflenet.cli.options import (
+    MODEL_FILES,
     ModelName,
     Protocol,
     Resize,
@@ -40,6 +41,7 @@ def imagenet(
     """Measure the top-1 and top-5 accuracy of a classifier."""
     import keras_shufflenet as ks
 
+    weights = "" if model.endswith(MODEL_FILES) else weights
     numbers = ks.evaluate.imagenet(
         open_model(model, weights),
         data,
@@ -47,7 +49,8 @@ def imagenet(
         protocol=protocol,
         batch_size=batch_size,
     )
-    report(model, numbers, results)
+    subject = {"model": Path(model).name, "weights": Path(weights).name, "data": data.name}
+    report(subject, numbers, results)
 
 
 def coco(
@@ -78,4 +81,5 @@ def coco(
         flip_test=flip_test,
         batch_size=batch_size,
     )
-    report(model, numbers, results)
+    subject = {"model": Path(model).name, "data": annotations.name}
+    report(subject, numbers, results)

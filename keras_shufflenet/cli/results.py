@@ -9,17 +9,19 @@ from rich.table import Table
 from keras_shufflenet.benchmark.results import append_row
 
 
-def report(title: str, numbers: Mapping[str, float | int], results: Path | None) -> None:
+def report(
+    subject: Mapping[str, str], numbers: Mapping[str, float | int], results: Path | None
+) -> None:
     """Print numbers as a table and add them to a results file.
 
     Args:
-        title: Heading of the table.
+        subject: What the numbers are of: model, weights, data. The first is the table's heading.
         numbers: By name; shares between 0 and 1.
         results: The csv file, or None.
     """
-    table = Table("", title, title_justify="left")
+    table = Table("", next(iter(subject.values())))
     for name, number in numbers.items():
         table.add_row(name, str(number) if isinstance(number, int) else f"{number:.4f}")
     Console().print(table)
     if results is not None:
-        append_row(results, numbers)
+        append_row(results, {**subject, **numbers})

@@ -1,0 +1,121 @@
+"""Everything that README.md shows runs, on drawn people and synthesised checkpoints."""
+
+import re
+import shlex
+import shutil
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import keras_shufflenet as ks
+from keras_shufflenet.benchmark.tables import write_tables
+from keras_shufflenet.cli.main import app
+from tests.models import golden_nets
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DATASETS = {"train2017": 8, "val2017": 4}
+CHECKPOINTS = {
+    "shufflenet_v2_x1_0.torchvision": "torchvision_shufflenet_v2_x1_0",
+    "mobilenet_v2_x1_0.torchvision_v2": "torchvision_mobilenet_v2_1.0",
+}
+# What takes hours is cut short; the rest runs as it is written.
+SHORTER = {
+    "steps_per_epoch=1000, epochs=10": "steps_per_epoch=1, epochs=1",
+    "--epochs 20": "--epochs 1",
+}
+
+
+def blocks(language: str) -> list[str]:
+    found = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    for long, short in SHORTER.items():
+        found = [block.replace(long, short) for block in found]
+    return found
+
+
+@pytest.fixture
+def state():
+    """A state dict of torch tensors, to be filled by the fixture `here`."""
+    return {}
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, shared, synth, state):
+    """A folder with the files that README.md names, and a mirror with the checkpoints."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KERAS_SHUFFLENET_MIRROR", str(tmp_path / "mirror"))
+    monkeypatch.setattr(keras.config, "keras_home", lambda: str(tmp_path / "home"), raising=False)
+    (tmp_path / "mirror").mkdir()
+    for name, golden in CHECKPOINTS.items():
+        meta, _ = golden_nets.load_fixture(shared / "golden", golden)
+        arrays = golden_nets.state_dict(synth, meta)
+        entry = ks.weights.get(name)
+        path = tmp_path / "mirror" / entry.file
+        torch.save({key: torch.from_numpy(array) for key, array in arrays.items()}, path)
+        monkeypatch.setitem(
+            ks.weights.catalog.CATALOG,
+            name,
+            replace(entry, sha256=sha256(path.read_bytes()).hexdigest(), size=None),
+        )
+        if "shufflenet" in name:
+            state.update(torch.load(path))
+            shutil.copy(path, tmp_path / "shufflenetv2_x1-5666bf0f80.pth")
+    for folder, count in DATASETS.items():
+        people = ks.data.synthetic_people(
+            tmp_path / folder, count, image_size=(160, 160), workers=1, progress=False
+        )
+        shutil.copy(people.annotations, tmp_path / f"person_keypoints_{folder}.json")
+        for image in people.images.iterdir():
+            shutil.copy(image, tmp_path / folder / image.name)
+    images = sorted((tmp_path / "train2017").glob("*.jpg"))
+    shutil.copy(images[0], tmp_path / "photo.jpg")
+    shutil.copy(images[1], tmp_path / "cat.jpg")
+    return tmp_path
+
+
+def test_python(here, state):
+    names = {
+        "images": np.zeros((1, 224, 224, 3), "float32"),
+        "torch_model": SimpleNamespace(state_dict=lambda: state),
+    }
+    for block in blocks("python"):
+        exec(compile(block, "README.md", "exec"), names)
+    assert (here / "pose_int8.tflite").stat().st_size < 2_500_000
+
+
+def test_commands(here):
+    commands = [
+        line
+        for block in blocks("console")
+        for line in re.findall(r"^\$ (.*)$", block.replace("\\\n", " "), re.MULTILINE)
+        if line.startswith("keras-shufflenet")
+    ]
+    assert len(commands) == 6
+    for command in commands:
+        done = CliRunner().invoke(app, shlex.split(command)[1:])
+        assert done.exit_code == 0, (command, done.output)
+    assert (here / "runs/light/model.keras").is_file()
+    assert list((here / "drawn").iterdir())
+
+
+def test_make_has_the_two_commands():
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"^\$ make (\w+)", README, re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+
+
+def test_tables_are_up_to_date():
+    assert write_tables(README, ROOT / "results") == README
+
+
+def test_the_extras_are_those_of_the_package():
+    setup = (ROOT / "setup.cfg").read_text().partition("[options.extras_require]")[2]
+    extras = re.findall(r"^(\w+) =$", setup.partition("\n[")[0], re.MULTILINE)
+    assert extras == re.findall(r"^\| `(\w+)` \|", README.partition("## Models")[0], re.MULTILINE)
