@@ -149,7 +149,7 @@ def main(
     numbers = compare(people, rounds=rounds, count=samples, workers=workers)
     _show(numbers)
     if results is not None:
-        append_row(results, {"people": len(people)} | numbers, PROGRAM)
+        append_row(results, {"people": len(people), **numbers}, PROGRAM)
 
 
 if __name__ == "__main__":

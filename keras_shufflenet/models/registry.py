@@ -88,13 +88,13 @@ def feature_extractor(
     if not strides or any(stride not in taps for stride in strides):
         allowed = ", ".join(map(str, taps))
         raise ValueError(f"`strides` have to be among {allowed}. Received: strides={strides}")
-    outputs = [_last_layer(model, taps[stride]).output for stride in strides]
+    outputs = [_layers_of(model, taps[stride])[-1].output for stride in strides]
     return keras.Model(model.input, outputs, name=f"{model.name}_features")
 
 
 def _taps(model: keras.Model) -> Mapping[int, str]:
     for family in FAMILIES:
-        if all(_last_layer(model, prefix) for prefix in family.taps.values()):
+        if all(_layers_of(model, prefix) for prefix in family.taps.values()):
             return family.taps
     raise ValueError(
         "Features by stride are there for this package's networks only. "
@@ -102,7 +102,10 @@ def _taps(model: keras.Model) -> Mapping[int, str]:
     )
 
 
-def _last_layer(model: keras.Model, prefix: str) -> keras.Layer | None:
-    names = [layer.name for layer in model.layers]
-    found = [name for name in names if name == prefix or name.startswith(f"{prefix}_")]
-    return model.get_layer(found[-1]) if found else None
+def _layers_of(model: keras.Model, prefix: str) -> list[keras.Layer]:
+    """The layers whose names begin with a prefix, in the order of the network."""
+    return [
+        layer
+        for layer in model.layers
+        if layer.name == prefix or layer.name.startswith(f"{prefix}_")
+    ]
