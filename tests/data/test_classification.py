@@ -1,0 +1,142 @@
+"""Classifier inputs against the reference, and complaints about files."""
+
+import csv
+import hashlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+import keras_shufflenet as ks
+
+
+def write_labels(path, rows, columns=("filename", "class_index")):
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([columns, *rows])
+    return path
+
+
+@pytest.fixture(scope="module")
+def golden_images(golden_pose, synth, tmp_path_factory):
+    """The reference's images as lossless files, each with the sizes that it is prepared in."""
+    folder = tmp_path_factory.mktemp("golden")
+    numbers = golden_pose("resize")["images"]
+    for n, (seed, height, width, _, _) in enumerate(numbers):
+        pixels = np.floor(synth.synth_input(seed, (3, height, width), 0, 256)).astype(np.uint8)
+        Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0))).save(folder / f"{n}.png")
+    return folder, numbers
+
+
+def prepared(golden_images, n, protocol):
+    folder, numbers = golden_images
+    labels = write_labels(folder / f"{n}.csv", [(f"{n}.png", 7)])
+    _, _, _, resize, crop = (int(number) for number in numbers[n])
+    data = ks.data.imagenet(labels, folder, resize=resize, crop=crop, protocol=protocol)
+    [(image, label)] = data.as_numpy_iterator()
+    assert (image.dtype, image.shape, label.tolist()) == (np.float32, (1, crop, crop, 3), [7])
+    return image[0]
+
+
+@pytest.mark.parametrize("n", range(12))
+def test_torchvision_preparation(golden_pose, golden_images, n):
+    image = prepared(golden_images, n, "torchvision")
+    digest = hashlib.sha256(image.astype(np.uint8).tobytes()).hexdigest()
+    assert digest == str(golden_pose("resize")[f"torchvision_{n}_sha256"])
+
+
+@pytest.mark.parametrize("n", range(12))
+def test_megvii_preparation(golden_pose, golden_images, n):
+    golden, image = golden_pose("resize"), prepared(golden_images, n, "megvii")
+    if f"megvii_{n}_index" in golden:
+        row, column = golden[f"megvii_{n}_index"].T
+        sampled = image[row, column]
+    else:
+        sampled = image
+    expected = golden[f"megvii_{n}_pixels"].astype(np.float32)
+    np.testing.assert_allclose(sampled, expected, atol=1)
+    assert (sampled == expected).mean() > 0.99
+    np.testing.assert_allclose(image.mean((0, 1)), golden[f"megvii_{n}_mean"], atol=0.01)
+
+
+@pytest.fixture
+def classes(tmp_path):
+    """Two class folders with two pictures of one colour each."""
+    for index, name in enumerate(("n01", "n02")):
+        (tmp_path / name).mkdir()
+        for number in range(2):
+            color = (100 * index, 50 * number, 9)
+            Image.new("RGB", (50, 40), color).save(tmp_path / name / f"{number}.png")
+    (tmp_path / "n01" / "notes.txt").write_text("no picture")
+    return tmp_path
+
+
+def test_folders_of_classes(classes):
+    data = ks.data.imagenet(classes, resize=36, crop=(32, 24), batch_size=3)
+    batches = list(data.as_numpy_iterator())
+    assert [len(images) for images, _ in batches] == [3, 1]
+    images, labels = (np.concatenate(part) for part in zip(*batches, strict=True))
+    assert images.shape == (4, 32, 24, 3)
+    assert labels.tolist() == [0, 0, 1, 1]
+    np.testing.assert_array_equal(
+        images[:, 5, 5], [[0, 0, 9], [0, 50, 9], [100, 0, 9], [100, 50, 9]]
+    )
+
+
+def test_grey_and_four_ink_images(tmp_path):
+    for name, mode, color in (("a.jpg", "L", 90), ("b.jpg", "CMYK", (0, 0, 0, 165))):
+        Image.new(mode, (40, 40), color).save(tmp_path / name)
+    labels = write_labels(tmp_path / "labels.csv", [("a.jpg", 0), ("b.jpg", 1)])
+    data = ks.data.imagenet(labels, tmp_path, resize=32, crop=32)
+    [(images, _)] = data.as_numpy_iterator()
+    np.testing.assert_allclose(images, 90, atol=2)
+
+
+@pytest.mark.parametrize("contents", [b"", b"<html></html>", "cut"])
+def test_broken_images_are_named(classes, contents):
+    file = classes / "n02" / "1.png"
+    file.write_bytes(file.read_bytes()[:-30] if contents == "cut" else contents)
+    with pytest.raises(tf.errors.OpError, match=r"Received: [^\n]*1\.png"):
+        list(ks.data.imagenet(classes, resize=36, crop=32))
+
+
+def test_missing_files(classes, tmp_path):
+    with pytest.raises(FileNotFoundError, match="csv file or a folder"):
+        ks.data.imagenet(tmp_path / "nowhere.csv")
+    labels = write_labels(tmp_path / "labels.csv", [("a.jpg", 0)])
+    with pytest.raises(FileNotFoundError, match=r"Received: 1 of 1 are missing.*a\.jpg"):
+        ks.data.imagenet(labels)
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns"),
+    [
+        ([("a.png", 1)], ("file", "class_index")),
+        ([("a.png", 1)], ("filename", "label")),
+        ([("a.png", "cat")], ("filename", "class_index")),
+        ([("a.png",)], ("filename", "class_index")),
+    ],
+)
+def test_csv_with_missing_fields(tmp_path, rows, columns):
+    labels = write_labels(tmp_path / "labels.csv", rows, columns)
+    with pytest.raises(ValueError, match=r"columns `filename` and `class_index`.*Received: "):
+        ks.data.imagenet(labels)
+
+
+def test_no_images(tmp_path):
+    with pytest.raises(ValueError, match="at least one image"):
+        ks.data.imagenet(write_labels(tmp_path / "labels.csv", []))
+    (tmp_path / "folders").mkdir()
+    with pytest.raises(ValueError, match="at least one image"):
+        ks.data.imagenet(tmp_path / "folders")
+
+
+@pytest.mark.parametrize("wrong", [{"resize": 0}, {"crop": 0}, {"crop": (8, -1)}])
+def test_wrong_sizes(classes, wrong):
+    with pytest.raises(ValueError, match=r"have to be positive.*Received: resize="):
+        ks.data.imagenet(classes, **wrong)
+
+
+def test_wrong_protocol(classes):
+    with pytest.raises(ValueError, match=r"'torchvision', 'megvii'.*Received: protocol='best'"):
+        ks.data.imagenet(classes, protocol="best")

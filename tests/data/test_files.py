@@ -1,0 +1,161 @@
+"""Pixels: crops against the reference warp, every kind of image file, and broken ones."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+import keras_shufflenet as ks
+from keras_shufflenet.data.crops import warp
+from keras_shufflenet.keypoints import boxes
+from keras_shufflenet.keypoints.codecs import HeatmapCodec
+from tests.data.dots import annotation, coco_file, spread_joints
+
+SIZE = (240, 200)
+CODEC = HeatmapCodec((128, 96))
+
+
+@pytest.mark.parametrize("case", range(9))
+def test_warp_of_the_reference(golden_pose, case):
+    golden = golden_pose("warp")
+    width, height = golden["in/output_size"][case]
+    inverse = boxes.invert_affine(golden["v029/matrix"][case]).astype(np.float32)
+    warped = warp(tf.constant(golden["in/image"]), tf.constant(inverse), (int(height), int(width)))
+    name = f"cv5/warped_{case}"
+    expected = golden[name if name in golden else f"cv4/warped_{case}"]
+    error = np.abs(warped - expected.astype(np.float32))
+    assert error.max() < 1
+    assert (error < 0.51).mean() > 0.999  # the reference rounds
+
+
+def smooth_picture(seed=0, size=SIZE):
+    noise = np.random.default_rng(seed).integers(0, 256, (12, 10, 3), np.uint8)
+    return Image.fromarray(noise).resize(size[::-1], Image.Resampling.BICUBIC)
+
+
+def one_person(folder, name, **changes):
+    """Return the content of a json with one person in an image."""
+    joints = spread_joints(SIZE, np.random.default_rng(0))
+    return coco_file([(1, name, SIZE)], [annotation(1, joints, **changes)]), folder
+
+
+def crop_of(people, **arguments):
+    data = ks.data.keypoints(*people, input_size=CODEC.input_size, **arguments)
+    return next(data.as_numpy_iterator())[0][0]
+
+
+def reference_crop(people, picture):
+    frame = ks.data.keypoint_samples(*people).people.center_scale(CODEC.input_size)
+    matrix = CODEC.crop_matrix(*frame)[0]
+    pixels = np.asarray(picture.convert("RGB"), np.float32)
+    return ks.keypoints.warp(pixels, matrix, CODEC.input_size)
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "options", "tolerance"),
+    [
+        ("a.jpg", "RGB", {"quality": 97, "subsampling": 0}, 3),
+        ("subsampled.jpg", "RGB", {"quality": 97, "subsampling": 2}, 8),
+        ("progressive.jpg", "RGB", {"quality": 97, "subsampling": 0, "progressive": True}, 3),
+        ("grey.jpg", "L", {"quality": 97}, 3),
+        ("four_inks.jpg", "CMYK", {"quality": 97}, 8),
+        ("a.png", "RGB", {}, 0.01),
+        ("grey.png", "L", {}, 0.01),
+        ("opaque.png", "RGBA", {}, 0.01),
+        ("a.bmp", "RGB", {}, 0.01),
+        ("png_named.jpg", "RGB", {"format": "PNG"}, 0.01),
+    ],
+)
+def test_kinds_of_images(tmp_path, name, mode, options, tolerance):
+    picture = smooth_picture().convert(mode)
+    picture.save(tmp_path / name, **options)
+    people = one_person(tmp_path, name)
+    with Image.open(tmp_path / name) as decoded:
+        expected = reference_crop(people, decoded)
+    for crop in (crop_of(people), crop_of(people, training=True, augment=STILL)):
+        assert crop.dtype == np.float32
+        assert np.abs(crop - expected).max() <= tolerance
+
+
+STILL = ks.data.Augmentation(
+    shift_probability=0,
+    flip_probability=0,
+    half_body_probability=0,
+    rotation_probability=0,
+    scale=0,
+)
+
+
+@pytest.mark.parametrize(
+    "bbox", [[-60, 30, 150, 150], [120, 150, 300, 300], [-50, -50, 400, 400], [150, 0, 49, 30]]
+)
+def test_boxes_that_leave_the_image(tmp_path, bbox):
+    picture = smooth_picture()
+    picture.save(tmp_path / "a.png")
+    people = one_person(tmp_path, "a.png", bbox=bbox)
+    expected = reference_crop(people, picture)
+    np.testing.assert_allclose(crop_of(people), expected, atol=0.01)
+    assert (expected == 0).all(axis=-1).any()  # black outside the image
+
+
+def cut(contents):
+    return contents[: len(contents) * 2 // 3]
+
+
+BROKEN = {
+    "cut short": cut,
+    "only a beginning": lambda contents: contents[:10],
+    "empty": lambda contents: b"",
+    "a page": lambda contents: b"<!DOCTYPE html><html><body>404</body></html>",
+    "no header": lambda contents: b"\xff\xd8\xff\xe0" + contents[300:],
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_broken_files_are_named(make_people, tmp_path, kind):
+    content = make_people(tmp_path, 3)
+    file = tmp_path / "2.jpg"
+    file.write_bytes(BROKEN[kind](file.read_bytes()))
+    data = ks.data.keypoints(content, tmp_path, input_size=(64, 64), batch_size=1, training=True)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"Received:[^\n]*2\.jpg"):
+        list(data.take(3))
+
+
+def test_broken_files_are_named_in_evaluation(make_people, tmp_path):
+    content = make_people(tmp_path, 3)
+    (tmp_path / "3.jpg").write_bytes(cut((tmp_path / "3.jpg").read_bytes()))
+    crops = ks.data.person_crops(ks.data.keypoint_samples(content, tmp_path), CODEC, 1)
+    stream = crops.as_numpy_iterator()
+    assert next(stream).shape == (1, 128, 96, 3)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"Received:[^\n]*3\.jpg"):
+        list(stream)
+
+
+def test_crops_of_real_photographs(shared):
+    folder = shared / "data" / "coco"
+    samples = ks.data.keypoint_samples(folder / "person_keypoints_val.json", folder / "images")
+    samples = samples.select(slice(0, 6))
+    crops = np.concatenate(list(ks.data.person_crops(samples, CODEC).as_numpy_iterator()))
+    center, scale = samples.people.center_scale(CODEC.input_size)
+    for row, crop in enumerate(crops):
+        with Image.open(samples.paths[row]) as image:
+            pixels = np.asarray(image.convert("RGB"), np.float32)
+        matrix = CODEC.crop_matrix(center[row], scale[row])
+        error = np.abs(crop - ks.keypoints.warp(pixels, matrix, CODEC.input_size))
+        assert error.mean() < 1.5  # decoders differ a little
+        assert np.quantile(error, 0.99) < 12
+
+
+def test_training_on_real_annotations(shared):
+    """Leeds Sports Pose labels no faces; every batch of it and of COCO is sound."""
+    coco, lspet = shared / "data" / "coco", shared / "data" / "lspet"
+    files = [coco / "person_keypoints_train.json", lspet / "person_keypoints_train.json"]
+    samples = ks.data.keypoint_samples(files, [coco / "images", lspet / "images"])
+    assert len(samples) == 564 + 4000
+    assert not samples.people.visible[564:, :5].any()
+    stream = ks.data.keypoints(samples, training=True, input_size=(128, 96), batch_size=16).take(2)
+    for images, heatmaps, weights in stream.as_numpy_iterator():
+        assert images.max() <= 255.5
+        assert images.std(axis=(1, 2, 3)).min() > 1
+        assert ((heatmaps.max(axis=(1, 2)) > 0) <= (weights[:, 0, 0] > 0)).all()
+        assert 0.2 < weights.mean() < 0.95

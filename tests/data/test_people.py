@@ -1,0 +1,226 @@
+"""The training pipeline: reproducible, and image, joints and weights always belong together."""
+
+import json
+from functools import cache
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_shufflenet as ks
+from keras_shufflenet.data.people import shuffled
+from keras_shufflenet.keypoints.codecs import HeatmapCodec
+from keras_shufflenet.keypoints.skeletons import COCO
+
+SIZE = (128, 96)
+
+
+def batches(people, count, **arguments):
+    arguments = {"input_size": SIZE, "batch_size": 2, "training": True} | arguments
+    stream = ks.data.keypoints(*people, **arguments).take(count)
+    return [[part.numpy() for part in batch] for batch in stream]
+
+
+def assert_same(left, right):
+    assert len(left) == len(right)
+    for one, other in zip(left, right, strict=True):
+        for a, b in zip(one, other, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_shapes_and_types(people):
+    for training in (True, False):
+        data = ks.data.keypoints(*people, input_size=SIZE, batch_size=2, training=training)
+        specs = [(spec.shape[1:], spec.dtype) for spec in data.element_spec]
+        assert specs == [
+            ((128, 96, 3), tf.float32),
+            ((32, 24, 17), tf.float32),
+            ((1, 1, 17), tf.float32),
+        ]
+    images, heatmaps, weights = batches(people, 1)[0]
+    assert (images.shape, heatmaps.shape) == ((2, 128, 96, 3), (2, 32, 24, 17))
+    assert weights.shape == (2, 1, 1, 17)
+    assert 100 < images.max() <= 255
+    assert images.min() >= 0
+
+
+def test_the_seed_decides_everything(people):
+    assert_same(batches(people, 4, seed=1), batches(people, 4, seed=1))
+    first, second = batches(people, 1, seed=1)[0][0], batches(people, 1, seed=2)[0][0]
+    assert np.abs(first - second).mean() > 0.5
+
+
+@pytest.mark.parametrize("start", [1, 2, 5])  # 2 batches are 4 of 5 people: the third has both
+def test_start_goes_on_where_the_full_run_was(people, start):
+    assert_same(batches(people, 7)[start:], batches(people, 7 - start, start=start))
+
+
+def test_start_without_training_leaves_batches_out(people):
+    full = batches(people, 9, training=False)
+    assert [len(batch[0]) for batch in full] == [2, 2, 1]
+    assert_same(full[1:], batches(people, 9, training=False, start=1))
+    assert not batches(people, 9, training=False, start=3)
+
+
+@pytest.mark.parametrize("count", [1, 2, 17, 1000])
+def test_everybody_once_in_an_epoch(count):
+    number = tf.range(3 * count, dtype=tf.int64)
+    order = tf.map_fn(lambda n: shuffled(n, count, 5), number).numpy().reshape(3, count)
+    np.testing.assert_array_equal(np.sort(order), [range(count)] * 3)
+    if count > 10:
+        assert (order[0] != order[1]).any()
+        assert (order[0] != np.arange(count)).any()
+
+
+def test_without_training_people_come_in_order_and_unvaried(people):
+    samples = ks.data.keypoint_samples(*people)
+    codec = HeatmapCodec(SIZE)
+    matrix = codec.crop_matrix(*samples.people.center_scale(SIZE))
+    points = ks.keypoints.transform_points(samples.people.keypoints, matrix)
+    heatmaps, weights = codec.encode(points, samples.people.visible)
+    made = batches(people, 9, training=False)
+    np.testing.assert_allclose(np.concatenate([b[1] for b in made]), heatmaps, atol=1e-6)
+    np.testing.assert_array_equal(np.concatenate([b[2][:, 0, 0] for b in made]), weights)
+    crops = np.concatenate(list(ks.data.person_crops(samples, codec, 2).as_numpy_iterator()))
+    np.testing.assert_allclose(np.concatenate([b[0] for b in made]), crops, atol=12)
+
+
+def test_unlabelled_joints_weigh_nothing(make_people, tmp_path):
+    visible = np.array([0, 0, 0, 0, 0] + [1, 2] * 6)
+    content = make_people(tmp_path, 3, visible=visible)
+    for _, heatmaps, weights in batches((content, tmp_path), 8, augment=_only(flip=0.5)):
+        assert not weights[..., :5].any()
+        assert not heatmaps[..., :5].any()
+        assert weights[..., 5:].all()
+        assert (heatmaps[..., 5:].max(axis=(1, 2)) == 1).all()
+
+
+def _only(flip=0.0, shift=0.0, half_body=0.0, rotation=0.0, scale=0.0):
+    return ks.data.Augmentation(
+        shift_probability=shift,
+        flip_probability=flip,
+        half_body_probability=half_body,
+        rotation_probability=rotation,
+        scale=scale,
+    )
+
+
+VIEWS = {
+    "plain": _only(),
+    "shift": _only(shift=1.0),
+    "flip": _only(flip=1.0),
+    "half body": _only(half_body=1.0),
+    "rotation": _only(rotation=1.0),
+    "size": _only(scale=0.5),
+    "all": ks.data.COCO_AUGMENTATION,
+}
+
+
+def _dot(image, x, y, radius):
+    """Return where the light around a point is concentrated, and its colour."""
+    left, top = round(x - radius), round(y - radius)
+    patch = image[top : top + 2 * radius + 1, left : left + 2 * radius + 1]
+    light = patch.sum(-1)
+    rows, columns = np.indices(light.shape)
+    center = np.array([(light * columns).sum(), (light * rows).sum()]) / light.sum()
+    return center + np.array([left, top]), patch.sum((0, 1)) / light.sum()
+
+
+def _dots(batch, codec, radius):
+    """Yield (sample, joint, point, place of its dot, colour) of joints well inside the crops."""
+    images, heatmaps, weights = batch
+    points, _ = codec.decode(heatmaps)
+    inside = (points > radius + 2) & (points < np.array(codec.input_size[::-1]) - radius - 3)
+    for sample, joint in np.argwhere(inside.all(-1) & (weights[:, 0, 0] > 0)):
+        point = points[sample, joint]
+        yield sample, joint, point, *_dot(images[sample], *point, radius)
+
+
+SMALL, MIDDLE, LARGE = ((160, 120), 1.5), ((620, 480), 5.0), ((1900, 1450), 15.0)
+
+
+@pytest.fixture(scope="module")
+def dots_of(make_people, tmp_path_factory):
+    """A function from a size to two people of dots."""
+
+    @cache
+    def make(size, sigma):
+        folder = tmp_path_factory.mktemp("dots")
+        return make_people(folder, 2, size=size, sigma=sigma), folder
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("view", "picture"),
+    [*((view, MIDDLE) for view in VIEWS)]
+    + [(view, picture) for view in ("plain", "all") for picture in (SMALL, LARGE)],
+)  # smaller than the crop, twice as large (decoded at a half), and larger still
+def test_dots_are_where_the_joints_are(dots_of, view, picture):
+    """The joints as the heatmaps say, and as the picture shows."""
+    codec = HeatmapCodec((256, 192), encoding="unbiased")
+    made = batches(dots_of(*picture), 3, codec=codec, augment=VIEWS[view])
+    found = [dot for batch in made for dot in _dots(batch, codec, 8)]
+    assert len(found) > 12
+    error = np.array([np.abs(place - point).max() for _, _, point, place, _ in found])
+    assert np.median(error) < 0.3
+    assert (error < 1.5).mean() > 0.9  # neighbours and borders can pull
+
+
+def test_mirroring_swaps_the_sides(people):
+    codec = HeatmapCodec((256, 192), encoding="unbiased")
+    mirrored = []
+    for batch in batches(people, 12, codec=codec, augment=_only(flip=0.5)):
+        seen = {0: set(), 1: set()}
+        for sample, joint, _, _, color in _dots(batch, codec, 5):
+            side = COCO.joints[joint].split("_")[0]
+            if side in ("left", "right"):
+                seen[sample].add((side == "left") != (color[0] > color[1]))
+        assert all(len(kinds) == 1 for kinds in seen.values())  # all joints agree
+        mirrored += [kinds.pop() for kinds in seen.values()]
+    assert 4 < sum(mirrored) < 20
+
+
+def test_several_files_are_joined(make_people, tmp_path):
+    folders = [tmp_path / "a", tmp_path / "b"]
+    files = []
+    for seed, folder in enumerate(folders):
+        folder.mkdir()
+        file = folder / "people.json"
+        file.write_text(json.dumps(make_people(folder, 2 + seed, seed=seed)))
+        files.append(file)
+    joined = batches((files, folders), 9, training=False, batch_size=1)
+    apart = [
+        batch
+        for part in zip(files, folders, strict=True)
+        for batch in batches(part, 9, training=False, batch_size=1)
+    ]
+    assert_same(joined, apart)
+    samples = ks.data.keypoint_samples(files, folders)
+    assert (len(samples), samples.steps_per_epoch(2)) == (5, 3)
+    assert_same(batches((samples,), 3), batches((files, folders), 3))
+
+
+def test_sizes_of_a_model(people):
+    model = ks.models.PoseEstimator(
+        "shufflenet_v2_x0_5", head="light", input_size=(64, 96), weights=None
+    )
+    images, heatmaps, _ = batches(people, 1, model=model)[0]
+    assert images.shape == (2, 64, 96, 3)
+    assert heatmaps.shape == (2, 16, 24, 17)
+    model.compile("sgd", ks.training.JointsMSE())
+    data = ks.data.keypoints(*people, model=model, batch_size=2, training=True)
+    history = model.fit(data, steps_per_epoch=1, shuffle=False, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+
+
+@pytest.mark.parametrize("encoding", ["megvii", "udp_combined"])
+def test_encodings_that_are_not_drawn(people, encoding):
+    with pytest.raises(ValueError, match=f"msra, unbiased, udp.*Received: encoding='{encoding}'"):
+        ks.data.keypoints(*people, codec=HeatmapCodec(SIZE, encoding=encoding))
+
+
+@pytest.mark.parametrize("argument", [{"batch_size": 0}, {"start": -1}])
+def test_wrong_numbers(people, argument):
+    with pytest.raises(ValueError, match=r"positive.*Received: batch_size="):
+        ks.data.keypoints(*people, **argument)

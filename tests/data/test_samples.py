@@ -1,0 +1,110 @@
+"""Who is in the files, and complaints about files that say too little."""
+
+import copy
+import json
+
+import numpy as np
+import pytest
+
+import keras_shufflenet as ks
+
+
+def test_people_and_their_files(people):
+    samples = ks.data.keypoint_samples(*people)
+    assert len(samples) == 5
+    assert [samples.steps_per_epoch(batch) for batch in (1, 2, 5, 6)] == [5, 3, 1, 1]
+    assert samples.skeleton is ks.keypoints.COCO
+    assert samples.paths.tolist() == [str(people[1] / f"{number}.jpg") for number in range(1, 6)]
+    chosen = samples.select(np.array([3, 1]))
+    assert chosen.people.image_id.tolist() == [4, 2]
+    assert chosen.paths.tolist() == samples.paths[[3, 1]].tolist()
+
+
+def test_json_files_and_their_content_are_the_same(people, tmp_path):
+    file = tmp_path / "people.json"
+    file.write_text(json.dumps(people[0]))
+    for source in (file, str(file)):
+        samples = ks.data.keypoint_samples(source, str(people[1]))
+        assert samples.paths.tolist() == ks.data.keypoint_samples(*people).paths.tolist()
+
+
+def test_boxes_of_a_detector(people):
+    boxes = [
+        {"image_id": 2, "category_id": 1, "bbox": [1, 2, 30, 40], "score": 0.9},
+        {"image_id": 2, "category_id": 1, "bbox": [5, 2, 30, 40], "score": 0.1},
+        {"image_id": 3, "category_id": 7, "bbox": [5, 2, 30, 40], "score": 0.9},
+        {"image_id": 99, "category_id": 1, "bbox": [5, 2, 30, 40], "score": 0.9},
+    ]
+    samples = ks.data.keypoint_samples(*people, detections=boxes, score_threshold=0.5)
+    assert samples.people.box.tolist() == [[1, 2, 30, 40]]
+    assert samples.paths.tolist() == [str(people[1] / "2.jpg")]
+    with pytest.raises(ValueError, match=r"one annotation file\. Received: 2"):
+        ks.data.keypoint_samples([people[0]] * 2, people[1], detections=boxes)
+
+
+def test_missing_images(people, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"Received: 5 of 5 are missing.*1\.jpg"):
+        ks.data.keypoints(people[0], tmp_path)
+
+
+def test_missing_json(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.json"):
+        ks.data.keypoints(tmp_path / "nowhere.json", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("part", "field"),
+    [
+        (None, "images"),
+        (None, "annotations"),
+        ("images", "file_name"),
+        ("images", "id"),
+        ("images", "height"),
+        ("annotations", "image_id"),
+        ("annotations", "bbox"),
+        ("annotations", "keypoints"),
+    ],
+)
+def test_missing_fields_are_named(people, part, field):
+    content = copy.deepcopy(people[0])
+    del (content if part is None else content[part][1])[field]
+    with pytest.raises(ValueError, match=rf"(?s){field}.*Received: "):
+        ks.data.keypoints(content, people[1])
+
+
+@pytest.mark.parametrize("emptied", ["annotations", "images"])
+def test_nobody(people, emptied):
+    content = people[0] | {emptied: []}
+    with pytest.raises(ValueError, match="Received: "):
+        ks.data.keypoints(content, people[1])
+
+
+def test_nobody_with_a_label(make_people, tmp_path):
+    content = make_people(tmp_path, 2, visible=np.zeros(17, int))
+    with pytest.raises(ValueError, match="labelled keypoint"):
+        ks.data.keypoints(content, tmp_path, training=True)
+
+
+def test_json_that_is_none(tmp_path):
+    file = tmp_path / "people.json"
+    file.write_text("<html>404</html>")
+    with pytest.raises(ValueError, match=r"people\.json must be valid json"):
+        ks.data.keypoints(file, tmp_path)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_folders_for_each_file(people, count):
+    with pytest.raises(ValueError, match=f"Received: 2 annotation files, {count} folders"):
+        ks.data.keypoints([people[0]] * 2, [people[1]] * count)
+
+
+def test_no_file_at_all(people):
+    with pytest.raises(ValueError, match="Received: 0 annotation files"):
+        ks.data.keypoints([], people[1])
+
+
+def test_wrong_skeleton(people):
+    with pytest.raises(ValueError, match="Received: "):
+        ks.data.keypoints(*people, skeleton="hand")
+    with pytest.raises(ValueError, match="keypoints"):
+        ks.data.keypoints(*people, skeleton="mpii")  # 17 joints are not 16
