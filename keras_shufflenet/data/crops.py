@@ -26,11 +26,13 @@ class View(NamedTuple):
         matrix: (B, 2, 3) float32, from crop pixels to pixels of the window.
         window: (B, 4) int32 top, left, height and width in the scaled image.
         dct: (B,) int32 row of the scaling in 1, 2, 4, 8.
+        image_size: (B, 2) int32 height and width of the whole image; the file must agree.
     """
 
     matrix: tf.Tensor
     window: tf.Tensor
     dct: tf.Tensor
+    image_size: tf.Tensor
 
 
 def plan(inverse: tf.Tensor, image_size: tf.Tensor, size: Size, *, dct_scaling: bool) -> View:
@@ -55,7 +57,8 @@ def plan(inverse: tf.Tensor, image_size: tf.Tensor, size: Size, *, dct_scaling: 
     high = tf.clip_by_value(tf.floor(high) + 1, 0, last)
     matrix = inverse - tf.pad(low[..., None], [[0, 0], [0, 0], [2, 0]])
     window = tf.concat([low[:, ::-1], (high - low + 1)[:, ::-1]], axis=-1)
-    return View(tf.cast(matrix, tf.float32), tf.cast(window, tf.int32), dct)
+    integers = tf.cast(window, tf.int32), dct, tf.cast(image_size, tf.int32)
+    return View(tf.cast(matrix, tf.float32), *integers)
 
 
 def crop(path: tf.Tensor, view: View, size: Size) -> tf.Tensor:
@@ -93,6 +96,7 @@ def _bounds(inverse: tf.Tensor, size: Size) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _jpeg_window(contents: tf.Tensor, view: View) -> tf.Tensor:
+    _check_size(tf.io.extract_jpeg_shape(contents), view)
     # The decoder does not notice a file cut short below the window.
     tf.debugging.Assert(_has_end(contents), ["The file has no end."])
 
@@ -106,6 +110,10 @@ def _jpeg_window(contents: tf.Tensor, view: View) -> tf.Tensor:
         )
 
     return tf.switch_case(view.dct, [lambda s=scale: decode(s) for scale in _DCT_SCALES])
+
+
+def _check_size(shape: tf.Tensor, view: View) -> None:
+    tf.debugging.Assert(tf.reduce_all(shape[:2] == view.image_size), [shape, view.image_size])
 
 
 def _has_end(contents: tf.Tensor) -> tf.Tensor:
@@ -122,6 +130,7 @@ def _has_end(contents: tf.Tensor) -> tf.Tensor:
 
 def _other_window(contents: tf.Tensor, view: View) -> tf.Tensor:
     image = tf.io.decode_image(contents, channels=3, expand_animations=False)
+    _check_size(tf.shape(image), view)
     image = tf.switch_case(view.dct, [lambda s=scale: _shrink(image, s) for scale in _DCT_SCALES])
     top, left, height, width = tf.unstack(view.window)
     return image[top : top + height, left : left + width]

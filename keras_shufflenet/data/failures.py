@@ -30,10 +30,12 @@ def load_batches(
         The batches of loaded samples. Iterating raises `tf.errors.InvalidArgumentError` where
         `load` fails.
     """
+    traced = tf.function(load, autograph=False)
 
-    def load_or_mark(row: tf.Tensor, marks: tf.Tensor, before: tf.Tensor, sample: Any) -> Any:
-        blank = _blank(load, sample)
-        return row, before, tf.cond(marks, lambda: blank, lambda: load(sample))
+    def load_or_mark(row: tf.Tensor, is_mark: tf.Tensor, before: tf.Tensor, sample: Any) -> Any:
+        outputs = traced.get_concrete_function(sample).structured_outputs
+        blank = tf.nest.map_structure(lambda output: tf.zeros(output.shape, output.dtype), outputs)
+        return row, before, tf.cond(is_mark, lambda: blank, lambda: traced(sample))
 
     rows = batches.map(lambda *batch: _append_mark(batch[0] if len(batch) == 1 else batch, path))
     loaded = rows.unbatch().map(load_or_mark, num_parallel_calls=workers)
@@ -61,9 +63,3 @@ def _check(row: tf.Tensor, before: tf.Tensor, loaded: Any) -> Any:
         ],
     )
     return tf.nest.map_structure(lambda column: column[:-1], loaded)
-
-
-def _blank(load: Callable[[Any], Any], sample: Any) -> Any:
-    """Return zeros of the structure that `load` returns."""
-    outputs = tf.function(load, autograph=False).get_concrete_function(sample).structured_outputs
-    return tf.nest.map_structure(lambda output: tf.zeros(output.shape, output.dtype), outputs)
