@@ -23,7 +23,7 @@ from keras_shufflenet.data.geometry import (
     mirror_x,
     transform_points,
 )
-from keras_shufflenet.data.randomness import shuffled
+from keras_shufflenet.data.randomness import check_batch, shuffled
 from keras_shufflenet.data.samples import KeypointSamples, keypoint_samples
 from keras_shufflenet.keypoints.boxes import Size
 from keras_shufflenet.keypoints.codecs import HeatmapCodec
@@ -97,7 +97,7 @@ def keypoints(
     """
     samples = _samples(annotations, images, skeleton)
     codec = _codec(model, codec, input_size)
-    _check_batch(batch_size, start)
+    check_batch(batch_size, start)
     table = _table(samples, codec.input_size)
     count, first = len(samples), start * batch_size
 
@@ -206,6 +206,10 @@ def _swap_sides(
 def _samples(annotations: Any, images: Any, skeleton: str | Skeleton) -> KeypointSamples:
     if isinstance(annotations, KeypointSamples):
         return annotations
+    if images is None:
+        raise ValueError(
+            "`images` has to be the folder of the annotations' images. Received: images=None"
+        )
     return keypoint_samples(annotations, images, skeleton=skeleton)
 
 
@@ -220,14 +224,6 @@ def _codec(model: Any, codec: HeatmapCodec | None, input_size: Size) -> HeatmapC
             f"Received: encoding={codec.encoding!r}"
         )
     return codec
-
-
-def _check_batch(batch_size: int, start: int) -> None:
-    if batch_size < 1 or start < 0:
-        raise ValueError(
-            "`batch_size` has to be positive and `start` not negative. "
-            f"Received: batch_size={batch_size}, start={start}"
-        )
 
 
 def _table(samples: KeypointSamples, input_size: Size) -> _Table:

@@ -224,3 +224,8 @@ def test_encodings_that_are_not_drawn(people, encoding):
 def test_wrong_numbers(people, argument):
     with pytest.raises(ValueError, match=r"positive.*Received: batch_size="):
         ks.data.keypoints(*people, **argument)
+
+
+def test_a_folder_is_needed(people):
+    with pytest.raises(ValueError, match="Received: images=None"):
+        ks.data.keypoints(people[0])
