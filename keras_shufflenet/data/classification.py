@@ -8,6 +8,9 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, UnidentifiedImageError
 
+from keras_shufflenet.data.failures import load_batches
+from keras_shufflenet.data.random_crops import DRAWS, random_resized_crop
+from keras_shufflenet.data.randomness import check_batch, shuffled, uniform
 from keras_shufflenet.data.resizing import Protocol, preparation
 from keras_shufflenet.keypoints.boxes import Size
 
@@ -22,20 +25,29 @@ def imagenet(
     resize: int = 256,
     crop: int | Size = 224,
     protocol: Protocol = "torchvision",
+    training: bool = False,
     batch_size: int = 32,
+    seed: int = 0,
+    start: int = 0,
 ) -> tf.data.Dataset:
-    """Return the batches on which classifiers are evaluated.
+    """Return the batches on which classifiers are evaluated or trained.
+
+    With `training=True` the data set never ends: every epoch shows all images in a new order, each
+    in a random crop (8 to 100 % of the area), mirrored or not.
 
     Args:
         labels: a csv with the columns `filename` and `class_index`, or a folder with a folder of
             images for each class; classes are then numbered in the order of their names, which
             for WordNet ids is ImageNet's.
         images: the folder of the csv's images; by default `images` beside the csv.
-        resize: length of the shorter side before the crop, in pixels.
+        resize: length of the shorter side before the crop, in pixels; not used in training.
         crop: side of the square cut from the centre, or its (height, width).
         protocol: "torchvision" (Pillow's bilinear resizing with antialiasing) or "megvii"
-            (OpenCV's, without).
-        batch_size: images in a batch; the last one may be smaller.
+            (OpenCV's, without); not used in training.
+        training: see above.
+        batch_size: images in a batch; the last one of an evaluation may be smaller.
+        seed: of the order and of the crops in training.
+        start: number of batches to leave out.
 
     Returns:
         A data set of images (B, crop, crop, 3) float32 RGB 0..255 and classes (B,) int64.
@@ -43,18 +55,42 @@ def imagenet(
     Raises:
         FileNotFoundError: the labels or an image is missing.
         ValueError: the labels do not hold what they should, or an argument is out of range.
-        tf.errors.UnknownError: while iterating, an image cannot be decoded; the message names it.
+        tf.errors.OpError: while iterating, an image cannot be decoded; the message names it.
     """
     prepare = preparation(resize, crop, protocol)
+    check_batch(batch_size, start)
     files, classes = _read_labels(Path(labels), images)
-    size = (crop, crop) if isinstance(crop, int) else tuple(crop)
+    size = (crop, crop) if isinstance(crop, int) else (crop[0], crop[1])
+    if training:
+        return _training(files, classes, size, batch_size, seed, start * batch_size).prefetch(2)
 
     def load(file: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image = tf.numpy_function(lambda name: prepare(_open(name)), [file], tf.uint8)
         return tf.cast(tf.ensure_shape(image, (*size, 3)), tf.float32), index
 
-    samples = tf.data.Dataset.from_tensor_slices((files, classes))
+    samples = tf.data.Dataset.from_tensor_slices((files, classes)).skip(start * batch_size)
     return samples.map(load, num_parallel_calls=WORKERS).batch(batch_size).prefetch(1)
+
+
+def _training(
+    files: list[str], classes: np.ndarray, size: Size, batch_size: int, seed: int, first: int
+) -> tf.data.Dataset:
+    """Return the endless batches of random crops from the sample with the number `first` on."""
+    table = tf.constant(files), tf.constant(classes)
+
+    def draw(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        row = shuffled(number, len(files), seed)
+        return table[0][row], table[1][row], uniform(number, DRAWS, seed)
+
+    def load(sample: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        path, index, draws = sample
+        return tf.ensure_shape(random_resized_crop(path, draws, size), (*size, 3)), index
+
+    numbers = tf.data.Dataset.range(first, np.iinfo(np.int64).max)
+    batches = numbers.map(draw).batch(batch_size)
+    return load_batches(
+        batches, load, lambda sample: sample[0], batch_size=batch_size, workers=WORKERS
+    )
 
 
 def _open(file: bytes) -> Image.Image:

@@ -19,20 +19,30 @@ _END_OF_JPEG = b"\xff\xd9"
 _TAIL = 65536  # bytes that may follow the end
 
 
-class View(NamedTuple):
-    """What to cut out of an image, for a batch or, without the leading B, for one crop.
+class Window(NamedTuple):
+    """Which part of a file to decode, for a batch or, without the leading B, for one file.
 
     Attributes:
-        matrix: (B, 2, 3) float32, from crop pixels to pixels of the window.
-        window: (B, 4) int32 top, left, height and width in the scaled image.
+        box: (B, 4) int32 top, left, height and width in the scaled image.
         dct: (B,) int32 row of the scaling in 1, 2, 4, 8.
         image_size: (B, 2) int32 height and width of the whole image; the file must agree.
     """
 
-    matrix: tf.Tensor
-    window: tf.Tensor
+    box: tf.Tensor
     dct: tf.Tensor
     image_size: tf.Tensor
+
+
+class View(NamedTuple):
+    """What a crop shows, for a batch or, without the leading B, for one crop.
+
+    Attributes:
+        window: the part of the image that is needed.
+        matrix: (B, 2, 3) float32, from crop pixels to pixels of the window.
+    """
+
+    window: Window
+    matrix: tf.Tensor
 
 
 def plan(inverse: tf.Tensor, image_size: tf.Tensor, size: Size, *, dct_scaling: bool) -> View:
@@ -56,9 +66,9 @@ def plan(inverse: tf.Tensor, image_size: tf.Tensor, size: Size, *, dct_scaling: 
     low = tf.clip_by_value(tf.floor(low), 0, last)
     high = tf.clip_by_value(tf.floor(high) + 1, 0, last)
     matrix = inverse - tf.pad(low[..., None], [[0, 0], [0, 0], [2, 0]])
-    window = tf.concat([low[:, ::-1], (high - low + 1)[:, ::-1]], axis=-1)
-    integers = tf.cast(window, tf.int32), dct, tf.cast(image_size, tf.int32)
-    return View(tf.cast(matrix, tf.float32), *integers)
+    box = tf.concat([low[:, ::-1], (high - low + 1)[:, ::-1]], axis=-1)
+    window = Window(tf.cast(box, tf.int32), dct, tf.cast(image_size, tf.int32))
+    return View(window, tf.cast(matrix, tf.float32))
 
 
 def crop(path: tf.Tensor, view: View, size: Size) -> tf.Tensor:
@@ -72,13 +82,20 @@ def crop(path: tf.Tensor, view: View, size: Size) -> tf.Tensor:
     Returns:
         (height, width, 3) float32 RGB, 0..255, black outside the image.
     """
-    contents = tf.io.read_file(path)
-    window = tf.cond(
+    return warp(decode(tf.io.read_file(path), view.window), view.matrix, size)
+
+
+def decode(contents: tf.Tensor, window: Window) -> tf.Tensor:
+    """Decode a part of an image file: (h, w, 3) uint8 RGB.
+
+    Raises:
+        tf.errors.InvalidArgumentError: the file is broken, or its size is not the window's.
+    """
+    return tf.cond(
         tf.io.is_jpeg(contents),
-        lambda: _jpeg_window(contents, view),
-        lambda: _other_window(contents, view),
+        lambda: _jpeg_window(contents, window),
+        lambda: _other_window(contents, window),
     )
-    return warp(window, view.matrix, size)
 
 
 def _dct_scale(inverse: tf.Tensor) -> tf.Tensor:
@@ -95,25 +112,25 @@ def _bounds(inverse: tf.Tensor, size: Size) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.reduce_min(points, axis=1), tf.reduce_max(points, axis=1)
 
 
-def _jpeg_window(contents: tf.Tensor, view: View) -> tf.Tensor:
-    _check_size(tf.io.extract_jpeg_shape(contents), view)
+def _jpeg_window(contents: tf.Tensor, window: Window) -> tf.Tensor:
+    _check_size(tf.io.extract_jpeg_shape(contents), window)
     # The decoder does not notice a file cut short below the window.
     tf.debugging.Assert(_has_end(contents), ["The file has no end."])
 
     def decode(scale: int) -> tf.Tensor:
         return tf.io.decode_and_crop_jpeg(
             contents,
-            view.window,
+            window.box,
             channels=3,
             ratio=scale,
             dct_method="INTEGER_ACCURATE",
         )
 
-    return tf.switch_case(view.dct, [lambda s=scale: decode(s) for scale in _DCT_SCALES])
+    return tf.switch_case(window.dct, [lambda s=scale: decode(s) for scale in _DCT_SCALES])
 
 
-def _check_size(shape: tf.Tensor, view: View) -> None:
-    tf.debugging.Assert(tf.reduce_all(shape[:2] == view.image_size), [shape, view.image_size])
+def _check_size(shape: tf.Tensor, window: Window) -> None:
+    tf.debugging.Assert(tf.reduce_all(shape[:2] == window.image_size), [shape, window.image_size])
 
 
 def _has_end(contents: tf.Tensor) -> tf.Tensor:
@@ -128,11 +145,11 @@ def _has_end(contents: tf.Tensor) -> tf.Tensor:
     return tf.cond(ends, lambda: tf.constant(True), search)
 
 
-def _other_window(contents: tf.Tensor, view: View) -> tf.Tensor:
+def _other_window(contents: tf.Tensor, window: Window) -> tf.Tensor:
     image = tf.io.decode_image(contents, channels=3, expand_animations=False)
-    _check_size(tf.shape(image), view)
-    image = tf.switch_case(view.dct, [lambda s=scale: _shrink(image, s) for scale in _DCT_SCALES])
-    top, left, height, width = tf.unstack(view.window)
+    _check_size(tf.shape(image), window)
+    image = tf.switch_case(window.dct, [lambda s=scale: _shrink(image, s) for scale in _DCT_SCALES])
+    top, left, height, width = tf.unstack(window.box)
     return image[top : top + height, left : left + width]
 
 

@@ -20,3 +20,16 @@ def uniform(number: tf.Tensor, count: int, seed: int) -> tf.Tensor:
     """Return `count` numbers from [0, 1), float64, of a sample (int64 scalar)."""
     state = tf.stack([tf.constant(seed, tf.int64), number])
     return tf.random.stateless_uniform([count], state, dtype=tf.float64, alg="philox")
+
+
+def check_batch(batch_size: int, start: int) -> None:
+    """Complain about impossible batch sizes and starts.
+
+    Raises:
+        ValueError: see there.
+    """
+    if batch_size < 1 or start < 0:
+        raise ValueError(
+            "`batch_size` has to be positive and `start` not negative. "
+            f"Received: batch_size={batch_size}, start={start}"
+        )
