@@ -1,6 +1,7 @@
 """`keras-shufflenet demo`: from drawn people to an int8 file that finds their joints."""
 
 import json
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ keras-shufflenet demo --data person_keypoints_train2017.json --images train2017/
 
 BACKBONE = "shufflenet_v2_x0_5"
 INPUT_SIZE = (128, 96)
-HELD_OUT = 300
+HELD_OUT = 1 / 10  # as many people as this share of those to train on
 SHOWN = 12
 
 console = Console()
@@ -76,14 +77,15 @@ def _draw(output: Path, people: int, seed: int) -> tuple[Source, Source]:
     import keras_shufflenet as ks
 
     train = ks.data.synthetic_people(output / "people" / "train", people, seed=2 * seed)
-    held_out = ks.data.synthetic_people(output / "people" / "held_out", HELD_OUT, seed=2 * seed + 1)
+    others = math.ceil(people * HELD_OUT)
+    held_out = ks.data.synthetic_people(output / "people" / "held_out", others, seed=2 * seed + 1)
     return train, held_out
 
 
 def _split(annotations: Path, images: Path, output: Path) -> tuple[Source, Source]:
-    """Hold the last tenth of the images of a COCO file out."""
+    """Hold the last images of a COCO file out."""
     content = json.loads(annotations.read_text())
-    cut = -(-len(content["images"]) * 9 // 10)
+    cut = len(content["images"]) - math.ceil(len(content["images"]) * HELD_OUT)
     parts = {"train": content["images"][:cut], "held_out": content["images"][cut:]}
     sources = []
     for name, kept in parts.items():

@@ -153,10 +153,11 @@ def _codec(model: keras.Model, recipe: Recipe) -> HeatmapCodec:
 
 
 def _description(model: keras.Model, recipe: Recipe, people: int, seed: int) -> dict[str, object]:
-    network = hashlib.sha256(model.to_json().encode()).hexdigest()[:16]
+    # Not the names: Keras numbers layers that were given none.
+    layers = [(type(layer).__name__, [v.shape for v in layer.variables]) for layer in model.layers]
     return {
         "model": model.name,
-        "network": network,
+        "network": hashlib.sha256(repr(layers).encode()).hexdigest()[:16],
         "recipe": asdict(recipe),
         "people": people,
         "seed": seed,
