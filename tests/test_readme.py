@@ -100,7 +100,7 @@ def test_commands(here):
     assert len(commands) == 6
     for command in commands:
         done = CliRunner().invoke(app, shlex.split(command)[1:])
-        assert done.exit_code == 0, (command, done.output)
+        assert done.exit_code == 0, (command, done.output, done.exception)
     assert (here / "runs/light/model.keras").is_file()
     assert list((here / "drawn").iterdir())
 

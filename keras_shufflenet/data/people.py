@@ -216,7 +216,7 @@ def _samples(annotations: Any, images: Any, skeleton: str | Skeleton) -> Keypoin
 def _codec(model: Any, codec: HeatmapCodec | None, input_size: Size) -> HeatmapCodec:
     """The codec given, or the default one of a model or a size."""
     if codec is None and model is not None:
-        codec = HeatmapCodec(tuple(model.input.shape[1:3]), tuple(model.output.shape[1:3]))
+        codec = HeatmapCodec(model.inputs[0].shape[1:3], model.outputs[0].shape[1:3])
     codec = codec or HeatmapCodec(input_size)
     if codec.encoding not in targets.ENCODINGS:
         raise ValueError(

@@ -39,7 +39,7 @@ def count_cost(model: keras.Model, input_size: tuple[int, int] | None = None) ->
 
 def _at_size(model: keras.Model, input_size: tuple[int, int] | None) -> keras.Model:
     """The same graph with a fixed size of input."""
-    shape = list(model.input.shape[1:])
+    shape = list(model.inputs[0].shape[1:])
     first = 0 if channel_axis() == -1 else 1
     own_size = tuple(shape[first : first + 2])
     if None not in own_size and input_size in (None, own_size):

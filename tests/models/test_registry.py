@@ -119,6 +119,14 @@ def test_cost_of_an_open_size():
         ks.count_cost(ks.ShuffleNetV2(0.5), (64, 64))
 
 
+def test_a_saved_and_loaded_model_counts_the_same(tmp_path):
+    pose = ks.PoseEstimator("shufflenet_v2_x0_25", head="light", input_size=(64, 64))
+    pose.save(tmp_path / "pose.keras")
+    loaded = keras.models.load_model(tmp_path / "pose.keras")
+    assert ks.count_cost(loaded) == ks.count_cost(pose)
+    assert len(ks.feature_extractor(loaded, [8, 32]).outputs) == 2
+
+
 def test_decode_predictions():
     preds = np.zeros((2, 1000))
     preds[0, [1, 7]] = 0.9, 0.1
