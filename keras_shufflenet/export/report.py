@@ -44,7 +44,7 @@ class Deviation:
         maximum: greatest absolute difference.
         mean: mean absolute difference.
         range: greatest absolute output of the Keras model, to judge the others by.
-        correlation: Pearson's, over all outputs.
+        correlation: Pearson's, over all outputs; not a number if they are all equal.
     """
 
     images: int
@@ -210,10 +210,12 @@ def deviation(expected: np.ndarray, got: np.ndarray) -> Deviation:
         got: (N, ...) of the file.
     """
     difference = np.abs(expected - got)
+    with np.errstate(invalid="ignore"):  # outputs that are all equal have no correlation
+        correlation = float(np.corrcoef(expected.ravel(), got.ravel())[0, 1])
     return Deviation(
         images=len(expected),
         maximum=float(difference.max()),
         mean=float(difference.mean()),
         range=float(np.abs(expected).max()),
-        correlation=float(np.corrcoef(expected.ravel(), got.ravel())[0, 1]),
+        correlation=correlation,
     )
