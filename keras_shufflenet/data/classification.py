@@ -9,6 +9,7 @@ import tensorflow as tf
 from PIL import Image, UnidentifiedImageError
 
 from keras_shufflenet.data.failures import load_batches
+from keras_shufflenet.data.prefetching import prefetched
 from keras_shufflenet.data.random_crops import DRAWS, random_resized_crop
 from keras_shufflenet.data.randomness import check_batch, shuffled, uniform
 from keras_shufflenet.data.resizing import Protocol, preparation
@@ -62,14 +63,15 @@ def imagenet(
     files, classes = _read_labels(Path(labels), images)
     size = (crop, crop) if isinstance(crop, int) else (crop[0], crop[1])
     if training:
-        return _training(files, classes, size, batch_size, seed, start * batch_size).prefetch(2)
+        samples = _training(files, classes, size, batch_size, seed, start * batch_size)
+        return prefetched(samples, 2)
 
     def load(file: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image = tf.numpy_function(lambda name: prepare(_open(name)), [file], tf.uint8)
         return tf.cast(tf.ensure_shape(image, (*size, 3)), tf.float32), index
 
     samples = tf.data.Dataset.from_tensor_slices((files, classes)).skip(start * batch_size)
-    return samples.map(load, num_parallel_calls=WORKERS).batch(batch_size).prefetch(1)
+    return prefetched(samples.map(load, num_parallel_calls=WORKERS).batch(batch_size), 1)
 
 
 def _training(

@@ -23,6 +23,7 @@ from keras_shufflenet.data.geometry import (
     mirror_x,
     transform_points,
 )
+from keras_shufflenet.data.prefetching import prefetched
 from keras_shufflenet.data.randomness import check_batch, shuffled
 from keras_shufflenet.data.samples import KeypointSamples, keypoint_samples
 from keras_shufflenet.keypoints.boxes import Size
@@ -123,7 +124,7 @@ def keypoints(
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         return image, *targets.heatmaps(joints, visible, codec)
 
-    return crops.map(finish).prefetch(2)
+    return prefetched(crops.map(finish), 2)
 
 
 def person_crops(
@@ -148,7 +149,8 @@ def person_crops(
     table = _table(samples, codec.input_size)
     rows = tf.data.Dataset.range(len(samples)).batch(batch_size)
     views = rows.map(lambda index: _plain_views(_rows(table, index), codec))
-    return _load(views, codec.input_size, batch_size).map(lambda image, *_: image).prefetch(1)
+    crops = _load(views, codec.input_size, batch_size)
+    return prefetched(crops.map(lambda image, *_: image), 1)
 
 
 def _load(views: tf.data.Dataset, size: Size, batch_size: int) -> tf.data.Dataset:
