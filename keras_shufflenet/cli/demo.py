@@ -21,8 +21,9 @@ keras-shufflenet demo --output /tmp/demo --people 4000 --epochs 20
 keras-shufflenet demo --data person_keypoints_train2017.json --images train2017/
 """
 
-BACKBONE = "shufflenet_v2_x0_5"
-INPUT_SIZE = (128, 96)
+BACKBONE = "shufflenet_v2_x0_25"
+INPUT_SIZE = (192, 128)
+DRAWING = {"image_size": (256, 256), "people_per_image": (1, 1), "difficulty": 0.0}
 HELD_OUT = 1 / 10  # as many people as this share of those to train on
 SHOWN = 12
 
@@ -32,8 +33,8 @@ Source = tuple[Path, Path]
 
 def demo(
     output: Annotated[Path, typer.Option(help="Folder of everything made.")] = Path("demo"),
-    people: Annotated[int, typer.Option(help="Drawn people to train on.")] = 2000,
-    epochs: Annotated[int, typer.Option(help="Passes over the people.")] = 8,
+    people: Annotated[int, typer.Option(help="Drawn people to train on.")] = 3000,
+    epochs: Annotated[int, typer.Option(help="Passes over the people.")] = 7,
     data: Annotated[
         Path | None, typer.Option(help="COCO keypoint json to use instead of drawn people.")
     ] = None,
@@ -76,10 +77,12 @@ def _draw(output: Path, people: int, seed: int) -> tuple[Source, Source]:
     """Draw people to train on and, with another seed, people to measure AP on."""
     import keras_shufflenet as ks
 
-    train = ks.data.synthetic_people(output / "people" / "train", people, seed=2 * seed)
+    folder = output / "people"
     others = math.ceil(people * HELD_OUT)
-    held_out = ks.data.synthetic_people(output / "people" / "held_out", others, seed=2 * seed + 1)
-    return train, held_out
+    return (
+        ks.data.synthetic_people(folder / "train", people, 2 * seed, **DRAWING),
+        ks.data.synthetic_people(folder / "held_out", others, 2 * seed + 1, **DRAWING),
+    )
 
 
 def _split(annotations: Path, images: Path, output: Path) -> tuple[Source, Source]:
@@ -103,7 +106,7 @@ def _train(train: Source, output: Path, epochs: int, seed: int) -> "keras.Model"
     import keras_shufflenet as ks
 
     keras.utils.set_random_seed(seed)
-    model = ks.PoseEstimator(BACKBONE, head="light", input_size=INPUT_SIZE)
+    model = ks.PoseEstimator(BACKBONE, head="fpn", input_size=INPUT_SIZE)
     recipe = ks.training.recipes.scratch(epochs)
     ks.training.train_pose(model, [train], output / "run", recipe, seed=seed, resume=False)
     return model

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 MODEL_FILES = (".keras", ".tflite")
 POSE_NAME = re.compile(
-    r"pose_(?P<backbone>\w+)_(?P<keypoints>coco|mpii)_(?P<size>\d+x\d+)(?P<light>_light)?"
+    r"pose_(?P<backbone>\w+)_(?P<keypoints>coco|mpii)_(?P<size>\d+x\d+)(?:_(?P<head>light|fpn))?"
 )
 
 Annotations = Annotated[
@@ -92,7 +92,7 @@ def open_model(model: str, weights: str) -> "keras.Model | str":
     return ks.PoseEstimator(
         estimator["backbone"],
         estimator["keypoints"],
-        "light" if estimator["light"] else "deconv",
+        estimator["head"] or "deconv",
         parse_size(estimator["size"]),
         weights=parse_weights(weights),
     )

@@ -33,7 +33,7 @@ def train(
     model: Annotated[str, typer.Option(help="Backbone, see `keras-shufflenet models`.")] = (
         "shufflenet_v2_x1_0"
     ),
-    head: Annotated[str, typer.Option(help="light or deconv.")] = "light",
+    head: Annotated[str, typer.Option(help="deconv, light or fpn.")] = "light",
     input_size: InputSize = "256x192",
     weights: Weights = "imagenet",
     start_from: Annotated[

@@ -6,12 +6,12 @@ from rich.table import Table
 
 
 def figures_table(
-    rows: Mapping[str, Mapping[str, float]], title: str | None = None, caption: str | None = None
+    models: Mapping[str, Mapping[str, float]], title: str | None = None, caption: str | None = None
 ) -> Table:
-    """Lay out what `coco`, `imagenet` or `mpii` return, a line for each model.
+    """Lay out what `coco`, `imagenet` or `mpii` return, a column for each model.
 
     Args:
-        rows: the figures by the name of the model.
+        models: the figures by the name of the model.
         title: over the table.
         caption: under the table, such as the protocol.
 
@@ -19,18 +19,18 @@ def figures_table(
         A table to be printed by a rich console.
 
     Raises:
-        ValueError: there are no rows, or they do not hold the same figures.
+        ValueError: there are no models, or they do not have the same figures.
     """
-    columns = list(next(iter(rows.values()), {}))
-    if not columns or any(list(figures) != columns for figures in rows.values()):
-        received = {name: list(figures) for name, figures in rows.items()}
-        raise ValueError(f"Every row of a table must hold the same figures. Received: {received}")
+    names = list(next(iter(models.values()), {}))
+    if not names or any(list(figures) != names for figures in models.values()):
+        received = {model: list(figures) for model, figures in models.items()}
+        raise ValueError(f"All models of a table must have the same figures. Received: {received}")
     table = Table(title=title, caption=caption, header_style="bold", caption_style="dim")
-    table.add_column("model")
-    for column in columns:
-        table.add_column(column, justify="right")
-    for name, figures in rows.items():
-        table.add_row(name, *(_figure(figures[column]) for column in columns))
+    table.add_column()
+    for model in models:
+        table.add_column(model, justify="right", overflow="fold")
+    for name in names:
+        table.add_row(name, *(_figure(figures[name]) for figures in models.values()))
     return table
 
 

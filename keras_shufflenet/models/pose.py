@@ -1,13 +1,17 @@
 """Top-down pose estimators: a backbone and a head that makes one heatmap per keypoint.
 
-Two heads:
+Three heads:
 
 * "deconv", mmpose's `TopdownHeatmapSimpleHead`: three 4 × 4 transposed convolutions to 256
   channels, 88 % of the multiply-adds on a ShuffleNet. Paper: Xiao, Wu, Wei, "Simple Baselines for
   Human Pose Estimation and Tracking", ECCV 2018, https://arxiv.org/abs/1804.06208; code:
   https://github.com/open-mmlab/mmpose.
 * "light": 128 channels, each doubling of the size by bilinear interpolation, a depthwise and a
-  pointwise convolution. A fifteenth of the other head's multiply-adds.
+  pointwise convolution. A fifteenth of the deconvolutions' multiply-adds.
+* "fpn": like "light" with 64 channels, and after each doubling the backbone's map of that size is
+  added. It learns where joints are from fewer people, also without pretrained weights. Paper: Lin
+  et al., "Feature Pyramid Networks for Object Detection", CVPR 2017,
+  https://arxiv.org/abs/1612.03144.
 """
 
 import keras
@@ -16,17 +20,20 @@ from keras import initializers, layers
 from keras_shufflenet import weights as pretrained
 from keras_shufflenet.models.assembly import check_choice
 from keras_shufflenet.models.blocks import activate, batch_norm, conv_bn, depthwise_bn
-from keras_shufflenet.models.registry import create_model
+from keras_shufflenet.models.registry import create_model, feature_extractor
 
 KEYPOINTS = {"coco": 17, "mpii": 16}
 STRIDE = 32  # of the backbone; the heads take it back to 4
 UPSAMPLINGS = 3
 DECONV_CHANNELS = 256
 LIGHT_CHANNELS = 128
+FPN_CHANNELS = 64
+FPN_STRIDES = (16, 8, 4)
 
 
-def deconv_head(x: keras.KerasTensor) -> keras.KerasTensor:
+def deconv_head(backbone: keras.Model) -> keras.KerasTensor:
     """Three times: 4 × 4 transposed convolution with stride 2, batch normalisation, ReLU."""
+    x = backbone.output
     for index in range(1, UPSAMPLINGS + 1):
         name = f"head_deconv{index}"
         x = layers.Conv2DTranspose(
@@ -42,17 +49,35 @@ def deconv_head(x: keras.KerasTensor) -> keras.KerasTensor:
     return x
 
 
-def light_head(x: keras.KerasTensor) -> keras.KerasTensor:
+def light_head(backbone: keras.Model) -> keras.KerasTensor:
     """Reduce; three times: enlarge, depthwise 3 × 3, pointwise."""
-    x = conv_bn(x, LIGHT_CHANNELS, name="head_reduce")
+    x = conv_bn(backbone.output, LIGHT_CHANNELS, name="head_reduce")
     for index in range(1, UPSAMPLINGS + 1):
-        x = layers.UpSampling2D(2, interpolation="bilinear", name=f"head_up{index}")(x)
-        x = depthwise_bn(x, name=f"head_dw{index}")
-        x = conv_bn(x, LIGHT_CHANNELS, name=f"head_pw{index}")
+        x = _separable(_enlarge(x, index), LIGHT_CHANNELS, index)
     return x
 
 
-HEADS = {"deconv": deconv_head, "light": light_head}
+def fpn_head(backbone: keras.Model) -> keras.KerasTensor:
+    """Reduce; three times: enlarge, add the backbone's map, depthwise 3 × 3, pointwise."""
+    x = conv_bn(backbone.output, FPN_CHANNELS, name="head_reduce")
+    maps = feature_extractor(backbone, FPN_STRIDES).outputs
+    for index, finer in enumerate(maps, start=1):
+        lateral = conv_bn(finer, FPN_CHANNELS, activation=None, name=f"head_lateral{index}")
+        x = layers.Add(name=f"head_add{index}")([_enlarge(x, index), lateral])
+        x = _separable(x, FPN_CHANNELS, index)
+    return x
+
+
+def _enlarge(x: keras.KerasTensor, index: int) -> keras.KerasTensor:
+    return layers.UpSampling2D(2, interpolation="bilinear", name=f"head_up{index}")(x)
+
+
+def _separable(x: keras.KerasTensor, channels: int, index: int) -> keras.KerasTensor:
+    x = depthwise_bn(x, name=f"head_dw{index}")
+    return conv_bn(x, channels, name=f"head_pw{index}")
+
+
+HEADS = {"deconv": deconv_head, "light": light_head, "fpn": fpn_head}
 
 
 def PoseEstimator(
@@ -70,7 +95,7 @@ def PoseEstimator(
     Args:
         backbone: a name of `list_models()`.
         keypoints: "coco" (17) or "mpii" (16).
-        head: "deconv" (mmpose's) or "light".
+        head: "deconv" (mmpose's), "light" or "fpn".
         input_size: (height, width) of the crop in pixels, both divisible by 32.
         weights: of the whole estimator: None, a name of `weights.list_weights()`, or a path.
         backbone_weights: of the backbone: None, "imagenet", a name of `weights.list_weights()`,
@@ -105,7 +130,7 @@ def PoseEstimator(
         kernel_initializer=initializers.RandomNormal(stddev=0.001),
         dtype="float32",
         name="head_final",
-    )(HEADS[head](network.output))
+    )(HEADS[head](network))
     variant = f"pose_{backbone}_{keypoints}_{height}x{width}"
     default_name = variant if head == "deconv" else f"{variant}_{head}"
     model = keras.Model(network.input, heatmaps, name=name or default_name)

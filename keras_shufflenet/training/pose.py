@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from importlib.util import find_spec
@@ -61,7 +62,7 @@ def train_pose(
         resume: Whether to go on with the training that is in the folder; otherwise it is replaced.
         evaluate_every: Epochs between two measurements of AP; the last epoch is always measured.
         save_minutes: Greatest age of the checkpoint within an epoch.
-        verbose: As for `fit`.
+        verbose: As for `fit`; "auto" is a progress bar on a terminal and a line per epoch elsewhere.
 
     Returns:
         The rows of the log.
@@ -104,7 +105,7 @@ def train_pose(
                 *_logging(directory, epoch),
                 callbacks.Checkpoint(directory, save_minutes),
             ],
-            verbose=verbose,
+            verbose=_verbosity(verbose),
         )
         done = epochs * steps
     callbacks.save_plain(model, trainee, directory / FINAL)
@@ -138,6 +139,10 @@ def _compiles_with_xla() -> bool | str:
     import tensorflow as tf
 
     return "auto" if tf.config.list_physical_devices("GPU") else False
+
+
+def _verbosity(verbose: str | int) -> str | int:
+    return 2 if verbose == "auto" and not sys.stdout.isatty() else verbose
 
 
 def _samples(train: Sequence[Source], skeleton: str) -> data.KeypointSamples:

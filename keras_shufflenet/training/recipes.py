@@ -17,6 +17,7 @@ from keras_shufflenet.training.schedules import WarmupMultiStep
 DROPS = (170 / 210, 200 / 210)  # mmpose's, as shares of the training
 WARMUP_RATIO = 0.001
 WARMUP_SHARE = 0.05  # the most that a short training spends on warming up
+CALM_AUGMENTATION = Augmentation(scale=0.15, rotation=12.0, half_body_probability=0.0)
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def short(epochs: int = 12, batch_size: int = 32, learning_rate: float = 1e-3) -
     return Recipe(epochs, batch_size, learning_rate, schedule="cosine", warmup_steps=200)
 
 
-def scratch(epochs: int = 8, batch_size: int = 32, learning_rate: float = 2e-3) -> Recipe:
+def scratch(epochs: int = 7, batch_size: int = 16, learning_rate: float = 2e-2) -> Recipe:
     """Return a recipe for minutes: a small network without pretrained weights, drawn people.
 
     ::
@@ -122,7 +123,14 @@ def scratch(epochs: int = 8, batch_size: int = 32, learning_rate: float = 2e-3) 
         batch_size: People per step.
         learning_rate: Greatest rate.
     """
-    return Recipe(epochs, batch_size, learning_rate, schedule="cosine", warmup_steps=100)
+    return Recipe(
+        epochs,
+        batch_size,
+        learning_rate,
+        schedule="cosine",
+        warmup_steps=100,
+        augment=CALM_AUGMENTATION,
+    )
 
 
 RECIPES: Mapping[str, Callable[..., Recipe]] = MappingProxyType(

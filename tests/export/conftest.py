@@ -72,6 +72,11 @@ def pose_light() -> keras.Model:
 
 
 @pytest.fixture(scope="session")
+def pose_fpn() -> keras.Model:
+    return randomise(ks.PoseEstimator("shufflenet_v2_x0_25", head="fpn", input_size=SIZE))
+
+
+@pytest.fixture(scope="session")
 def pose_deconv() -> keras.Model:
     return randomise(ks.PoseEstimator("shufflenet_v2_x0_25", head="deconv", input_size=SIZE))
 

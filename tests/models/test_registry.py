@@ -76,8 +76,12 @@ def test_errors_of_the_feature_extractor():
 
 @pytest.mark.parametrize(
     ("head", "params", "macs"),
-    # deconv: what mmpose's network was measured to have
-    [("deconv", 7_550_965, 1_362_276_480), ("light", 1_441_269, 224_628_864)],
+    # deconv: what mmpose's network was measured to have; the others by hand
+    [
+        ("deconv", 7_550_965, 1_362_276_480),
+        ("light", 1_441_269, 224_628_864),
+        ("fpn", 1_359_349, 179_544_192),
+    ],
 )
 def test_pose_estimators(head, params, macs):
     model = ks.PoseEstimator(head=head)
@@ -96,7 +100,7 @@ def test_the_light_head_costs_a_fifteenth():
     ("arguments", "text"),
     [
         ({"keypoints": "hands"}, "'coco', 'mpii'. Received: keypoints='hands'"),
-        ({"head": "heavy"}, "'deconv', 'light'. Received: head='heavy'"),
+        ({"head": "heavy"}, "'deconv', 'light', 'fpn'. Received: head='heavy'"),
         ({"input_size": (250, 192)}, r"multiples of 32. Received: input_size=\(250, 192\)"),
         ({"input_size": 256}, "Received: input_size=256"),
         ({"backbone": "vgg"}, "Received: name='vgg'"),
