@@ -62,7 +62,7 @@ def train_pose(
         resume: Whether to go on with the training that is in the folder; otherwise it is replaced.
         evaluate_every: Epochs between two measurements of AP; the last epoch is always measured.
         save_minutes: Greatest age of the checkpoint within an epoch.
-        verbose: As for `fit`; "auto" is a progress bar on a terminal and a line per epoch elsewhere.
+        verbose: As for `fit`; "auto" is a bar on a terminal and a line per epoch elsewhere.
 
     Returns:
         The rows of the log.

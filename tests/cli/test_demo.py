@@ -1,0 +1,46 @@
+import keras
+import pytest
+from PIL import Image
+
+MADE = ("pictures.png", "pose_int8.tflite", "run/model.keras")
+
+
+def check(output, folder):
+    rows = [line.split("│")[1:-1] for line in output.splitlines() if line.count("│") == 4]
+    figures = {
+        row[0].strip(): [float(value) for value in row[1:] if "–" not in value] for row in rows
+    }
+    assert 0 <= min(figures["AP"]) <= max(figures["AP"]) <= 1
+    assert len(figures["AP"]) == 2
+    for name in MADE:
+        assert name.rsplit("/", maxsplit=1)[-1] in output
+        assert (folder / name).stat().st_size > 0
+    assert keras.saving.load_model(folder / "run" / "model.keras").output_shape[-1] == 17
+    with Image.open(folder / "pictures.png") as picture:
+        assert min(picture.size) > 100
+
+
+def test_demo_draws_its_people(command, tmp_path):
+    code, output, _ = command("demo", "--output", tmp_path, "--people", 16, "--epochs", 1)
+    assert code == 0
+    check(output, tmp_path)
+    assert len(list((tmp_path / "people" / "train" / "images").iterdir())) == 16
+    assert len(list((tmp_path / "people" / "held_out" / "images").iterdir())) == 2
+
+
+def test_demo_with_given_people(command, people, tmp_path):
+    annotations, images = people
+    code, output, _ = command(
+        "demo", "--output", tmp_path, "--epochs", 1, "--data", annotations, "--images", images
+    )
+    assert code == 0
+    check(output, tmp_path)
+    assert not (tmp_path / "people").exists()
+
+
+@pytest.mark.parametrize("option", ["--data", "--images"])
+def test_data_and_images_go_together(command, tmp_path, option):
+    code, _, errors = command("demo", "--output", tmp_path / "made", option, tmp_path)
+    assert code == 1
+    assert "--data and --images go together. Received:" in errors
+    assert not (tmp_path / "made").exists()
