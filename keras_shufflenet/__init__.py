@@ -21,9 +21,13 @@ if TYPE_CHECKING:
         weights,
     )
     from keras_shufflenet.models import (
+        DetNAS,
         MobileNetV2,
+        OneShotNet,
         PoseEstimator,
+        ShuffleNetV1,
         ShuffleNetV2,
+        ShuffleNetV2Plus,
         count_cost,
         create_model,
         decode_predictions,
@@ -33,9 +37,13 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "DetNAS",
     "MobileNetV2",
+    "OneShotNet",
     "PoseEstimator",
+    "ShuffleNetV1",
     "ShuffleNetV2",
+    "ShuffleNetV2Plus",
     "__version__",
     "count_cost",
     "create_model",

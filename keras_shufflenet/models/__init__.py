@@ -1,17 +1,25 @@
 """What the networks are."""
 
 from keras_shufflenet.models.cost import Cost, count_cost
+from keras_shufflenet.models.detnas import DetNAS
 from keras_shufflenet.models.mobilenet_v2 import MobileNetV2
+from keras_shufflenet.models.one_shot import OneShotNet
 from keras_shufflenet.models.pose import PoseEstimator
 from keras_shufflenet.models.predictions import decode_predictions, preprocess_input
 from keras_shufflenet.models.registry import create_model, feature_extractor, list_models
+from keras_shufflenet.models.shufflenet_v1 import ShuffleNetV1
 from keras_shufflenet.models.shufflenet_v2 import ShuffleNetV2
+from keras_shufflenet.models.shufflenet_v2_plus import ShuffleNetV2Plus
 
 __all__ = [
     "Cost",
+    "DetNAS",
     "MobileNetV2",
+    "OneShotNet",
     "PoseEstimator",
+    "ShuffleNetV1",
     "ShuffleNetV2",
+    "ShuffleNetV2Plus",
     "count_cost",
     "create_model",
     "decode_predictions",

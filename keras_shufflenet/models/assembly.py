@@ -21,19 +21,23 @@ IMAGENET_CLASSES = 1000
 
 @dataclass(frozen=True)
 class Top:
-    """The classifier: global average, dropout, dense layer.
+    """The classifier: dropout of channels, global average, hidden layers, dropout, dense layer.
 
     Attributes:
         classes: how many.
         activation: of the dense layer.
         use_bias: whether the dense layer has one.
         dropout: share of features dropped in training; 0 for no such layer.
+        spatial_dropout: share of whole channels dropped in training before they are pooled.
+        hidden: layers between pooling and dropout, from (N, C) to (N, D).
     """
 
     classes: int
     activation: str | None
     use_bias: bool = True
     dropout: float = 0.0
+    spatial_dropout: float = 0.0
+    hidden: Callable[[keras.KerasTensor], keras.KerasTensor] | None = None
 
 
 def variant_name(family: str, width: float) -> str:
@@ -46,6 +50,14 @@ def check_choice(argument: str, value: Any, allowed: Collection[Any]) -> None:
     if value not in allowed:
         choices = ", ".join(repr(choice) for choice in allowed)
         raise ValueError(f"`{argument}` has to be one of {choices}. Received: {argument}={value!r}")
+
+
+def check_positive(argument: str, value: float) -> None:
+    """Raise ValueError unless `value` is above 0."""
+    if not value > 0:
+        raise ValueError(
+            f"`{argument}` has to be a positive number. Received: {argument}={value!r}"
+        )
 
 
 def build(
@@ -158,7 +170,11 @@ def prepend_preprocessing(
 
 
 def _append_top(x: keras.KerasTensor, top: Top) -> keras.KerasTensor:
+    if top.spatial_dropout:
+        x = layers.SpatialDropout2D(top.spatial_dropout, name="dropout")(x)
     x = layers.GlobalAveragePooling2D(name="avg_pool")(x)
+    if top.hidden:
+        x = top.hidden(x)
     if top.dropout:
         x = layers.Dropout(top.dropout, name="dropout")(x)
     return layers.Dense(

@@ -10,11 +10,28 @@ Two facts of the PyTorch originals decide the geometry of every block here:
 * batch normalisation has epsilon 1e-5 and keeps 90 % of its running statistics at every step.
 """
 
+from dataclasses import dataclass
+
 import keras
 from keras import layers
 
-EPSILON = 1e-5
 MOMENTUM = 0.9
+
+
+@dataclass(frozen=True)
+class Norm:
+    """How batch normalisations are; the defaults are PyTorch's.
+
+    Attributes:
+        epsilon: added to the variance.
+        affine: whether there are gamma and beta.
+    """
+
+    epsilon: float = 1e-5
+    affine: bool = True
+
+
+TORCH_NORM = Norm()
 
 
 def channel_axis() -> int:
@@ -22,19 +39,38 @@ def channel_axis() -> int:
     return -1 if keras.config.image_data_format() == "channels_last" else 1
 
 
-def batch_norm(x: keras.KerasTensor, name: str, epsilon: float = EPSILON) -> keras.KerasTensor:
-    """Batch normalisation with PyTorch's defaults."""
+def round_channels(channels: float, divisor: int = 8) -> int:
+    """The nearest multiple of 8, at least 8, and not less than 90 % of what was asked for."""
+    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * channels else rounded
+
+
+def batch_norm(x: keras.KerasTensor, name: str, norm: Norm = TORCH_NORM) -> keras.KerasTensor:
+    """Batch normalisation over the channels."""
     return layers.BatchNormalization(
-        axis=channel_axis(), epsilon=epsilon, momentum=MOMENTUM, name=name
+        axis=channel_axis(),
+        epsilon=norm.epsilon,
+        momentum=MOMENTUM,
+        center=norm.affine,
+        scale=norm.affine,
+        name=name,
     )(x)
 
 
 def activate(x: keras.KerasTensor, activation: str | None, name: str) -> keras.KerasTensor:
-    """Apply "relu", "relu6" or nothing (None); the layer is called `<name>_relu`."""
+    """Apply an activation; the layer is called `<name>_relu` or `<name>_<activation>`.
+
+    Args:
+        x: maps.
+        activation: "relu", "relu6", another activation of Keras such as "hard_silu", or None.
+        name: of the layer before.
+    """
     if activation is None:
         return x
-    maximum = {"relu": None, "relu6": 6.0}[activation]
-    return layers.ReLU(max_value=maximum, name=f"{name}_relu")(x)
+    if activation in ("relu", "relu6"):
+        maximum = 6.0 if activation == "relu6" else None
+        return layers.ReLU(max_value=maximum, name=f"{name}_relu")(x)
+    return layers.Activation(activation, name=f"{name}_{activation}")(x)
 
 
 def _pad_for_stride(
@@ -52,22 +88,36 @@ def conv_bn(
     kernel_size: int = 1,
     strides: int = 1,
     *,
+    groups: int = 1,
     activation: str | None = "relu",
+    use_bias: bool = False,
+    norm: Norm = TORCH_NORM,
     name: str,
 ) -> keras.KerasTensor:
-    """Convolution without bias, batch normalisation, activation.
+    """Convolution, batch normalisation, activation.
 
     Args:
         x: maps.
         filters: channels that come out.
         kernel_size: 1, 3, ...; the padding is `kernel_size // 2` on every side.
         strides: 1 or 2.
-        activation: "relu", "relu6" or None.
+        groups: of channels that are convolved separately.
+        activation: as for `activate`.
+        use_bias: whether the convolution has a bias, which the normalisation makes idle.
+        norm: of the normalisation.
         name: of the convolution; its companions are `<name>_pad`, `<name>_bn`, `<name>_relu`.
     """
     x, padding = _pad_for_stride(x, kernel_size, strides, name)
-    x = layers.Conv2D(filters, kernel_size, strides, padding=padding, use_bias=False, name=name)(x)
-    return activate(batch_norm(x, f"{name}_bn"), activation, name)
+    x = layers.Conv2D(
+        filters,
+        kernel_size,
+        strides,
+        padding=padding,
+        groups=groups,
+        use_bias=use_bias,
+        name=name,
+    )(x)
+    return activate(batch_norm(x, f"{name}_bn", norm), activation, name)
 
 
 def depthwise_bn(
@@ -76,12 +126,13 @@ def depthwise_bn(
     strides: int = 1,
     *,
     activation: str | None = None,
+    norm: Norm = TORCH_NORM,
     name: str,
 ) -> keras.KerasTensor:
     """Depthwise convolution without bias, batch normalisation and, rarely, an activation."""
     x, padding = _pad_for_stride(x, kernel_size, strides, name)
     x = layers.DepthwiseConv2D(kernel_size, strides, padding=padding, use_bias=False, name=name)(x)
-    return activate(batch_norm(x, f"{name}_bn"), activation, name)
+    return activate(batch_norm(x, f"{name}_bn", norm), activation, name)
 
 
 def max_pool(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
@@ -100,6 +151,23 @@ def channel_slice(x: keras.KerasTensor, start: int, stop: int, name: str) -> ker
     if channel_axis() == -1:
         return layers.Cropping2D(((0, 0), crop), data_format="channels_first", name=name)(x)
     return layers.Cropping2D((crop, (0, 0)), data_format="channels_last", name=name)(x)
+
+
+def split_even_odd(x: keras.KerasTensor, name: str) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    """The channels with even numbers, and those with odd ones."""
+    return split_halves(channel_shuffle(x, x.shape[channel_axis()] // 2, f"{name}_shuffle"), name)
+
+
+def split_halves(x: keras.KerasTensor, name: str) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    """The first and the second half of the channels, layers `<name>_keep` and `<name>_take`."""
+    channels = x.shape[channel_axis()]
+    kept = channel_slice(x, 0, channels // 2, name=f"{name}_keep")
+    return kept, channel_slice(x, channels // 2, channels, name=f"{name}_take")
+
+
+def concatenate(parts: list[keras.KerasTensor], name: str) -> keras.KerasTensor:
+    """Put channels behind each other."""
+    return layers.Concatenate(axis=channel_axis(), name=name)(parts)
 
 
 def channel_shuffle(x: keras.KerasTensor, groups: int, name: str) -> keras.KerasTensor:

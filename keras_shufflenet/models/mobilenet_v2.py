@@ -12,7 +12,7 @@ import keras
 from keras import layers
 
 from keras_shufflenet.models import assembly
-from keras_shufflenet.models.blocks import channel_axis, conv_bn, depthwise_bn
+from keras_shufflenet.models.blocks import channel_axis, conv_bn, depthwise_bn, round_channels
 
 # expansion, channels, blocks, stride of the first block
 STAGES = (
@@ -35,12 +35,6 @@ VARIANTS = {
     assembly.variant_name("mobilenet_v2", width): {"width": width}
     for width in (0.35, 0.5, 0.75, 1.0, 1.4)
 }
-
-
-def round_channels(channels: float, divisor: int = 8) -> int:
-    """The nearest multiple of 8, at least 8, and not less than 90 % of what was asked for."""
-    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
-    return rounded + divisor if rounded < 0.9 * channels else rounded
 
 
 def _block(
@@ -107,8 +101,7 @@ def MobileNetV2(
     Raises:
         ValueError: for an argument outside of what is said above.
     """
-    if not width > 0:
-        raise ValueError(f"`width` has to be a positive number. Received: width={width!r}")
+    assembly.check_positive("width", width)
     return assembly.build(
         lambda x: mobilenet_v2(x, width),
         variant=assembly.variant_name("mobilenet_v2", width),

@@ -7,7 +7,14 @@ from typing import Any
 
 import keras
 
-from keras_shufflenet.models import mobilenet_v2, shufflenet_v2
+from keras_shufflenet.models import (
+    detnas,
+    mobilenet_v2,
+    one_shot,
+    shufflenet_v1,
+    shufflenet_v2,
+    shufflenet_v2_plus,
+)
 
 
 @dataclass(frozen=True)
@@ -26,7 +33,13 @@ class Family:
 
 
 FAMILIES = (
+    Family(shufflenet_v1.ShuffleNetV1, shufflenet_v1.VARIANTS, shufflenet_v1.TAPS),
     Family(shufflenet_v2.ShuffleNetV2, shufflenet_v2.VARIANTS, shufflenet_v2.TAPS),
+    Family(
+        shufflenet_v2_plus.ShuffleNetV2Plus, shufflenet_v2_plus.VARIANTS, shufflenet_v2_plus.TAPS
+    ),
+    Family(one_shot.OneShotNet, one_shot.VARIANTS, one_shot.TAPS),
+    Family(detnas.DetNAS, detnas.VARIANTS, detnas.TAPS),
     Family(mobilenet_v2.MobileNetV2, mobilenet_v2.VARIANTS, mobilenet_v2.TAPS),
 )
 

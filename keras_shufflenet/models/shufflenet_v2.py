@@ -17,16 +17,17 @@ Two networks bear the name, and weights fit only the one they were trained in:
 from typing import Literal
 
 import keras
-from keras import layers
 
 from keras_shufflenet.models import assembly
 from keras_shufflenet.models.blocks import (
     channel_axis,
     channel_shuffle,
-    channel_slice,
+    concatenate,
     conv_bn,
     depthwise_bn,
     max_pool,
+    split_even_odd,
+    split_halves,
 )
 
 Structure = Literal["torchvision", "megvii"]
@@ -82,12 +83,10 @@ def _unit(
         left = _projection(x, kept, name)
         right = _main_branch(x, half, filters - kept, 2, name)
     else:
-        if structure == "megvii":  # even channels to the front, odd ones behind
-            x = channel_shuffle(x, half, name=f"{name}_shuffle")
-        left = channel_slice(x, 0, half, name=f"{name}_keep")
-        right = channel_slice(x, half, filters, name=f"{name}_take")
+        split = split_even_odd if structure == "megvii" else split_halves
+        left, right = split(x, name)
         right = _main_branch(right, half, half, 1, name)
-    x = layers.Concatenate(axis=channel_axis(), name=f"{name}_concat")([left, right])
+    x = concatenate([left, right], name=f"{name}_concat")
     if structure == "torchvision":
         x = channel_shuffle(x, 2, name=f"{name}_shuffle")
     return x

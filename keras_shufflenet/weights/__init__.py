@@ -14,6 +14,7 @@ from keras_shufflenet.weights.errors import (
 from keras_shufflenet.weights.loader import load
 from keras_shufflenet.weights.port import load_state_dict
 from keras_shufflenet.weights.store import fetch
+from keras_shufflenet.weights.supernet import supernet_path
 
 __all__ = [
     "CheckpointError",
@@ -27,4 +28,5 @@ __all__ = [
     "load",
     "load_state_dict",
     "read_checkpoint",
+    "supernet_path",
 ]

@@ -5,8 +5,10 @@ PyTorch's everywhere (`weight`, `bias`, `running_mean`, `running_var`), and thei
 follows from the class of our layer, so that a new publisher needs a new table and nothing else.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from string import ascii_lowercase
 from typing import Literal
 
 IGNORED = ("num_batches_tracked",)
@@ -23,6 +25,7 @@ class Layout:
         needs: layers that a model must have for these weights to mean the same in it.
         forbids: layers that it must not have.
         ignored: last parts of keys that hold nothing for inference.
+        noise: what to leave out of keys, as a regular expression: parts that follow from the rest.
     """
 
     name: str
@@ -31,6 +34,11 @@ class Layout:
     needs: frozenset[str] = frozenset()
     forbids: frozenset[str] = frozenset()
     ignored: tuple[str, ...] = IGNORED
+    noise: str | None = None
+
+    def plain(self, key: str) -> str:
+        """The key without noise."""
+        return key if self.noise is None else re.sub(self.noise, "", key)
 
 
 def _join(groups: Mapping[str, str], roles: Mapping[str, str]) -> dict[str, str]:
@@ -51,10 +59,51 @@ def _conv_bn_all(modules: Iterable[tuple[str, str]]) -> dict[str, str]:
     return {key: value for pair in modules for key, value in _conv_bn(*pair).items()}
 
 
-# ---- ShuffleNetV2 --------------------------------------------------------------------------------
+# ---- ShuffleNetV1 --------------------------------------------------------------------------------
 
 UNITS = [(stage, unit) for stage, units in ((2, 4), (3, 8), (4, 4)) for unit in range(units)]
 UNIT_NAMES = [f"stage{stage}_unit{unit}" for stage, unit in UNITS]
+
+# The authors' units undo the shuffle that the paper and OpenMMLab do.
+MEGVII_V1_STRUCTURE = frozenset({"stage2_unit0_unshuffle"})
+OPENMMLAB_V1_STRUCTURE = frozenset({"stage2_unit0_pw1", "stage2_unit0_shuffle"})
+
+MEGVII_SHUFFLENET_V1 = Layout(
+    "megvii/shufflenet_v1",
+    {
+        "stem_conv": "first_conv.0",
+        "stem_conv_bn": "first_conv.1",
+        **_join(
+            {name: f"features.{index}" for index, name in enumerate(UNIT_NAMES)},
+            {
+                "pw1": "branch_main_1.0",
+                "pw1_bn": "branch_main_1.1",
+                "dw": "branch_main_1.3",
+                "dw_bn": "branch_main_1.4",
+                "pw2": "branch_main_2.0",
+                "pw2_bn": "branch_main_2.1",
+            },
+        ),
+        "predictions": "classifier.0",
+    },
+    channel_order="bgr",
+    needs=MEGVII_V1_STRUCTURE,
+)
+
+OPENMMLAB_SHUFFLENET_V1 = {
+    **_conv_bn("stem_conv", "backbone.conv1"),
+    **_conv_bn_all(
+        (f"stage{stage}_unit{unit}_{role}", f"backbone.layers.{stage - 2}.{unit}.{part}")
+        for stage, unit in UNITS
+        for role, part in {
+            "pw1": "g_conv_1x1_compress",
+            "dw": "depthwise_conv3x3_bn",
+            "pw2": "g_conv_1x1_expand",
+        }.items()
+    ),
+}
+
+# ---- ShuffleNetV2 --------------------------------------------------------------------------------
 
 # The units of this layer's structure shuffle at their end, the strided ones too.
 TORCHVISION_STRUCTURE = frozenset({"stage2_unit0_shuffle"})
@@ -129,6 +178,129 @@ OPENMMLAB_SHUFFLENET_V2 = {
     ),
     **_conv_bn("conv_last", "backbone.layers.3"),
 }
+
+# ---- searched networks: ShuffleNetV2+, OneShot, DetNAS -------------------------------------------
+
+SEARCHED_UNITS = [
+    (stage, unit) for stage, units in ((1, 4), (2, 4), (3, 8), (4, 4)) for unit in range(units)
+]
+# An architecture's units have the layers of either kind, so that one table serves all.
+MEGVII_SEARCHED_UNITS = _join(
+    {f"stage{s}_unit{u}": f"features.{index}" for index, (s, u) in enumerate(SEARCHED_UNITS)},
+    {
+        "proj_dw": "branch_proj.0",
+        "proj_dw_bn": "branch_proj.1",
+        "proj_pw": "branch_proj.2",
+        "proj_pw_bn": "branch_proj.3",
+        "main_pw1": "branch_main.0",
+        "main_pw1_bn": "branch_main.1",
+        "main_dw": "branch_main.3",
+        "main_dw_bn": "branch_main.4",
+        "main_pw2": "branch_main.5",
+        "main_pw2_bn": "branch_main.6",
+        "main_separable1_dw": "branch_main.0",
+        "main_separable1_dw_bn": "branch_main.1",
+        "main_separable1_pw": "branch_main.2",
+        "main_separable1_pw_bn": "branch_main.3",
+        "main_separable2_dw": "branch_main.5",
+        "main_separable2_dw_bn": "branch_main.6",
+        "main_separable2_pw": "branch_main.7",
+        "main_separable2_pw_bn": "branch_main.8",
+        "main_separable3_dw": "branch_main.10",
+        "main_separable3_dw_bn": "branch_main.11",
+        "main_separable3_pw": "branch_main.12",
+        "main_separable3_pw_bn": "branch_main.13",
+    },
+)
+MEGVII_SEARCHED_ENDS = {
+    "stem_conv": "first_conv.0",
+    "stem_conv_bn": "first_conv.1",
+    "conv_last": "conv_last.0",
+    "conv_last_bn": "conv_last.1",
+    "predictions": "classifier.0",
+}
+
+MEGVII_ONE_SHOT = Layout(
+    "megvii/one_shot",
+    {**MEGVII_SEARCHED_ENDS, **MEGVII_SEARCHED_UNITS},
+    channel_order="bgr",
+    forbids=frozenset({"stage3_unit0_main_se_reduce"}),
+)
+
+MEGVII_SHUFFLENET_V2_PLUS = Layout(
+    "megvii/shufflenet_v2_plus",
+    {
+        **MEGVII_SEARCHED_ENDS,
+        **MEGVII_SEARCHED_UNITS,
+        **_join(
+            {
+                # The Xception unit has five modules more in front of its squeeze.
+                f"stage{s}_unit{u}": f"features.{index}.branch_main.{15 if index == 18 else 8}"
+                for index, (s, u) in enumerate(SEARCHED_UNITS)
+                if s in (3, 4)
+            },
+            {
+                "main_se_reduce": "SE_opr.1",
+                "main_se_reduce_bn": "SE_opr.2",
+                "main_se_expand": "SE_opr.4",
+            },
+        ),
+        "head_se_reduce": "LastSE.SE_opr.1",
+        "head_se_reduce_bn": "LastSE.SE_opr.2",
+        "head_se_expand": "LastSE.SE_opr.4",
+        "head_fc": "fc.0",
+    },
+    channel_order="bgr",
+    needs=frozenset({"stage3_unit0_main_se_reduce"}),
+)
+
+
+def _interstellar(layer: str, module: str, place: str, branch: str) -> dict[str, str]:
+    """DetNAS' depthwise convolution (where there is one) and pointwise convolution."""
+    return {
+        f"{layer}_dw": f"{module}.interstellar{place}_{branch}_s",
+        f"{layer}_dw_bn": f"{module}.interstellar{place}_{branch}_s_bn",
+        f"{layer}_pw": f"{module}.interstellar{place}_{branch}",
+        f"{layer}_pw_bn": f"{module}.bn{place}_{branch}",
+    }
+
+
+def _detnas_unit(unit: str, module: str, place: str) -> dict[str, str]:
+    first, second = f"{module}.conv.0", f"{module}.conv.1"
+    separable = {
+        layer: part
+        for index, letter in enumerate("abc")
+        for layer, part in _interstellar(
+            f"{unit}_main_separable{index + 1}", f"{module}.conv.{index}", place, f"branch2{letter}"
+        ).items()
+    }
+    return {
+        **_interstellar(f"{unit}_proj", f"{module}.proj_conv", place, "proj"),
+        **separable,
+        f"{unit}_main_pw1": f"{first}.interstellar{place}_branch2a",
+        f"{unit}_main_pw1_bn": f"{first}.bn{place}_branch2a",
+        f"{unit}_main_dw": f"{second}.interstellar{place}_branch2b_s",
+        f"{unit}_main_dw_bn": f"{second}.interstellar{place}_branch2b_s_bn",
+        f"{unit}_main_pw2": f"{second}.interstellar{place}_branch2b",
+        f"{unit}_main_pw2_bn": f"{second}.bn{place}_branch2b",
+    }
+
+
+def _detnas(name: str, units: tuple[int, ...]) -> Layout:
+    positions = [(stage, unit) for stage, n in enumerate(units, 1) for unit in range(n)]
+    modules = {
+        **_conv_bn("stem_conv", "first_conv"),
+        **_conv_bn("conv_last", "last_conv"),
+        "predictions": "fc.fc",
+    }
+    for index, (stage, unit) in enumerate(positions):
+        place = f"{stage}{ascii_lowercase[unit]}"
+        modules |= _detnas_unit(f"stage{stage}_unit{unit}", f"features.{index}", place)
+    return Layout(name, modules, channel_order="bgr", noise=r"_(shufflenet_\dx\d|xception_3x3)")
+
+
+MEGVII_DETNAS = _detnas("megvii/detnas", (4, 4, 8, 4))
+MEGVII_DETNAS_DEEP = _detnas("megvii/detnas_deep", (8, 8, 16, 8))
 
 # ---- MobileNetV2 ---------------------------------------------------------------------------------
 
@@ -220,6 +392,7 @@ OPENMMLAB_HEADS = {
 OPENMMLAB = [
     Layout(f"{publisher}/{network}", {**backbone, **head}, needs=needs)
     for network, backbone, needs in (
+        ("shufflenet_v1", OPENMMLAB_SHUFFLENET_V1, OPENMMLAB_V1_STRUCTURE),
         ("shufflenet_v2", OPENMMLAB_SHUFFLENET_V2, TORCHVISION_STRUCTURE),
         ("mobilenet_v2", OPENMMLAB_MOBILENET_V2, frozenset[str]()),
     )
@@ -229,8 +402,13 @@ OPENMMLAB = [
 LAYOUTS: dict[str, Layout] = {
     layout.name: layout
     for layout in (
+        MEGVII_SHUFFLENET_V1,
         TORCHVISION_SHUFFLENET_V2,
         MEGVII_SHUFFLENET_V2,
+        MEGVII_ONE_SHOT,
+        MEGVII_SHUFFLENET_V2_PLUS,
+        MEGVII_DETNAS,
+        MEGVII_DETNAS_DEEP,
         TORCHVISION_MOBILENET_V2,
         TONYLINS_MOBILENET_V2,
         *OPENMMLAB,

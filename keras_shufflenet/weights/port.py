@@ -104,6 +104,7 @@ def load_state_dict(
     state = without_wrapper(state)
     table = layouts.get(layout) if layout is not None else _find_layout(state)
     received = _describe(state)
+    state = {table.plain(key): array for key, array in state.items()}
     _check_structure(model, table, received)
     body = weighted_layers(model, backbone_only)
     targets = _targets(model, body, table)
@@ -150,7 +151,7 @@ def _split(key: str) -> tuple[str, str]:
 
 def _explained(state: Mapping[str, np.ndarray], layout: Layout) -> int:
     modules = set(layout.modules.values())
-    return sum(_split(key)[0] in modules for key in state)
+    return sum(_split(layout.plain(key))[0] in modules for key in state)
 
 
 def _find_layout(state: Mapping[str, np.ndarray]) -> Layout:

@@ -14,8 +14,27 @@ import numpy as np
 import keras_shufflenet as ks
 
 LOGITS = {"include_preprocessing": False, "classifier_activation": None}
-POSE_BACKBONES = {"shufflenetv2": "shufflenet_v2_x1_0", "mobilenetv2": "mobilenet_v2_x1_0"}
+POSE_BACKBONES = {
+    "shufflenetv1": "shufflenet_v1_x1_0_g3_mmcls",
+    "shufflenetv2": "shufflenet_v2_x1_0",
+    "mobilenetv2": "mobilenet_v2_x1_0",
+}
 NETS = {
+    **{
+        f"megvii_shufflenet_v1_g{groups}_{width}x": (
+            f"shufflenet_v1_x{width}_g{groups}".replace(".", "_")
+        )
+        for groups, widths in ((3, ("0.5", "1.0", "1.5")), (8, ("0.5", "1.0", "2.0")))
+        for width in widths
+    },
+    "mmcls_shufflenet_v1_1.0": "shufflenet_v1_x1_0_g3_mmcls",
+    "megvii_shufflenet_v2_plus_small": "shufflenet_v2_plus_small",
+    "megvii_shufflenet_v2_plus_large": "shufflenet_v2_plus_large",
+    "megvii_oneshot": "one_shot",
+    "detnas_coco_fpn_300m": "detnas_coco_fpn_300m",
+    "detnas_coco_retinanet_300m": "detnas_coco_retinanet_300m",
+    "detnas_voc_fpn_300m": "detnas_voc_fpn_300m",
+    "detnas_coco_fpn_3.8g": "detnas_coco_fpn_3_8g",
     **{
         f"megvii_shufflenet_v2_{width}x": (f"shufflenet_v2_x{width}_megvii".replace(".", "_"))
         for width in ("0.5", "1.0", "2.0")
@@ -28,6 +47,9 @@ NETS = {
     "torchvision_mobilenet_v2_0.5": "mobilenet_v2_x0_5",
     "torchvision_mobilenet_v2_1.0": "mobilenet_v2_x1_0",
     "mmcls_mobilenet_v2_1.0": "mobilenet_v2_x1_0",
+    "mmpose_shufflenetv1_coco_256x192": None,
+    "mmpose_shufflenetv1_coco_384x288": None,
+    "mmpose1_shufflenetv1_coco_256x192": None,
     "mmpose_shufflenetv2_coco_256x192": None,
     "mmpose1_shufflenetv2_coco_256x192": None,
     "mmpose_shufflenetv2_mpii_256x256": None,
@@ -75,7 +97,7 @@ def _units(model: keras.Model) -> list[str]:
 def _tap_layers(model: keras.Model, taps: list[dict]) -> list[str]:
     """The layer that gives each tap: the last one whose name begins with the tap's."""
     units = iter(_units(model))
-    starts = {"pool": "stem_pool", "gap": "avg_pool"}
+    starts = {"pool": "stem_pool", "gap": "avg_pool", "last_se": "head_se", "fc": "head_fc"}
     mobilenet_stages = dict(zip(range(1, 8), (0, 2, 5, 9, 12, 15, 16), strict=True))
     layers = []
     for tap in taps:

@@ -1,0 +1,146 @@
+"""DetNAS: backbones searched for object detection.
+
+Paper: Chen et al., "DetNAS: Backbone Search for Object Detection", NeurIPS 2019,
+https://arxiv.org/abs/1903.10979. Weights: https://github.com/megvii-model/ShuffleNet-Series and
+https://github.com/megvii-model/DetNAS.
+
+The units are those of OneShot without scaled channels; stem, last convolution and classifier have
+biases, and whole channels are dropped before they are pooled. Input is BGR 0..255 as it is.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import keras
+
+from keras_shufflenet.models import assembly
+from keras_shufflenet.models.blocks import conv_bn
+from keras_shufflenet.models.search_units import (
+    Style,
+    parse_architecture,
+    search_stages,
+    split_even_odd,
+    split_standard,
+    unit_positions,
+)
+
+Split = Literal["even_odd", "standard"]
+
+
+class Size(NamedTuple):
+    """Units of the stages, channels of stem, stages and last convolution."""
+
+    units: tuple[int, ...]
+    stem: int
+    stages: tuple[int, ...]
+    last: int
+
+
+SIZES = {
+    "300m": Size((4, 4, 8, 4), 16, (64, 160, 320, 640), 1024),
+    "1.3g": Size((8, 8, 16, 8), 48, (96, 240, 480, 960), 1024),
+    "3.8g": Size((8, 8, 16, 8), 72, (172, 432, 864, 1728), 1728),
+}
+LARGE = "00312102 03123320 2113202221310333 13333333"
+# name: size, choices.
+SEARCHED = {
+    "voc_fpn_300m": ("300m", "2103 1303 20113333 3331"),
+    "voc_retinanet_300m": ("300m", "1300 2333 23333220 2311"),
+    "coco_fpn_300m": ("300m", "2120 2112 33130031 3132"),
+    "coco_retinanet_300m": ("300m", "2311 3213 31113320 3333"),
+    "coco_fpn_1.3g": ("1.3g", LARGE),
+    "coco_fpn_3.8g": ("3.8g", LARGE),
+}
+DROPOUT = 0.2
+
+# stride: what the names of the layers there begin with
+TAPS = {2: "stem_conv", 4: "stage1", 8: "stage2", 16: "stage3", 32: "stage4"}
+
+
+def _variant(architecture: str) -> str:
+    return f"detnas_{architecture}".replace(".", "_")
+
+
+VARIANTS = {_variant(name): {"architecture": name} for name in SEARCHED}
+SPLITS = {"even_odd": split_even_odd, "standard": split_standard}
+
+
+def detnas(
+    x: keras.KerasTensor, size: Size, architecture: Sequence[int], split: Split
+) -> keras.KerasTensor:
+    """The network from image to the last convolution's maps (stride 32)."""
+    x = conv_bn(x, size.stem, 3, strides=2, use_bias=True, name="stem_conv")
+    middles = [size.stages[stage - 1] // 2 for stage, _ in unit_positions(size.units)]
+    styles = [Style(split=SPLITS[split])] * len(size.units)
+    x = search_stages(x, architecture, size.units, size.stages, middles, styles)
+    return conv_bn(x, size.last, use_bias=True, name="conv_last")
+
+
+def DetNAS(
+    architecture: str | Sequence[int] = "coco_fpn_300m",
+    size: str | None = None,
+    split: Split = "even_odd",
+    include_preprocessing: bool = True,
+    include_top: bool = True,
+    weights: str | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    name: str | None = None,
+) -> keras.Model:
+    """Build a DetNAS backbone with its ImageNet classifier.
+
+    Args:
+        architecture: "voc_fpn_300m", "voc_retinanet_300m", "coco_fpn_300m", "coco_retinanet_300m",
+            "coco_fpn_1.3g", "coco_fpn_3.8g", or a choice for each unit (20 for 300m, 40 for the
+            others): 0, 1, 2 for units with 3 × 3, 5 × 5, 7 × 7 depthwise convolutions, 3 for the
+            Xception unit; as numbers or as a string of digits.
+        size: of an architecture given by its choices: "300m" (default), "1.3g" or "3.8g".
+        split: how units split their channels: "even_odd" as in all released weights, or
+            "standard" as in supernets, see `weights.supernet_path`.
+        include_preprocessing: True for images RGB 0..255, False for BGR 0..255 as the publisher's
+            network takes it.
+        include_top: whether to end in pooling and classifier.
+        weights: None, "imagenet", a name of `weights.list_weights()`, or the path of a file.
+        input_tensor: tensor to build on, instead of a new input.
+        input_shape: (height, width, channels), at least 32 × 32; None for a size that varies.
+            Default (224, 224, 3) with the top and (None, None, 3) without.
+        pooling: without top: None for maps (N, H/32, W/32, C), "avg" or "max" for vectors (N, C).
+        classes: how many. With pretrained weights and other than 1000, all but the classifier
+            is loaded.
+        classifier_activation: of the classifier; None for logits.
+        name: of the model; default is the registry's, such as "detnas_coco_fpn_300m".
+
+    Returns:
+        A functional `keras.Model`.
+
+    Raises:
+        ValueError: for an argument outside of what is said above.
+    """
+    assembly.check_choice("split", split, SPLITS)
+    named = isinstance(architecture, str) and architecture in SEARCHED
+    if named:
+        fixed, choices = SEARCHED[str(architecture)]
+        assembly.check_choice("size", size, (None, fixed))
+        variant = _variant(str(architecture))
+    else:
+        fixed, choices = size or "300m", architecture
+        assembly.check_choice("size", fixed, SIZES)
+        variant = "detnas_custom"
+    channels = SIZES[fixed]
+    parsed = parse_architecture(choices, sum(channels.units))
+    return assembly.build(
+        lambda x: detnas(x, channels, parsed, split),
+        variant=variant,
+        preprocessing="bgr" if include_preprocessing else None,
+        top=assembly.Top(classes, classifier_activation, spatial_dropout=DROPOUT)
+        if include_top
+        else None,
+        weights=weights,
+        input_tensor=input_tensor,
+        input_shape=input_shape,
+        pooling=pooling,
+        name=name,
+    )

@@ -1,0 +1,144 @@
+"""OneShot: the network that Single Path One-Shot search found, and any other of its search space.
+
+Paper: Guo et al., "Single Path One-Shot Neural Architecture Search with Uniform Sampling",
+ECCV 2020, https://arxiv.org/abs/1904.00420.
+
+Weights: https://github.com/megvii-model/ShuffleNet-Series (operators and channels) and
+https://github.com/megvii-model/SinglePathOneShot (operators only). Input is BGR 0..255 as it is.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import keras
+
+from keras_shufflenet.models import assembly
+from keras_shufflenet.models.blocks import Norm, conv_bn
+from keras_shufflenet.models.search_units import (
+    Style,
+    parse_architecture,
+    search_stages,
+    unit_positions,
+)
+
+
+class Searched(NamedTuple):
+    """A network that was found: a choice and a channel scale for each unit."""
+
+    architecture: str
+    channel_scales: tuple[float, ...]
+
+
+# name: choices, factors on the channels inside of the units.
+SEARCHED = {
+    "one_shot": Searched(
+        "0031 1100 20211020 2132",
+        (1.4, 1.2, 0.8, 1.2,
+         0.6, 1.4, 0.8, 1.0,
+         0.6, 1.2, 1.6, 1.2, 1.0, 1.4, 1.6, 1.0,
+         1.0, 1.2, 1.0, 0.8),
+    ),
+    "one_shot_spos": Searched("2101 2020 20230000 3233", (1.0,) * 20),
+}  # fmt: skip
+STEM_CHANNELS = 16
+CHANNELS = (64, 160, 320, 640)  # of stage 1 to 4
+LAST_CHANNELS = 1024
+UNITS = (4, 4, 8, 4)
+DROPOUT = 0.1
+
+# stride: what the names of the layers there begin with
+TAPS = {2: "stem_conv", 4: "stage1", 8: "stage2", 16: "stage3", 32: "stage4"}
+
+VARIANTS = {name: {"architecture": name} for name in SEARCHED}
+
+
+def _middles(channel_scales: Sequence[float]) -> list[int]:
+    """Channels inside of each unit; fractions are cut off."""
+    positions = unit_positions(UNITS)
+    return [
+        int(CHANNELS[stage - 1] // 2 * scale)
+        for (stage, _), scale in zip(positions, channel_scales, strict=True)
+    ]
+
+
+def one_shot(
+    x: keras.KerasTensor,
+    architecture: Sequence[int],
+    channel_scales: Sequence[float],
+    norm: Norm,
+) -> keras.KerasTensor:
+    """The network from image to the last convolution's maps (stride 32)."""
+    x = conv_bn(x, STEM_CHANNELS, 3, strides=2, norm=norm, name="stem_conv")
+    styles = [Style(norm=norm)] * len(UNITS)
+    x = search_stages(x, architecture, UNITS, CHANNELS, _middles(channel_scales), styles)
+    return conv_bn(x, LAST_CHANNELS, norm=norm, name="conv_last")
+
+
+def OneShotNet(
+    architecture: str | Sequence[int] = "one_shot",
+    channel_scales: Sequence[float] | None = None,
+    affine: bool = True,
+    include_preprocessing: bool = True,
+    include_top: bool = True,
+    weights: str | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    name: str | None = None,
+) -> keras.Model:
+    """Build a network of the one-shot search space.
+
+    Args:
+        architecture: "one_shot" (found by ShuffleNet-Series), "one_shot_spos" (found by
+            SinglePathOneShot), or 20 choices: 0, 1, 2 for units with 3 × 3, 5 × 5, 7 × 7 depthwise
+            convolutions, 3 for the Xception unit; as numbers or as a string of digits.
+        channel_scales: 20 positive factors on the channels inside of the units; default those of
+            the named architecture, otherwise 1.
+        affine: whether batch normalisations have gamma and beta. Those of supernets have not, see
+            `weights.supernet_path`.
+        include_preprocessing: True for images RGB 0..255, False for BGR 0..255 as the publisher's
+            network takes it.
+        include_top: whether to end in pooling and classifier.
+        weights: None, "imagenet", a name of `weights.list_weights()`, or the path of a file.
+        input_tensor: tensor to build on, instead of a new input.
+        input_shape: (height, width, channels), at least 32 × 32; None for a size that varies.
+            Default (224, 224, 3) with the top and (None, None, 3) without.
+        pooling: without top: None for maps (N, H/32, W/32, C), "avg" or "max" for vectors (N, C).
+        classes: how many. With pretrained weights and other than 1000, all but the classifier
+            is loaded.
+        classifier_activation: of the classifier; None for logits.
+        name: of the model; default is the registry's, such as "one_shot".
+
+    Returns:
+        A functional `keras.Model`.
+
+    Raises:
+        ValueError: for an argument outside of what is said above.
+    """
+    found = SEARCHED.get(architecture) if isinstance(architecture, str) else None
+    units = sum(UNITS)
+    choices = parse_architecture(found.architecture if found else architecture, units)
+    if channel_scales is None:
+        scales = found.channel_scales if found else (1.0,) * units
+    else:
+        scales = tuple(channel_scales)
+    if len(scales) != units or not all(scale > 0 for scale in scales):
+        raise ValueError(
+            f"`channel_scales` have to be {units} positive numbers. "
+            f"Received: channel_scales={channel_scales!r}"
+        )
+    return assembly.build(
+        lambda x: one_shot(x, choices, scales, Norm(affine=affine)),
+        variant=str(architecture) if found and channel_scales is None else "one_shot_custom",
+        preprocessing="bgr" if include_preprocessing else None,
+        top=assembly.Top(classes, classifier_activation, use_bias=False, dropout=DROPOUT)
+        if include_top
+        else None,
+        weights=weights,
+        input_tensor=input_tensor,
+        input_shape=input_shape,
+        pooling=pooling,
+        name=name,
+    )

@@ -1,0 +1,216 @@
+"""ShuffleNet, the first version.
+
+Paper: Zhang, Zhou, Lin, Sun, "ShuffleNet: An Extremely Efficient Convolutional Neural Network for
+Mobile Devices", CVPR 2018, https://arxiv.org/abs/1707.01083.
+
+Pointwise convolutions work in groups of channels; a shuffle in between lets the groups talk. Two
+networks bear the name, and weights fit only the one they were trained in:
+
+* `structure="megvii"` (https://github.com/megvii-model/ShuffleNet-Series, the authors' own): the
+  shuffle is the inverse of the paper's, channels follow a table, the classifier has no bias. Input
+  is BGR 0..255 as it is.
+* `structure="mmcls"` (https://github.com/open-mmlab/mmpretrain, also mmpose): the paper's shuffle,
+  channels are rounded multiples of the ones at width 1. Input is RGB with ImageNet mean and
+  deviation.
+
+In both the shuffle comes after the depthwise convolution; the paper draws it before.
+"""
+
+from typing import Literal
+
+import keras
+from keras import layers
+
+from keras_shufflenet.models import assembly
+from keras_shufflenet.models.blocks import (
+    activate,
+    channel_axis,
+    channel_shuffle,
+    concatenate,
+    conv_bn,
+    depthwise_bn,
+    max_pool,
+    round_channels,
+)
+
+Structure = Literal["megvii", "mmcls"]
+
+# (groups, width): channels of the stem and of stage 2, 3, 4.
+MEGVII_CHANNELS = {
+    (3, 0.5): (12, 120, 240, 480),
+    (3, 1.0): (24, 240, 480, 960),
+    (3, 1.5): (24, 360, 720, 1440),
+    (3, 2.0): (48, 480, 960, 1920),
+    (8, 0.5): (16, 192, 384, 768),
+    (8, 1.0): (24, 384, 768, 1536),
+    (8, 1.5): (24, 576, 1152, 2304),
+    (8, 2.0): (48, 768, 1536, 3072),
+}
+# groups: channels of stage 2, 3, 4 at width 1.
+MMCLS_CHANNELS = {
+    1: (144, 288, 576),
+    2: (200, 400, 800),
+    3: (240, 480, 960),
+    4: (272, 544, 1088),
+    8: (384, 768, 1536),
+}
+MMCLS_STEM_CHANNELS = 24
+UNITS = (4, 8, 4)  # of stage 2, 3, 4
+BOTTLENECK = 4  # the middle of a unit has a quarter of its channels
+PREPROCESSING: dict[str, assembly.Preprocessing] = {"megvii": "bgr", "mmcls": "mean_std"}
+
+# stride: what the names of the layers there begin with
+TAPS = {2: "stem_conv", 4: "stem_pool", 8: "stage2", 16: "stage3", 32: "stage4"}
+
+
+def _variant(width: float, groups: int, structure: Structure) -> str:
+    name = f"{assembly.variant_name('shufflenet_v1', width)}_g{groups}"
+    return name if structure == "megvii" else f"{name}_mmcls"
+
+
+VARIANTS = {
+    _variant(width, groups, structure): {"width": width, "groups": groups, "structure": structure}
+    for structure, variants in (
+        ("megvii", tuple(MEGVII_CHANNELS)),
+        ("mmcls", tuple((groups, 1.0) for groups in MMCLS_CHANNELS)),
+    )
+    for groups, width in variants
+}
+
+
+def channels(width: float, groups: int, structure: Structure) -> tuple[int, ...]:
+    """Channels of the stem and of stage 2, 3, 4.
+
+    Raises:
+        ValueError: If the network cannot be built: groups or width are not in the table, or the
+            channels of a unit cannot be split into the groups.
+    """
+    assembly.check_choice("structure", structure, PREPROCESSING)
+    if structure == "megvii":
+        assembly.check_choice("(groups, width)", (groups, width), MEGVII_CHANNELS)
+        return MEGVII_CHANNELS[groups, width]
+    assembly.check_choice("groups", groups, MMCLS_CHANNELS)
+    assembly.check_positive("width", width)
+    stages = tuple(round_channels(count * width) for count in MMCLS_CHANNELS[groups])
+    made = (int(MMCLS_STEM_CHANNELS * width), *stages)
+    splits = [stages[0] - made[0], *(count // BOTTLENECK for count in stages)]
+    if made[0] < 1 or any(count % groups for count in splits):
+        raise ValueError(
+            f"With {groups} groups the channels {made} of stem and stages cannot be split; other "
+            f"widths can. Received: width={width!r}, groups={groups!r}"
+        )
+    return made
+
+
+def _average_pool(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    """3 × 3 mean with stride 2; the zeros around count."""
+    x = layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
+    return layers.AveragePooling2D(3, 2, name=name)(x)
+
+
+def _shuffle(
+    x: keras.KerasTensor, groups: int, structure: Structure, name: str
+) -> keras.KerasTensor:
+    if structure == "mmcls":
+        return channel_shuffle(x, groups, name=f"{name}_shuffle")
+    return channel_shuffle(x, x.shape[channel_axis()] // groups, name=f"{name}_unshuffle")
+
+
+def _unit(
+    x: keras.KerasTensor,
+    filters: int,
+    strides: int,
+    groups: int,
+    structure: Structure,
+    name: str,
+    *,
+    first: bool,
+) -> keras.KerasTensor:
+    """Figure 2 of the paper: (b) for stride 1, (c) for stride 2."""
+    made = filters if strides == 1 else filters - x.shape[channel_axis()]
+    branch = conv_bn(x, filters // BOTTLENECK, groups=1 if first else groups, name=f"{name}_pw1")
+    branch = depthwise_bn(branch, strides=strides, name=f"{name}_dw")
+    branch = _shuffle(branch, groups, structure, name)
+    branch = conv_bn(branch, made, groups=groups, activation=None, name=f"{name}_pw2")
+    if strides == 1:
+        return activate(layers.Add(name=f"{name}_add")([x, branch]), "relu", name)
+    branch = activate(branch, "relu", name)
+    shortcut = _average_pool(x, name=f"{name}_pool")
+    return concatenate([shortcut, branch], name=f"{name}_concat")
+
+
+def shufflenet_v1(
+    x: keras.KerasTensor, width: float, groups: int, structure: Structure
+) -> keras.KerasTensor:
+    """The network from normalised image to the last stage's maps (stride 32)."""
+    stem, *stages = channels(width, groups, structure)
+    x = conv_bn(x, stem, 3, strides=2, name="stem_conv")
+    x = max_pool(x, name="stem_pool")
+    for stage, (filters, units) in enumerate(zip(stages, UNITS, strict=True), start=2):
+        for unit in range(units):
+            x = _unit(
+                x,
+                filters,
+                2 if unit == 0 else 1,
+                groups,
+                structure,
+                f"stage{stage}_unit{unit}",
+                first=stage == 2 and unit == 0,  # its few input channels are not grouped
+            )
+    return x
+
+
+def ShuffleNetV1(
+    width: float = 1.0,
+    groups: int = 3,
+    structure: Structure = "megvii",
+    include_preprocessing: bool = True,
+    include_top: bool = True,
+    weights: str | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    name: str | None = None,
+) -> keras.Model:
+    """Build ShuffleNet, version 1.
+
+    Args:
+        width: 0.5, 1.0, 1.5 or 2.0; with `structure="mmcls"` any positive number whose channels
+            the groups divide.
+        groups: of the pointwise convolutions: 3 or 8; with `structure="mmcls"` 1, 2, 3, 4 or 8.
+        structure: "megvii" or "mmcls", see the head of this module.
+        include_preprocessing: True for images RGB 0..255. False for what the publisher's network
+            takes: BGR 0..255 (megvii), RGB with mean and deviation (mmcls).
+        include_top: whether to end in pooling and classifier.
+        weights: None, "imagenet", a name of `weights.list_weights()`, or the path of a file.
+        input_tensor: tensor to build on, instead of a new input.
+        input_shape: (height, width, channels), at least 32 × 32; None for a size that varies.
+            Default (224, 224, 3) with the top and (None, None, 3) without.
+        pooling: without top: None for maps (N, H/32, W/32, C), "avg" or "max" for vectors (N, C).
+        classes: how many. With pretrained weights and other than 1000, all but the classifier
+            is loaded.
+        classifier_activation: of the classifier; None for logits.
+        name: of the model; default is the registry's, such as "shufflenet_v1_x1_0_g3".
+
+    Returns:
+        A functional `keras.Model`.
+
+    Raises:
+        ValueError: for an argument outside of what is said above.
+    """
+    channels(width, groups, structure)  # complains before anything is built
+    return assembly.build(
+        lambda x: shufflenet_v1(x, width, groups, structure),
+        variant=_variant(width, groups, structure),
+        preprocessing=PREPROCESSING[structure] if include_preprocessing else None,
+        top=assembly.Top(classes, classifier_activation, use_bias=structure == "mmcls")
+        if include_top
+        else None,
+        weights=weights,
+        input_tensor=input_tensor,
+        input_shape=input_shape,
+        pooling=pooling,
+        name=name,
+    )
