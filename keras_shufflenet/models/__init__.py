@@ -9,6 +9,7 @@ from keras_shufflenet.models.predictions import decode_predictions, preprocess_i
 from keras_shufflenet.models.registry import create_model, feature_extractor, list_models
 from keras_shufflenet.models.shufflenet_v1 import ShuffleNetV1
 from keras_shufflenet.models.shufflenet_v2 import ShuffleNetV2
+from keras_shufflenet.models.shufflenet_v2_large import ShuffleNetV2ExLarge, ShuffleNetV2Large
 from keras_shufflenet.models.shufflenet_v2_plus import ShuffleNetV2Plus
 
 __all__ = [
@@ -19,6 +20,8 @@ __all__ = [
     "PoseEstimator",
     "ShuffleNetV1",
     "ShuffleNetV2",
+    "ShuffleNetV2ExLarge",
+    "ShuffleNetV2Large",
     "ShuffleNetV2Plus",
     "count_cost",
     "create_model",

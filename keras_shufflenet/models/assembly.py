@@ -1,19 +1,36 @@
 """What every builder does around its network: input, preprocessing, top, weights."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import keras
+import numpy as np
 from keras import layers
+from numpy.typing import NDArray
 
 from keras_shufflenet import weights as pretrained
 from keras_shufflenet.models.blocks import channel_axis
 
-Preprocessing = Literal["mean_std", "bgr"]
 
-MEAN = (123.675, 116.28, 103.53)  # of ImageNet's pixels, RGB 0..255
-STANDARD_DEVIATION = (58.395, 57.12, 57.375)
+@dataclass(frozen=True)
+class Preprocessing:
+    """From RGB 0..255 to what a network was trained on.
+
+    That a network was trained on BGR is not seen here: the loader of weights turns the kernel of
+    the first convolution round in a model that has preprocessing.
+
+    Attributes:
+        mean: RGB, or an image (height, width, 3) for inputs of that size.
+        deviation: RGB.
+    """
+
+    mean: Sequence[float] | NDArray[np.floating] = (0.0, 0.0, 0.0)
+    deviation: Sequence[float] = (1.0, 1.0, 1.0)
+
+
+MEAN_STD = Preprocessing((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))  # ImageNet's pixels
+AS_IS = Preprocessing()
 MINIMUM_SIZE = 32
 DEFAULT_SIZE = 224
 IMAGENET_CLASSES = 1000
@@ -71,6 +88,7 @@ def build(
     input_shape: tuple[int | None, ...] | None,
     pooling: str | None,
     name: str | None,
+    auxiliary: Callable[[Top], list[keras.KerasTensor]] | None = None,
 ) -> keras.Model:
     """Put a network between its input and its top and load its weights.
 
@@ -84,6 +102,7 @@ def build(
         input_shape: as in every builder.
         pooling: as in every builder.
         name: of the model; None for `variant`.
+        auxiliary: makes further outputs, for training, once the network is there.
     """
     check_choice("pooling", pooling, (None, "avg", "max"))
     _check_top(top)
@@ -91,6 +110,10 @@ def build(
     _check_channels(image, preprocessing, weights)
     x = network(prepend_preprocessing(image, preprocessing))
     x = _append_top(x, top) if top else _pool(x, pooling)
+    if auxiliary is not None:
+        if top is None:
+            raise ValueError("`auxiliary` needs the top. Received: include_top=False")
+        x = [x, *auxiliary(top)]
     sources = keras.utils.get_source_inputs(image)
     model = keras.Model(sources[0] if len(sources) == 1 else sources, x, name=name or variant)
     if weights is not None:
@@ -154,19 +177,36 @@ def _check_channels(
 def prepend_preprocessing(
     image: keras.KerasTensor, preprocessing: Preprocessing | None
 ) -> keras.KerasTensor:
-    """Turn RGB 0..255 into what the network takes.
-
-    "mean_std" normalises. "bgr" does nothing by itself: the layer of that name tells the loader
-    of weights to turn the first convolution's kernel, trained on BGR, round.
-    """
+    """Turn RGB 0..255 into what the network takes."""
     if preprocessing is None:
         return image
-    if preprocessing == "bgr":
+    if preprocessing is AS_IS:  # the layer's name still tells that RGB comes in
         return layers.Identity(name="preprocessing")(image)
-    variance = [deviation**2 for deviation in STANDARD_DEVIATION]
+    mean = _fit(np.asarray(preprocessing.mean, np.float32), image)
+    variance = np.broadcast_to(np.square(preprocessing.deviation), mean.shape)
+    axes: Any = channel_axis() if mean.ndim == 1 else (1, 2, 3)
+    if mean.ndim == 3 and channel_axis() == 1:
+        mean, variance = mean.transpose(2, 0, 1), variance.transpose(2, 0, 1)
     return layers.Normalization(
-        axis=channel_axis(), mean=list(MEAN), variance=variance, name="preprocessing"
+        axis=axes, mean=mean.tolist(), variance=variance.tolist(), name="preprocessing"
     )(image)
+
+
+def _fit(mean: NDArray[np.float32], image: keras.KerasTensor) -> NDArray[np.float32]:
+    """A mean image in the size of the input, or its colour if that size is open."""
+    height, width = image.shape[1:3] if channel_axis() == -1 else image.shape[2:4]
+    if mean.ndim == 1 or mean.shape[:2] == (height, width):
+        return mean
+    if mean.ndim != 3 or mean.shape[2] != 3:
+        raise ValueError(
+            f"A mean is a colour (3,) or an image (height, width, 3). Received: shape {mean.shape}"
+        )
+    if height is None or width is None:
+        return mean.mean(axis=(0, 1))
+    resized = keras.ops.image.resize(
+        mean, (height, width), antialias=True, data_format="channels_last"
+    )
+    return np.asarray(keras.ops.convert_to_numpy(resized), np.float32)
 
 
 def _append_top(x: keras.KerasTensor, top: Top) -> keras.KerasTensor:

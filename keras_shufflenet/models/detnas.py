@@ -134,7 +134,7 @@ def DetNAS(
     return assembly.build(
         lambda x: detnas(x, channels, parsed, split),
         variant=variant,
-        preprocessing="bgr" if include_preprocessing else None,
+        preprocessing=assembly.AS_IS if include_preprocessing else None,
         top=assembly.Top(classes, classifier_activation, spatial_dropout=DROPOUT)
         if include_top
         else None,

@@ -105,7 +105,7 @@ def MobileNetV2(
     return assembly.build(
         lambda x: mobilenet_v2(x, width),
         variant=assembly.variant_name("mobilenet_v2", width),
-        preprocessing="mean_std" if include_preprocessing else None,
+        preprocessing=assembly.MEAN_STD if include_preprocessing else None,
         top=assembly.Top(classes, classifier_activation, dropout=DROPOUT) if include_top else None,
         weights=weights,
         input_tensor=input_tensor,

@@ -132,7 +132,7 @@ def OneShotNet(
     return assembly.build(
         lambda x: one_shot(x, choices, scales, Norm(affine=affine)),
         variant=str(architecture) if found and channel_scales is None else "one_shot_custom",
-        preprocessing="bgr" if include_preprocessing else None,
+        preprocessing=assembly.AS_IS if include_preprocessing else None,
         top=assembly.Top(classes, classifier_activation, use_bias=False, dropout=DROPOUT)
         if include_top
         else None,

@@ -13,6 +13,7 @@ from keras_shufflenet.models import (
     one_shot,
     shufflenet_v1,
     shufflenet_v2,
+    shufflenet_v2_large,
     shufflenet_v2_plus,
 )
 
@@ -37,6 +38,16 @@ FAMILIES = (
     Family(shufflenet_v2.ShuffleNetV2, shufflenet_v2.VARIANTS, shufflenet_v2.TAPS),
     Family(
         shufflenet_v2_plus.ShuffleNetV2Plus, shufflenet_v2_plus.VARIANTS, shufflenet_v2_plus.TAPS
+    ),
+    Family(
+        shufflenet_v2_large.ShuffleNetV2Large,
+        shufflenet_v2_large.LARGE_VARIANTS,
+        shufflenet_v2_large.TAPS,
+    ),
+    Family(
+        shufflenet_v2_large.ShuffleNetV2ExLarge,
+        shufflenet_v2_large.EXLARGE_VARIANTS,
+        shufflenet_v2_large.TAPS,
     ),
     Family(one_shot.OneShotNet, one_shot.VARIANTS, one_shot.TAPS),
     Family(detnas.DetNAS, detnas.VARIANTS, detnas.TAPS),

@@ -57,7 +57,7 @@ MMCLS_CHANNELS = {
 MMCLS_STEM_CHANNELS = 24
 UNITS = (4, 8, 4)  # of stage 2, 3, 4
 BOTTLENECK = 4  # the middle of a unit has a quarter of its channels
-PREPROCESSING: dict[str, assembly.Preprocessing] = {"megvii": "bgr", "mmcls": "mean_std"}
+PREPROCESSING = {"megvii": assembly.AS_IS, "mmcls": assembly.MEAN_STD}
 
 # stride: what the names of the layers there begin with
 TAPS = {2: "stem_conv", 4: "stem_pool", 8: "stage2", 16: "stage3", 32: "stage4"}

@@ -44,7 +44,7 @@ CHANNELS = {
 STEM_CHANNELS = 24
 UNITS = (4, 8, 4)  # of stage 2, 3, 4
 WIDTHS = {"torchvision": tuple(CHANNELS), "megvii": (0.5, 1.0, 1.5, 2.0)}
-PREPROCESSING: dict[str, assembly.Preprocessing] = {"torchvision": "mean_std", "megvii": "bgr"}
+PREPROCESSING = {"torchvision": assembly.MEAN_STD, "megvii": assembly.AS_IS}
 MEGVII_DROPOUT = {2.0: 0.2}
 
 # stride: what the names of the layers there begin with

@@ -103,7 +103,7 @@ def ShuffleNetV2Plus(
     return assembly.build(
         lambda x: shufflenet_v2_plus(x, CHANNELS[size]),
         variant=f"shufflenet_v2_plus_{size}",
-        preprocessing="bgr" if include_preprocessing else None,
+        preprocessing=assembly.AS_IS if include_preprocessing else None,
         top=assembly.Top(
             classes, classifier_activation, use_bias=False, dropout=DROPOUT, hidden=_hidden
         )

@@ -6,7 +6,7 @@ follows from the class of our layer, so that a new publisher needs a new table a
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from string import ascii_lowercase
 from typing import Literal
@@ -25,6 +25,7 @@ class Layout:
         needs: layers that a model must have for these weights to mean the same in it.
         forbids: layers that it must not have.
         ignored: last parts of keys that hold nothing for inference.
+        duplicates: modules whose tensors are there under another name too, as a regular expression.
         noise: what to leave out of keys, as a regular expression: parts that follow from the rest.
     """
 
@@ -34,6 +35,7 @@ class Layout:
     needs: frozenset[str] = frozenset()
     forbids: frozenset[str] = frozenset()
     ignored: tuple[str, ...] = IGNORED
+    duplicates: str | None = None
     noise: str | None = None
 
     def plain(self, key: str) -> str:
@@ -302,6 +304,77 @@ def _detnas(name: str, units: tuple[int, ...]) -> Layout:
 MEGVII_DETNAS = _detnas("megvii/detnas", (4, 4, 8, 4))
 MEGVII_DETNAS_DEEP = _detnas("megvii/detnas_deep", (8, 8, 16, 8))
 
+# ---- ShuffleNetV2.Large and ExLarge --------------------------------------------------------------
+
+GIANT_STEM = {
+    "stem_conv": "first_conv.0",
+    "stem_conv2": "first_conv.1",
+    "stem_conv3": "first_conv.2",
+}
+AUXILIARY = {16: "predict_14", 8: "predict_28", 4: "predict_56"}  # the number is the maps' size
+
+
+def _giant(
+    name: str,
+    units: tuple[int, ...],
+    unit_module: Callable[[int, int], str],
+    main: Mapping[str, str],
+    dense: str,
+    convs: Mapping[str, str],
+) -> Layout:
+    """The layout of Large or ExLarge.
+
+    Args:
+        name: of the layout.
+        units: of each stage, counted from 2.
+        unit_module: of a stage and a unit, both counted from 0.
+        main: layers of the main branch to their modules.
+        dense: what dense layers' modules are called inside of theirs, with the dot before it.
+        convs: further convolutions with normalisation.
+    """
+    modules = _conv_bn_all({**GIANT_STEM, **convs}.items())
+    modules["predictions"] = f"fc{dense}"
+    for stage, count in enumerate(units):
+        for unit in range(count):
+            layer, module = f"stage{stage + 2}_unit{unit}", unit_module(stage, unit)
+            parts = {"proj": "proj", "down": "down", **main}
+            modules |= _conv_bn_all((f"{layer}_{p}", f"{module}.{q}") for p, q in parts.items())
+            modules |= {f"{layer}_se_fc{i}": f"{module}.se_fc{i}{dense}" for i in (1, 2)}
+    for stride, module in AUXILIARY.items():
+        layer = f"auxiliary_stride{stride}"
+        modules |= _conv_bn(f"{layer}_conv1", f"{module}.conv.0")
+        modules |= _conv_bn(f"{layer}_conv2", f"{module}.conv.1")
+        modules[f"{layer}_predictions"] = f"{module}.fc"
+    return Layout(name, modules, channel_order="bgr", duplicates=r".*\.se_block\..*")
+
+
+EXLARGE_UNITS = (8, 16, 36, 10)
+
+MEGVII_LARGE = _giant(
+    "megvii/shufflenet_v2_large",
+    (10, 10, 23, 10),
+    lambda stage, unit: f"features.{stage}.{stage + 2}{ascii_lowercase[unit]}",
+    {"main_pw1": "branch_main.0", "main_conv": "branch_main.1", "main_pw2": "branch_main.2"},
+    "",
+    {"conv_last": "conv_last"},
+)
+MEGVII_EXLARGE = _giant(
+    "megvii/shufflenet_v2_exlarge",
+    EXLARGE_UNITS,
+    lambda stage, unit: f"features.{stage}.{unit}",
+    {
+        "main_pw1": "branch_main.0",
+        "main_conv": "branch_main.1",
+        "main_dw": "branch_main.2",
+        "main_pw2": "branch_main.3",
+    },
+    ".fc",
+    {
+        f"stage{stage + 2}_last": f"features.{stage}.{units}"
+        for stage, units in enumerate(EXLARGE_UNITS)
+    },
+)
+
 # ---- MobileNetV2 ---------------------------------------------------------------------------------
 
 BLOCKS = 17
@@ -409,6 +482,8 @@ LAYOUTS: dict[str, Layout] = {
         MEGVII_SHUFFLENET_V2_PLUS,
         MEGVII_DETNAS,
         MEGVII_DETNAS_DEEP,
+        MEGVII_LARGE,
+        MEGVII_EXLARGE,
         TORCHVISION_MOBILENET_V2,
         TONYLINS_MOBILENET_V2,
         *OPENMMLAB,

@@ -18,7 +18,8 @@ from keras_shufflenet.weights.errors import WeightsMismatchError
 from keras_shufflenet.weights.layouts import Layout
 from keras_shufflenet.weights.torch_file import without_wrapper
 
-HEAD = re.compile(r"predictions|head_.*")
+HEAD = re.compile(r"predictions|head_.*|auxiliary_.*")
+AUXILIARY = "auxiliary_"
 STEM = "stem_conv"
 PREPROCESSING = "preprocessing"
 
@@ -227,12 +228,18 @@ def _compare(target: Target, state: Mapping[str, np.ndarray], account: Account) 
 
 
 def _skipped_modules(model: keras.Model, layout: Layout, backbone_only: bool) -> set[str]:
-    """Modules of the publisher's head, if the model takes none."""
-    if not backbone_only and any(is_head(layer.name) for layer in model.layers):
-        return set()
-    return {module for name, module in layout.modules.items() if is_head(name)}
+    """Modules of the publisher's head if the model takes none, and of heads for training only."""
+    names = {layer.name for layer in model.layers}
+    takes = not backbone_only and any(is_head(name) for name in names)
+    return {
+        module
+        for name, module in layout.modules.items()
+        if is_head(name) and not (takes and (name in names or not name.startswith(AUXILIARY)))
+    }
 
 
 def _ignored(key: str, layout: Layout, skipped: set[str]) -> bool:
     module, parameter = _split(key)
+    if layout.duplicates is not None and re.fullmatch(layout.duplicates, module):
+        return True
     return parameter in layout.ignored or module in skipped

@@ -30,6 +30,8 @@ NETS = {
     "mmcls_shufflenet_v1_1.0": "shufflenet_v1_x1_0_g3_mmcls",
     "megvii_shufflenet_v2_plus_small": "shufflenet_v2_plus_small",
     "megvii_shufflenet_v2_plus_large": "shufflenet_v2_plus_large",
+    "megvii_shufflenet_v2_large": "shufflenet_v2_large",
+    "megvii_shufflenet_v2_exlarge": "shufflenet_v2_exlarge",
     "megvii_oneshot": "one_shot",
     "detnas_coco_fpn_300m": "detnas_coco_fpn_300m",
     "detnas_coco_retinanet_300m": "detnas_coco_retinanet_300m",
