@@ -12,6 +12,7 @@ from keras_shufflenet.weights.errors import (
     WeightsUnavailableError,
 )
 from keras_shufflenet.weights.loader import load
+from keras_shufflenet.weights.mean_image import read_mean_image
 from keras_shufflenet.weights.port import load_state_dict
 from keras_shufflenet.weights.store import fetch
 from keras_shufflenet.weights.supernet import supernet_path
@@ -28,5 +29,6 @@ __all__ = [
     "load",
     "load_state_dict",
     "read_checkpoint",
+    "read_mean_image",
     "supernet_path",
 ]

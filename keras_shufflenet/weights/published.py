@@ -7,6 +7,7 @@ MEAN_STD = (
     "RGB 0..255, minus mean (123.675, 116.28, 103.53), divided by deviation (58.395, 57.12, 57.375)"
 )
 BGR = "BGR 0..255 as it is"
+BGR_MEAN_IMAGE = "BGR 0..255, minus the mean image of ImageNet_1000_scale224_mean.xml"
 
 TORCHVISION = {
     "source": "https://github.com/pytorch/vision",
@@ -15,7 +16,6 @@ TORCHVISION = {
 MEGVII = {
     "source": "https://github.com/megvii-model/ShuffleNet-Series",
     "licence": "MIT",
-    "layout": "megvii/shufflenet_v2",
     "preprocessing": BGR,
     "resize": 256,
     "interpolation": "bilinear without antialias (OpenCV)",
@@ -61,20 +61,66 @@ TORCHVISION_FILES = (
 
 # model, folder, file, sha256 prefix, top-1, top-5
 MMCLS_FILES = (
+    ("shufflenet_v1_x1_0_g3_mmcls", "shufflenet_v1",
+     "shufflenet_v1_batch1024_imagenet_20200804-5d6cec73.pth", "5d6cec73", 68.13, 87.81),
     ("shufflenet_v2_x1_0", "shufflenet_v2",
      "shufflenet_v2_batch1024_imagenet_20200812-5bf4721e.pth", "5bf4721e", 69.55, 88.92),
     ("mobilenet_v2_x1_0", "mobilenet_v2",
      "mobilenet_v2_batch256_imagenet_20200708-3b2dc3af.pth", "3b2dc3af", 71.86, 90.42),
 )  # fmt: skip
 
-# width, top-1 error, top-5 error
-MEGVII_ERRORS = (("0.5", 38.9, 17.4), ("1.0", 30.6, 11.1), ("1.5", 27.4, 9.4), ("2.0", 25.0, 7.6))
+# model, layout, file here, file on the publisher's drive (None: its name is not known), top-1
+# error, top-5 error
+MEGVII_FILES = (
+    *((f"shufflenet_v1_x{width.replace('.', '_')}_g3", "shufflenet_v1",
+       f"ShuffleNetV1.Group3.{width}x.pth.tar", f"ShuffleNetV1/Group3/models/{width}x.pth.tar",
+       top1, top5)
+      for width, top1, top5 in (("0.5", 42.7, 20.0), ("1.0", 32.2, 12.3), ("1.5", 28.4, 9.8),
+                                ("2.0", 25.9, 8.6))),
+    *((f"shufflenet_v1_x{width.replace('.', '_')}_g8", "shufflenet_v1",
+       f"snetv1_group8_{width}x.pth.tar",
+       f"ShuffleNetV1/Group8/models/snetv1_group8_{width}x.pth.tar", top1, top5)
+      for width, top1, top5 in (("0.5", 41.2, 19.0), ("1.0", 32.0, 13.6), ("1.5", 29.0, 10.4),
+                                ("2.0", 27.1, 9.2))),
+    *((f"shufflenet_v2_x{width.replace('.', '_')}_megvii", "shufflenet_v2",
+       f"ShuffleNetV2.{width}x.pth.tar", f"ShuffleNetV2.{width}x.pth.tar", top1, top5)
+      for width, top1, top5 in (("0.5", 38.9, 17.4), ("1.0", 30.6, 11.1), ("1.5", 27.4, 9.4),
+                                ("2.0", 25.0, 7.6))),
+    *((f"shufflenet_v2_plus_{size.lower()}", "shufflenet_v2_plus",
+       f"ShuffleNetV2+.{size}.pth.tar", f"ShuffleNetV2+.{size}.pth.tar", top1, top5)
+      for size, top1, top5 in (("Small", 25.9, 8.3), ("Medium", 24.3, 7.4), ("Large", 22.9, 6.7))),
+    ("shufflenet_v2_large", "shufflenet_v2_large",
+     "snetv2_residual_se.pkl", "snetv2_residual_se.pkl", 18.56, 4.48),
+    ("shufflenet_v2_exlarge", "shufflenet_v2_exlarge",
+     "shufflenet_v2_exlarge.pth.tar", None, 15.52, 2.9),
+    ("one_shot", "one_shot", "one_shot.pkl", None, 25.1, 8.0),
+    ("detnas_voc_retinanet_300m", "detnas", "VOC_RetinaNet_300M.pkl", None, 25.4, 8.1),
+    ("detnas_voc_fpn_300m", "detnas", "VOC_FPN_300M.pkl", None, 25.9, 8.3),
+    ("detnas_coco_retinanet_300m", "detnas", "COCO_RetinaNet_300M.pkl", None, 26.0, 8.4),
+    ("detnas_coco_fpn_300m", "detnas", "COCO_FPN_300M.pkl", None, 26.2, 8.4),
+    ("detnas_coco_fpn_1_3g", "detnas_deep", "COCO_FPN_1.3G.pkl", None, 22.8, 6.5),
+    ("detnas_coco_fpn_3_8g", "detnas_deep", "snet_detnas_l.pkl", "snet_detnas_l.pkl", 21.6, 6.3),
+)  # fmt: skip
+
+SPOS_ERRORS = (25.6, 8.0)
 
 # width, top-1, top-5
 PADDLECLAS_FIGURES = (("0_25", 49.90, 73.79), ("0_33", 53.73, 77.05))
 
 # backbone, keypoints, (height, width), era, file, sha256 prefix, AP, AR, PCKh
 MMPOSE_FILES = (
+    ("shufflenet_v1", "coco", (256, 192), "v1",
+     "td-hm_shufflenetv1_8xb64-210e_coco-256x192-7a7ea4f4_20221013.pth", "7a7ea4f4",
+     0.587, 0.654, None),
+    ("shufflenet_v1", "coco", (256, 192), "v0",
+     "shufflenetv1_coco_256x192-353bc02c_20200727.pth", "353bc02c", 0.585, 0.651, None),
+    ("shufflenet_v1", "coco", (384, 288), "v1",
+     "td-hm_shufflenetv1_8xb64-210e_coco-384x288-8342f8ba_20221013.pth", "8342f8ba",
+     0.626, 0.687, None),
+    ("shufflenet_v1", "coco", (384, 288), "v0",
+     "shufflenetv1_coco_384x288-b2930b24_20200804.pth", "b2930b24", 0.622, 0.684, None),
+    ("shufflenet_v1", "mpii", (256, 256), "v0",
+     "shufflenetv1_mpii_256x256-dcc1c896_20200925.pth", "dcc1c896", None, None, 0.823),
     ("shufflenet_v2", "coco", (256, 192), "v1",
      "td-hm_shufflenetv2_8xb64-210e_coco-256x192-51fb931e_20221014.pth", "51fb931e",
      0.602, 0.668, None),
@@ -100,6 +146,11 @@ MMPOSE_FILES = (
     ("mobilenet_v2", "mpii", (256, 256), "v0",
      "mobilenetv2_mpii_256x256-e068afa7_20200812.pth", "e068afa7", None, None, 0.854),
 )  # fmt: skip
+MMPOSE_BACKBONES = {
+    "shufflenet_v1": "shufflenet_v1_x1_0_g3_mmcls",
+    "shufflenet_v2": "shufflenet_v2_x1_0",
+    "mobilenet_v2": "mobilenet_v2_x1_0",
+}
 
 
 def records() -> Iterator[dict[str, Any]]:
@@ -108,6 +159,7 @@ def records() -> Iterator[dict[str, Any]]:
     yield from _mmcls()
     yield from _paddleclas()
     yield from _megvii()
+    yield _spos()
     yield _tonylins()
     yield from _mmpose()
 
@@ -164,20 +216,42 @@ def _paddleclas() -> Iterator[dict[str, Any]]:
 
 
 def _megvii() -> Iterator[dict[str, Any]]:
-    for width, top1_error, top5_error in MEGVII_ERRORS:
-        model = f"shufflenet_v2_x{width.replace('.', '_')}_megvii"
+    for model, layout, file, on_drive, top1_error, top5_error in MEGVII_FILES:
         yield {
             **MEGVII,
             "name": f"{model}.megvii",
             "model": model,
-            "file": f"ShuffleNetV2.{width}x.pth.tar",
-            "top1": round(100 - top1_error, 1),
-            "top5": round(100 - top5_error, 1),
-            "how_to_get": (
-                f"open {MEGVII_DRIVE} in a browser and download ShuffleNetV2.{width}x.pth.tar "
-                "(do not unpack it)"
-            ),
+            "file": file,
+            "layout": f"megvii/{layout}",
+            "preprocessing": BGR_MEAN_IMAGE if model == "shufflenet_v2_large" else BGR,
+            "top1": round(100 - top1_error, 2),
+            "top5": round(100 - top5_error, 2),
+            "how_to_get": _from_drive(file, on_drive),
         }
+
+
+def _from_drive(file: str, on_drive: str | None) -> str:
+    wanted = on_drive or "the file of this network"
+    step = f"open {MEGVII_DRIVE} in a browser and download {wanted} (do not unpack it)"
+    return step if wanted == file else f"{step}; call it {file}"
+
+
+def _spos() -> dict[str, Any]:
+    top1_error, top5_error = SPOS_ERRORS
+    return {
+        **MEGVII,
+        "name": "one_shot_spos.spos",
+        "model": "one_shot_spos",
+        "file": "one_shot_spos.pth.tar",
+        "source": "https://github.com/megvii-model/SinglePathOneShot",
+        "layout": "megvii/one_shot",
+        "top1": round(100 - top1_error, 2),
+        "top5": round(100 - top5_error, 2),
+        "how_to_get": (
+            "follow the link to the searched model in the README of "
+            "https://github.com/megvii-model/SinglePathOneShot; call it one_shot_spos.pth.tar"
+        ),
+    }
 
 
 def _tonylins() -> dict[str, Any]:
@@ -195,7 +269,8 @@ def _tonylins() -> dict[str, Any]:
 
 def _mmpose() -> Iterator[dict[str, Any]]:
     for network, keypoints, crop, era, file, sha256, ap, ar, pckh in MMPOSE_FILES:
-        model = f"pose_{network}_x1_0_{keypoints}_{crop[0]}x{crop[1]}"
+        backbone = MMPOSE_BACKBONES[network]
+        model = f"pose_{backbone}_{keypoints}_{crop[0]}x{crop[1]}"
         publisher = "mmpose_v1" if era == "v1" else "mmpose"
         folder = f"{MMPOSE_URL}/{network.replace('_', '')}"
         yield {

@@ -59,6 +59,12 @@ NETS = {
     "mmpose_mobilenetv2_mpii_256x256": None,
 }
 
+PATH = (2, 1, 0, 3, 1, 3, 0, 2, 2, 0, 1, 1, 3, 0, 2, 3, 3, 1, 0, 2)
+SUPERNETS = {
+    "spos_supernet_path": lambda **a: ks.OneShotNet(PATH, affine=False, **a),
+    "detnas_supernet_300m_path": lambda **a: ks.DetNAS(PATH, split="standard", **a),
+}
+
 
 def load_fixture(golden: Path, name: str):
     nets = golden / "nets"
@@ -67,6 +73,8 @@ def load_fixture(golden: Path, name: str):
 
 def build(name: str, size) -> keras.Model:
     """The network of a fixture for images of `size` (height, width), already normalised."""
+    if name in SUPERNETS:
+        return SUPERNETS[name](input_shape=(*size, 3), **LOGITS)
     if NETS[name] is not None:
         return ks.create_model(NETS[name], input_shape=(*size, 3), **LOGITS)
     _, net, keypoints, _ = name.split("_")
@@ -135,6 +143,8 @@ def deviations(golden: Path, synth, name: str) -> dict[str, float]:
     """Largest |ours - reference| of outputs and taps, in multiples of the reference's noise."""
     meta, arrays = load_fixture(golden, name)
     weights = state_dict(synth, meta)
+    if name in SUPERNETS:
+        weights = ks.weights.supernet_path(weights, PATH)
     result = {}
     for case in meta["cases"]:
         x = image(synth, case)

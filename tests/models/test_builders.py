@@ -12,6 +12,11 @@ import pytest
 import keras_shufflenet as ks
 
 SMALL = {
+    "shufflenet_v1": lambda **a: ks.ShuffleNetV1(0.5, **a),
+    "shufflenet_v1_mmcls": lambda **a: ks.ShuffleNetV1(0.25, 2, "mmcls", **a),
+    "shufflenet_v2_plus": lambda **a: ks.ShuffleNetV2Plus("small", **a),
+    "one_shot": lambda **a: ks.OneShotNet(channel_scales=[0.2] * 20, **a),
+    "detnas": lambda **a: ks.DetNAS("voc_fpn_300m", **a),
     "shufflenet_v2": lambda **a: ks.ShuffleNetV2(0.25, **a),
     "shufflenet_v2_megvii": lambda **a: ks.ShuffleNetV2(0.5, "megvii", **a),
     "mobilenet_v2": lambda **a: ks.MobileNetV2(0.35, **a),
@@ -23,7 +28,19 @@ def images(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).uniform(0, 255, (*shape, 3)).astype("float32")
 
 
-@pytest.mark.parametrize("builder", [ks.ShuffleNetV2, ks.MobileNetV2])
+BUILDERS = [
+    ks.ShuffleNetV1,
+    ks.ShuffleNetV2,
+    ks.ShuffleNetV2Plus,
+    ks.ShuffleNetV2Large,
+    ks.ShuffleNetV2ExLarge,
+    ks.OneShotNet,
+    ks.DetNAS,
+    ks.MobileNetV2,
+]
+
+
+@pytest.mark.parametrize("builder", BUILDERS)
 def test_signature_is_the_one_of_keras_applications(builder):
     reference = inspect.signature(keras.applications.MobileNetV2).parameters
     ours = inspect.signature(builder).parameters
@@ -100,8 +117,11 @@ def test_names_are_systematic_and_tensors_have_four_axes_at_most(build, argument
     pattern = re.compile(
         r"image|preprocessing|avg_pool|dropout|predictions"
         r"|stem_(conv|pool)(_pad|_bn|_relu)?|conv_last(_bn|_relu)?"
-        r"|stage[234]_unit\d_(concat|keep|take|shuffle(_reshape|_permute)?)"
-        r"|stage[234]_unit\d_(main|proj)_(pw1|pw2|pw|dw)(_pad|_bn|_relu)?"
+        r"|(stem_conv|conv_last|head_fc)_hard_silu"
+        r"|stage[1234]_unit\d_(add|concat|keep|pool(_pad)?|relu|take|(un)?shuffle(_reshape|_permute)?)"
+        r"|stage[1234]_unit\d_((main|proj)_)?(separable\d_)?(pw1|pw2|pw|dw)(_pad|_bn|_relu|_hard_silu)?"
+        r"|(head|stage[34]_unit\d_main)_se_(pool|reduce(_bn|_relu)?|expand|gate|scale)"
+        r"|head_(fc|reshape|flatten)"
         r"|block\d+_(add|(expand|dw|project)(_pad|_bn|_relu)?)"
     )
     names = [operation.name for operation in model.operations]
@@ -136,7 +156,7 @@ def test_saved_models_open_without_the_package(tmp_path):
         [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert len(list(tmp_path.glob("*.keras"))) == 6
+    assert len(list(tmp_path.glob("*.keras"))) == 2 * len(SMALL)
 
 
 @every_builder
@@ -146,7 +166,7 @@ def test_mixed_precision_ends_in_float32(build):
     try:
         model = build(input_shape=(64, 64, 3))
         assert model.output.dtype == "float32"
-        assert model.get_layer("conv_last").compute_dtype == "bfloat16"
+        assert model.get_layer("stem_conv").compute_dtype == "bfloat16"
         assert np.isfinite(keras.ops.convert_to_numpy(model(images(1, 64, 64)))).all()
     finally:
         keras.mixed_precision.set_dtype_policy(policy)
@@ -170,6 +190,40 @@ def test_mixed_precision_ends_in_float32(build):
 def test_errors_say_what_is_allowed_and_what_was_received(arguments, text):
     with pytest.raises((ValueError, FileNotFoundError), match=text):
         ks.ShuffleNetV2(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("build", "text"),
+    [
+        (lambda: ks.ShuffleNetV1(0.7), r"one of \(3, 0.5\), .* Received: .*=\(3, 0.7\)"),
+        (
+            lambda: ks.ShuffleNetV1(0.5, 8, "mmcls"),
+            "cannot be split.*Received: width=0.5, groups=8",
+        ),
+        (lambda: ks.ShuffleNetV1(1.0, 5, "mmcls"), "1, 2, 3, 4, 8. Received: groups=5"),
+        (lambda: ks.ShuffleNetV2Plus("huge"), "'small', 'medium', 'large'. Received: size='huge'"),
+        (lambda: ks.OneShotNet([0, 1, 2]), r"20 choices among .*Received: .*\[0, 1, 2\]"),
+        (lambda: ks.OneShotNet("spos"), "20 choices .*Received: architecture='spos'"),
+        (lambda: ks.OneShotNet(channel_scales=[1.0]), r"20 positive .*Received: .*\[1.0\]"),
+        (lambda: ks.DetNAS("0" * 20, size="2g"), "'300m', '1.3g', '3.8g'. Received: size='2g'"),
+        (lambda: ks.DetNAS("0" * 20, size="1.3g"), "40 choices.*Received: architecture='000"),
+        (lambda: ks.DetNAS(size="1.3g"), "None, '300m'. Received: size='1.3g'"),
+        (lambda: ks.DetNAS(split="halves"), "'even_odd', 'standard'. Received: split='halves'"),
+        (
+            lambda: ks.ShuffleNetV2Large(auxiliary=True, include_top=False),
+            "needs the top. Received: include_top=False",
+        ),
+    ],
+)
+def test_errors_of_the_other_families(build, text):
+    with pytest.raises(ValueError, match=text):
+        build()
+
+
+def test_architectures_as_text_and_numbers_are_the_same():
+    text = ks.OneShotNet("0123 0123 01230123 0123")
+    numbers = ks.OneShotNet([0, 1, 2, 3] * 5)
+    assert [w.shape for w in text.weights] == [w.shape for w in numbers.weights]
 
 
 def test_width_of_mobilenet_is_any_positive_number():

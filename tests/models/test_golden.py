@@ -27,6 +27,11 @@ def test_outputs_and_taps_equal_the_reference(shared, synth, name):
     check(golden_nets.deviations(shared / "golden", synth, name))
 
 
+@pytest.mark.parametrize("name", golden_nets.SUPERNETS)
+def test_a_path_of_a_supernet_equals_the_reference(shared, synth, name):
+    check(golden_nets.deviations(shared / "golden", synth, name))
+
+
 @pytest.mark.parametrize("name", golden_nets.NETS)
 def test_parameters_and_macs_are_exact(shared, name):
     meta, _ = golden_nets.load_fixture(shared / "golden", name)

@@ -55,7 +55,7 @@ def test_every_network_with_published_weights_has_a_default():
     assert defaults["mobilenet_v2_x1_0"] == "mobilenet_v2_x1_0.torchvision_v2"
     assert defaults["shufflenet_v2_x0_25"] == "shufflenet_v2_x0_25.paddleclas"
     assert defaults["shufflenet_v2_x2_0_megvii"] == "shufflenet_v2_x2_0_megvii.megvii"
-    assert len(defaults) == 11
+    assert len(defaults) == 33
 
 
 def test_list_of_one_model():
