@@ -13,7 +13,7 @@ from keras_shufflenet.weights.errors import (
 )
 from keras_shufflenet.weights.loader import load
 from keras_shufflenet.weights.mean_image import read_mean_image
-from keras_shufflenet.weights.port import load_state_dict
+from keras_shufflenet.weights.port import load_state_dict, state_dict
 from keras_shufflenet.weights.store import fetch
 from keras_shufflenet.weights.supernet import supernet_path
 
@@ -30,5 +30,6 @@ __all__ = [
     "load_state_dict",
     "read_checkpoint",
     "read_mean_image",
+    "state_dict",
     "supernet_path",
 ]

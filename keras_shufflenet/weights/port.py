@@ -73,6 +73,13 @@ class Target:
         size = dict(zip(self.axes, self.variable.shape, strict=True))
         return tuple(size[axis] for axis in range(len(self.axes)))
 
+    def read(self) -> np.ndarray:
+        """The variable as the checkpoint has it."""
+        array = np.asarray(keras.ops.convert_to_numpy(self.variable)).transpose(
+            np.argsort(self.axes)
+        )
+        return np.ascontiguousarray(np.flip(array, INPUT_CHANNELS) if self.reverse_input else array)
+
     def assign(self, array: np.ndarray) -> None:
         """Transpose and assign."""
         if self.reverse_input:
@@ -118,6 +125,39 @@ def load_state_dict(
     account.settle(model, f"layout {table.name!r}", received)
     for target in targets:
         target.assign(state[target.key])
+
+
+def state_dict(model: keras.Model, layout: str | None = None) -> dict[str, np.ndarray]:
+    """The weights of a model as a publisher's PyTorch code names and shapes them.
+
+    What `load_state_dict` reads; `torch.from_numpy` makes tensors of the arrays. DetNAS' keys lack
+    the names of the operators.
+
+    Args:
+        model: made by a builder of this package.
+        layout: name of the publisher's table, of `layouts.LAYOUTS`; None for the first one that
+            has all layers of the model.
+
+    Raises:
+        ValueError: if the layout lacks layers of the model, or no layout has all of them.
+    """
+    body = weighted_layers(model, backbone_only=False)
+    fitting = [table for table in layouts.LAYOUTS.values() if _has_all(model, body, table)]
+    names = [table.name for table in fitting]
+    if layout is not None:
+        fitting = [table for table in fitting if table is layouts.get(layout)]
+    if not fitting:
+        raise ValueError(
+            f"The layouts that have all layers of {model.name!r} are {names}. "
+            f"Received: layout={layout!r}"
+        )
+    return {target.key: target.read() for target in _targets(model, body, fitting[0])}
+
+
+def _has_all(model: keras.Model, body: Sequence[keras.Layer], layout: Layout) -> bool:
+    names = {operation.name for operation in model.operations}
+    fits = not (layout.needs - names or layout.forbids & names)
+    return fits and not _unknown(body, layout)
 
 
 def weighted_layers(model: keras.Model, backbone_only: bool) -> list[keras.Layer]:
@@ -213,7 +253,7 @@ def _target(
         )
     axes = KERNEL_AXES[type(layer)] if variable.name == "kernel" else (0,)
     key = f"{module}.{PARAMETERS[variable.name]}"
-    return Target(layer.name, variable, key, axes, reverse_input)
+    return Target(layer.name, variable, key, axes, reverse_input and variable.name == "kernel")
 
 
 def _compare(target: Target, state: Mapping[str, np.ndarray], account: Account) -> None:

@@ -6,6 +6,14 @@ from pathlib import Path
 import numpy as np
 
 NETS = {
+    "megvii_shufflenet_v1_g3_0.5x": "megvii/shufflenet_v1",
+    "mmcls_shufflenet_v1_1.0": "mmcls/shufflenet_v1",
+    "mmpose_shufflenetv1_coco_256x192": "mmpose/shufflenet_v1",
+    "mmpose1_shufflenetv1_coco_256x192": "mmpose_v1/shufflenet_v1",
+    "megvii_shufflenet_v2_plus_small": "megvii/shufflenet_v2_plus",
+    "megvii_oneshot": "megvii/one_shot",
+    "detnas_coco_fpn_300m": "megvii/detnas",
+    "detnas_coco_fpn_3.8g": "megvii/detnas_deep",
     "torchvision_shufflenet_v2_x1_0": "torchvision/shufflenet_v2",
     "megvii_shufflenet_v2_0.5x": "megvii/shufflenet_v2",
     "mmcls_shufflenet_v2_1.0": "mmcls/shufflenet_v2",

@@ -1,13 +1,19 @@
 """Assignment: every number in its place, or a complaint and nothing assigned."""
 
 import functools
+import re
 
 import keras
 import numpy as np
 import pytest
 
 import keras_shufflenet as ks
-from keras_shufflenet.weights import WeightsMismatchError, layouts, load_state_dict
+from keras_shufflenet.weights import (
+    WeightsMismatchError,
+    layouts,
+    load_state_dict,
+    state_dict,
+)
 from keras_shufflenet.weights.port import _find_layout
 from tests.weights import publishers
 
@@ -241,6 +247,46 @@ def test_modules_of_tonylins():
     assert modules["block16_project_bn"] == "features.17.conv.7"
 
 
+@pytest.mark.parametrize("kind", [r"_main_separable", r"_main_(pw\d|dw)"])
 @pytest.mark.parametrize("layout", layouts.LAYOUTS.values(), ids=lambda layout: layout.name)
-def test_no_two_layers_share_a_module(layout):
-    assert len(set(layout.modules.values())) == len(layout.modules)
+def test_no_two_layers_of_a_network_share_a_module(layout, kind):
+    """Units of searched networks are of one kind or the other, and their table has both."""
+    modules = [module for name, module in layout.modules.items() if not re.search(kind, name)]
+    assert len(set(modules)) == len(modules)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: ks.ShuffleNetV1(0.5, input_shape=(32, 32, 3)),
+        lambda: shufflenet(structure="megvii", input_shape=(32, 32, 3)),
+        lambda: ks.ShuffleNetV2Plus(input_shape=(32, 32, 3)),
+        lambda: ks.DetNAS(input_shape=(32, 32, 3)),
+        lambda: ks.PoseEstimator("mobilenet_v2_x0_35", input_size=(32, 32)),
+    ],
+)
+def test_what_is_written_for_torch_is_read_again(build):
+    model, again = build(), build()
+    state = state_dict(model)
+    assert state_dict(again).keys() == state.keys()
+    load_state_dict(again, state)
+    for ours, theirs in zip(model.weights, again.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_state_dict_has_torchs_axes_and_colours():
+    model = ks.ShuffleNetV1(0.5, input_shape=(32, 32, 3))
+    state = state_dict(model)
+    kernel = model.get_layer("stem_conv").kernel.numpy()
+    np.testing.assert_array_equal(
+        state["first_conv.0.weight"], kernel.transpose(3, 2, 0, 1)[:, ::-1]
+    )
+    assert state["features.0.branch_main_1.3.weight"].shape == (30, 1, 3, 3)
+
+
+def test_a_state_dict_in_a_layout_of_choice():
+    model = shufflenet()
+    assert "conv1.0.weight" in state_dict(model)
+    assert "backbone.conv1.conv.weight" in state_dict(model, "mmcls/shufflenet_v2")
+    with pytest.raises(ValueError, match=r"torchvision/shufflenet_v2.*Received: layout='megvii/sh"):
+        state_dict(model, "megvii/shufflenet_v2")
