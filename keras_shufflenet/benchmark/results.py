@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from keras_shufflenet.files import write_whole
 from keras_shufflenet.version import __version__
 
 
@@ -37,14 +38,16 @@ def append_row(
             f"Received: {', '.join(columns)}"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{os.getpid()}-{path.name}")
-    with beside.open("w", newline="") as file:
-        file.write(text)
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        if not text:
-            writer.writeheader()
-        writer.writerow(row)
-    os.replace(beside, path)
+
+    def write(beside: Path) -> None:
+        with beside.open("w", newline="") as file:
+            file.write(text)
+            writer = csv.DictWriter(file, columns, lineterminator="\n")
+            if not text:
+                writer.writeheader()
+            writer.writerow(row)
+
+    write_whole(path, write)
 
 
 def _circumstances(program: str) -> dict[str, str]:

@@ -1,10 +1,8 @@
 """Export to LiteRT (`.tflite`): the one call."""
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import keras
 import numpy as np
@@ -14,6 +12,7 @@ from keras_shufflenet.export.converter import ExportError, convert
 from keras_shufflenet.export.flatbuffer import float_softmax
 from keras_shufflenet.export.graph import frozen_function, in_float32, static_size
 from keras_shufflenet.export.report import Deviation, Report, deviation, examine
+from keras_shufflenet.files import write_whole
 from keras_shufflenet.inference.predictor import Predictor, load_keras
 from keras_shufflenet.inference.runtime import open_interpreter, run_one
 
@@ -95,7 +94,7 @@ def litert(
     )
     compared = images if samples is None else samples
     report = examine(content, path, precision, _compare(model, content, compared))
-    _write(path, content)
+    write_whole(path, lambda beside: beside.write_bytes(content))
     return report
 
 
@@ -151,13 +150,3 @@ def _compare(model: keras.Model, content: bytes, images: np.ndarray | None) -> D
     expected = Predictor.load(model).predict(images)
     interpreter = open_interpreter(content)
     return deviation(expected, np.stack([run_one(interpreter, image) for image in images]))
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write beside the place and rename: nobody sees half a file."""
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -5,7 +5,6 @@ Source: mmpose v0.29.
 
 import io
 import json
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import redirect_stdout
@@ -14,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from keras_shufflenet.files import write_whole
 from keras_shufflenet.keypoints import skeletons
 from keras_shufflenet.keypoints.boxes import PIXEL_STD
 from keras_shufflenet.keypoints.coco_reader import (
@@ -83,12 +83,7 @@ def save_results(results: list[Result], path: str | Path) -> None:
     """Write results as the json list that COCO's evaluation server takes."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        partial.write_text(json.dumps(results), encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(path, lambda beside: beside.write_text(json.dumps(results), encoding="utf-8"))
 
 
 def evaluate_keypoints(

@@ -11,6 +11,8 @@ from typing import Any
 
 import keras
 
+from keras_shufflenet.files import write_whole
+
 LAST = "last.weights.h5"
 PREVIOUS = "previous.weights.h5"
 
@@ -21,23 +23,7 @@ def save_plain(model: keras.Model, trained: keras.Model, path: Path) -> None:
     The file has no compile state, so that it opens where this package is missing.
     """
     model.set_weights(trained.get_weights())
-    replace(path, keras.Model(model.inputs, model.outputs, name=model.name).save)
-
-
-def replace(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let ``write`` make a file beside ``path`` and move it there when it is complete."""
-    beside = path.with_name(f".{os.getpid()}-{path.name}")  # Keras needs the suffix
-    try:
-        write(beside)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-def sweep(directory: Path) -> None:
-    """Remove what was being written when an earlier process was killed."""
-    for path in directory.glob(".[0-9]*-*"):
-        path.unlink()
+    write_whole(path, keras.Model(model.inputs, model.outputs, name=model.name).save)
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -72,7 +58,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def save(self) -> None:
         """Write the state; at no moment is there none to be read."""
-        replace(self.directory / LAST, self._rotate_after_writing)
+        write_whole(self.directory / LAST, self._rotate_after_writing)
         self.saved = time.monotonic()
 
     def _rotate_after_writing(self, path: Path) -> None:
@@ -174,7 +160,7 @@ class EpochLog(keras.callbacks.Callback):
         row = {"epoch": float(epoch + 1), "seconds": time.monotonic() - self.started}
         rate = self.model.optimizer.learning_rate
         self.rows.append(row | {"learning_rate": float(rate)} | dict(logs or {}))
-        replace(self.path, self._write)
+        write_whole(self.path, self._write)
 
     def _write(self, path: Path) -> None:
         columns = list(dict.fromkeys(name for row in self.rows for name in row))

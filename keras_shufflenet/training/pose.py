@@ -11,6 +11,7 @@ from pathlib import Path
 import keras
 
 from keras_shufflenet import data, evaluate
+from keras_shufflenet.files import sweep, write_whole
 from keras_shufflenet.keypoints.codecs import HeatmapCodec
 from keras_shufflenet.training import callbacks
 from keras_shufflenet.training.batch_statistics import restore_statistics
@@ -172,7 +173,7 @@ def _description(model: keras.Model, recipe: Recipe, people: int, seed: int) -> 
 def _open_folder(directory: Path, description: dict[str, object], resume: bool) -> None:
     """Make the folder, or check that the training in it is the same one."""
     directory.mkdir(parents=True, exist_ok=True)
-    callbacks.sweep(directory)
+    sweep(directory)
     path = directory / RUN
     if resume and path.exists():
         _check_same(path, description)
@@ -180,7 +181,7 @@ def _open_folder(directory: Path, description: dict[str, object], resume: bool) 
     for name in (callbacks.LAST, callbacks.PREVIOUS, LOG, BEST, FINAL):
         (directory / name).unlink(missing_ok=True)
     text = json.dumps(description, indent=2) + "\n"
-    callbacks.replace(path, lambda beside: beside.write_text(text))
+    write_whole(path, lambda beside: beside.write_text(text))
 
 
 def _check_same(path: Path, description: dict[str, object]) -> None:

@@ -16,6 +16,7 @@ from keras_shufflenet.weights.mean_image import read_mean_image
 from keras_shufflenet.weights.port import load_state_dict, state_dict
 from keras_shufflenet.weights.store import fetch
 from keras_shufflenet.weights.supernet import supernet_path
+from keras_shufflenet.weights.writer import save
 
 __all__ = [
     "CheckpointError",
@@ -30,6 +31,7 @@ __all__ = [
     "load_state_dict",
     "read_checkpoint",
     "read_mean_image",
+    "save",
     "state_dict",
     "supernet_path",
 ]

@@ -90,20 +90,6 @@ def test_there_is_a_state_before_the_first_step(tmp_path):
     np.testing.assert_array_equal(model.get_weights()[0], other.get_weights()[0])
 
 
-def test_a_failing_write_leaves_the_file_and_nothing_else(tmp_path):
-    path = tmp_path / "file.txt"
-    path.write_text("old")
-
-    def fail(beside):
-        beside.write_text("half")
-        raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        callbacks.replace(path, fail)
-    assert [p.name for p in tmp_path.iterdir()] == ["file.txt"]
-    assert path.read_text() == "old"
-
-
 def test_average_precision_is_measured_every_few_epochs_and_after_the_last():
     aps = iter([0.2, 0.1, 0.3])
     kept = []

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 from rich.progress import Progress
 
-from keras_shufflenet.data.synthetic.plan import DESCRIPTION, Plan, file_name, write
+from keras_shufflenet.data.synthetic.plan import DESCRIPTION, Plan, file_name
 from keras_shufflenet.data.synthetic.workers import draw_all
+from keras_shufflenet.files import write_whole
 from keras_shufflenet.keypoints.skeletons import COCO
 
 
@@ -69,7 +70,8 @@ def synthetic_people(
     paths.images.mkdir(parents=True, exist_ok=True)
     coco = _coco(plan, _draw(paths.images, plan, workers, progress))
     _tidy(paths.images, len(coco["images"]))
-    write(paths.annotations, json.dumps(coco, separators=(",", ":")).encode())
+    text = json.dumps(coco, separators=(",", ":"))
+    write_whole(paths.annotations, lambda beside: beside.write_text(text))
     return paths
 
 

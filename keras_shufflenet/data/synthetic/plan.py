@@ -1,7 +1,5 @@
 """What a drawn dataset consists of, as a pure function of its arguments."""
 
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +8,7 @@ import numpy as np
 
 from keras_shufflenet.data.synthetic.labels import annotate
 from keras_shufflenet.data.synthetic.scene import draw_scene
+from keras_shufflenet.files import write_whole
 
 DRAWING = 1  # raise it whenever the same arguments give other pictures
 DESCRIPTION = "keras-shufflenet synthetic people"
@@ -76,19 +75,6 @@ def file_name(index: int) -> str:
     return f"synthetic_{index + 1:06d}.jpg"
 
 
-def write(path: Path, content: bytes) -> None:
-    """Write a file beside its place and move it there."""
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(beside, 0o644)
-        os.replace(beside, path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
-
-
 def draw_image(plan: Plan, index: int, people: int, images: Path) -> list[dict[str, Any]]:
     """Draw image `index`, write it, and return its annotations (without ids).
 
@@ -104,5 +90,5 @@ def draw_image(plan: Plan, index: int, people: int, images: Path) -> list[dict[s
             for entry in annotations
         ):
             break
-    write(images / file_name(index), picture.jpeg)
+    write_whole(images / file_name(index), lambda beside: beside.write_bytes(picture.jpeg))
     return annotations

@@ -1,0 +1,42 @@
+"""`keras-shufflenet port`: a publisher's checkpoint as a file of Keras, or the other way round."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+EXAMPLES = """
+keras-shufflenet port shufflenet_v2_x1_0.torchvision x1_0.keras
+keras-shufflenet port ShuffleNetV2+.Small.pth.tar plus.weights.h5 --model shufflenet_v2_plus_small
+keras-shufflenet port runs/pose/model.keras pose.safetensors \
+--model pose_shufflenet_v2_x1_0_coco_256x192
+"""
+
+
+def port(
+    source: Annotated[
+        str,
+        typer.Argument(help="Name of published weights, see `models`, or a file."),
+    ],
+    output: Annotated[
+        Path, typer.Argument(metavar="OUT", help="File: .keras, .weights.h5 or .safetensors.")
+    ],
+    model: Annotated[
+        str | None, typer.Option(help="Network of a file; published weights have their own.")
+    ] = None,
+    layout: Annotated[
+        str | None, typer.Option(help="Names of the tensors in a .safetensors file.")
+    ] = None,
+) -> None:
+    """Load weights into their network and write them in another format."""
+    import keras_shufflenet as ks
+    from keras_shufflenet.cli.options import open_model
+
+    if model is None:
+        model = ks.weights.get(source).model
+    network = open_model(model, source)
+    if isinstance(network, str):
+        raise ValueError(f"--model is the name of a network. Received: {model}")
+    ks.weights.save(network, output, layout=layout)
+    Console().print(f"{output}  {output.stat().st_size / 1e6:.1f} MB", highlight=False)

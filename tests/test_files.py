@@ -1,0 +1,38 @@
+import pytest
+
+from keras_shufflenet.files import sweep, write_whole
+
+
+def test_a_failing_write_leaves_the_file_and_nothing_else(tmp_path):
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+
+    def fail(beside):
+        beside.write_text("half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_whole(path, fail)
+    assert [p.name for p in tmp_path.iterdir()] == ["file.txt"]
+    assert path.read_text() == "old"
+
+
+def test_a_file_is_replaced_and_keeps_its_suffix(tmp_path):
+    path = tmp_path / "model.weights.h5"
+    path.write_text("old")
+    suffixes = []
+
+    def write(beside):
+        suffixes.append("".join(beside.suffixes[-2:]))
+        beside.write_text("new")
+
+    write_whole(path, write)
+    assert suffixes == [".weights.h5"]
+    assert path.read_text() == "new"
+
+
+def test_leftovers_of_a_killed_process_are_swept_away(tmp_path):
+    for name in (".4711-model.keras", ".hidden", "model.keras"):
+        (tmp_path / name).touch()
+    sweep(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".hidden", "model.keras"]
