@@ -70,7 +70,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def _model_row(name: str, measured: Sequence[Row]) -> tuple[str, ...]:
-    cost = models.count_cost(models.create_model(name))
+    cost = models.COSTS[name]
     published = [entry for entry in weights.list_weights(name) if entry.top1 is not None]
     best = published[0] if published else None
     return (

@@ -15,13 +15,13 @@ keras-shufflenet models 'shufflenet_v2*' --verbose
 """
 
 SHORT = ("network", "weights", "top-1", "AP")
-LONG = ("licence", "resize", "size", "source")
+LONG = ("params", "MACs", "licence", "resize", "size", "source")
 
 
 def models(
     pattern: Annotated[str, typer.Argument(help="Shell pattern of the names.")] = "*",
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Tell licence, protocol and source, too.")
+        bool, typer.Option("--verbose", "-v", help="Tell size, licence, protocol and source, too.")
     ] = False,
 ) -> None:
     """List networks and their published weights."""
@@ -41,7 +41,9 @@ def _rows(pattern: str) -> list[tuple[str, ...]]:
 
     files = ks.weights.list_weights()
     bare = set(ks.list_models()) - {entry.model for entry in files}
-    rows = [_row(entry) for entry in files] + [(name, *["–"] * 7) for name in bare]
+    rows = [_row(entry) for entry in files] + [
+        (name, "–", "–", "–", *_cost(name), *["–"] * 4) for name in bare
+    ]
     return sorted(row for row in rows if fnmatch(row[0], pattern))
 
 
@@ -52,8 +54,17 @@ def _row(entry: "Weights") -> tuple[str, ...]:
         entry.name,
         f"{entry.top1:.2f} %" if entry.top1 else "–",
         f"{entry.ap:.3f}" if entry.ap else "–",
+        *_cost(entry.model),
         entry.licence,
         str(entry.resize or "–"),
         crop,
         entry.source,
     )
+
+
+def _cost(model: str) -> tuple[str, str]:
+    """Millions of parameters and of multiply-adds; those of pose estimators are not kept."""
+    from keras_shufflenet.models import COSTS
+
+    cost = COSTS.get(model)
+    return (f"{cost.params / 1e6:.2f} M", f"{cost.macs / 1e6:.0f} M") if cost else ("–", "–")

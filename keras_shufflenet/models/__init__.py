@@ -1,6 +1,7 @@
 """What the networks are."""
 
 from keras_shufflenet.models.cost import Cost, count_cost
+from keras_shufflenet.models.costs import COSTS
 from keras_shufflenet.models.detnas import DetNAS
 from keras_shufflenet.models.mobilenet_v2 import MobileNetV2
 from keras_shufflenet.models.one_shot import OneShotNet
@@ -13,6 +14,7 @@ from keras_shufflenet.models.shufflenet_v2_large import ShuffleNetV2ExLarge, Shu
 from keras_shufflenet.models.shufflenet_v2_plus import ShuffleNetV2Plus
 
 __all__ = [
+    "COSTS",
     "Cost",
     "DetNAS",
     "MobileNetV2",

@@ -47,7 +47,10 @@ PARAMS = {
 
 
 # Built with the golden fixtures only: they have hundreds of millions of parameters.
-GIANTS = {"shufflenet_v2_large", "shufflenet_v2_exlarge"}
+GIANTS = {
+    "shufflenet_v2_large": ks.models.Cost(125_120_936, 12_780_652_544),
+    "shufflenet_v2_exlarge": ks.models.Cost(255_374_504, 46_174_794_752),
+}
 WITHOUT_FIGURES = {
     "shufflenet_v2_x0_25",
     "shufflenet_v2_x0_33",
@@ -56,19 +59,21 @@ WITHOUT_FIGURES = {
 
 
 def test_every_network_has_a_known_size_or_none_is_published():
-    assert set(ks.list_models()) - set(PARAMS) - GIANTS == WITHOUT_FIGURES
+    assert set(ks.list_models()) - set(PARAMS) - set(GIANTS) == WITHOUT_FIGURES
 
 
-@pytest.mark.parametrize("name", sorted(WITHOUT_FIGURES))
-def test_model_without_figures(name):
-    assert ks.create_model(name).name == name
-
-
-@pytest.mark.parametrize("name", PARAMS)
+@pytest.mark.parametrize("name", sorted(set(PARAMS) | WITHOUT_FIGURES))
 def test_model_of_a_name(name):
     model = ks.create_model(name)
     assert model.name == name
-    assert ks.count_cost(model).params == PARAMS[name]
+    cost = ks.count_cost(model)
+    assert cost == ks.models.COSTS[name]
+    assert cost.params == PARAMS.get(name, cost.params)
+
+
+def test_costs_of_the_giants_are_the_published_ones():
+    assert {name: ks.models.COSTS[name] for name in GIANTS} == GIANTS
+    assert sorted(ks.models.COSTS) == ks.list_models()
 
 
 def test_list_models_by_pattern():
