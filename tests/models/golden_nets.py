@@ -5,6 +5,7 @@ one JSON object with `deviations` of each fixture.
 """
 
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -140,7 +141,10 @@ def run(model: keras.Model, x: np.ndarray) -> list[np.ndarray]:
 
 
 def deviations(golden: Path, synth, name: str) -> dict[str, float]:
-    """Largest |ours - reference| of outputs and taps, in multiples of the reference's noise."""
+    """Largest |ours - reference| of outputs and taps, in multiples of the reference's noise.
+
+    Parameters and multiply-adds deviate by 0 or by infinity.
+    """
     meta, arrays = load_fixture(golden, name)
     weights = state_dict(synth, meta)
     if name in SUPERNETS:
@@ -150,6 +154,10 @@ def deviations(golden: Path, synth, name: str) -> dict[str, float]:
         x = image(synth, case)
         model = build(name, x.shape[1:3])
         ks.weights.load_state_dict(model, weights)
+        if name in NETS:
+            macs = meta["macs"]["x".join(map(str, x.shape[1:3]))]
+            same = ks.count_cost(model) == ks.models.Cost(meta["parameters_inference"], macs)
+            result[f"{case['id']} parameters and MACs"] = 0.0 if same else math.inf
         tapped = [model.get_layer(n).output for n in _tap_layers(model, case["taps"])]
         output, *maps = run(keras.Model(model.input, [model.output, *tapped]), x)
         for tap, values, index, expected in zip(

