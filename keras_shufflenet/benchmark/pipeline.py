@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 PROGRAM = "python -m keras_shufflenet.benchmark.pipeline"
 INPUT_SIZE = (256, 192)
 BATCH = 32
-_WARM_UP = 3  # batches of every round that are not measured; they empty the pipeline's buffers
+_WARM_UP = 5  # batches of every round that are not measured; they empty the pipeline's buffers
 
 
 class Turn(NamedTuple):

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -23,7 +23,7 @@ keras-shufflenet demo --data person_keypoints_train2017.json --images train2017/
 
 BACKBONE = "shufflenet_v2_x0_25"
 INPUT_SIZE = (192, 128)
-DRAWING = {"image_size": (256, 256), "people_per_image": (1, 1), "difficulty": 0.0}
+DRAWING: dict[str, Any] = {"image_size": (256, 256), "people_per_image": (1, 1), "difficulty": 0.0}
 HELD_OUT = 1 / 10  # as many people as this share of those to train on
 SHOWN = 12
 

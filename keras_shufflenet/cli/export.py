@@ -35,7 +35,7 @@ def export(
         list[Path] | None, typer.Option(help="Folder of its images.")
     ] = None,
     calibration_data: Annotated[
-        Path | None, typer.Option(help="labels.csv or folder of images, for int8 classifiers.")
+        Path | None, typer.Option(help="Folder of images or labels.csv, for int8 classifiers.")
     ] = None,
     images: Annotated[int, typer.Option("--count", help="Greatest number of images.")] = 200,
 ) -> None:

@@ -16,6 +16,7 @@ from keras_shufflenet.data.resizing import Protocol, preparation
 from keras_shufflenet.keypoints.boxes import Size
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+UNKNOWN = -1  # class of an image without label
 WORKERS = max(2, os.cpu_count() or 1)  # files decoded at the same time
 
 
@@ -39,7 +40,8 @@ def imagenet(
     Args:
         labels: a csv with the columns `filename` and `class_index`, or a folder with a folder of
             images for each class; classes are then numbered in the order of their names, which
-            for WordNet ids is ImageNet's.
+            for WordNet ids is ImageNet's. Images in a folder without folders have the class -1:
+            enough for calibration.
         images: the folder of the csv's images; by default `images` beside the csv.
         resize: length of the shorter side before the crop, in pixels; not used in training.
         crop: side of the square cut from the centre, or its (height, width).
@@ -127,9 +129,10 @@ def _read_labels(labels: Path, images: str | Path | None) -> tuple[list[str], np
 
 def _read_folders(root: Path) -> tuple[list[str], np.ndarray]:
     folders = sorted(path for path in root.iterdir() if path.is_dir())
+    numbered = list(enumerate(folders)) or [(UNKNOWN, root)]
     found = [
         (str(file), index)
-        for index, folder in enumerate(folders)
+        for index, folder in numbered
         for file in sorted(folder.iterdir())
         if file.suffix.lower() in IMAGE_SUFFIXES
     ]

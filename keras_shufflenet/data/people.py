@@ -117,14 +117,14 @@ def keypoints(
         views = numbers.map(drawn).batch(batch_size).map(varied)
     else:
         views = numbers.batch(batch_size).map(unvaried)
-    crops = _load(views, codec.input_size, batch_size)
+    crops = _load(views.prefetch(1), codec.input_size, batch_size)
 
     def finish(
         image: tf.Tensor, joints: tf.Tensor, visible: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         return image, *targets.heatmaps(joints, visible, codec)
 
-    return prefetched(crops.map(finish), 2)
+    return prefetched(crops.prefetch(1).map(finish), 2)
 
 
 def person_crops(

@@ -66,6 +66,11 @@ def imagenet(
 
 
 def _checked(scores: np.ndarray, classes: np.ndarray, name: str) -> np.ndarray:
+    if classes.min() < 0:
+        raise ValueError(
+            "Every image must have a class: give a csv, or a folder with a folder for each class. "
+            f"Received: class {classes.min()}"
+        )
     if scores.ndim != 2 or scores.shape[1] <= classes.max():
         raise ValueError(
             f"{name} must give scores of shape (N, classes) with a class {classes.max()}. "

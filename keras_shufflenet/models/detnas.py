@@ -120,15 +120,14 @@ def DetNAS(
         ValueError: for an argument outside of what is said above.
     """
     assembly.check_choice("split", split, SPLITS)
-    named = isinstance(architecture, str) and architecture in SEARCHED
-    if named:
-        fixed, choices = SEARCHED[str(architecture)]
+    choices: str | Sequence[int] = architecture
+    if isinstance(architecture, str) and architecture in SEARCHED:
+        fixed, choices = SEARCHED[architecture]
         assembly.check_choice("size", size, (None, fixed))
-        variant = _variant(str(architecture))
+        variant = _variant(architecture)
     else:
-        fixed, choices = size or "300m", architecture
+        fixed, variant = size or "300m", "detnas_custom"
         assembly.check_choice("size", fixed, SIZES)
-        variant = "detnas_custom"
     channels = SIZES[fixed]
     parsed = parse_architecture(choices, sum(channels.units))
     return assembly.build(

@@ -108,10 +108,10 @@ def _kernel_branch(
     style: Style,
     name: str,
 ) -> keras.KerasTensor:
-    kind = {"activation": style.activation, "norm": style.norm}
-    x = conv_bn(x, middle, **kind, name=f"{name}_pw1")
-    x = depthwise_bn(x, KERNEL_SIZES[choice], strides, norm=style.norm, name=f"{name}_dw")
-    return conv_bn(x, filters, **kind, name=f"{name}_pw2")
+    act, norm = style.activation, style.norm
+    x = conv_bn(x, middle, activation=act, norm=norm, name=f"{name}_pw1")
+    x = depthwise_bn(x, KERNEL_SIZES[choice], strides, norm=norm, name=f"{name}_dw")
+    return conv_bn(x, filters, activation=act, norm=norm, name=f"{name}_pw2")
 
 
 def _xception_branch(

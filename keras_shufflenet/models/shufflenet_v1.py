@@ -63,7 +63,7 @@ PREPROCESSING = {"megvii": assembly.AS_IS, "mmcls": assembly.MEAN_STD}
 TAPS = {2: "stem_conv", 4: "stem_pool", 8: "stage2", 16: "stage3", 32: "stage4"}
 
 
-def _variant(width: float, groups: int, structure: Structure) -> str:
+def _variant(width: float, groups: int, structure: str) -> str:
     name = f"{assembly.variant_name('shufflenet_v1', width)}_g{groups}"
     return name if structure == "megvii" else f"{name}_mmcls"
 

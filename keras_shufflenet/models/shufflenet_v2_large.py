@@ -102,9 +102,10 @@ def _exlarge_unit(
         kept, taken = conv_bn(x, half, 3, strides, norm=norm, name=f"{name}_proj"), x
     else:
         kept, taken = split_even_odd(x, name)
-    wide = {"groups": EXLARGE_GROUPS, "norm": norm}
     main = conv_bn(taken, filters, norm=norm, name=f"{name}_main_pw1")
-    main = conv_bn(main, filters, 3, strides, **wide, name=f"{name}_main_conv")
+    main = conv_bn(
+        main, filters, 3, strides, groups=EXLARGE_GROUPS, norm=norm, name=f"{name}_main_conv"
+    )
     main = depthwise_bn(main, norm=norm, name=f"{name}_main_dw")
     main = conv_bn(main, half, activation=None, norm=norm, name=f"{name}_main_pw2")
     main = _squeeze_excite(main, half // EXLARGE_SQUEEZE, name=f"{name}_se")

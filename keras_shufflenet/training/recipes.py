@@ -103,12 +103,17 @@ def short(epochs: int = 12, batch_size: int = 16, learning_rate: float = 1e-2) -
     """Return a recipe for an hour on two cores: few people, a backbone that knows ImageNet.
 
     The head is new and learns fast, the backbone keeps to a tenth of its rate; wide peaks and calm
-    views make the first steps easier.
-
-    ::
+    views make the first steps easier. Half of the time at half of the size helps, too::
 
         keras-shufflenet train --recipe short --model shufflenet_v2_x1_0 --head light
-            --annotations train.json --images images --output runs/short
+            --annotations train.json --images images --weights shufflenetv2_x1.0.pth
+            --input-size 192x128 --epochs 11 --output runs/small
+        keras-shufflenet train --recipe short --model shufflenet_v2_x1_0 --head light
+            --annotations train.json --images images --start-from runs/small/model.keras
+            --input-size 256x192 --epochs 5 --lr 5e-3 --output runs/light
+
+    Expected: AP .18 with annotated boxes on 460 people of val2017, after 54 minutes with 4 823
+    people of COCO and LSPET, see `results/coco.csv` and `results/training.csv`.
 
     Args:
         epochs: Passes over the training set.

@@ -55,6 +55,11 @@ def test_too_few_classes(greys):
         )
 
 
+def test_images_without_classes_have_no_accuracy(greys):
+    with pytest.raises(ValueError, match=r"a folder for each class. Received: class -1"):
+        ks.evaluate.imagenet(nearest_grey, greys.parent / "images", progress=False)
+
+
 def test_a_broken_image_is_named(greys):
     image = greys.parent / "images" / "4.png"
     image.write_bytes(image.read_bytes()[:60])
