@@ -17,6 +17,10 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
     try:
         write(beside)
         os.replace(beside, path)
+    except OSError as error:
+        if error.filename is not None and Path(error.filename) == beside:  # a name nobody gave
+            raise type(error)(error.errno, error.strerror, str(path)) from error
+        raise
     finally:
         beside.unlink(missing_ok=True)
 

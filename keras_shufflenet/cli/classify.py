@@ -40,7 +40,13 @@ def classify(
     crops = [_crop(path, resize, size, protocol) for path in images]
     table = Table("image", "class", "score")
     for path, crop in zip(images, crops, strict=True):
-        for _, words, score in decode_predictions(predictor.predict(crop[None]), top)[0]:
+        scores = predictor.predict(crop[None])
+        if scores.ndim != 2:
+            raise ValueError(
+                "the model must be a classifier, with one score for each class. "
+                f"Received: {model} with outputs of shape {scores.shape[1:]}"
+            )
+        for _, words, score in decode_predictions(scores, top)[0]:
             table.add_row(path.name, words, f"{score:.3f}")
         table.add_section()
     Console().print(table)

@@ -161,4 +161,5 @@ def _report(
         table.add_row(step, f"{seconds:.0f}")
     console.print(table)
     for path in files:
-        console.print(f"{path}  {path.stat().st_size / 1e6:.1f} MB", highlight=False)
+        size = f"{path.stat().st_size / 1e6:.1f} MB"
+        console.print(f"{path}  {size}", highlight=False, soft_wrap=True)

@@ -48,6 +48,11 @@ def export(
     elif calibration_annotations:
         people = pair(calibration_annotations, calibration_images or [])
         calibration = _people(people, network)
+    elif precision == "int8":
+        raise ValueError(
+            "int8 needs images of real life: --calibration-annotations and --calibration-images "
+            "for pose estimators, --calibration-data for classifiers. Received: neither"
+        )
     else:
         calibration = None
     report = ks.export.litert(

@@ -91,8 +91,15 @@ def run(arguments: Sequence[str] | None = None) -> None:
     except Exception as error:
         if _debugs() or not _is_users(error):
             raise
-        sys.stderr.write(f"Error: {' '.join(str(error).split())}\n")
+        sys.stderr.write(f"Error: {_line(error)}\n")
         raise SystemExit(1) from None
+
+
+def _line(error: Exception) -> str:
+    """The message in one line; the system's own says at its end what it received, as ours do."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.strerror}. Received: {os.fspath(error.filename)}"
+    return " ".join(str(error).split())
 
 
 def _is_users(error: Exception) -> bool:

@@ -14,6 +14,7 @@ keras-shufflenet models
 keras-shufflenet models 'shufflenet_v2*' --verbose
 """
 
+UNLIMITED = 10_000  # a file has no width
 SHORT = ("network", "weights", "top-1", "AP")
 LONG = ("params", "MACs", "licence", "resize", "size", "source")
 
@@ -25,12 +26,17 @@ def models(
     ] = False,
 ) -> None:
     """List networks and their published weights."""
-    table = Table(*SHORT, *(LONG if verbose else ()))
+    table = Table()
+    for heading in (*SHORT, *(LONG if verbose else ())):
+        table.add_column(heading, overflow="fold")
     for row in _rows(pattern):
         table.add_row(*row[: len(table.columns)])
     if not table.rows:
         raise ValueError(f"no network has such a name; '*' lists all. Received: {pattern}")
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:
+        console.width = UNLIMITED
+    console.print(table)
 
 
 def _rows(pattern: str) -> list[tuple[str, ...]]:

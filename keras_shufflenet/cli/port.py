@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 EXAMPLES = """
 keras-shufflenet port shufflenet_v2_x1_0.torchvision x1_0.keras
@@ -33,10 +32,12 @@ def port(
     import keras_shufflenet as ks
     from keras_shufflenet.cli.options import open_model
 
+    if model is None and Path(source).is_file():
+        raise ValueError(f"a file needs --model, the name of its network. Received: {source}")
     if model is None:
         model = ks.weights.get(source).model
     network = open_model(model, source)
     if isinstance(network, str):
         raise ValueError(f"--model is the name of a network. Received: {model}")
     ks.weights.save(network, output, layout=layout)
-    Console().print(f"{output}  {output.stat().st_size / 1e6:.1f} MB", highlight=False)
+    typer.echo(f"{output}  {output.stat().st_size / 1e6:.1f} MB")

@@ -40,6 +40,12 @@ def pose(
     for path in images:
         if not path.is_file():
             raise FileNotFoundError(f"there is no such image. Received: {path}")
+    names = [path.stem for path in images]
+    if len(set(names)) != len(names):
+        raise ValueError(
+            "pictures are written as NAME.png, so names must differ; draw them in turns. "
+            f"Received: {', '.join(map(str, images))}"
+        )
     from keras_shufflenet.inference.pose import TopDown
 
     estimator = TopDown.load(open_model(model, weights))

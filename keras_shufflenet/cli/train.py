@@ -82,6 +82,7 @@ def train(
         resume=resume,
         evaluate_every=evaluate_every,
     )
+    typer.echo(f"trained: {output / 'model.keras'}")
 
 
 def _validation(annotations: Path | None, images: Path | None) -> tuple[Path, Path] | None:

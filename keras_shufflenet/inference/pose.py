@@ -219,4 +219,11 @@ def _check_boxes(boxes: ArrayLike | None, image: np.ndarray) -> np.ndarray:
             "`boxes` must have the shape (people, 4): x, y, width, height in pixels, with widths "
             f"and heights above 0. Received: {boxes!r}"
         )
+    height, width = image.shape[:2]
+    ends = array[:, :2] + array[:, 2:]
+    if (array[:, :2] >= (width, height)).any() or (ends <= 0).any():
+        raise ValueError(
+            f"`boxes` must overlap with the picture of {width} × {height} pixels. "
+            f"Received: {boxes!r}"
+        )
     return array

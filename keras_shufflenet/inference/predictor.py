@@ -153,7 +153,8 @@ def load_keras(path: Path) -> keras.Model:
         return keras.saving.load_model(path, compile=False)
     except Exception as error:  # a broken file fails in zipfile, json, h5py or Keras
         raise ValueError(
-            f"Keras cannot read this file: {error}. Received: {str(path)!r}"
+            f"The file has to be a model saved by Keras, a zip archive; reading it ends in "
+            f"{type(error).__name__}. Received: {str(path)!r}"
         ) from error
 
 

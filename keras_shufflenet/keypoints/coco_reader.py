@@ -42,7 +42,7 @@ def read_coco(annotations: Source, skeleton: str | Skeleton = "coco") -> People:
     if not rows:
         raise ValueError(
             f"{root.place}: annotations must hold a person (category_id 1) with a "
-            "labelled keypoint. "
+            "labelled keypoint, a box inside the image and no iscrowd. "
             f"Received: {len(images)} images, {len(entries)} annotations"
         )
     return _people(skeleton, images, rows)

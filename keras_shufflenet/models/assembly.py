@@ -139,7 +139,13 @@ def _image(
                 "`input_tensor` has to be a Keras tensor, the output of `keras.Input` or of a "
                 f"layer. Received: input_tensor of type {type(input_tensor).__name__}"
             )
-        _check_shape(tuple(input_tensor.shape[1:]))
+        shape = tuple(input_tensor.shape[1:])
+        _check_shape(shape)
+        if input_shape is not None and tuple(input_shape) != shape:
+            raise ValueError(
+                f"`input_shape` has to be the one of `input_tensor`, {shape}, or None. "
+                f"Received: input_shape={tuple(input_shape)}"
+            )
         return input_tensor
     if input_shape is None:
         size = DEFAULT_SIZE if fixed else None

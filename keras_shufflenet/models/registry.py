@@ -1,5 +1,6 @@
 """Names of networks, and where in them the strides are."""
 
+import difflib
 import fnmatch
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -83,19 +84,24 @@ def create_model(name: str, **arguments: Any) -> keras.Model:
         if name in family.variants:
             return family.builder(**{**family.variants[name], **arguments})
     raise ValueError(
-        f"There is no such network; `list_models()` has: {', '.join(list_models())}. "
+        f"There is no such network; `list_models()` has {len(list_models())}, among them: "
+        f"{', '.join(_near(name))}. "
         f"Received: name={name!r}"
     )
 
 
+def _near(name: str) -> list[str]:
+    return difflib.get_close_matches(name, list_models(), n=5, cutoff=0.3) or list_models()[:5]
+
+
 def feature_extractor(
-    model: keras.Model | str, strides: Iterable[int] = (4, 8, 16, 32), **arguments: Any
+    model: keras.Model | str, strides: Iterable[int] | int = (4, 8, 16, 32), **arguments: Any
 ) -> keras.Model:
     """A model that gives the maps at several strides.
 
     Args:
         model: one of this package's networks, or its name.
-        strides: which, of 2, 4, 8, 16, 32.
+        strides: which, of 2, 4, 8, 16, 32: several, or one.
         arguments: for the builder, if `model` is a name; the classifier is left out.
 
     Returns:
@@ -108,7 +114,7 @@ def feature_extractor(
     if isinstance(model, str):
         model = create_model(model, **{"include_top": False, **arguments})
     taps = _taps(model)
-    strides = list(strides)
+    strides = [strides] if isinstance(strides, int) else list(strides)
     if not strides or any(stride not in taps for stride in strides):
         allowed = ", ".join(map(str, taps))
         raise ValueError(f"`strides` have to be among {allowed}. Received: strides={strides}")

@@ -26,6 +26,23 @@ def save_plain(model: keras.Model, trained: keras.Model, path: Path) -> None:
     write_whole(path, keras.Model(model.inputs, model.outputs, name=model.name).save)
 
 
+class StopAtNaN(keras.callbacks.Callback):
+    """End a training whose loss is no number any more; its last good state stays.
+
+    Raises:
+        ValueError: From `fit`.
+    """
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Look at the mean loss of the epoch so far."""
+        loss = float((logs or {}).get("loss", 0.0))
+        if not math.isfinite(loss):
+            raise ValueError(
+                "the loss must stay finite; a lower learning rate helps, or people without broken "
+                f"coordinates. Received: loss={loss} in step {batch + 1} of the epoch"
+            )
+
+
 class Checkpoint(keras.callbacks.Callback):
     """Keep the last two states of a training: weights, optimizer variables and with them the step.
 

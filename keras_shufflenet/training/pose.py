@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -102,6 +103,7 @@ def train_pose(
             steps_per_epoch=steps - offset,
             shuffle=False,  # the data set is in its own random order
             callbacks=[
+                callbacks.StopAtNaN(),
                 *_measuring(model, directory, recipe.epochs, validation, skeleton, evaluate_every),
                 *_logging(directory, epoch),
                 callbacks.Checkpoint(directory, save_minutes),
@@ -186,13 +188,25 @@ def _open_folder(directory: Path, description: dict[str, object], resume: bool) 
 
 def _check_same(path: Path, description: dict[str, object]) -> None:
     before = json.loads(path.read_text())
-    changed = [name for name in description if before.get(name) != description[name]]
+    changed = _differences(before, description)
     if changed:
         raise ValueError(
-            f"the folder holds another training; its {' and '.join(changed)} differ. Give the same "
-            "arguments, another folder, or start anew without resuming. "
+            f"the folder holds another training: {', '.join(changed)}. Give the same arguments, "
+            "another folder, or start anew without resuming (--no-resume). "
             f"Received: {path.parent}"
         )
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any], place: str = "") -> list[str]:
+    """What is not as before, in words, one for each number that differs."""
+    found = []
+    for name, value in now.items():
+        old, title = before.get(name), f"{place}{name}"
+        if isinstance(value, dict) and isinstance(old, dict):
+            found += _differences(old, value, f"{title}.")
+        elif old != value:
+            found.append(f"{title} was {old} and is {value}")
+    return found
 
 
 def _measuring(

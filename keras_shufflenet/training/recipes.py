@@ -4,6 +4,7 @@ A recipe is a function of a few numbers that returns a frozen `Recipe`. Its docs
 command that runs it and says what is to be expected.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -53,7 +54,7 @@ class Recipe:
     def __post_init__(self) -> None:
         """Check the values."""
         for name in ("epochs", "batch_size", "learning_rate", "backbone_rate"):
-            if getattr(self, name) <= 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be positive. Received: {getattr(self, name)}")
         if self.schedule not in ("step", "cosine"):
             raise ValueError(f"schedule must be step or cosine. Received: {self.schedule!r}")

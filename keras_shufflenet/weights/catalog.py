@@ -79,7 +79,7 @@ def get(name: str) -> Weights:
         ValueError: if there is none.
     """
     if name not in CATALOG:
-        near = difflib.get_close_matches(name, CATALOG, n=5, cutoff=0.4) or list(CATALOG)
+        near = difflib.get_close_matches(name, CATALOG, n=5, cutoff=0.4) or list(CATALOG)[:5]
         raise ValueError(
             "`weights` has to be None, 'imagenet', the path of an existing file, or a name of "
             f"`list_weights()` such as {', '.join(map(repr, near))}. Received: weights={name!r}"

@@ -12,6 +12,7 @@ from keras_shufflenet.weights.port import load_state_dict
 from keras_shufflenet.weights.store import fetch
 
 IMAGENET = "imagenet"
+SUFFIXES = (".pth", ".pt", ".tar", ".pkl", ".npz", ".safetensors", ".h5", ".keras")
 
 
 def load(
@@ -49,5 +50,7 @@ def _locate(source: str | os.PathLike[str], model_name: str) -> tuple[Path, str 
     path = Path(name).expanduser()
     if name not in catalog.CATALOG and path.is_file():
         return path, None
+    if name not in catalog.CATALOG and (path.suffix in SUFFIXES or os.sep in name):
+        raise FileNotFoundError(f"There is no such file of weights. Received: {name!r}")
     entry = catalog.default(model_name) if name == IMAGENET else catalog.get(name)
     return fetch(entry), entry.layout

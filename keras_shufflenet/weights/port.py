@@ -30,6 +30,7 @@ KERNEL_AXES: dict[type[keras.Layer], tuple[int, ...]] = {
     layers.Conv2DTranspose: (2, 3, 1, 0),
     layers.Dense: (1, 0),
 }
+HUGE = 1e9  # weights are far below; a flipped bit of an exponent gets above
 INPUT_CHANNELS = 1  # axis of PyTorch's kernel of a convolution
 PARAMETERS = {
     "kernel": "weight",
@@ -66,6 +67,12 @@ class Target:
             and array.ndim == len(self.axes)
             and tuple(array.shape[axis] for axis in self.axes) == tuple(self.variable.shape)
         )
+
+    def is_plausible(self, array: np.ndarray) -> bool:
+        """Whether the numbers can be weights: finite, not huge, and no negative variance."""
+        if self.variable.name == "moving_variance" and array.min(initial=0) < 0:
+            return False
+        return bool(np.abs(array).max(initial=0) < HUGE)  # false for NaN, too
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -264,6 +271,11 @@ def _compare(target: Target, state: Mapping[str, np.ndarray], account: Account) 
         account.wrong.append(
             f"{target.key} is {array.dtype} {array.shape}, {place} needs floating point "
             f"{target.shape}"
+        )
+    elif not target.is_plausible(array):
+        account.wrong.append(
+            f"{target.key} holds numbers that no trained network has, from {array.min():.3g} to "
+            f"{array.max():.3g}: the file is damaged"
         )
 
 

@@ -1,6 +1,11 @@
+import json
+from pathlib import Path
+
 import keras
 import pytest
 from PIL import Image
+
+from keras_shufflenet.cli import demo
 
 MADE = ("pictures.png", "pose_int8.tflite", "run/model.keras")
 
@@ -28,14 +33,13 @@ def test_demo_draws_its_people(command, tmp_path):
     assert len(list((tmp_path / "people" / "held_out" / "images").iterdir())) == 2
 
 
-def test_demo_with_given_people(command, people, tmp_path):
-    annotations, images = people
-    code, output, _ = command(
-        "demo", "--output", tmp_path, "--epochs", 1, "--data", annotations, "--images", images
-    )
-    assert code == 0
-    check(output, tmp_path)
-    assert not (tmp_path / "people").exists()
+def test_the_last_images_of_given_people_are_held_out(people, tmp_path):
+    (train, folder), (held_out, _) = demo._split(*people, tmp_path)
+    assert folder == people[1]
+    content, first, last = (json.loads(Path(p).read_text()) for p in (people[0], train, held_out))
+    assert [first["images"], last["images"]] == [content["images"][:5], content["images"][5:]]
+    assert first["annotations"] + last["annotations"] == content["annotations"]
+    assert last["annotations"]
 
 
 @pytest.mark.parametrize("option", ["--data", "--images"])

@@ -93,7 +93,7 @@ def test_train_then_evaluate_with_a_results_row(command, people, tmp_path):
     assert [row["epoch"] for row in log] == [1, 2]
     code, _, err = command("train", *arguments, "--seed", 1)
     assert code == 1
-    assert "the folder holds another training; its seed differ" in err
+    assert "the folder holds another training: seed was" in err
     code, out, _ = command(
         *("evaluate", "coco", run / "model.keras", "--annotations", annotations),
         *("--images", images, "--results", results),
@@ -147,7 +147,7 @@ def test_export_then_evaluate_the_file(command, people, pose_file, tmp_path):
 def test_export_without_calibration_is_an_error(command, pose_file, tmp_path):
     code, _, err = command("export", pose_file, tmp_path / "x.tflite", "--precision", "int8")
     assert code == 1
-    assert "calibration" in err
+    assert "--calibration-annotations" in err
     assert not list(tmp_path.iterdir())
 
 
@@ -161,3 +161,35 @@ def test_evaluate_imagenet(command, photo, tmp_path):
     )
     assert code == 0
     assert "top1" in out
+
+
+def test_classify_wants_a_classifier(command, photo, pose_file):
+    code, _, err = command("classify", photo, "--model", pose_file)
+    assert code == 1
+    assert "must be a classifier" in err
+    assert "Received:" in err
+
+
+def test_pictures_of_the_same_name_would_overwrite_each_other(command, photo, pose_file, tmp_path):
+    (tmp_path / "sub").mkdir()
+    other = tmp_path / "sub" / photo.name
+    other.write_bytes(photo.read_bytes())
+    made = tmp_path / "made"
+    code, _, err = command("pose", photo, other, "--model", pose_file, "--output", made)
+    assert code == 1
+    assert "names must differ" in err
+    assert not made.exists()
+
+
+def test_an_error_of_the_system_names_the_file_that_was_asked_for(command, pose_file, tmp_path):
+    (tmp_path / "file").touch()
+    target = tmp_path / "file" / "a.tflite"
+    code, _, err = command("export", pose_file, target, "--precision", "float32")
+    assert code == 1
+    assert err.endswith(f"Received: {target}\n")
+
+
+def test_a_missing_file_of_weights(command, photo):
+    code, _, err = command("classify", photo, "--weights", "missing.pth")
+    assert code == 1
+    assert err == "Error: There is no such file of weights. Received: 'missing.pth'\n"

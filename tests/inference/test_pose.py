@@ -144,3 +144,9 @@ def test_crops_are_of_the_input_size(dotted):
     crops = estimator.crop(dotted, centers, scales)
     assert crops.shape == (2, *SIZE, 3)
     assert crops.dtype == np.float32
+
+
+@pytest.mark.parametrize("box", [(5000, 5, 10, 10), (5, -50, 10, 50)])
+def test_boxes_overlap_with_the_picture(dotted, box):
+    with pytest.raises(ValueError, match=r"must overlap with the picture.*Received"):
+        predict_people(find_colours, dotted, [box], input_size=SIZE)

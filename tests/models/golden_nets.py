@@ -60,6 +60,7 @@ NETS = {
     "mmpose_mobilenetv2_mpii_256x256": None,
 }
 
+HUGE = ("megvii_shufflenet_v2_exlarge",)  # Large shows the other case for it
 PATH = (2, 1, 0, 3, 1, 3, 0, 2, 2, 0, 1, 1, 3, 0, 2, 3, 3, 1, 0, 2)
 SUPERNETS = {
     "spos_supernet_path": lambda **a: ks.OneShotNet(PATH, affine=False, **a),
@@ -150,13 +151,17 @@ def deviations(golden: Path, synth, name: str) -> dict[str, float]:
     if name in SUPERNETS:
         weights = ks.weights.supernet_path(weights, PATH)
     result = {}
-    for case in meta["cases"]:
+    cases = meta["cases"][:1] if name in HUGE else meta["cases"]
+    for case in cases:
         x = image(synth, case)
         model = build(name, x.shape[1:3])
         ks.weights.load_state_dict(model, weights)
         if name in NETS:
             macs = meta["macs"]["x".join(map(str, x.shape[1:3]))]
-            same = ks.count_cost(model) == ks.models.Cost(meta["parameters_inference"], macs)
+            cost = ks.models.Cost(meta["parameters_inference"], macs)
+            same = ks.count_cost(model) == cost
+            if NETS[name] is not None and x.shape[1:3] == (224, 224):
+                same &= ks.models.COSTS[NETS[name]] == cost
             result[f"{case['id']} parameters and MACs"] = 0.0 if same else math.inf
         tapped = [model.get_layer(n).output for n in _tap_layers(model, case["taps"])]
         output, *maps = run(keras.Model(model.input, [model.output, *tapped]), x)

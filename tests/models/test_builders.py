@@ -15,7 +15,6 @@ SMALL = {
     "shufflenet_v1": lambda **a: ks.ShuffleNetV1(0.5, **a),
     "shufflenet_v1_mmcls": lambda **a: ks.ShuffleNetV1(0.25, 2, "mmcls", **a),
     "shufflenet_v2_plus": lambda **a: ks.ShuffleNetV2Plus("small", **a),
-    "one_shot": lambda **a: ks.OneShotNet(channel_scales=[0.2] * 20, **a),
     "detnas": lambda **a: ks.DetNAS("voc_fpn_300m", **a),
     "shufflenet_v2": lambda **a: ks.ShuffleNetV2(0.25, **a),
     "shufflenet_v2_megvii": lambda **a: ks.ShuffleNetV2(0.5, "megvii", **a),
@@ -182,6 +181,10 @@ def test_mixed_precision_ends_in_float32(build):
         ({"input_shape": (64, 64)}, r"\(height, width, channels\)"),
         ({"input_shape": (64, 64, None)}, "known number of channels"),
         ({"input_tensor": np.zeros((1, 64, 64, 3))}, "Received: input_tensor of type ndarray"),
+        (
+            {"input_tensor": keras.Input((64, 64, 3)), "input_shape": (96, 96, 3)},
+            r"one of `input_tensor`, \(64, 64, 3\), or None. Received: input_shape=\(96, 96, 3\)",
+        ),
         ({"classes": 0}, "positive integer. Received: classes=0"),
         ({"pooling": "mean", "include_top": False}, "Received: pooling='mean'"),
         ({"weights": "imagenett"}, "Received: .*imagenett"),

@@ -130,3 +130,11 @@ def test_a_plain_model_has_the_trained_weights_and_no_compile_state(tmp_path):
     opened = keras.saving.load_model(path)
     assert not opened.compiled
     np.testing.assert_array_equal(opened.get_weights()[0], trained.get_weights()[0])
+
+
+def test_a_loss_that_is_no_number_ends_the_training():
+    stop = callbacks.StopAtNaN()
+    stop.on_train_batch_end(0, {"loss": 1.0})
+    for loss in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=r"lower learning rate.*Received: loss=\w+ in step 3"):
+            stop.on_train_batch_end(2, {"loss": loss})

@@ -44,7 +44,13 @@ def test_every_recipe_makes_an_optimizer_for_the_shortest_training(recipe, steps
 
 @pytest.mark.parametrize(
     "change",
-    [{"epochs": 0}, {"batch_size": -1}, {"learning_rate": 0.0}, {"schedule": "linear"}],
+    [
+        {"epochs": 0},
+        {"batch_size": -1},
+        {"learning_rate": 0.0},
+        {"learning_rate": float("nan")},
+        {"schedule": "linear"},
+    ],
 )
 def test_values_out_of_range(change):
     (name, value), *_ = change.items()

@@ -70,8 +70,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def _send(self, data: bytes) -> None:
         for begin in range(0, len(data), 1000):
             time.sleep(self.behaviour.pause)
+            self.behaviour.sent += len(data[begin : begin + 1000])  # before the client can look
             self.wfile.write(data[begin : begin + 1000])
-            self.behaviour.sent += len(data[begin : begin + 1000])
 
     def log_message(self, *_) -> None:
         """Tests keep quiet."""

@@ -290,3 +290,17 @@ def test_a_state_dict_in_a_layout_of_choice():
     assert "backbone.conv1.conv.weight" in state_dict(model, "mmcls/shufflenet_v2")
     with pytest.raises(ValueError, match=r"torchvision/shufflenet_v2.*Received: layout='megvii/sh"):
         state_dict(model, "megvii/shufflenet_v2")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("fc.weight", np.nan), ("conv1.0.weight", 1e30), ("conv5.1.running_var", -1.0)],
+)
+def test_damaged_numbers_are_refused(key, value):
+    state = published()
+    state[key] = np.full_like(state[key], value)
+    model = shufflenet()
+    before = values(model)
+    with pytest.raises(WeightsMismatchError, match=rf"{key} holds numbers that no .* is damaged"):
+        load_state_dict(model, state)
+    assert unchanged(model, before)

@@ -1,0 +1,37 @@
+"""Fine-tune a classifier on your own classes: a folder of images for each.
+
+python examples/finetune_classifier.py flowers/ --epochs 5 --weights imagenet
+"""
+
+import argparse
+from pathlib import Path
+
+import keras
+
+import keras_shufflenet as ks
+
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("folder", type=Path, help="with a folder of images for each class")
+parser.add_argument("--network", default="shufflenet_v2_x1_0")
+parser.add_argument("--weights", default="imagenet", help="imagenet, a file, or none")
+parser.add_argument("--epochs", type=int, default=5)
+parser.add_argument("--output", type=Path, default=Path("finetuned.keras"))
+arguments = parser.parse_args()
+
+classes = sorted(path.name for path in arguments.folder.iterdir() if path.is_dir())
+images = sum(1 for path in arguments.folder.glob("*/*") if path.is_file())
+train = ks.data.imagenet(arguments.folder, training=True, batch_size=16)
+
+# Everything but the classifier is loaded; it has another number of classes.
+weights = None if arguments.weights == "none" else arguments.weights
+model = ks.create_model(arguments.network, classes=len(classes), weights=weights)
+model.compile(
+    keras.optimizers.Adam(1e-3),
+    loss="sparse_categorical_crossentropy",
+    metrics=["accuracy"],
+    jit_compile=False,
+)
+model.fit(train, steps_per_epoch=max(1, images // 16), epochs=arguments.epochs, shuffle=False)
+model.save(arguments.output)
+print(f"{', '.join(classes)}: {arguments.output}")
+print(ks.evaluate.imagenet(arguments.output, arguments.folder))

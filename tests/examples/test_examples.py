@@ -1,0 +1,53 @@
+"""The examples run, in a process of their own as a user runs them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.fixture
+def run(tmp_path):
+    def call(name, *arguments):
+        done = subprocess.run(
+            [sys.executable, str(EXAMPLES / name), *map(str, arguments)],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
+    return call
+
+
+def test_train_pose(run, tmp_path):
+    output = run("train_pose.py", "--people", 16, "--epochs", 1)
+    assert "Keras: AP 0." in output
+    assert "int8: AP 0." in output
+    assert (tmp_path / "train_pose" / "pose_int8.tflite").stat().st_size > 100_000
+
+
+def test_finetune_classifier(run, tmp_path):
+    draw = np.random.default_rng(0)
+    for name, colour in (("blue", (20, 20, 230)), ("red", (230, 20, 20))):
+        (tmp_path / "colours" / name).mkdir(parents=True)
+        for index in range(8):
+            pixels = draw.normal(colour, 20, (64, 64, 3)).clip(0, 255).astype("uint8")
+            Image.fromarray(pixels).save(tmp_path / "colours" / name / f"{index}.png")
+    arguments = ("--network", "shufflenet_v2_x0_25", "--weights", "none", "--epochs", 1)
+    output = run("finetune_classifier.py", "colours", *arguments)
+    assert "blue, red: finetuned.keras" in output
+    assert keras.saving.load_model(tmp_path / "finetuned.keras").output_shape == (None, 2)
+
+
+def test_every_example_has_a_test():
+    tested = Path(__file__).read_text()
+    assert all(path.name in tested for path in EXAMPLES.glob("*.py"))
