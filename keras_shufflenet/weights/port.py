@@ -72,7 +72,7 @@ class Target:
         """Whether the numbers can be weights: finite, not huge, and no negative variance."""
         if self.variable.name == "moving_variance" and array.min(initial=0) < 0:
             return False
-        return bool(np.abs(array).max(initial=0) < HUGE)  # false for NaN, too
+        return float(np.abs(array).max(initial=0)) < HUGE  # false for NaN, too
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -37,7 +37,7 @@ def test_the_last_images_of_given_people_are_held_out(people, tmp_path):
     (train, folder), (held_out, _) = demo._split(*people, tmp_path)
     assert folder == people[1]
     content, first, last = (json.loads(Path(p).read_text()) for p in (people[0], train, held_out))
-    assert [first["images"], last["images"]] == [content["images"][:5], content["images"][5:]]
+    assert [first["images"], last["images"]] == [content["images"][:-1], content["images"][-1:]]
     assert first["annotations"] + last["annotations"] == content["annotations"]
     assert last["annotations"]
 

@@ -162,9 +162,14 @@ def test_hdf5_without_keras_layers(tmp_path):
         load(small_model(), tmp_path / "a.h5")
 
 
-@pytest.mark.parametrize("source", ["shufflenet_v2_x1.torchvision", "missing/weights.pth"])
-def test_unknown_sources(source):
-    with pytest.raises(ValueError, match=rf"list_weights.*Received: weights='{source}'"):
+def test_an_unknown_name():
+    with pytest.raises(ValueError, match=r"list_weights.*Received: weights='shufflenet_v2_x1.tv'"):
+        load(small_model(), "shufflenet_v2_x1.tv")
+
+
+@pytest.mark.parametrize("source", ["missing.pth", "missing/weights"])
+def test_a_missing_file(source):
+    with pytest.raises(FileNotFoundError, match=rf"no such file of weights. Received: '{source}'"):
         load(small_model(), source)
 
 
