@@ -64,6 +64,11 @@ def imagenet(
     check_batch(batch_size, start)
     files, classes = _read_labels(Path(labels), images)
     size = (crop, crop) if isinstance(crop, int) else (crop[0], crop[1])
+    if training and classes.min() < 0:
+        raise ValueError(
+            "Training needs classes: a csv, or a folder with a folder for each class. "
+            f"Received: {labels}, images without classes"
+        )
     if training:
         samples = _training(files, classes, size, batch_size, seed, start * batch_size)
         return prefetched(samples, 2)

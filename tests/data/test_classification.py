@@ -140,3 +140,12 @@ def test_wrong_sizes(classes, wrong):
 def test_wrong_protocol(classes):
     with pytest.raises(ValueError, match=r"'torchvision', 'megvii'.*Received: protocol='best'"):
         ks.data.imagenet(classes, protocol="best")
+
+
+def test_images_without_classes_are_for_calibration_only(tmp_path):
+    for name in "ab":
+        Image.new("RGB", (40, 40)).save(tmp_path / f"{name}.png")
+    _, classes = next(iter(ks.data.imagenet(tmp_path, crop=32)))
+    assert classes.numpy().tolist() == [-1, -1]
+    with pytest.raises(ValueError, match=r"Training needs classes.*Received: .*without classes"):
+        ks.data.imagenet(tmp_path, training=True)
