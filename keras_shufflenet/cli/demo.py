@@ -34,7 +34,7 @@ Source = tuple[Path, Path]
 def demo(
     output: Annotated[Path, typer.Option(help="Folder of everything made.")] = Path("demo"),
     people: Annotated[int, typer.Option(help="Drawn people to train on.")] = 3000,
-    epochs: Annotated[int, typer.Option(help="Passes over the people.")] = 7,
+    epochs: Annotated[int, typer.Option(help="Passes over the people.")] = 5,
     data: Annotated[
         Path | None, typer.Option(help="COCO keypoint json to use instead of drawn people.")
     ] = None,

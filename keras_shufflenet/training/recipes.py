@@ -133,7 +133,7 @@ def short(epochs: int = 12, batch_size: int = 16, learning_rate: float = 1e-2) -
     )
 
 
-def scratch(epochs: int = 7, batch_size: int = 16, learning_rate: float = 2e-2) -> Recipe:
+def scratch(epochs: int = 5, batch_size: int = 16, learning_rate: float = 2e-2) -> Recipe:
     """Return a recipe for minutes: a small network without pretrained weights, drawn people.
 
     ::
