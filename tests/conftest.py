@@ -12,6 +12,24 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
+# The files that take longest start first: none is left to one worker at the end.
+LONGEST = (
+    "test_every_model.py",
+    "test_golden.py",
+    "test_readme.py",
+    "test_pose.py",
+    "test_examples.py",
+    "test_demo.py",
+    "test_verbs.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first, in the order above."""
+    rank = {name: index for index, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real data, weights and golden outputs beside the repository."""

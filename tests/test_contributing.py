@@ -9,6 +9,7 @@ import pytest
 import keras_shufflenet as ks
 from keras_shufflenet.models import detnas
 from keras_shufflenet.weights import layouts
+from keras_shufflenet.weights.layouts import mobilenet_v2
 
 PAGE = (Path(__file__).parents[1] / "docs" / "contributing.md").read_text(encoding="utf-8")
 
@@ -32,7 +33,7 @@ def test_a_new_network_takes_one_line(shown, monkeypatch):
 
 
 def test_a_new_layout_takes_one_table(shown, monkeypatch):
-    names = dict(vars(layouts))
+    names = dict(vars(mobilenet_v2))
     exec(shown[1], names)
     layout = names["MY_MOBILENET_V2"]
     monkeypatch.setitem(layouts.LAYOUTS, layout.name, layout)

@@ -15,7 +15,7 @@ keras-shufflenet models 'shufflenet_v2*' --verbose
 """
 
 UNLIMITED = 10_000  # a file has no width
-SHORT = ("network", "weights", "top-1", "AP")
+SHORT = ("model", "weights", "top-1", "AP / PCKh")
 LONG = ("params", "MACs", "licence", "resize", "size", "source")
 
 
@@ -46,7 +46,8 @@ def _rows(pattern: str) -> list[tuple[str, ...]]:
     import keras_shufflenet as ks
 
     files = ks.weights.list_weights()
-    bare = set(ks.list_models()) - {entry.model for entry in files}
+    names = ks.list_models() + ks.list_models(task="pose")
+    bare = set(names) - {entry.model for entry in files}
     rows = [_row(entry) for entry in files] + [
         (name, "–", "–", "–", *_cost(name), *["–"] * 4) for name in bare
     ]
@@ -59,7 +60,7 @@ def _row(entry: "Weights") -> tuple[str, ...]:
         entry.model,
         entry.name,
         f"{entry.top1:.2f} %" if entry.top1 else "–",
-        f"{entry.ap:.3f}" if entry.ap else "–",
+        f"{entry.ap or entry.pckh:.3f}" if entry.ap or entry.pckh else "–",
         *_cost(entry.model),
         entry.licence,
         str(entry.resize or "–"),
@@ -69,8 +70,8 @@ def _row(entry: "Weights") -> tuple[str, ...]:
 
 
 def _cost(model: str) -> tuple[str, str]:
-    """Millions of parameters and of multiply-adds; those of pose estimators are not kept."""
+    """Millions of parameters and of multiply-adds."""
     from keras_shufflenet.models import COSTS
 
-    cost = COSTS.get(model)
-    return (f"{cost.params / 1e6:.2f} M", f"{cost.macs / 1e6:.0f} M") if cost else ("–", "–")
+    cost = COSTS[model]
+    return f"{cost.params / 1e6:.2f} M", f"{cost.macs / 1e6:.0f} M"

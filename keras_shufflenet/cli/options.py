@@ -11,9 +11,6 @@ if TYPE_CHECKING:
     import keras
 
 MODEL_FILES = (".keras", ".tflite")
-POSE_NAME = re.compile(
-    r"pose_(?P<backbone>\w+)_(?P<keypoints>coco|mpii)_(?P<size>\d+x\d+)(?:_(?P<head>light|fpn))?"
-)
 
 Annotations = Annotated[
     list[Path], typer.Option("--annotations", help="COCO keypoint json; may be given repeatedly.")
@@ -31,7 +28,11 @@ ModelName = Annotated[
     ),
 ]
 Weights = Annotated[
-    str, typer.Option("--weights", help="imagenet, none, a catalogue name or a checkpoint's path.")
+    str,
+    typer.Option(
+        "--weights",
+        help="imagenet (pose: coco, mpii), none, a catalogue name or a checkpoint's path.",
+    ),
 ]
 Results = Annotated[
     Path | None, typer.Option("--results", help="csv file to which a row of the numbers is added.")
@@ -86,13 +87,4 @@ def open_model(model: str, weights: str) -> "keras.Model | str":
         return model
     import keras_shufflenet as ks
 
-    estimator = POSE_NAME.fullmatch(model)
-    if not estimator:
-        return ks.create_model(model, weights=parse_weights(weights))
-    return ks.PoseEstimator(
-        estimator["backbone"],
-        estimator["keypoints"],
-        estimator["head"] or "deconv",
-        parse_size(estimator["size"]),
-        weights=parse_weights(weights),
-    )
+    return ks.create_model(model, weights=parse_weights(weights))

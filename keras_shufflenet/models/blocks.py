@@ -135,6 +135,37 @@ def depthwise_bn(
     return activate(batch_norm(x, f"{name}_bn", norm), activation, name)
 
 
+def shuffle_branch(
+    x: keras.KerasTensor,
+    middle: int,
+    filters: int,
+    kernel_size: int = 3,
+    strides: int = 1,
+    *,
+    activation: str | None = "relu",
+    norm: Norm = TORCH_NORM,
+    name: str,
+) -> keras.KerasTensor:
+    """The branch of a ShuffleNetV2 unit that works: pointwise, depthwise, pointwise."""
+    x = conv_bn(x, middle, activation=activation, norm=norm, name=f"{name}_pw1")
+    x = depthwise_bn(x, kernel_size, strides, norm=norm, name=f"{name}_dw")
+    return conv_bn(x, filters, activation=activation, norm=norm, name=f"{name}_pw2")
+
+
+def shuffle_projection(
+    x: keras.KerasTensor,
+    filters: int,
+    kernel_size: int = 3,
+    *,
+    activation: str | None = "relu",
+    norm: Norm = TORCH_NORM,
+    name: str,
+) -> keras.KerasTensor:
+    """The other branch of a ShuffleNetV2 unit with stride 2: depthwise, pointwise."""
+    x = depthwise_bn(x, kernel_size, 2, norm=norm, name=f"{name}_dw")
+    return conv_bn(x, filters, activation=activation, norm=norm, name=f"{name}_pw")
+
+
 def max_pool(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     """3 × 3 maximum with stride 2. Zeros may pad because what comes in is never negative."""
     x = layers.ZeroPadding2D(1, name=f"{name}_pad")(x)

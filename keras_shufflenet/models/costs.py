@@ -1,7 +1,8 @@
-"""What every network of the registry costs at 224 × 224, with its classifier of 1000 classes.
+"""What every model of the registry costs.
 
-Numbers of `count_cost`, which the tests compare with the built networks: they are needed for lists
-of networks, and building the largest takes seconds.
+Networks at 224 × 224 with a classifier of 1000 classes, pose estimators at their own size. Numbers
+of `count_cost`, which the tests compare with the built models: they are needed for lists of models,
+and building the largest takes seconds.
 """
 
 from collections.abc import Mapping
@@ -16,12 +17,27 @@ COSTS: Mapping[str, Cost] = {
     "detnas_voc_fpn_300m": Cost(3_651_128, 349_524_544),
     "detnas_voc_retinanet_300m": Cost(3_479_480, 360_625_984),
     "mobilenet_v2_x0_35": Cost(1_677_128, 59_285_808),
+    "mobilenet_v2_x0_35_tonylins": Cost(1_709_640, 107_814_624),
     "mobilenet_v2_x0_5": Cost(1_968_680, 97_131_840),
+    "mobilenet_v2_x0_5_tonylins": Cost(1_972_264, 127_387_968),
     "mobilenet_v2_x0_75": Cost(2_636_424, 209_069_792),
+    "mobilenet_v2_x0_75_tonylins": Cost(2_636_872, 214_288_096),
     "mobilenet_v2_x1_0": Cost(3_504_872, 300_774_272),
+    "mobilenet_v2_x1_0_mmcls": Cost(3_504_872, 300_774_272),
+    "mobilenet_v2_x1_0_tonylins": Cost(3_504_872, 300_774_272),
     "mobilenet_v2_x1_4": Cost(6_108_776, 582_195_824),
+    "mobilenet_v2_x1_4_tonylins": Cost(6_191_336, 589_295_728),
     "one_shot": Cost(3_432_579, 327_857_920),
     "one_shot_spos": Cost(3_558_464, 322_918_720),
+    "pose_mobilenet_v2_x1_0_coco_256x192": Cost(9_569_809, 1_565_042_688),
+    "pose_mobilenet_v2_x1_0_coco_384x288": Cost(9_569_809, 3_521_346_048),
+    "pose_mobilenet_v2_x1_0_mpii_256x256": Cost(9_569_552, 2_085_675_008),
+    "pose_shufflenet_v1_x1_0_g3_mmcls_coco_256x192": Cost(6_939_945, 1_342_460_928),
+    "pose_shufflenet_v1_x1_0_g3_mmcls_coco_384x288": Cost(6_939_945, 3_020_537_088),
+    "pose_shufflenet_v1_x1_0_g3_mmcls_mpii_256x256": Cost(6_939_688, 1_788_899_328),
+    "pose_shufflenet_v2_x1_0_coco_256x192": Cost(7_550_965, 1_362_276_480),
+    "pose_shufflenet_v2_x1_0_coco_384x288": Cost(7_550_965, 3_065_122_080),
+    "pose_shufflenet_v2_x1_0_mpii_256x256": Cost(7_550_708, 1_815_320_064),
     "shufflenet_v1_x0_5_g3": Cost(717_324, 37_589_856),
     "shufflenet_v1_x0_5_g8": Cost(1_010_448, 40_469_760),
     "shufflenet_v1_x1_0_g1_mmcls": Cost(1_531_936, 143_078_976),

@@ -3,16 +3,29 @@
 Paper: Sandler, Howard, Zhu, Zhmoginov, Chen, "MobileNetV2: Inverted Residuals and Linear
 Bottlenecks", CVPR 2018, https://arxiv.org/abs/1801.04381.
 
-The network of torchvision (https://github.com/pytorch/vision) and mmcls: symmetric padding and
-epsilon 1e-5, which is not the one of keras.applications. Input is RGB with ImageNet mean and
-deviation.
+Symmetric padding and epsilon 1e-5: it is not the network of keras.applications. Input is RGB with
+ImageNet mean and deviation. At width 1 all publishers have the same network; at other widths they
+round channels differently:
+
+* `structure="torchvision"` (https://github.com/pytorch/vision): to the nearest multiple of 8.
+* `structure="mmcls"` (https://github.com/open-mmlab/mmpretrain, also mmpose): likewise, but the
+  last convolution's channels are not rounded.
+* `structure="tonylins"` (https://github.com/tonylins/pytorch-mobilenet-v2): up to a multiple of 8,
+  and stem and first block have the same channels at every width.
+
+torchvision drops a fifth of the features in training, the others none.
 """
+
+import math
+from typing import Literal
 
 import keras
 from keras import layers
 
 from keras_shufflenet.models import assembly
 from keras_shufflenet.models.blocks import channel_axis, conv_bn, depthwise_bn, round_channels
+
+Structure = Literal["torchvision", "mmcls", "tonylins"]
 
 # expansion, channels, blocks, stride of the first block
 STAGES = (
@@ -26,15 +39,46 @@ STAGES = (
 )
 STEM_CHANNELS = 32
 LAST_CHANNELS = 1280
-DROPOUT = 0.2
+DIVISOR = 8  # of all channels
+DROPOUT = {"torchvision": 0.2, "mmcls": 0.0, "tonylins": 0.0}
+WIDTHS = {
+    "torchvision": (0.35, 0.5, 0.75, 1.0, 1.4),
+    "mmcls": (1.0,),
+    "tonylins": (0.35, 0.5, 0.75, 1.0, 1.4),
+}  # in the registry
 
 # stride: what the names of the layers there begin with
 TAPS = {2: "block0", 4: "block2", 8: "block5", 16: "block12", 32: "block16"}
 
+
+def _variant(width: float, structure: str) -> str:
+    name = assembly.variant_name("mobilenet_v2", width)
+    return name if structure == "torchvision" else f"{name}_{structure}"
+
+
 VARIANTS = {
-    assembly.variant_name("mobilenet_v2", width): {"width": width}
-    for width in (0.35, 0.5, 0.75, 1.0, 1.4)
+    _variant(width, structure): {"width": width, "structure": structure}
+    for structure, widths in WIDTHS.items()
+    for width in widths
 }
+
+
+def scaled_channels(width: float, structure: Structure) -> tuple[int, tuple[int, ...], int]:
+    """Channels of the stem, of the stages and of the last convolution."""
+    stages = [channels for _, channels, _, _ in STAGES]
+    if structure == "tonylins":
+        first, *others = stages
+        made = (first, *(_round_up(channels * width) for channels in others))
+        return STEM_CHANNELS, made, max(LAST_CHANNELS, _round_up(LAST_CHANNELS * width))
+    made = tuple(round_channels(channels * width) for channels in stages)
+    last = int(LAST_CHANNELS * max(1.0, width))
+    if structure == "torchvision":
+        last = round_channels(LAST_CHANNELS * max(1.0, width))
+    return round_channels(STEM_CHANNELS * width), made, last
+
+
+def _round_up(channels: float) -> int:
+    return math.ceil(channels / DIVISOR) * DIVISOR
 
 
 def _block(
@@ -51,23 +95,22 @@ def _block(
     return x
 
 
-def mobilenet_v2(x: keras.KerasTensor, width: float) -> keras.KerasTensor:
+def mobilenet_v2(x: keras.KerasTensor, width: float, structure: Structure) -> keras.KerasTensor:
     """The network from normalised image to the last convolution's maps (stride 32)."""
-    stem = round_channels(STEM_CHANNELS * width)
+    stem, channels, last = scaled_channels(width, structure)
     x = conv_bn(x, stem, 3, strides=2, activation="relu6", name="stem_conv")
     block = 0
-    for expansion, channels, blocks, first_strides in STAGES:
+    for (expansion, _, blocks, first_strides), filters in zip(STAGES, channels, strict=True):
         for index in range(blocks):
             strides = first_strides if index == 0 else 1
-            filters = round_channels(channels * width)
             x = _block(x, filters, expansion, strides, name=f"block{block}")
             block += 1
-    last = round_channels(LAST_CHANNELS * max(1.0, width))
     return conv_bn(x, last, activation="relu6", name="conv_last")
 
 
 def MobileNetV2(
     width: float = 1.0,
+    structure: Structure = "torchvision",
     include_preprocessing: bool = True,
     include_top: bool = True,
     weights: str | None = None,
@@ -82,6 +125,7 @@ def MobileNetV2(
 
     Args:
         width: multiplier of all channels, any positive number; weights are published for 1.0.
+        structure: "torchvision", "mmcls" or "tonylins", see the head of this module.
         include_preprocessing: True for images RGB 0..255, False for images already normalised
             with ImageNet mean and deviation.
         include_top: whether to end in pooling, dropout and classifier.
@@ -101,12 +145,15 @@ def MobileNetV2(
     Raises:
         ValueError: for an argument outside of what is said above.
     """
+    assembly.check_choice("structure", structure, WIDTHS)
     assembly.check_positive("width", width)
     return assembly.build(
-        lambda x: mobilenet_v2(x, width),
-        variant=assembly.variant_name("mobilenet_v2", width),
+        lambda x: mobilenet_v2(x, width, structure),
+        variant=_variant(width, structure),
         preprocessing=assembly.MEAN_STD if include_preprocessing else None,
-        top=assembly.Top(classes, classifier_activation, dropout=DROPOUT) if include_top else None,
+        top=assembly.Top(classes, classifier_activation, dropout=DROPOUT[structure])
+        if include_top
+        else None,
         weights=weights,
         input_tensor=input_tensor,
         input_shape=input_shape,

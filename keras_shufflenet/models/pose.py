@@ -14,13 +14,17 @@ Three heads:
   https://arxiv.org/abs/1612.03144.
 """
 
+import re
+from typing import Any
+
 import keras
 from keras import initializers, layers
 
 from keras_shufflenet import weights as pretrained
 from keras_shufflenet.models.assembly import check_choice
 from keras_shufflenet.models.blocks import activate, batch_norm, conv_bn, depthwise_bn
-from keras_shufflenet.models.registry import create_model, feature_extractor
+from keras_shufflenet.models.families import build_network
+from keras_shufflenet.models.features import feature_extractor
 
 KEYPOINTS = {"coco": 17, "mpii": 16}
 STRIDE = 32  # of the backbone; the heads take it back to 4
@@ -29,6 +33,16 @@ DECONV_CHANNELS = 256
 LIGHT_CHANNELS = 128
 FPN_CHANNELS = 64
 FPN_STRIDES = (16, 8, 4)
+
+# What mmpose published: each of the backbones for each of the keypoints and crops (height, width).
+PRESET_BACKBONES = ("shufflenet_v1_x1_0_g3_mmcls", "shufflenet_v2_x1_0", "mobilenet_v2_x1_0")
+PRESET_CROPS = (("coco", (256, 192)), ("coco", (384, 288)), ("mpii", (256, 256)))
+
+PREFIX = "pose_"
+NAME = re.compile(
+    PREFIX + r"(?P<backbone>\w+)_(?P<keypoints>[a-z]+)_(?P<height>\d+)x(?P<width>\d+)"
+    r"(?:_(?P<head>[a-z]+))?"
+)
 
 
 def deconv_head(backbone: keras.Model) -> keras.KerasTensor:
@@ -80,6 +94,44 @@ def _separable(x: keras.KerasTensor, channels: int, index: int) -> keras.KerasTe
 HEADS = {"deconv": deconv_head, "light": light_head, "fpn": fpn_head}
 
 
+def estimator_name(
+    backbone: str, keypoints: str, input_size: tuple[int, int], head: str = "deconv"
+) -> str:
+    """What an estimator is called, for example "pose_shufflenet_v2_x1_0_coco_256x192_light"."""
+    height, width = input_size
+    name = f"{PREFIX}{backbone}_{keypoints}_{height}x{width}"
+    return name if head == "deconv" else f"{name}_{head}"
+
+
+def parse_name(name: str) -> dict[str, Any]:
+    """The arguments of `PoseEstimator` that a name stands for.
+
+    Raises:
+        ValueError: if it is not such a name.
+    """
+    match = NAME.fullmatch(name)
+    if not match:
+        raise ValueError(
+            f"A pose estimator is called {PREFIX}<backbone>_<{'|'.join(KEYPOINTS)}>_"
+            f"<height>x<width>, and _light or _fpn if it has that head. Received: name={name!r}"
+        )
+    return {
+        "backbone": match["backbone"],
+        "keypoints": match["keypoints"],
+        "head": match["head"] or "deconv",
+        "input_size": (int(match["height"]), int(match["width"])),
+    }
+
+
+def preset_names() -> list[str]:
+    """Names of the configurations that mmpose published weights for, sorted."""
+    return sorted(
+        estimator_name(backbone, keypoints, size)
+        for backbone in PRESET_BACKBONES
+        for keypoints, size in PRESET_CROPS
+    )
+
+
 def PoseEstimator(
     backbone: str = "shufflenet_v2_x1_0",
     keypoints: str = "coco",
@@ -97,7 +149,8 @@ def PoseEstimator(
         keypoints: "coco" (17) or "mpii" (16).
         head: "deconv" (mmpose's), "light" or "fpn".
         input_size: (height, width) of the crop in pixels, both divisible by 32.
-        weights: of the whole estimator: None, a name of `weights.list_weights()`, or a path.
+        weights: of the whole estimator: None, "coco" or "mpii" (mmpose's, of those keypoints),
+            a name of `weights.list_weights()`, or a path.
         backbone_weights: of the backbone: None, "imagenet", a name of `weights.list_weights()`,
             or a path.
         include_preprocessing: True for crops RGB 0..255, False for what the backbone's publisher
@@ -117,7 +170,7 @@ def PoseEstimator(
     shape = (3, height, width)
     if keras.config.image_data_format() == "channels_last":
         shape = (height, width, 3)
-    network = create_model(
+    network = build_network(
         backbone,
         include_top=False,
         weights=backbone_weights,
@@ -131,8 +184,7 @@ def PoseEstimator(
         dtype="float32",
         name="head_final",
     )(HEADS[head](network))
-    variant = f"pose_{backbone}_{keypoints}_{height}x{width}"
-    default_name = variant if head == "deconv" else f"{variant}_{head}"
+    default_name = estimator_name(backbone, keypoints, (height, width), head)
     model = keras.Model(network.input, heatmaps, name=name or default_name)
     if weights is not None:
         pretrained.load(model, weights, model_name=default_name)

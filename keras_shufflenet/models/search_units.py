@@ -21,6 +21,8 @@ from keras_shufflenet.models.blocks import (
     concatenate,
     conv_bn,
     depthwise_bn,
+    shuffle_branch,
+    shuffle_projection,
     split_even_odd,
     split_halves,
 )
@@ -99,21 +101,6 @@ def squeeze_excite(
     return layers.Multiply(name=f"{name}_scale")([x, gate])
 
 
-def _kernel_branch(
-    x: keras.KerasTensor,
-    choice: int,
-    middle: int,
-    filters: int,
-    strides: int,
-    style: Style,
-    name: str,
-) -> keras.KerasTensor:
-    act, norm = style.activation, style.norm
-    x = conv_bn(x, middle, activation=act, norm=norm, name=f"{name}_pw1")
-    x = depthwise_bn(x, KERNEL_SIZES[choice], strides, norm=norm, name=f"{name}_dw")
-    return conv_bn(x, filters, activation=act, norm=norm, name=f"{name}_pw2")
-
-
 def _xception_branch(
     x: keras.KerasTensor, middle: int, filters: int, strides: int, style: Style, name: str
 ) -> keras.KerasTensor:
@@ -122,14 +109,6 @@ def _xception_branch(
         x = depthwise_bn(x, 3, strides if index == 1 else 1, norm=style.norm, name=f"{part}_dw")
         x = conv_bn(x, channels, activation=style.activation, norm=style.norm, name=f"{part}_pw")
     return x
-
-
-def _projection(
-    x: keras.KerasTensor, kernel_size: int, style: Style, name: str
-) -> keras.KerasTensor:
-    channels = x.shape[channel_axis()]
-    x = depthwise_bn(x, kernel_size, 2, norm=style.norm, name=f"{name}_dw")
-    return conv_bn(x, channels, activation=style.activation, norm=style.norm, name=f"{name}_pw")
 
 
 def search_unit(
@@ -153,17 +132,24 @@ def search_unit(
         style: of the network.
         name: of the unit; its layers' names begin with it.
     """
+    act, norm = style.activation, style.norm
     if strides == 1:
         kept, x = style.split(x, name)
     else:
         kernel_size = 3 if choice == XCEPTION else KERNEL_SIZES[choice]
-        kept = _projection(x, kernel_size, style, f"{name}_proj")
+        channels = x.shape[channel_axis()]
+        kept = shuffle_projection(
+            x, channels, kernel_size, activation=act, norm=norm, name=f"{name}_proj"
+        )
     made = filters - kept.shape[channel_axis()]
     main = f"{name}_main"
     if choice == XCEPTION:
         x = _xception_branch(x, middle, made, strides, style, main)
     else:
-        x = _kernel_branch(x, choice, middle, made, strides, style, main)
+        kernel_size = KERNEL_SIZES[choice]
+        x = shuffle_branch(
+            x, middle, made, kernel_size, strides, activation=act, norm=norm, name=main
+        )
     if style.squeeze:
         pooled = layers.GlobalAveragePooling2D(keepdims=True, name=f"{main}_se_pool")(x)
         x = squeeze_excite(x, pooled, style.norm, f"{main}_se")

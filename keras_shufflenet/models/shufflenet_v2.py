@@ -24,8 +24,9 @@ from keras_shufflenet.models.blocks import (
     channel_shuffle,
     concatenate,
     conv_bn,
-    depthwise_bn,
     max_pool,
+    shuffle_branch,
+    shuffle_projection,
     split_even_odd,
     split_halves,
 )
@@ -60,19 +61,6 @@ VARIANTS = {
 }
 
 
-def _main_branch(
-    x: keras.KerasTensor, middle: int, filters: int, strides: int, name: str
-) -> keras.KerasTensor:
-    x = conv_bn(x, middle, name=f"{name}_main_pw1")
-    x = depthwise_bn(x, strides=strides, name=f"{name}_main_dw")
-    return conv_bn(x, filters, name=f"{name}_main_pw2")
-
-
-def _projection(x: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
-    x = depthwise_bn(x, strides=2, name=f"{name}_proj_dw")
-    return conv_bn(x, filters, name=f"{name}_proj_pw")
-
-
 def _unit(
     x: keras.KerasTensor, filters: int, strides: int, structure: Structure, name: str
 ) -> keras.KerasTensor:
@@ -80,12 +68,12 @@ def _unit(
     half, channels = filters // 2, x.shape[channel_axis()]
     if strides == 2:
         kept = channels if structure == "megvii" else half
-        left = _projection(x, kept, name)
-        right = _main_branch(x, half, filters - kept, 2, name)
+        left = shuffle_projection(x, kept, name=f"{name}_proj")
+        right = shuffle_branch(x, half, filters - kept, strides=2, name=f"{name}_main")
     else:
         split = split_even_odd if structure == "megvii" else split_halves
         left, right = split(x, name)
-        right = _main_branch(right, half, half, 1, name)
+        right = shuffle_branch(right, half, half, name=f"{name}_main")
     x = concatenate([left, right], name=f"{name}_concat")
     if structure == "torchvision":
         x = channel_shuffle(x, 2, name=f"{name}_shuffle")

@@ -18,7 +18,7 @@ class Weights:
 
     Attributes:
         name: "<model>.<publisher>", for `weights=`.
-        model: name of the model it is for, in `list_models()` or a pose estimator's default name.
+        model: name of the model it is for, in `list_models()` of either task.
         file: name in the cache.
         url: None if there is no direct link.
         sha256: of the file, or the beginning of it that the publisher puts in the name.
@@ -59,7 +59,15 @@ class Weights:
     pckh: float | None = None
     how_to_get: str | None = None
 
+    @property
+    def dataset(self) -> str:
+        """What the network was trained on, one of `DATASETS`."""
+        if self.top1 is not None:
+            return "imagenet"
+        return "coco" if self.pckh is None else "mpii"
 
+
+DATASETS = ("imagenet", "coco", "mpii")
 CATALOG: dict[str, Weights] = {record["name"]: Weights(**record) for record in published.records()}
 
 
@@ -81,26 +89,28 @@ def get(name: str) -> Weights:
     if name not in CATALOG:
         near = difflib.get_close_matches(name, CATALOG, n=5, cutoff=0.4) or list(CATALOG)[:5]
         raise ValueError(
-            "`weights` has to be None, 'imagenet', the path of an existing file, or a name of "
+            f"`weights` has to be None, {', '.join(map(repr, DATASETS))}, the path of an existing "
+            "file, or a name of "
             f"`list_weights()` such as {', '.join(map(repr, near))}. Received: weights={name!r}"
         )
     return CATALOG[name]
 
 
-def default(model: str | None) -> Weights:
-    """The entry that `weights="imagenet"` stands for.
+def default(model: str | None, dataset: str = "imagenet") -> Weights:
+    """The entry that the name of a dataset stands for, such as `weights="imagenet"`.
 
     Args:
         model: name of a model.
+        dataset: one of `DATASETS`.
 
     Raises:
-        ValueError: if no ImageNet weights of it are published.
+        ValueError: if no weights of it are published that were trained on this dataset.
     """
-    entries = [entry for entry in list_weights(model) if entry.top1 is not None]
+    entries = [entry for entry in list_weights(model) if entry.dataset == dataset]
     if model is None or not entries:
-        models = sorted({entry.model for entry in CATALOG.values() if entry.top1 is not None})
+        models = sorted({entry.model for entry in CATALOG.values() if entry.dataset == dataset})
         raise ValueError(
-            f"ImageNet weights are published for {', '.join(models)}. Received: "
-            f"weights='imagenet' for the model {model!r}"
+            f"Weights of {dataset!r} are published for {', '.join(models)}. Received: "
+            f"weights={dataset!r} for the model {model!r}"
         )
     return entries[0]

@@ -11,7 +11,6 @@ from keras_shufflenet.weights.keras_file import is_keras_file, load_keras_file
 from keras_shufflenet.weights.port import load_state_dict
 from keras_shufflenet.weights.store import fetch
 
-IMAGENET = "imagenet"
 SUFFIXES = (".pth", ".pt", ".tar", ".pkl", ".npz", ".safetensors", ".h5", ".keras")
 
 
@@ -26,9 +25,10 @@ def load(
 
     Args:
         model: made by a builder of this package.
-        source: "imagenet", a name of `list_weights()`, or the path of a file: a checkpoint of
-            PyTorch (see `read_checkpoint`), a `.weights.h5` or a `.keras` file.
-        model_name: name of the model in `list_models()`, which "imagenet" is looked up by; default
+        source: "imagenet", "coco" or "mpii" (what the publisher trained on), a name of
+            `list_weights()`, or the path of a file: a checkpoint of PyTorch (see
+            `read_checkpoint`), a `.weights.h5` or a `.keras` file.
+        model_name: name of the model in `list_models()`, which a dataset is looked up by; default
             is `model.name`.
         backbone_only: load everything but the classifier or keypoint head.
 
@@ -52,5 +52,6 @@ def _locate(source: str | os.PathLike[str], model_name: str) -> tuple[Path, str 
         return path, None
     if name not in catalog.CATALOG and (path.suffix in SUFFIXES or os.sep in name):
         raise FileNotFoundError(f"There is no such file of weights. Received: {name!r}")
-    entry = catalog.default(model_name) if name == IMAGENET else catalog.get(name)
+    known = name in catalog.DATASETS
+    entry = catalog.default(model_name, name) if known else catalog.get(name)
     return fetch(entry), entry.layout

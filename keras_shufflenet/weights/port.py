@@ -14,8 +14,9 @@ from keras import layers
 
 from keras_shufflenet.weights import layouts
 from keras_shufflenet.weights.account import Account
+from keras_shufflenet.weights.assign import assign
 from keras_shufflenet.weights.errors import WeightsMismatchError
-from keras_shufflenet.weights.layouts import Layout
+from keras_shufflenet.weights.layouts.layout import Layout
 from keras_shufflenet.weights.torch_file import without_wrapper
 
 HEAD = re.compile(r"predictions|head_.*|auxiliary_.*")
@@ -91,8 +92,7 @@ class Target:
         """Transpose and assign."""
         if self.reverse_input:
             array = np.flip(array, INPUT_CHANNELS)
-        # A copy: the array may be read-only or a view into a file, and backends keep what they get.
-        self.variable.assign(np.array(array.transpose(self.axes), np.float32, order="C"))
+        assign(self.variable, array.transpose(self.axes))
 
 
 def load_state_dict(
@@ -197,14 +197,15 @@ def _split(key: str) -> tuple[str, str]:
     return module, parameter
 
 
-def _explained(state: Mapping[str, np.ndarray], layout: Layout) -> int:
-    modules = set(layout.modules.values())
-    return sum(_split(layout.plain(key))[0] in modules for key in state)
-
-
 def _find_layout(state: Mapping[str, np.ndarray]) -> Layout:
     """The layout that knows most of the keys."""
-    known = {name: _explained(state, layout) for name, layout in layouts.LAYOUTS.items()}
+    modules: dict[str | None, list[str]] = {}  # by noise, which most layouts have not
+    known = {}
+    for name, layout in layouts.LAYOUTS.items():
+        if layout.noise not in modules:
+            modules[layout.noise] = [_split(layout.plain(key))[0] for key in state]
+        theirs = set(layout.modules.values())
+        known[name] = sum(module in theirs for module in modules[layout.noise])
     best = max(known, key=lambda name: known[name])
     if 2 * known[best] < max(1, len(state)):
         tried = ", ".join(f"{name} {count}" for name, count in known.items())

@@ -65,7 +65,7 @@ MMCLS_FILES = (
      "shufflenet_v1_batch1024_imagenet_20200804-5d6cec73.pth", "5d6cec73", 68.13, 87.81),
     ("shufflenet_v2_x1_0", "shufflenet_v2",
      "shufflenet_v2_batch1024_imagenet_20200812-5bf4721e.pth", "5bf4721e", 69.55, 88.92),
-    ("mobilenet_v2_x1_0", "mobilenet_v2",
+    ("mobilenet_v2_x1_0_mmcls", "mobilenet_v2",
      "mobilenet_v2_batch256_imagenet_20200708-3b2dc3af.pth", "3b2dc3af", 71.86, 90.42),
 )  # fmt: skip
 
@@ -258,8 +258,8 @@ def _tonylins() -> dict[str, Any]:
     file = "mobilenetv2_1.0-f2a8633.pth.tar"
     return {
         **TONYLINS,
-        "name": "mobilenet_v2_x1_0.tonylins",
-        "model": "mobilenet_v2_x1_0",
+        "name": "mobilenet_v2_x1_0_tonylins.tonylins",
+        "model": "mobilenet_v2_x1_0_tonylins",
         "file": file,
         "url": f"https://www.dropbox.com/s/47tyzpofuuyyv1b/{file}?dl=1",
         "sha256": "f2a8633",

@@ -49,7 +49,7 @@ NETS = {
     "mmcls_shufflenet_v2_1.0": "shufflenet_v2_x1_0",
     "torchvision_mobilenet_v2_0.5": "mobilenet_v2_x0_5",
     "torchvision_mobilenet_v2_1.0": "mobilenet_v2_x1_0",
-    "mmcls_mobilenet_v2_1.0": "mobilenet_v2_x1_0",
+    "mmcls_mobilenet_v2_1.0": "mobilenet_v2_x1_0_mmcls",
     "mmpose_shufflenetv1_coco_256x192": None,
     "mmpose_shufflenetv1_coco_384x288": None,
     "mmpose1_shufflenetv1_coco_256x192": None,

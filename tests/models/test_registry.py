@@ -22,6 +22,12 @@ PARAMS = {
     "mobilenet_v2_x0_75": 2_636_424,
     "mobilenet_v2_x1_0": 3_504_872,
     "mobilenet_v2_x1_4": 6_108_776,
+    "mobilenet_v2_x1_0_mmcls": 3_504_872,
+    "mobilenet_v2_x0_35_tonylins": 1_709_640,
+    "mobilenet_v2_x0_5_tonylins": 1_972_264,
+    "mobilenet_v2_x0_75_tonylins": 2_636_872,
+    "mobilenet_v2_x1_0_tonylins": 3_504_872,
+    "mobilenet_v2_x1_4_tonylins": 6_191_336,
     "one_shot": 3_432_579,
     "one_shot_spos": 3_558_464,
     "shufflenet_v1_x0_5_g3": 717_324,
@@ -77,12 +83,16 @@ def test_model_of_a_name(name):
 
 def test_costs_of_the_giants_are_the_published_ones():
     assert {name: ks.models.COSTS[name] for name in GIANTS} == GIANTS
-    assert sorted(ks.models.COSTS) == ks.list_models()
+    assert set(ks.models.COSTS) == {*ks.list_models(), *ks.list_models(task="pose")}
 
 
 def test_list_models_by_pattern():
     assert ks.list_models("mobilenet*1_?") == ["mobilenet_v2_x1_0", "mobilenet_v2_x1_4"]
     assert ks.list_models("resnet*") == []
+    assert len(ks.list_models("pose_shufflenet_v1*", task="pose")) == 3
+    assert len(ks.list_models(task="pose")) == 9
+    with pytest.raises(ValueError, match=r"'classification', 'pose'. Received: task='track'"):
+        ks.list_models(task="track")
 
 
 def test_unknown_name():
@@ -90,14 +100,9 @@ def test_unknown_name():
         ks.create_model("shufflenet_v3")
 
 
-@pytest.mark.parametrize("name", ["shufflenet_v2_x0_25", "shufflenet_v2_x0_5_megvii"])
-def test_features_by_stride(name):
-    strides = (2, 4, 8, 16, 32)
-    extractor = ks.feature_extractor(name, strides, input_shape=(96, 64, 3))
-    assert [96 // maps.shape[1] for maps in extractor.outputs] == list(strides)
-    assert [64 // maps.shape[2] for maps in extractor.outputs] == list(strides)
-    channels = [maps.shape[3] for maps in extractor.outputs]
-    assert channels == ([24, 24, 24, 48, 96] if "25" in name else [24, 24, 48, 96, 192])
+def test_features_by_stride():
+    extractor = ks.feature_extractor("shufflenet_v2_x0_25", (2, 4, 8, 16, 32))
+    assert [maps.shape[3] for maps in extractor.outputs] == [24, 24, 24, 48, 96]
 
 
 def test_features_of_a_built_model_and_of_a_pose_estimator():
@@ -153,6 +158,17 @@ def test_the_light_head_costs_a_fifteenth():
 def test_errors_of_the_pose_estimator(arguments, text):
     with pytest.raises(ValueError, match=text):
         ks.PoseEstimator(**arguments)
+
+
+def test_a_pose_estimator_by_its_name():
+    name = "pose_shufflenet_v2_x0_25_mpii_64x32_light"
+    model = ks.create_model(name)
+    assert model.name == name
+    assert model.output.shape == (None, 16, 8, 16)
+    with pytest.raises(ValueError, match=r"<backbone>_<coco\|mpii>_.*Received: name='pose_net'"):
+        ks.create_model("pose_net")
+    with pytest.raises(ValueError, match="Received: name='vgg'"):
+        ks.create_model("pose_vgg_coco_64x64")
 
 
 def test_cost_of_an_open_size():

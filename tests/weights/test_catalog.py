@@ -1,14 +1,11 @@
 """The catalogue agrees with itself, with the networks and with the layouts."""
 
-import re
-
 import pytest
 
 import keras_shufflenet as ks
 from keras_shufflenet.weights import catalog, layouts, list_weights
 
 ENTRIES = list_weights()
-POSE = re.compile(r"pose_(?P<backbone>\w+)_(?P<keypoints>coco|mpii)_(?P<h>\d+)x(?P<w>\d+)")
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
@@ -33,10 +30,17 @@ def test_names_and_files_are_unique():
     assert len({entry.file for entry in ENTRIES}) == len(ENTRIES)
 
 
-def test_every_entry_is_of_a_network_that_exists():
-    for model in {entry.model for entry in ENTRIES}:
-        pose = POSE.fullmatch(model)
-        assert (pose["backbone"] if pose else model) in ks.list_models()
+def test_every_entry_is_of_a_model_that_exists():
+    models = {entry.model for entry in ENTRIES}
+    assert models <= {*ks.list_models(), *ks.list_models(task="pose")}
+
+
+def test_every_published_pose_configuration_has_weights_of_its_keypoints():
+    for name in ks.list_models(task="pose"):
+        dataset = "mpii" if "_mpii_" in name else "coco"
+        assert catalog.default(name, dataset).layout.startswith("mmpose")
+        with pytest.raises(ValueError, match=rf"'imagenet' for the model '{name}'"):
+            catalog.default(name)
 
 
 def test_names_of_pose_models_are_the_builders():
@@ -55,7 +59,7 @@ def test_every_network_with_published_weights_has_a_default():
     assert defaults["mobilenet_v2_x1_0"] == "mobilenet_v2_x1_0.torchvision_v2"
     assert defaults["shufflenet_v2_x0_25"] == "shufflenet_v2_x0_25.paddleclas"
     assert defaults["shufflenet_v2_x2_0_megvii"] == "shufflenet_v2_x2_0_megvii.megvii"
-    assert len(defaults) == 33
+    assert len(defaults) == 35
 
 
 def test_list_of_one_model():
@@ -63,7 +67,5 @@ def test_list_of_one_model():
     assert [name.partition(".")[2] for name in names] == [
         "torchvision_v2",
         "torchvision_v1",
-        "mmcls",
-        "tonylins",
     ]
     assert list_weights("resnet") == []

@@ -1,0 +1,213 @@
+"""What holds for every model of the registry."""
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_shufflenet as ks
+from tests.models import channels_first
+
+GIANTS = ("shufflenet_v2_large", "shufflenet_v2_exlarge")  # built once, as small as can be
+NETWORKS = [name for name in ks.list_models() if name not in GIANTS]
+# One of each structure, where networks of a structure differ in numbers only.
+STRUCTURES = [
+    "shufflenet_v1_x0_5_g8",
+    "shufflenet_v1_x1_0_g2_mmcls",
+    "shufflenet_v2_x0_25",
+    "shufflenet_v2_x0_5_megvii",
+    "shufflenet_v2_plus_small",
+    "one_shot",
+    "detnas_voc_fpn_300m",
+    "mobilenet_v2_x0_35",
+    "mobilenet_v2_x0_35_tonylins",
+]
+SAVED = STRUCTURES[::2]
+STRIDES = (2, 4, 8, 16, 32)
+CLASSES = 7
+HALF_TOLERANCE = {"mixed_float16": 0.01, "mixed_bfloat16": 0.08}  # relative, of all features
+
+NAMES = re.compile(
+    r"image|preprocessing|avg_pool|dropout|predictions"
+    r"|stem_(conv[23]?|pool)(_pad|_bn|_relu|_hard_silu)?|conv_last(_bn|_relu|_hard_silu)?"
+    r"|stage\d_unit\d+_(add|concat|keep|pool(_pad)?|relu|take|(un)?shuffle(_reshape|_permute)?)"
+    r"|stage\d_unit\d+_((main|proj)_)?(separable\d_)?(pw1|pw2|pw|dw)(_pad|_bn|_relu|_hard_silu)?"
+    r"|stage\d_unit\d+_(down|proj|main_conv|last|se_\w+)(_pad|_bn|_relu)?|stage\d_last(_bn|_relu)?"
+    r"|(head|stage[34]_unit\d_main)_se_(pool|reduce(_bn|_relu)?|expand|gate|scale)"
+    r"|head_fc(_hard_silu)?|head_(reshape|flatten)"
+    r"|block\d+_(add|(expand|dw|project)(_pad|_bn|_relu)?)"
+)
+
+
+def images(size: int, count: int = 1) -> np.ndarray:
+    return np.random.default_rng(0).uniform(0, 255, (count, size, size, 3)).astype("float32")
+
+
+def shape(size: int) -> dict:
+    return {"input_shape": (size, size, 3)}
+
+
+def run(model, x) -> np.ndarray:
+    return keras.ops.convert_to_numpy(model(x, training=False)).astype("float32")
+
+
+def enliven(model) -> None:
+    """Weights that keep the size of activations; those of the start let them vanish."""
+    draw = np.random.default_rng(0)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.DepthwiseConv2D):
+            variance = 1.3 / np.prod(layer.kernel.shape[:2])
+        elif hasattr(layer, "kernel"):
+            *area, inputs, outputs = layer.kernel.shape
+            variance = 4 / (inputs + outputs) / np.prod(area)
+        else:
+            continue
+        layer.kernel.assign(draw.normal(0, np.sqrt(variance), layer.kernel.shape))
+
+
+def check_layers(model) -> None:
+    """Keras' own layers only, four axes at most, systematic names."""
+    names = [operation.name for operation in model.operations]
+    assert [name for name in names if not NAMES.fullmatch(name)] == []
+    assert len(set(names)) == len(names)
+    nodes = [node for operation in model.operations for node in operation._inbound_nodes]
+    assert max(len(node.outputs[0].shape) for node in nodes) == 4
+    modules = {layer["module"].partition(".")[0] for layer in model.get_config()["layers"]}
+    assert modules <= {"keras"}
+    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    epsilon = 1e-9 if model.name == "shufflenet_v2_large" else 1e-5
+    assert {(norm.epsilon, norm.momentum) for norm in norms} == {(epsilon, 0.9)}
+
+
+def check_features(model, size: int) -> None:
+    maps = ks.feature_extractor(model, STRIDES).outputs
+    assert [size // output.shape[1] for output in maps] == list(STRIDES)
+    assert [size // output.shape[2] for output in maps] == list(STRIDES)
+    assert all(output.shape[3] >= 8 for output in maps)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_network(name, tmp_path):
+    size = 64
+    model = ks.create_model(name, classes=CLASSES, **shape(size))
+    enliven(model)
+    assert model.name == name
+    check_layers(model)
+    check_features(model, size)
+    found = run(model, images(size, 2))
+    assert found.shape == (2, CLASSES)
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
+
+    # The backbone of a checkpoint, in half precision, on a tensor of the user, pooled.
+    ks.weights.save(model, tmp_path / "weights.safetensors")
+    camera = keras.Input((size, size, 3), name="camera")
+    features = keras.Model(model.input, model.get_layer("avg_pool").input)
+    expected = run(features, images(size)).max(axis=(1, 2))
+    for policy, tolerance in HALF_TOLERANCE.items():
+        with precision(policy):
+            backbone = ks.create_model(
+                name,
+                include_top=False,
+                pooling="max",
+                input_tensor=keras.layers.Rescaling(255.0, name="to_bytes")(camera),
+                weights=str(tmp_path / "weights.safetensors"),
+            )
+        assert backbone.get_layer("stem_conv").compute_dtype == policy.removeprefix("mixed_")
+        maximum = run(backbone, images(size) / 255)
+        error = np.linalg.norm(maximum - expected) / np.linalg.norm(expected)
+        assert error < tolerance
+    assert backbone.input is camera
+
+
+@contextlib.contextmanager
+def precision(policy: str):
+    """A dtype policy for a while."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+@pytest.mark.parametrize("name", GIANTS)
+def test_giant(name):
+    model = ks.create_model(name, classes=CLASSES, **shape(32))
+    check_layers(model)
+    check_features(model, 32)
+    assert run(model, images(32)).shape == (1, CLASSES)
+
+
+@pytest.mark.parametrize("name", ks.list_models(task="pose"))
+def test_pose_estimator(name):
+    model = ks.create_model(name)
+    assert model.name == name
+    height, width, joints = model.output.shape[1:]
+    size = tuple(map(int, name.rpartition("_")[2].split("x")))
+    assert (4 * height, 4 * width) == size == model.input.shape[1:3]
+    assert joints == (16 if "_mpii_" in name else 17)
+    assert ks.count_cost(model) == ks.models.COSTS[name]
+    (published, *_) = ks.weights.list_weights(name)
+    assert published.crop == size
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_xla_gives_the_same_numbers(name):
+    model = ks.create_model(name, classes=CLASSES, **shape(32))
+    compiled = tf.function(lambda x: model(x, training=False), jit_compile=True)
+    np.testing.assert_allclose(compiled(images(32)), run(model, images(32)), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_an_open_size_gives_the_same_numbers(name):
+    fixed, opened = (ks.create_model(name, input_shape=(n, n, 3)) for n in (64, None))
+    check_layers(opened)
+    enliven(fixed)
+    opened.set_weights(fixed.get_weights())
+    np.testing.assert_allclose(run(fixed, images(64)), run(opened, images(64)), atol=1e-6)
+
+
+def test_saved_models_open_without_the_package(tmp_path):
+    x = images(64)
+    for name in SAVED:
+        model = ks.create_model(name, **shape(64))
+        model.save(tmp_path / f"{name}.keras")
+        np.savez(tmp_path / f"{name}.npz", x=x, y=run(model, x))
+    script = (
+        "import sys, keras, numpy as np, pathlib\n"
+        "sys.modules['keras_shufflenet'] = None\n"
+        "for path in pathlib.Path().glob('*.keras'):\n"
+        "    data = np.load(path.with_suffix('.npz'))\n"
+        "    found = keras.models.load_model(path)(data['x'])\n"
+        "    np.testing.assert_allclose(found, data['y'], atol=1e-6)\n"
+        "    print(path.stem)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stdout.split()) == sorted(SAVED)
+
+
+def test_channels_first_gives_the_same_numbers():
+    """On PyTorch: TensorFlow has no such convolutions on a CPU."""
+    done = subprocess.run(
+        [sys.executable, channels_first.__file__, *STRUCTURES],
+        env={**os.environ, "KERAS_BACKEND": "torch"},
+        cwd=Path(channels_first.__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    differences = json.loads(done.stdout.splitlines()[-1])
+    assert sorted(differences) == sorted(STRUCTURES)
+    assert {name: d for name, d in differences.items() if not d < 1e-5} == {}
