@@ -14,6 +14,7 @@ from keras_shufflenet.keypoints.codecs import HeatmapCodec
 from tests.models import golden_nets
 
 TOLERANCE = 20  # multiples of the reference's own noise, as the fixtures ask for
+FAST_COMPILATION = "--xla_backend_optimization_level=0"  # of graphs that run once
 POSE_NETS = [name for name, model in golden_nets.NETS.items() if model is None]
 
 
@@ -59,14 +60,18 @@ def test_flip_test_and_decoded_keypoints_equal_the_reference(shared, synth, name
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_other_backends_equal_the_reference(shared, backend):
     names = [
+        "megvii_shufflenet_v1_g3_0.5x",
         "torchvision_shufflenet_v2_x0_5",
         "megvii_shufflenet_v2_0.5x",
+        "megvii_shufflenet_v2_plus_small",
+        "megvii_oneshot",
+        "detnas_coco_fpn_300m",
         "torchvision_mobilenet_v2_0.5",
         "mmpose_shufflenetv2_coco_256x192",
     ]
     done = subprocess.run(
         [sys.executable, golden_nets.__file__, str(shared / "golden"), *names],
-        env={**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        env={**os.environ, "KERAS_BACKEND": backend, "XLA_FLAGS": FAST_COMPILATION},
         cwd=Path(golden_nets.__file__).parents[2],
         capture_output=True,
         text=True,

@@ -118,13 +118,6 @@ def test_prefix_of_data_parallel_is_stripped():
     np.testing.assert_array_equal(model.get_layer("predictions").bias.numpy(), state["fc.bias"])
 
 
-@pytest.mark.parametrize("net", publishers.NETS)
-def test_layout_is_found_by_the_keys(shared, net):
-    state = publishers.state_dict(shared, net)
-    layout = _find_layout({key.removeprefix("module."): None for key in state})
-    assert layout.name == publishers.NETS[net]
-
-
 def test_backbone_only_keeps_the_classifier():
     model = shufflenet(classes=7)
     state = published()
