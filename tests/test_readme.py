@@ -110,8 +110,18 @@ def test_make_has_the_two_commands():
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
 
 
-def test_tables_are_up_to_date():
-    assert write_tables(README, ROOT / "results") == README
+@pytest.mark.parametrize("page", ["README.md", "docs/models.md"])
+def test_tables_are_up_to_date(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert write_tables(text, ROOT / "results") == text
+
+
+def test_every_model_has_a_card():
+    text = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    for name in ks.list_models() + ks.list_models(task="pose"):
+        assert f"\n| `{name}` |" in text
+    for entry in ks.weights.list_weights():
+        assert f"\n| `{entry.name}` |" in text
 
 
 def test_the_extras_are_those_of_the_package():

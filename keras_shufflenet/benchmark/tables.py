@@ -1,19 +1,22 @@
-"""The tables of README.md, written from the registry, the catalogue and `results/*.csv`.
+"""The tables of README.md and docs/, written from registry, catalogue and `results/*.csv`.
 
-`python -m keras_shufflenet.benchmark.tables README.md results` writes them between their marks.
+`python -m keras_shufflenet.benchmark.tables results README.md docs/models.md` writes them between
+their marks, which are `<!-- table: KIND PATTERN ... -->` and `<!-- end -->`.
 """
 
 import csv
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 
 from keras_shufflenet import models, weights
 
-MARK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-INT8_SUFFIX = "_int8.tflite"
+MARK = re.compile(r"(<!-- table: (\w+)([^>]*) -->\n).*?(<!-- end -->)", re.DOTALL)
+FLOAT32_SUFFIX, INT8_SUFFIX = ".tflite", "_int8.tflite"
 POSE_COLUMNS = ("AP", "AP .5", "AP .75", "AR")
+TASKS = ("classification", "pose")
 
 Row = Mapping[str, str]
 
@@ -22,32 +25,77 @@ def write_tables(text: str, results: Path) -> str:
     """Return a page with the tables between its marks renewed.
 
     Args:
-        text: a page with lines `<!-- table: NAME -->` and `<!-- end -->`.
+        text: a page with marks. The patterns of one are shell patterns of models' names; none
+            stands for all classifiers.
         results: the folder of the csv files.
 
     Raises:
-        ValueError: for a mark with another name than `models` or `pose`.
+        ValueError: for a mark of a kind that there is not.
     """
-    tables = {"models": models_table, "pose": pose_table}
 
     def renewed(mark: re.Match[str]) -> str:
-        if mark[2] not in tables:
-            raise ValueError(f"Tables are {', '.join(tables)}. Received: {mark[2]}")
-        return f"{mark[1]}{tables[mark[2]](results)}\n{mark[3]}"
+        if mark[2] not in TABLES:
+            raise ValueError(f"Tables are {', '.join(TABLES)}. Received: {mark[2]}")
+        return f"{mark[1]}{TABLES[mark[2]](results, _names(mark[3].split()))}\n{mark[4]}"
 
     return MARK.sub(renewed, text)
 
 
-def models_table(results: Path) -> str:
-    """Classifiers: their cost, published and measured accuracy."""
-    measured = read_rows(results / "imagenet.csv")
-    head = ("name", "params", "MACs", "published top-1 / top-5", "of", "measured", "measured int8")
-    return _markdown(head, [_model_row(name, measured) for name in models.list_models()])
+def _names(patterns: Sequence[str]) -> list[str]:
+    if not patterns:
+        return models.list_models()
+    known = [*models.list_models(), *models.list_models(task="pose")]
+    return [name for name in known if any(fnmatch(name, pattern) for pattern in patterns)]
 
 
-def pose_table(results: Path) -> str:
-    """Trained pose estimators: average precision with annotated boxes and flip test."""
-    rows = read_rows(results / "coco.csv")
+def models_table(results: Path, names: Sequence[str]) -> str:
+    """Models: their cost, published and measured accuracy, latency."""
+    measured, timed = (read_rows(results / f"{file}.csv") for file in ("imagenet", "latency"))
+    head = (
+        "name", "params", "MACs", "published", "of", "measured", "measured int8",
+        "ms float32 / int8",
+    )  # fmt: skip
+    return _markdown(head, [_model_row(name, measured, timed) for name in names])
+
+
+def files_table(results: Path, names: Sequence[str]) -> str:
+    """Exported models: their size and latency."""
+    timed = read_rows(results / "latency.csv")
+    head = ("name", "MB float32", "ms median / p90", "MB int8", "ms median / p90")
+    rows = []
+    for name in names:
+        row = [f"`{name}`"]
+        for suffix in (FLOAT32_SUFFIX, INT8_SUFFIX):
+            found = _latest(timed, f"{name}{suffix}")
+            size = f"{int(found['bytes']) / 1e6:.2f}" if found else ""
+            times = f"{_ms(found)} / {float(found['p90_ms']):.1f}" if found else ""
+            row += [size, times]
+        rows.append(row)
+    return _markdown(head, rows)
+
+
+def weights_table(results: Path, names: Sequence[str]) -> str:
+    """What is published for models: figures, protocol, licence, and where to get it."""
+    head = ("weights", "published", "trained on", "resize → crop", "licence", "file")
+    return _markdown(
+        head,
+        [
+            (
+                f"`{entry.name}`",
+                _published(entry),
+                entry.preprocessing,
+                " → ".join([*([str(entry.resize)] if entry.resize else []), _size(entry)]),
+                entry.licence,
+                f"[{entry.file}]({entry.url})" if entry.url else f"`{entry.file}`: {_steps(entry)}",
+            )
+            for name in names
+            for entry in weights.list_weights(name)
+        ],
+    )
+
+
+def trained_table(results: Path, names: Sequence[str]) -> str:
+    """Pose estimators trained here: average precision with annotated boxes and flip test."""
     head = ("model", "people", *POSE_COLUMNS)
     return _markdown(
         head,
@@ -57,9 +105,17 @@ def pose_table(results: Path) -> str:
                 f"`{row['data']}`",
                 *(f"{float(row[c]):.3f}" for c in POSE_COLUMNS),
             )
-            for row in rows
+            for row in read_rows(results / "coco.csv")
         ],
     )
+
+
+TABLES: Mapping[str, Callable[[Path, Sequence[str]], str]] = {
+    "models": models_table,
+    "files": files_table,
+    "weights": weights_table,
+    "trained": trained_table,
+}
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
@@ -69,31 +125,50 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
 
 
-def _model_row(name: str, measured: Sequence[Row]) -> tuple[str, ...]:
+def _model_row(name: str, measured: Sequence[Row], timed: Sequence[Row]) -> tuple[str, ...]:
     cost = models.COSTS[name]
-    published = [entry for entry in weights.list_weights(name) if entry.top1 is not None]
-    best = published[0] if published else None
+    best = next(iter(weights.list_weights(name)), None)
+    times = [_ms(_latest(timed, f"{name}{suffix}")) for suffix in (FLOAT32_SUFFIX, INT8_SUFFIX)]
     return (
         f"`{name}`",
         f"{cost.params / 1e6:.2f} M",
         f"{cost.macs / 1e6:.0f} M",
-        f"{best.top1:.2f} / {best.top5:.2f}" if best and best.top5 else _top1(best),
+        _published(best) if best else "",
         best.name.partition(".")[2] if best else "",
         _accuracy(measured, name),
         _accuracy(measured, f"{name}{INT8_SUFFIX}"),
+        " / ".join(times) if all(times) else "",
     )
 
 
-def _top1(entry: weights.Weights | None) -> str:
-    return f"{entry.top1:.2f}" if entry else ""
+def _published(entry: weights.Weights) -> str:
+    if entry.pckh is not None:
+        return f"PCKh {entry.pckh:.3f}"
+    if entry.ap is not None:
+        return f"AP {entry.ap:.3f}, AR {entry.ar:.3f}"
+    return f"{entry.top1:.2f} / {entry.top5:.2f}" if entry.top5 else f"{entry.top1:.2f}"
+
+
+def _size(entry: weights.Weights) -> str:
+    return " × ".join(map(str, entry.crop))
+
+
+def _steps(entry: weights.Weights) -> str:
+    """How to get a file by hand, with its addresses as links."""
+    return re.sub(r"(https://[^\s;]+)", r"<\1>", entry.how_to_get or "")
+
+
+def _latest(rows: Iterable[Row], model: str) -> Row | None:
+    return next((row for row in reversed(list(rows)) if row["model"] == model), None)
+
+
+def _ms(row: Row | None) -> str:
+    return f"{float(row['median_ms']):.1f}" if row else ""
 
 
 def _accuracy(measured: Iterable[Row], model: str) -> str:
-    """The latest figure of a model."""
-    figures = [row for row in measured if row["model"] == model]
-    if not figures:
-        return ""
-    return f"{100 * float(figures[-1]['top1']):.2f} / {100 * float(figures[-1]['top5']):.2f}"
+    row = _latest(measured, model)
+    return f"{100 * float(row['top1']):.2f} / {100 * float(row['top5']):.2f}" if row else ""
 
 
 def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -102,6 +177,6 @@ def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 if __name__ == "__main__":
-    page = Path(sys.argv[1])
-    text = write_tables(page.read_text(encoding="utf-8"), Path(sys.argv[2]))
-    page.write_text(text, encoding="utf-8")
+    for page in map(Path, sys.argv[2:]):
+        text = write_tables(page.read_text(encoding="utf-8"), Path(sys.argv[1]))
+        page.write_text(text, encoding="utf-8")
