@@ -39,7 +39,7 @@ model.compile(
 model.fit(dataset, steps_per_epoch=steps, epochs=arguments.epochs, shuffle=False)
 
 file = arguments.folder / "pose_int8.tflite"
-print(ks.export.litert(model, file, precision="int8", calibration=dataset))
+print(ks.export.litert(model, file, precision="int8", calibration=dataset.take(steps)))
 figures = {
     "Keras": ks.evaluate.coco(model, *held_out),
     "int8": ks.evaluate.coco(file, *held_out),

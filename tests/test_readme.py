@@ -29,6 +29,8 @@ CHECKPOINTS = {
 SHORTER = {
     "steps_per_epoch=1000, epochs=10": "steps_per_epoch=1, epochs=1",
     "--epochs 20": "--epochs 1",
+    "calibration=train)": "calibration=train, calibration_images=8)",
+    "--precision int8": "--precision int8 --count 8",
 }
 
 

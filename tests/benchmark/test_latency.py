@@ -53,7 +53,7 @@ def test_a_name_that_no_model_has(command):
 
 
 def test_an_unknown_table(tmp_path):
-    with pytest.raises(ValueError, match="models, files, weights, trained. Received: prices"):
+    with pytest.raises(ValueError, match=r"models, files, weights, trained\. Received: prices"):
         tables.write_tables("<!-- table: prices -->\n<!-- end -->", tmp_path)
 
 

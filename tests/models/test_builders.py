@@ -10,11 +10,8 @@ import keras_shufflenet as ks
 
 SMALL = {
     "shufflenet_v1": lambda **a: ks.ShuffleNetV1(0.5, **a),
-    "shufflenet_v1_mmcls": lambda **a: ks.ShuffleNetV1(0.25, 2, "mmcls", **a),
     "shufflenet_v2_plus": lambda **a: ks.ShuffleNetV2Plus("small", **a),
-    "detnas": lambda **a: ks.DetNAS("voc_fpn_300m", **a),
     "shufflenet_v2": lambda **a: ks.ShuffleNetV2(0.25, **a),
-    "shufflenet_v2_megvii": lambda **a: ks.ShuffleNetV2(0.5, "megvii", **a),
     "mobilenet_v2": lambda **a: ks.MobileNetV2(0.35, **a),
 }
 every_builder = pytest.mark.parametrize("build", SMALL.values(), ids=SMALL)

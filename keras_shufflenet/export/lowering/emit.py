@@ -1,0 +1,261 @@
+"""From ordered nodes to a Keras model of slices, concatenations and convolutions."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+from keras_shufflenet.export.lowering.nodes import (
+    Conv,
+    Deconv,
+    Dense,
+    Depthwise,
+    Graph,
+    Image,
+    Node,
+    Plain,
+    References,
+    Subtract,
+    Weighted,
+)
+from keras_shufflenet.models.blocks import channel_shuffle, channel_slice
+
+CONCAT_INPUTS = 4  # that XNNPACK takes
+MOST_PIECES = 16  # above, one shuffle is cheaper
+PHASES = ((0, 0), (0, 1), (1, 0), (1, 1))  # of a pixel in a block of 2 × 2
+# Taps of a transposed kernel of 4 that reach an even and an odd pixel, and the padding they need.
+TAPS = ((3, 1), (2, 0))
+PADDINGS = ((1, 0), (0, 1))
+
+
+class Emission:
+    """Writes the model, node by node.
+
+    Attributes:
+        tensors: of each node, as written.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._bases = np.array([node.base for node in graph.nodes])
+        self._tensors: dict[Node, keras.KerasTensor] = {}
+        self._arranged: dict[bytes, keras.KerasTensor] = {}
+        self._names: dict[str, int] = {}
+        self._kernels: list[tuple[keras.Layer, list[np.ndarray]]] = []
+
+    def write(self, name: str) -> keras.Model:
+        """The model with the weights of the nodes."""
+        for node in self._graph.nodes:
+            self._tensors[node] = WAYS[type(node)](self, node)
+        outputs = [self._exactly(output, "output") for output in self._graph.outputs]
+        inputs = [self._tensors[node] for node in self._graph.nodes if isinstance(node, Image)]
+        model = keras.Model(*(x[0] if len(x) == 1 else x for x in (inputs, outputs)), name=name)
+        for layer, arrays in self._kernels:
+            layer.set_weights(arrays)
+        return model
+
+    # ---- arranging -------------------------------------------------------------------------------
+
+    def _exactly(self, references: References, reader: str) -> keras.KerasTensor:
+        """A tensor of these channels in this order."""
+        key = references.tobytes()
+        if key not in self._arranged:
+            self._arranged[key] = self._arrange(references, reader)
+        return self._arranged[key]
+
+    def _conveniently(self, references: References) -> References:
+        """The same channels as they lie in memory, each once."""
+        return np.array(sorted(set(references.tolist()), key=self._place))
+
+    def _place(self, reference: int) -> tuple[int, int]:
+        """Number of the node and position in its tensor."""
+        index = int(np.searchsorted(self._bases, reference, side="right")) - 1
+        node = self._graph.nodes[index]
+        assert node.order is not None  # it is written
+        return index, int(np.flatnonzero(node.order == reference - node.base)[0])
+
+    def _arrange(self, references: References, reader: str) -> keras.KerasTensor:
+        runs = _runs([self._place(reference) for reference in references.tolist()])
+        if len(runs) > MOST_PIECES:
+            return self._shuffle(references, reader)
+        pieces = [self._slice(*run) for run in runs]
+        while len(pieces) > 1:
+            groups = [pieces[i : i + CONCAT_INPUTS] for i in range(0, len(pieces), CONCAT_INPUTS)]
+            pieces = [
+                group[0]
+                if len(group) == 1
+                else layers.Concatenate(name=self._name(f"{reader}_concat"))(group)
+                for group in groups
+            ]
+        return pieces[0]
+
+    def _slice(self, index: int, start: int, stop: int) -> keras.KerasTensor:
+        node = self._graph.nodes[index]
+        if (start, stop) == (0, node.channels):
+            return self._tensors[node]
+        assert node.order is not None  # it is written
+        key = node.references[node.order[start:stop]].tobytes()
+        if key not in self._arranged:
+            name = self._name(f"{node.name}_slice")
+            self._arranged[key] = channel_slice(self._tensors[node], start, stop, name)
+        return self._arranged[key]
+
+    def _shuffle(self, references: References, reader: str) -> keras.KerasTensor:
+        """Channels of one tensor dealt out in turn; anything else is not in these networks."""
+        places = [self._place(reference) for reference in references.tolist()]
+        (index, first), step = places[0], places[1][1] - places[0][1]
+        node = self._graph.nodes[index]
+        groups = node.channels // step if step > 0 and node.channels % step == 0 else 1
+        dealt = np.arange(node.channels).reshape(groups, -1).T.flatten()
+        if first != 0 or places != [(index, position) for position in dealt.tolist()]:
+            from keras_shufflenet.export.lowering.trace import LoweringError
+
+            raise LoweringError(
+                f"The layer {reader!r} reads its channels in an order that no few slices make: "
+                f"export with `lower=False`. Received: {len(_runs(places))} slices"
+            )
+        return channel_shuffle(self._tensors[node], groups, self._name(f"{reader}_shuffle"))
+
+    def _name(self, name: str) -> str:
+        """A name that is not taken: numbered, if asked for again."""
+        count = self._names.get(name, 0)
+        self._names[name] = count + 1
+        return f"{name}{count}" if count else name
+
+    # ---- nodes -----------------------------------------------------------------------------------
+
+    def _image(self, node: Image) -> keras.KerasTensor:
+        return keras.Input(node.shape[1:], name=node.name)
+
+    def _subtract(self, node: Subtract) -> keras.KerasTensor:
+        x = self._exactly(node.reads[0], node.name)
+        deviation = np.ones(node.channels) if node.deviation is None else node.deviation
+        variance = np.broadcast_to(np.square(deviation), node.mean.shape)
+        return layers.Normalization(
+            axis=-1 if node.mean.ndim == 1 else (1, 2, 3),
+            mean=node.mean.tolist(),
+            variance=variance.tolist(),
+            name=node.name,
+        )(x)
+
+    def _plain(self, node: Plain) -> keras.KerasTensor:
+        inputs = [self._exactly(read, node.name) for read in self._ordered_reads(node)]
+        config = {**node.layer.get_config(), "dtype": "float32", "name": self._name(node.name)}
+        layer = type(node.layer).from_config(config)
+        return layer(inputs if len(inputs) > 1 else inputs[0])
+
+    def _ordered_reads(self, node: Node) -> list[References]:
+        """What a node reads that makes channel i of channels i; sets its order if it has none."""
+        if node.order is None:
+            wanted = node.reads[0]
+            arranged = self._conveniently(wanted)
+            position = {reference: index for index, reference in enumerate(wanted.tolist())}
+            if len(arranged) == len(wanted):
+                node.order = np.array([position[reference] for reference in arranged.tolist()])
+            else:  # a channel twice
+                node.order = np.arange(node.channels)
+        return [read[node.order] for read in node.reads]
+
+    def _conv(self, node: Conv) -> keras.KerasTensor:
+        x, kernel = self._gathered(node, node.kernel, axis=2)
+        return self._weighted(
+            node,
+            layers.Conv2D(
+                node.channels,
+                node.kernel.shape[:2],
+                activation=node.activation,
+                name=node.name,
+                **node.config,
+            ),
+            x,
+            kernel[..., node.order],
+        )
+
+    def _dense(self, node: Dense) -> keras.KerasTensor:
+        x, kernel = self._gathered(node, node.kernel, axis=0)
+        layer = layers.Dense(node.channels, activation=node.activation, name=node.name)
+        return self._weighted(node, layer, x, kernel[:, node.order])
+
+    def _depthwise(self, node: Depthwise) -> keras.KerasTensor:
+        (read,) = self._ordered_reads(node)
+        layer = layers.DepthwiseConv2D(
+            node.kernel.shape[:2], activation=node.activation, name=node.name, **node.config
+        )
+        x = self._exactly(read, node.name)
+        return self._weighted(node, layer, x, node.kernel[:, :, node.order])
+
+    def _gathered(
+        self, node: Weighted, kernel: np.ndarray, axis: int
+    ) -> tuple[keras.KerasTensor, np.ndarray]:
+        """What a convolution reads as it lies in memory, and the kernel's inputs in that order."""
+        (read,) = node.reads
+        if node.is_rigid:
+            return self._exactly(read, node.name), kernel
+        arranged = self._conveniently(read)
+        position = {reference: index for index, reference in enumerate(arranged.tolist())}
+        inputs = np.moveaxis(kernel, axis, 0)
+        gathered = np.zeros((len(arranged), *inputs.shape[1:]))
+        np.add.at(gathered, [position[reference] for reference in read.tolist()], inputs)
+        return self._exactly(arranged, node.name), np.moveaxis(gathered, 0, axis)
+
+    def _weighted(
+        self, node: Weighted, layer: keras.Layer, x: keras.KerasTensor, kernel: np.ndarray
+    ) -> keras.KerasTensor:
+        return self._with_weights(layer, x, kernel, node.bias[node.order])
+
+    def _with_weights(
+        self, layer: keras.Layer, x: keras.KerasTensor, kernel: np.ndarray, bias: np.ndarray
+    ) -> keras.KerasTensor:
+        self._kernels.append((layer, [kernel.astype(np.float32), bias.astype(np.float32)]))
+        return layer(x)
+
+    def _deconv(self, node: Deconv) -> keras.KerasTensor:
+        """Four 2 × 2 convolutions, one for each phase of the output's pixels, interleaved."""
+        x, kernel = self._gathered(node, node.kernel, axis=3)
+        filters = kernel.shape[2]
+        order = node.order if node.pointwise is None else np.arange(filters)
+        phases = []
+        for row, column in PHASES:
+            phase = f"{node.name}_phase{row}{column}"
+            padding = (PADDINGS[row], PADDINGS[column])
+            padded = layers.ZeroPadding2D(padding, name=f"{phase}_pad")(x)
+            conv = layers.Conv2D(filters, 2, activation=node.activation, name=phase)
+            taps = kernel[np.ix_(TAPS[row], TAPS[column])].transpose(0, 1, 3, 2)
+            y = self._with_weights(conv, padded, taps[..., order], node.bias[order])
+            phases.append(self._pointwise(node, node.pointwise, y, phase) if node.pointwise else y)
+        x = layers.Concatenate(name=f"{node.name}_phases")(phases)
+        x = keras.ops.depth_to_space(x, 2)
+        x._keras_history.operation.name = f"{node.name}_interleave"
+        return x
+
+    def _pointwise(
+        self, node: Deconv, conv: Conv, x: keras.KerasTensor, phase: str
+    ) -> keras.KerasTensor:
+        layer = layers.Conv2D(
+            conv.channels, 1, activation=conv.activation, name=f"{phase}_{conv.name}"
+        )
+        return self._with_weights(layer, x, conv.kernel[..., node.order], conv.bias[node.order])
+
+
+WAYS: dict[type[Node], Any] = {
+    Image: Emission._image,
+    Subtract: Emission._subtract,
+    Plain: Emission._plain,
+    Conv: Emission._conv,
+    Dense: Emission._dense,
+    Depthwise: Emission._depthwise,
+    Deconv: Emission._deconv,
+}
+
+
+def _runs(places: Sequence[tuple[int, int]]) -> list[tuple[int, int, int]]:
+    """Neighbours in memory: (node, first position, position behind the last)."""
+    runs: list[tuple[int, int, int]] = []
+    for index, position in places:
+        if runs and runs[-1][0] == index and runs[-1][2] == position:
+            runs[-1] = (index, runs[-1][1], position + 1)
+        else:
+            runs.append((index, position, position + 1))
+    return runs

@@ -1,0 +1,200 @@
+"""The lowered graph: nodes that make channels, and where each of them is read.
+
+Every channel of every node has a number, its reference. What a layer reads is an array of
+references, in the order in which the layer wants them; slices, concatenations and shuffles only
+rearrange such arrays and are no nodes. In which order a node's channels lie in memory is decided
+when all readers are known.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+
+References = np.ndarray  # of integers
+
+
+@dataclass(eq=False, kw_only=True)
+class Node:
+    """A tensor of the lowered graph.
+
+    Attributes:
+        name: of the layer that it comes from.
+        reads: for each input the references of its channels, in the layer's order.
+        channels: how many it makes.
+        base: reference of its first channel; the others follow.
+        order: its channels as they lie in memory; None while that does not matter.
+    """
+
+    name: str
+    reads: list[References]
+    channels: int
+    base: int = 0
+    order: np.ndarray | None = None
+
+    @property
+    def references(self) -> References:
+        """Of all its channels, in the layer's order."""
+        return np.arange(self.base, self.base + self.channels)
+
+    @property
+    def keeps_channels(self) -> bool:
+        """Whether channel i follows from the channels i of its inputs alone."""
+        return False
+
+    @property
+    def is_rigid(self) -> bool:
+        """Whether it reads and writes its channels in one order only."""
+        return False
+
+
+@dataclass(eq=False, kw_only=True)
+class Image(Node):
+    """The model's input."""
+
+    shape: tuple[int | None, ...]
+
+    @property
+    def is_rigid(self) -> bool:
+        """Pixels are RGB."""
+        return True
+
+
+@dataclass(eq=False, kw_only=True)
+class Weighted(Node):
+    """What has a kernel: a normalisation and an activation behind it can be folded in.
+
+    Attributes:
+        kernel: with output channels on `output_axis`.
+        bias: (channels,).
+        activation: "linear", or what is folded in.
+        config: further arguments of the layer.
+    """
+
+    kernel: np.ndarray
+    bias: np.ndarray
+    activation: str = "linear"
+    config: dict[str, Any] = field(default_factory=dict)
+    output_axis = -1
+
+    def scale(self, factor: np.ndarray, offset: np.ndarray) -> None:
+        """Multiply and shift the output channels."""
+        shape = [1] * self.kernel.ndim
+        shape[self.output_axis] = -1
+        self.kernel = self.kernel * factor.reshape(shape)
+        self.bias = self.bias * factor + offset
+
+
+@dataclass(eq=False, kw_only=True)
+class Conv(Weighted):
+    """A convolution: kernel (height, width, inputs, channels)."""
+
+    @property
+    def is_rigid(self) -> bool:
+        """Groups are runs of neighbours."""
+        return self.config["groups"] > 1
+
+
+@dataclass(eq=False, kw_only=True)
+class Dense(Weighted):
+    """A dense layer: kernel (inputs, channels)."""
+
+
+@dataclass(eq=False, kw_only=True)
+class Depthwise(Weighted):
+    """A depthwise convolution: kernel (height, width, channels, 1)."""
+
+    output_axis = 2
+
+    @property
+    def keeps_channels(self) -> bool:
+        """It does."""
+        return True
+
+
+@dataclass(eq=False, kw_only=True)
+class Deconv(Weighted):
+    """A transposed 4 × 4 convolution of stride 2: kernel (4, 4, channels, inputs).
+
+    Attributes:
+        pointwise: a 1 × 1 convolution that is its only reader. It commutes with the interleaving
+            of the four phases and is done before.
+    """
+
+    output_axis = 2
+    pointwise: Conv | None = None
+
+
+@dataclass(eq=False, kw_only=True)
+class Subtract(Node):
+    """Images minus a mean.
+
+    Attributes:
+        mean: (channels,) or (height, width, channels).
+        deviation: (channels,) that the mean's difference is divided by; None once a kernel has it.
+    """
+
+    mean: np.ndarray
+    deviation: np.ndarray | None
+
+    @property
+    def is_rigid(self) -> bool:
+        """Pixels are RGB."""
+        return True
+
+
+@dataclass(eq=False, kw_only=True)
+class Plain(Node):
+    """A layer without weights that treats all channels alike: pooling, activation, sum, ...
+
+    Attributes:
+        layer: to make another of the same configuration of.
+    """
+
+    layer: keras.Layer
+
+    @property
+    def keeps_channels(self) -> bool:
+        """It does."""
+        return True
+
+
+@dataclass(eq=False)
+class Graph:
+    """The nodes of a model.
+
+    Attributes:
+        nodes: in the order of computation.
+        outputs: the references of each output of the model.
+    """
+
+    nodes: list[Node] = field(default_factory=list)
+    outputs: list[References] = field(default_factory=list)
+
+    def add(self, node: Node) -> References:
+        """Append a node and number its channels."""
+        if self.nodes:
+            node.base = self.nodes[-1].base + self.nodes[-1].channels
+        self.nodes.append(node)
+        return node.references
+
+    def readers(self, node: Node) -> list[Node | None]:
+        """Who reads a node's channels, once for each input; None for an output of the model."""
+        reads: list[tuple[Node | None, References]] = [(None, output) for output in self.outputs]
+        reads += [(reader, read) for reader in self.nodes for read in reader.reads]
+        return [reader for reader, read in reads if np.isin(node.references, read).any()]
+
+    def only_reader(self, node: Node) -> Node | None:
+        """The node that alone reads another, all of it and in the layer's order."""
+        readers = self.readers(node)
+        if len(readers) != 1 or readers[0] is None or len(readers[0].reads) != 1:
+            return None
+        return readers[0] if np.array_equal(readers[0].reads[0], node.references) else None
+
+    def maker(self, references: References) -> Node | None:
+        """The node that made channels, all of its own and in the layer's order."""
+        for node in reversed(self.nodes):
+            if node.base <= references.flat[0]:
+                return node if np.array_equal(references, node.references) else None
+        return None

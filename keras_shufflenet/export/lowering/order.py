@@ -1,0 +1,75 @@
+"""In which order the channels of each node lie in memory.
+
+Channels that are read together lie together: then each reader needs a few slices and no shuffle.
+Within a stage of ShuffleNetV2 every channel that a unit makes is read once, by a unit known in
+advance, so that this order always exists.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from keras_shufflenet.export.lowering.nodes import Graph, Node, Weighted
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What a reader wants of a node.
+
+    Attributes:
+        channels: of the node, in the order in which they are wanted.
+        any_order: whether it takes them in any other order as well.
+    """
+
+    channels: np.ndarray
+    any_order: bool
+
+
+def choose_orders(graph: Graph) -> None:
+    """Set `order` of every node but those that take what comes: None stays for them."""
+    for node in reversed(graph.nodes):
+        demands = _demands(graph, node)
+        whole = all(len(demand.channels) == node.channels for demand in demands)
+        loose = whole and all(demand.any_order for demand in demands)
+        if node.is_rigid:
+            node.order = np.arange(node.channels)
+        elif loose and node.keeps_channels and len(node.reads) == 1:
+            node.order = None
+        else:
+            node.order = _grouped(node.channels, demands)
+
+
+def _demands(graph: Graph, node: Node) -> list[Demand]:
+    demands = [Demand(*_wanted(reader, read)) for reader in graph.nodes for read in reader.reads]
+    demands += [Demand(output, any_order=False) for output in graph.outputs]
+    last = node.base + node.channels
+    own = [Demand(_of(demand.channels, node.base, last), demand.any_order) for demand in demands]
+    return [demand for demand in own if len(demand.channels)]
+
+
+def _of(references: np.ndarray, first: int, last: int) -> np.ndarray:
+    return references[(references >= first) & (references < last)] - first
+
+
+def _wanted(reader: Node, read: np.ndarray) -> tuple[np.ndarray, bool]:
+    """What a node reads, in its own order, and whether another order would do."""
+    if reader.is_rigid:
+        return read, False
+    if reader.keeps_channels:
+        return (read, True) if reader.order is None else (read[reader.order], False)
+    return read, isinstance(reader, Weighted)
+
+
+def _grouped(channels: int, demands: list[Demand]) -> np.ndarray:
+    """Channels with the same readers together, in the order in which a strict reader wants them."""
+    strict = [demand for demand in demands if not demand.any_order]
+    if strict and len(strict[0].channels) == channels == len(np.unique(strict[0].channels)):
+        return strict[0].channels
+    readers: list[list[int]] = [[] for _ in range(channels)]
+    place = np.arange(channels)
+    for index, demand in enumerate(demands):
+        for position, channel in enumerate(demand.channels):
+            readers[channel].append(index)
+            if not demand.any_order:
+                place[channel] = position
+    return np.array(sorted(range(channels), key=lambda c: (readers[c], place[c])))

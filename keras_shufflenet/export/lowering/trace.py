@@ -1,0 +1,305 @@
+"""From a functional model to nodes: what rearranges channels vanishes, what can be folded is."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+from keras_shufflenet.export.lowering.nodes import (
+    Conv,
+    Deconv,
+    Dense,
+    Depthwise,
+    Graph,
+    Image,
+    Node,
+    Plain,
+    References,
+    Subtract,
+    Weighted,
+)
+
+PLAIN = (
+    layers.Activation,
+    layers.Add,
+    layers.AveragePooling2D,
+    layers.Flatten,
+    layers.GlobalAveragePooling2D,
+    layers.GlobalMaxPooling2D,
+    layers.MaxPooling2D,
+    layers.Multiply,
+    layers.ReLU,
+    layers.Reshape,
+    layers.UpSampling2D,
+    layers.ZeroPadding2D,
+)
+NOTHING = (layers.Dropout, layers.SpatialDropout2D, layers.Identity)
+
+
+class LoweringError(ValueError):
+    """The model holds what the lowering does not know."""
+
+
+class Trace:
+    """Reads a model, layer by layer.
+
+    Attributes:
+        graph: of the layers so far.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        self.graph = Graph()
+        self._views: dict[int, References] = {}
+        self._readers = Counter(id(x) for call in _calls(model) for x in call.input_tensors)
+        self._readers.update(id(x) for x in model.outputs)
+        for x in model.inputs:
+            image = Image(name=x.name, reads=[], channels=x.shape[-1], shape=x.shape)
+            self._views[id(x)] = self.graph.add(image)
+        for call in _calls(model):
+            (output,) = call.outputs
+            self._views[id(output)] = self._trace(call, output)
+        self.graph.outputs = [self._views[id(x)] for x in model.outputs]
+
+    def _trace(self, call: Any, output: keras.KerasTensor) -> References:
+        """The references of a call's output, after adding its nodes."""
+        layer = call.operation
+        reads = [self._views[id(x)] for x in call.input_tensors]
+        if all(read.ndim == 1 for read in reads):
+            if isinstance(layer, NOTHING):
+                return reads[0]
+            if isinstance(layer, layers.Concatenate):
+                return np.concatenate(reads)
+            for kind, trace in WAYS.items():
+                if isinstance(layer, kind):
+                    return trace(self, layer, reads, call)
+            if isinstance(layer, PLAIN) and output.shape[-1] == reads[0].size:
+                return self._plain(layer, reads)
+        return _rearranged(layer, reads[0], call, output)
+
+    def _plain(self, layer: keras.Layer, reads: list[References]) -> References:
+        return self.graph.add(
+            Plain(name=layer.name, reads=reads, channels=reads[0].size, layer=layer)
+        )
+
+    def _foldable(self, read: References, call: Any) -> Weighted | None:
+        """The node before, if it can take over what a call does to its output."""
+        maker = self.graph.maker(read)
+        if self._readers[id(call.input_tensors[0])] > 1 or not isinstance(maker, Weighted):
+            return None
+        return maker if maker.activation == "linear" else None
+
+    # ---- layers with weights ---------------------------------------------------------------------
+
+    def _conv(self, layer: layers.Conv2D, reads: list[References], call: Any) -> References:
+        _require(layer.data_format == "channels_last", layer, "channels first")
+        config = {key: getattr(layer, key) for key in ("strides", "padding", "groups")}
+        config["dilation_rate"] = layer.dilation_rate
+        del call
+        node = Conv(
+            name=layer.name,
+            reads=reads,
+            channels=layer.filters,
+            kernel=_array(layer.kernel),
+            bias=_bias(layer, layer.filters),
+            config=config,
+        )
+        return self._with_activation(node, layer)
+
+    def _depthwise(
+        self, layer: layers.DepthwiseConv2D, reads: list[References], call: Any
+    ) -> References:
+        del call
+        _require(layer.depth_multiplier == 1, layer, "a depth multiplier")
+        config = {"strides": layer.strides, "padding": layer.padding}
+        config["dilation_rate"] = layer.dilation_rate
+        kernel = _array(layer.kernel)
+        channels = reads[0].size
+        node = Depthwise(
+            name=layer.name,
+            reads=reads,
+            channels=channels,
+            kernel=kernel,
+            bias=_bias(layer, channels),
+            config=config,
+        )
+        return self._with_activation(node, layer)
+
+    def _dense(self, layer: layers.Dense, reads: list[References], call: Any) -> References:
+        del call
+        node = Dense(
+            name=layer.name,
+            reads=reads,
+            channels=layer.units,
+            kernel=_array(layer.kernel),
+            bias=_bias(layer, layer.units),
+        )
+        return self._with_activation(node, layer)
+
+    def _deconv(self, layer: layers.Conv2DTranspose, reads: list[References], call: Any) -> Any:
+        del call
+        known = layer.kernel_size == (4, 4) and layer.strides == (2, 2) and layer.padding == "same"
+        _require(known, layer, "another transposed convolution than 4 × 4 with stride 2")
+        node = Deconv(
+            name=layer.name,
+            reads=reads,
+            channels=layer.filters,
+            kernel=_array(layer.kernel),
+            bias=_bias(layer, layer.filters),
+        )
+        return self._with_activation(node, layer)
+
+    def _with_activation(self, node: Weighted, layer: Any) -> References:
+        node.activation = keras.activations.serialize(layer.activation)
+        return self.graph.add(node)
+
+    # ---- what is folded --------------------------------------------------------------------------
+
+    def _batch_norm(
+        self, layer: layers.BatchNormalization, reads: list[References], call: Any
+    ) -> References:
+        ones = np.ones(reads[0].size)
+        factor = _array(layer.gamma) if layer.scale else ones
+        factor = factor / np.sqrt(_array(layer.moving_variance) + layer.epsilon)
+        offset = (_array(layer.beta) if layer.center else 0) - _array(layer.moving_mean) * factor
+        maker = self._foldable(reads[0], call)
+        if maker is not None:
+            maker.scale(factor, offset)
+            return reads[0]
+        kernel = factor.reshape(1, 1, -1, 1)
+        config = {"strides": (1, 1), "padding": "valid", "dilation_rate": (1, 1)}
+        return self.graph.add(
+            Depthwise(
+                name=layer.name,
+                reads=reads,
+                channels=factor.size,
+                kernel=kernel,
+                bias=offset * ones,
+                config=config,
+            )
+        )
+
+    def _relu(self, layer: layers.ReLU, reads: list[References], call: Any) -> References:
+        name = {None: "relu", 6.0: "relu6"}.get(layer.max_value)
+        maker = self._foldable(reads[0], call)
+        if name and maker is not None and not layer.negative_slope and not layer.threshold:
+            maker.activation = name
+            return reads[0]
+        return self._by_maker(layer, reads[0])
+
+    def _by_maker(self, layer: layers.ReLU, read: References) -> References:
+        """A ReLU for each node whose channels are read, but for those that end in the same."""
+        bases = np.array([node.base for node in self.graph.nodes])
+        makers = np.searchsorted(bases, read, side="right") - 1
+        made = read.copy()
+        for index in np.unique(makers):
+            if not _is_same_relu(self.graph.nodes[index], layer):
+                own = makers == index
+                made[own] = self._plain(layer, [read[own]])
+        return made
+
+    def _normalization(
+        self, layer: layers.Normalization, reads: list[References], call: Any
+    ) -> References:
+        del call
+        mean, variance = (_array(x).squeeze() for x in (layer.mean, layer.variance))
+        deviation = np.sqrt(variance).reshape(-1, reads[0].size)
+        _require(not layer.invert, layer, "the inverse of a normalisation")
+        _require(np.ptp(deviation, axis=0).max() == 0, layer, "a deviation for each pixel")
+        return self.graph.add(
+            Subtract(
+                name=layer.name,
+                reads=reads,
+                channels=reads[0].size,
+                mean=mean,
+                deviation=deviation[0],
+            )
+        )
+
+    # ---- what rearranges channels ----------------------------------------------------------------
+
+    def _cropping(self, layer: layers.Cropping2D, reads: list[References], call: Any) -> References:
+        """A slice of channels, see `models.blocks.channel_slice`."""
+        del call
+        rows, (start, behind) = layer.cropping
+        crosses = layer.data_format == "channels_first" and rows == (0, 0)
+        _require(crosses, layer, "cropping of height or width")
+        return reads[0][start : reads[0].size - behind]
+
+
+WAYS: dict[type, Callable[..., References]] = {
+    layers.DepthwiseConv2D: Trace._depthwise,
+    layers.Conv2DTranspose: Trace._deconv,
+    layers.Conv2D: Trace._conv,
+    layers.Dense: Trace._dense,
+    layers.BatchNormalization: Trace._batch_norm,
+    layers.ReLU: Trace._relu,
+    layers.Normalization: Trace._normalization,
+    layers.Cropping2D: Trace._cropping,
+}
+
+
+def _rearranged(
+    layer: Any, references: References, call: Any, output: keras.KerasTensor
+) -> References:
+    """Reshaping and permuting that leaves height and width together, and gathering."""
+    before, after = call.input_tensors[0].shape[1:], output.shape[1:]
+    if isinstance(layer, layers.Reshape):
+        area = before[: len(before) - references.ndim]
+        for axes in range(len(after)):
+            kept, split = after[:axes], after[axes:]
+            if _count(split) == references.size and _count(kept) == _count(area):
+                return references.reshape(split)
+    elif isinstance(layer, layers.Permute):
+        merged = len(before) - references.ndim
+        order = [axis - 1 - merged for axis in layer.dims[merged:]]
+        if min(order, default=-1) >= 0 and layer.dims[:merged] == tuple(range(1, merged + 1)):
+            return references.transpose(order)
+    elif type(layer).__name__ == "Take" and layer.axis in (-1, len(before)):
+        (_, indices), _ = call.arguments.args, call.arguments.kwargs
+        return references[np.asarray(indices)]
+    raise LoweringError(
+        f"The layer {layer.name!r} cannot be lowered: export with `lower=False`. "
+        f"Received: {type(layer).__name__} from {before} to {after}"
+    )
+
+
+def _is_same_relu(node: Node, layer: layers.ReLU) -> bool:
+    config = {**layer.get_config(), "name": node.name}
+    return (
+        isinstance(node, Plain)
+        and type(node.layer) is type(layer)
+        and {**node.layer.get_config(), "name": node.name} == config
+    )
+
+
+def _calls(model: keras.Model) -> Iterator[Any]:
+    """Keras' nodes of the model, in the order of computation."""
+    for depth in sorted(model._nodes_by_depth, reverse=True):
+        yield from (call for call in model._nodes_by_depth[depth] if not call.is_input)
+
+
+def _array(variable: Any) -> np.ndarray:
+    """Double precision: rounding happens once, at the end."""
+    return np.asarray(keras.ops.convert_to_numpy(variable), np.float64)
+
+
+def _bias(layer: Any, channels: int) -> np.ndarray:
+    return _array(layer.bias) if layer.use_bias else np.zeros(channels)
+
+
+def _count(sizes: tuple[int | None, ...]) -> int | None:
+    """Positions; None if not known."""
+    known = [size for size in sizes if size is not None]
+    return math.prod(known) if len(known) == len(sizes) else None
+
+
+def _require(condition: bool, layer: keras.Layer, what: str) -> None:
+    if not condition:
+        raise LoweringError(
+            f"The layer {layer.name!r} cannot be lowered: export with `lower=False`. "
+            f"Received: {type(layer).__name__} with {what}"
+        )
