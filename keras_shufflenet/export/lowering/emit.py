@@ -23,7 +23,7 @@ from keras_shufflenet.export.lowering.nodes import (
 from keras_shufflenet.models.blocks import channel_shuffle, channel_slice
 
 CONCAT_INPUTS = 4  # that XNNPACK takes
-MOST_PIECES = 16  # above, one shuffle is cheaper
+MOST_PIECES = 16  # above, one shuffle is cheaper, where one does it
 PHASES = ((0, 0), (0, 1), (1, 0), (1, 1))  # of a pixel in a block of 2 × 2
 # Taps of a transposed kernel of 4 that reach an even and an odd pixel, and the padding they need.
 TAPS = ((3, 1), (2, 0))
@@ -77,19 +77,30 @@ class Emission:
         return index, int(np.flatnonzero(node.order == reference - node.base)[0])
 
     def _arrange(self, references: References, reader: str) -> keras.KerasTensor:
-        runs = _runs([self._place(reference) for reference in references.tolist()])
-        if len(runs) > MOST_PIECES:
-            return self._shuffle(references, reader)
+        places = [self._place(reference) for reference in references.tolist()]
+        runs = _runs(places)
+        if len(runs) > MOST_PIECES and (groups := self._dealt(places)):
+            name = self._name(f"{reader}_shuffle")
+            return channel_shuffle(self._tensors[self._graph.nodes[places[0][0]]], groups, name)
         pieces = [self._slice(*run) for run in runs]
         while len(pieces) > 1:
-            groups = [pieces[i : i + CONCAT_INPUTS] for i in range(0, len(pieces), CONCAT_INPUTS)]
-            pieces = [
-                group[0]
-                if len(group) == 1
-                else layers.Concatenate(name=self._name(f"{reader}_concat"))(group)
-                for group in groups
-            ]
+            quads = [pieces[i : i + CONCAT_INPUTS] for i in range(0, len(pieces), CONCAT_INPUTS)]
+            pieces = [self._concatenate(quad, reader) for quad in quads]
         return pieces[0]
+
+    def _concatenate(self, pieces: list[keras.KerasTensor], reader: str) -> keras.KerasTensor:
+        if len(pieces) == 1:
+            return pieces[0]
+        return layers.Concatenate(name=self._name(f"{reader}_concat"))(pieces)
+
+    def _dealt(self, places: list[tuple[int, int]]) -> int:
+        """Groups of the shuffle that puts all channels of a node in this order; 0 for none."""
+        (index, first), (_, second) = places[:2]
+        channels, step = self._graph.nodes[index].channels, second - first
+        if step < 1 or channels % step:
+            return 0
+        dealt = np.arange(channels).reshape(-1, step).T.flatten()
+        return channels // step if places == [(index, p) for p in dealt.tolist()] else 0
 
     def _slice(self, index: int, start: int, stop: int) -> keras.KerasTensor:
         node = self._graph.nodes[index]
@@ -101,22 +112,6 @@ class Emission:
             name = self._name(f"{node.name}_slice")
             self._arranged[key] = channel_slice(self._tensors[node], start, stop, name)
         return self._arranged[key]
-
-    def _shuffle(self, references: References, reader: str) -> keras.KerasTensor:
-        """Channels of one tensor dealt out in turn; anything else is not in these networks."""
-        places = [self._place(reference) for reference in references.tolist()]
-        (index, first), step = places[0], places[1][1] - places[0][1]
-        node = self._graph.nodes[index]
-        groups = node.channels // step if step > 0 and node.channels % step == 0 else 1
-        dealt = np.arange(node.channels).reshape(groups, -1).T.flatten()
-        if first != 0 or places != [(index, position) for position in dealt.tolist()]:
-            from keras_shufflenet.export.lowering.trace import LoweringError
-
-            raise LoweringError(
-                f"The layer {reader!r} reads its channels in an order that no few slices make: "
-                f"export with `lower=False`. Received: {len(_runs(places))} slices"
-            )
-        return channel_shuffle(self._tensors[node], groups, self._name(f"{reader}_shuffle"))
 
     def _name(self, name: str) -> str:
         """A name that is not taken: numbered, if asked for again."""

@@ -27,6 +27,7 @@ class Demand:
 
 def choose_orders(graph: Graph) -> None:
     """Set `order` of every node but those that take what comes: None stays for them."""
+    origins = _origins(graph)
     for node in reversed(graph.nodes):
         demands = _demands(graph, node)
         whole = all(len(demand.channels) == node.channels for demand in demands)
@@ -36,7 +37,7 @@ def choose_orders(graph: Graph) -> None:
         elif loose and node.keeps_channels and len(node.reads) == 1:
             node.order = None
         else:
-            node.order = _grouped(node.channels, demands)
+            node.order = _grouped(demands, origins[node.references])
 
 
 def _demands(graph: Graph, node: Node) -> list[Demand]:
@@ -60,8 +61,22 @@ def _wanted(reader: Node, read: np.ndarray) -> tuple[np.ndarray, bool]:
     return read, isinstance(reader, Weighted)
 
 
-def _grouped(channels: int, demands: list[Demand]) -> np.ndarray:
-    """Channels with the same readers together, in the order in which a strict reader wants them."""
+def _origins(graph: Graph) -> np.ndarray:
+    """A number for each reference: equal for channels of a node that come from the same nodes."""
+    last = graph.nodes[-1]
+    origins = np.zeros(last.base + last.channels, int)
+    numbers: dict[tuple[int, ...], int] = {}
+    for node in graph.nodes:
+        kept = node.reads if node.keeps_channels else []
+        for channel, reference in enumerate(node.references):
+            key = (node.base, *(int(origins[read[channel]]) for read in kept))
+            origins[reference] = numbers.setdefault(key, len(numbers))
+    return origins
+
+
+def _grouped(demands: list[Demand], origins: np.ndarray) -> np.ndarray:
+    """Channels with the same readers together, then those of the same origin, then as wanted."""
+    channels = len(origins)
     strict = [demand for demand in demands if not demand.any_order]
     if strict and len(strict[0].channels) == channels == len(np.unique(strict[0].channels)):
         return strict[0].channels
@@ -72,4 +87,4 @@ def _grouped(channels: int, demands: list[Demand]) -> np.ndarray:
             readers[channel].append(index)
             if not demand.any_order:
                 place[channel] = position
-    return np.array(sorted(range(channels), key=lambda c: (readers[c], place[c])))
+    return np.array(sorted(range(channels), key=lambda c: (readers[c], origins[c], place[c])))
