@@ -11,6 +11,7 @@ from keras_shufflenet.export.calibration import are_pixels, read_images
 from keras_shufflenet.export.converter import ExportError, convert
 from keras_shufflenet.export.flatbuffer import float_softmax
 from keras_shufflenet.export.graph import frozen_function, in_float32, static_size
+from keras_shufflenet.export.lowering import LoweringError, lower
 from keras_shufflenet.export.report import Deviation, Report, deviation, examine
 from keras_shufflenet.files import write_whole
 from keras_shufflenet.inference.predictor import Predictor, load_keras
@@ -29,6 +30,7 @@ OUTPUT_DTYPES = {
     "int8": ("float32", "uint8", "int8"),
 }
 COMPARED_IMAGES = 16
+MOST_GROWTH = 3  # in operations; a network that needs more slices is better off as it is
 
 
 def litert(
@@ -42,6 +44,7 @@ def litert(
     output_dtype: str = "float32",
     input_size: tuple[int, int] | None = None,
     samples: np.ndarray | None = None,
+    lowered: bool = True,
     verbose: bool = False,
 ) -> Report:
     """Write a model as a `.tflite` file for batch size 1 and one image size.
@@ -65,6 +68,8 @@ def litert(
         input_size: (height, width) in pixels, for a model that leaves them open.
         samples: images (N, H, W, 3) to compare the file with the model on; by default the first 16
             of `calibration`.
+        lowered: convert what `export.lower` makes of the model, which computes the same faster; a
+            model that it does not know is converted as it is, and the report says so.
         verbose: show progress bars.
 
     Returns:
@@ -88,14 +93,28 @@ def litert(
     if precision == "int8":
         _check_calibration(images, input_dtype)
     traced_dtype = "float32" if precision == "int8" else input_dtype
-    function, module = frozen_function(in_float32(model), size, traced_dtype)
+    network, note = _network(in_float32(model), lowered)
+    function, module = frozen_function(network, size, traced_dtype)
     content = float_softmax(
         convert(function, module, precision, images, input_dtype, output_dtype, verbose)
     )
     compared = images if samples is None else samples
-    report = examine(content, path, precision, _compare(model, content, compared))
+    report = examine(content, path, precision, note, _compare(model, content, compared))
     write_whole(path, lambda beside: beside.write_bytes(content))
     return report
+
+
+def _network(model: keras.Model, lowered: bool) -> tuple[keras.Model, str]:
+    """What is converted, and whether it is the lowered model."""
+    if not lowered:
+        return model, "no: lowered=False"
+    try:
+        network = lower(model)
+    except LoweringError as error:
+        return model, f"no: {error}"
+    if len(network.operations) > MOST_GROWTH * len(model.operations):
+        return model, f"no: it would take {len(network.operations)} operations"
+    return network, "yes"
 
 
 def _check_arguments(path: Path, precision: str, input_dtype: str, output_dtype: str) -> None:

@@ -61,6 +61,7 @@ class Report:
     Attributes:
         path: of the file.
         precision: "float32", "float16" or "int8".
+        lowered: "yes", or "no" and why.
         size: in bytes.
         input: what goes in.
         output: what comes out.
@@ -73,6 +74,7 @@ class Report:
 
     path: str
     precision: str
+    lowered: str
     size: int
     input: TensorInfo
     output: TensorInfo
@@ -110,6 +112,7 @@ class Report:
         outside = f", outside: {', '.join(self.outside)}" if self.outside else ""
         return [
             ("size", f"{self.size:,} bytes"),
+            ("lowered", self.lowered),
             ("input", _describe_tensor(self.input)),
             ("output", _describe_tensor(self.output)),
             ("operators", f"{sum(self.operators.values())}: {operators}"),
@@ -135,13 +138,16 @@ def _describe_deviation(deviation: Deviation | None) -> str:
     )
 
 
-def examine(content: bytes, path: Path, precision: str, deviation: Deviation | None) -> Report:
+def examine(
+    content: bytes, path: Path, precision: str, lowered: str, deviation: Deviation | None
+) -> Report:
     """Report on the bytes of a `.tflite` file.
 
     Args:
         content: of the file.
         path: where it lies or will lie.
         precision: it was made with.
+        lowered: whether it was.
         deviation: of `deviation`, or None.
     """
     interpreter = open_interpreter(content)
@@ -150,6 +156,7 @@ def examine(content: bytes, path: Path, precision: str, deviation: Deviation | N
     return Report(
         path=str(path),
         precision=precision,
+        lowered=lowered,
         size=len(content),
         input=_tensor(interpreter, "input"),
         output=_tensor(interpreter, "output"),

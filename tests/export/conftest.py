@@ -19,7 +19,7 @@ def smooth_images(count: int, size: tuple[int, int] = SIZE) -> np.ndarray:
     return np.round(keras.ops.image.resize(coarse, size, interpolation="bilinear"))
 
 
-def randomise(model: keras.Model, seed: int = 0) -> keras.Model:
+def _randomise(model: keras.Model, seed: int = 0) -> keras.Model:
     """Give every layer weights of a size that keeps the activations alive."""
     generator = np.random.default_rng(seed)
     for layer in model.layers:
@@ -30,11 +30,11 @@ def randomise(model: keras.Model, seed: int = 0) -> keras.Model:
             layer.moving_mean.assign(generator.normal(0, 0.1, channels))
             layer.moving_variance.assign(generator.uniform(0.5, 1.5, channels))
         elif hasattr(layer, "kernel"):
-            fan_in = np.prod(layer.kernel.shape[:-1])
+            *area, inputs, outputs = layer.kernel.shape
+            variance = 4 / (inputs + outputs) / np.prod(area)
             if isinstance(layer, keras.layers.DepthwiseConv2D):
-                fan_in = 9
-            scale = np.sqrt(2 / fan_in)
-            layer.kernel.assign(generator.normal(0, scale, layer.kernel.shape))
+                variance = 1.3 / np.prod(area)
+            layer.kernel.assign(generator.normal(0, np.sqrt(variance), layer.kernel.shape))
     return model
 
 
@@ -51,6 +51,11 @@ class Exported:
 
 
 @pytest.fixture(scope="session")
+def randomise():
+    return _randomise
+
+
+@pytest.fixture(scope="session")
 def photographs():
     return smooth_images
 
@@ -63,22 +68,22 @@ def images(photographs) -> np.ndarray:
 @pytest.fixture(scope="session")
 def classifier() -> keras.Model:
     model = ks.ShuffleNetV2(width=0.25, input_shape=(*SIZE, 3), classes=10)
-    return randomise(model)
+    return _randomise(model)
 
 
 @pytest.fixture(scope="session")
 def pose_light() -> keras.Model:
-    return randomise(ks.PoseEstimator("shufflenet_v2_x0_25", head="light", input_size=SIZE))
+    return _randomise(ks.PoseEstimator("shufflenet_v2_x0_25", head="light", input_size=SIZE))
 
 
 @pytest.fixture(scope="session")
 def pose_fpn() -> keras.Model:
-    return randomise(ks.PoseEstimator("shufflenet_v2_x0_25", head="fpn", input_size=SIZE))
+    return _randomise(ks.PoseEstimator("shufflenet_v2_x0_25", head="fpn", input_size=SIZE))
 
 
 @pytest.fixture(scope="session")
 def pose_deconv() -> keras.Model:
-    return randomise(ks.PoseEstimator("shufflenet_v2_x0_25", head="deconv", input_size=SIZE))
+    return _randomise(ks.PoseEstimator("shufflenet_v2_x0_25", head="deconv", input_size=SIZE))
 
 
 @pytest.fixture(scope="session")

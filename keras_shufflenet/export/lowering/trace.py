@@ -262,7 +262,7 @@ def _rearranged(
         (_, indices), _ = call.arguments.args, call.arguments.kwargs
         return references[np.asarray(indices)]
     raise LoweringError(
-        f"The layer {layer.name!r} cannot be lowered: export with `lower=False`. "
+        f"The layer {layer.name!r} cannot be lowered: export with `lowered=False`. "
         f"Received: {type(layer).__name__} from {before} to {after}"
     )
 
@@ -300,6 +300,6 @@ def _count(sizes: tuple[int | None, ...]) -> int | None:
 def _require(condition: bool, layer: keras.Layer, what: str) -> None:
     if not condition:
         raise LoweringError(
-            f"The layer {layer.name!r} cannot be lowered: export with `lower=False`. "
+            f"The layer {layer.name!r} cannot be lowered: export with `lowered=False`. "
             f"Received: {type(layer).__name__} with {what}"
         )

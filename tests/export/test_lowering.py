@@ -1,0 +1,141 @@
+"""The lowered network computes what the model computes, in operators that phones run fast."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_shufflenet as ks
+
+TOLERANCE = 1e-5  # of the largest output
+# One of each structure: the networks of a structure differ in numbers only.
+NETWORKS = [
+    "shufflenet_v1_x0_5_g8",
+    "shufflenet_v1_x1_0_g3_mmcls",
+    "shufflenet_v2_x0_25",
+    "shufflenet_v2_x1_0",
+    "shufflenet_v2_x0_5_megvii",
+    "shufflenet_v2_plus_small",
+    "one_shot",
+    "detnas_coco_fpn_300m",
+    "mobilenet_v2_x0_35",
+    "pose_shufflenet_v2_x0_25_coco_64x64",
+    "pose_mobilenet_v2_x0_35_coco_64x64_light",
+    "pose_shufflenet_v2_x0_5_megvii_mpii_64x64_fpn",
+]
+SHUFFLED = ("shufflenet_v1",)  # their grouped convolutions want one order
+
+
+def build(name, **arguments) -> keras.Model:
+    if not name.startswith("pose_"):
+        arguments = {"input_shape": (64, 64, 3), "classifier_activation": None, **arguments}
+    return ks.create_model(name, **arguments)
+
+
+def run(model, x) -> np.ndarray:
+    return keras.ops.convert_to_numpy(model(x, training=False))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_outputs_stay_and_shuffles_go(name, photographs, randomise):
+    model = randomise(build(name))
+    before = [keras.ops.convert_to_numpy(w) for w in model.weights]
+    lowered = ks.export.lower(model)
+    x = photographs(2)
+    expected = run(model, x)
+    assert np.abs(run(lowered, x) - expected).max() <= TOLERANCE * np.abs(expected).max()
+    assert lowered.input.shape == model.input.shape
+    for weight, values in zip(model.weights, before, strict=True):
+        np.testing.assert_array_equal(weight, values)
+    kinds = {type(operation).__name__ for operation in lowered.operations}
+    assert not kinds & {"BatchNormalization", "Conv2DTranspose", "Dropout", "Take"}
+    assert ("Permute" in kinds) == name.startswith(SHUFFLED)
+    joined = [op for op in lowered.operations if isinstance(op, keras.layers.Concatenate)]
+    assert max((len(op.input) for op in joined), default=0) <= 4
+
+
+def test_an_open_size_is_lowered_too(photographs, randomise):
+    model = randomise(build("shufflenet_v2_x0_25", input_shape=(None, None, 3)))
+    x = photographs(1)
+    expected = run(model, x)
+    error = np.abs(run(ks.export.lower(model), x) - expected).max()
+    assert error <= TOLERANCE * np.abs(expected).max()
+
+
+def test_features_keep_the_order_of_their_channels(photographs, randomise):
+    model = randomise(build("shufflenet_v2_x0_25", include_top=False))
+    maps = ks.feature_extractor(model, (8, 32))
+    x = photographs(1)
+    for expected, found in zip(maps(x), ks.export.lower(maps)(x), strict=True):
+        error = np.abs(keras.ops.convert_to_numpy(expected - found)).max()
+        assert error <= TOLERANCE * np.abs(expected).max()
+
+
+def test_a_channel_read_twice():
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 1, name="first")(inputs)
+    twice = keras.layers.Concatenate(name="twice")([x, x])
+    model = keras.Model(inputs, keras.layers.Conv2D(2, 3, name="second")(twice))
+    images = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype("float32")
+    np.testing.assert_allclose(run(ks.export.lower(model), images), run(model, images), atol=1e-5)
+
+
+def test_the_deviation_stays_where_others_read_the_images():
+    inputs = keras.Input((8, 8, 3))
+    normal = keras.layers.Normalization(mean=[1.0, 2, 3], variance=[4.0, 9, 16], name="norm")
+    x = normal(inputs)
+    parts = [keras.layers.Conv2D(2, 1, name=f"conv{i}")(x) for i in range(2)]
+    model = keras.Model(inputs, keras.layers.Add(name="sum")(parts))
+    images = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype("float32")
+    np.testing.assert_allclose(run(ks.export.lower(model), images), run(model, images), atol=1e-5)
+
+
+def test_a_normalisation_without_a_convolution():
+    inputs = keras.Input((8, 8, 4))
+    x = keras.layers.BatchNormalization(name="alone")(inputs)
+    model = keras.Model(inputs, keras.layers.ReLU(name="relu")(x))
+    model.layers[1].moving_variance.assign([1, 2, 3, 4])
+    images = np.random.default_rng(0).normal(size=(2, 8, 8, 4)).astype("float32")
+    np.testing.assert_allclose(run(ks.export.lower(model), images), run(model, images), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        keras.layers.Conv2DTranspose(2, 3, strides=2, name="odd"),
+        keras.layers.LayerNormalization(name="odd"),
+        keras.layers.Cropping2D(1, name="odd"),
+        keras.layers.Reshape((4, 4, 16), name="odd"),
+    ],
+)
+def test_an_unknown_layer_is_named_and_exported_as_it_is(layer, tmp_path):
+    inputs = keras.Input((8, 8, 4))
+    model = keras.Model(inputs, layer(inputs))
+    with pytest.raises(ks.export.LoweringError, match=r"'odd' cannot be lowered.*Received: "):
+        ks.export.lower(model)
+
+
+def test_the_report_says_what_was_not_lowered(photographs, tmp_path):
+    inputs = keras.Input((64, 64, 3))
+    model = keras.Model(inputs, keras.layers.LayerNormalization(name="odd")(inputs))
+    report = ks.export.litert(model, tmp_path / "odd.tflite")
+    assert report.lowered.startswith("no: The layer 'odd'")
+    assert "LayerNormalization" in str(report)
+    assert ks.export.litert(model, tmp_path / "odd.tflite", lowered=False).lowered == (
+        "no: lowered=False"
+    )
+
+
+def test_only_functional_models_are_lowered():
+    with pytest.raises(ks.export.LoweringError, match="Received: Sequential"):
+        ks.export.lower(keras.Sequential())
+
+
+def test_under_another_policy_the_lowered_network_is_in_float32(photographs):
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = build("shufflenet_v2_x0_25")
+        lowered = ks.export.lower(model)
+        assert keras.config.dtype_policy().name == "mixed_float16"
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert {layer.compute_dtype for layer in lowered.layers} == {"float32"}
