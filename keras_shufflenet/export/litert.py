@@ -93,7 +93,7 @@ def litert(
     if precision == "int8":
         _check_calibration(images, input_dtype)
     traced_dtype = "float32" if precision == "int8" else input_dtype
-    network, note = _network(in_float32(model), lowered)
+    network, note = _network(in_float32(model), lowered, images if precision == "int8" else None)
     function, module = frozen_function(network, size, traced_dtype)
     content = float_softmax(
         convert(function, module, precision, images, input_dtype, output_dtype, verbose)
@@ -104,12 +104,14 @@ def litert(
     return report
 
 
-def _network(model: keras.Model, lowered: bool) -> tuple[keras.Model, str]:
+def _network(
+    model: keras.Model, lowered: bool, images: np.ndarray | None
+) -> tuple[keras.Model, str]:
     """What is converted, and whether it is the lowered model."""
     if not lowered:
         return model, "no: lowered=False"
     try:
-        network = lower(model)
+        network = lower(model, images)
     except LoweringError as error:
         return model, f"no: {error}"
     if len(network.operations) > MOST_GROWTH * len(model.operations):

@@ -6,20 +6,26 @@ convolutions, concatenations have four inputs at most.
 """
 
 import keras
+import numpy as np
 
 from keras_shufflenet.export.lowering.emit import Emission
+from keras_shufflenet.export.lowering.equalize import equalize
 from keras_shufflenet.export.lowering.fold import fold
+from keras_shufflenet.export.lowering.nodes import Graph
 from keras_shufflenet.export.lowering.order import choose_orders
 from keras_shufflenet.export.lowering.trace import LoweringError, Trace
 
 __all__ = ["LoweringError", "lower"]
 
 
-def lower(model: keras.Model) -> keras.Model:
+def lower(model: keras.Model, images: np.ndarray | None = None) -> keras.Model:
     """Rewrite a model for inference.
 
     Args:
         model: a functional model of this package, channels last. It is not changed.
+        images: (N, H, W, 3) as the model takes them, for a network that is to be quantized: the
+            ranges of what is concatenated become one, with a clip at their greatest value on these
+            images. None for an equivalent network.
 
     Returns:
         A functional model with the same inputs and, up to rounding, the same outputs, of few kinds
@@ -36,9 +42,18 @@ def lower(model: keras.Model) -> keras.Model:
     graph = Trace(model).graph
     fold(graph)
     choose_orders(graph)
+    lowered = _written(graph, model.name)
+    if images is None:
+        return lowered
+    equalize(graph, lowered, images)
+    return _written(graph, model.name)
+
+
+def _written(graph: Graph, name: str) -> keras.Model:
+    """The model of a graph, in float32 whatever the policy."""
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:
-        return Emission(graph).write(model.name)
+        return Emission(graph).write(name)
     finally:
         keras.config.set_dtype_policy(policy)

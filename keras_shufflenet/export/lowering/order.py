@@ -48,6 +48,18 @@ def _demands(graph: Graph, node: Node) -> list[Demand]:
     return [demand for demand in own if len(demand.channels)]
 
 
+def groups(graph: Graph, node: Node) -> list[np.ndarray]:
+    """A node's channels, those with the same readers together."""
+    readers: list[list[int]] = [[] for _ in range(node.channels)]
+    for index, demand in enumerate(_demands(graph, node)):
+        for channel in demand.channels:
+            readers[channel].append(index)
+    found: dict[tuple[int, ...], list[int]] = {}
+    for channel, own in enumerate(readers):
+        found.setdefault(tuple(own), []).append(channel)
+    return [np.array(group) for group in found.values()]
+
+
 def _of(references: np.ndarray, first: int, last: int) -> np.ndarray:
     return references[(references >= first) & (references < last)] - first
 

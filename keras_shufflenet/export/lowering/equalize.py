@@ -1,0 +1,108 @@
+"""One range for what is concatenated, so that int8 needs no re-quantization in between.
+
+LiteRT wants the inputs and the output of a concatenation to have one scale, and puts a QUANTIZE in
+front of every other one. ReLU is homogeneous: a channel before it may be multiplied by any positive
+number if its readers are divided by it. Multiplied so that the greatest output on real images of
+the channels that are read together becomes 6, and with ReLU6 in the place of ReLU, all that is
+concatenated has the range 0..6 exactly.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import keras
+import numpy as np
+from keras import layers
+
+from keras_shufflenet.export.lowering.nodes import Conv, Dense, Depthwise, Graph, Node, Plain
+from keras_shufflenet.export.lowering.order import groups
+
+RANGE = 6.0  # of ReLU6
+MARGIN = 1 + 1e-4  # so that rounding never leaves the greatest output below
+BATCH = 8
+HOMOGENEOUS = (
+    layers.AveragePooling2D,
+    layers.Flatten,
+    layers.GlobalAveragePooling2D,
+    layers.GlobalMaxPooling2D,
+    layers.MaxPooling2D,
+    layers.Reshape,
+    layers.UpSampling2D,
+    layers.ZeroPadding2D,
+)
+
+
+def equalize(graph: Graph, lowered: keras.Model, images: np.ndarray) -> None:
+    """Scale every convolution that ends in ReLU and whose readers can be scaled back.
+
+    Args:
+        graph: to change.
+        lowered: what has been made of it.
+        images: (N, H, W, 3) as the model takes them.
+    """
+    absorbed = _absorbed(graph)
+    nodes = [
+        node
+        for node in graph.nodes
+        if isinstance(node, (Conv, Depthwise))
+        and node.activation == "relu"
+        and absorbed[node.references].all()
+    ]
+    factors = np.ones(absorbed.size)
+    for node, greatest in zip(nodes, _greatest(lowered, nodes, images), strict=True):
+        for group in groups(graph, node):
+            if (limit := greatest[group].max()) > 0:
+                factors[node.base + group] = MARGIN * RANGE / limit
+        node.scale(factors[node.references], np.zeros(node.channels))
+        node.activation = "relu6"
+    for reader in graph.nodes:
+        _follow(reader, factors)
+
+
+def _follow(node: Node, factors: np.ndarray) -> None:
+    """Divide a node's kernel by what it reads is multiplied by, or pass the factors on."""
+    if isinstance(node, Plain) and isinstance(node.layer, HOMOGENEOUS):
+        factors[node.references] = factors[node.reads[0]]
+    elif isinstance(node, Dense):
+        node.kernel = node.kernel / factors[node.reads[0], np.newaxis]
+    elif isinstance(node, (Conv, Depthwise)):
+        _divide_inputs(node, factors[node.reads[0]])
+
+
+def _divide_inputs(node: Conv | Depthwise, factors: np.ndarray) -> None:
+    if isinstance(node, Depthwise) or node.config["groups"] == 1:
+        node.kernel = node.kernel / factors[:, np.newaxis]
+    else:  # each output channel has the inputs of its group
+        groups = node.config["groups"]
+        by_group = np.repeat(factors.reshape(groups, -1).T, node.channels // groups, axis=1)
+        node.kernel = node.kernel / by_group
+
+
+def _absorbed(graph: Graph) -> np.ndarray:
+    """For each reference whether all that read it can be divided by a factor of it."""
+    absorbed = np.ones(graph.nodes[-1].base + graph.nodes[-1].channels, bool)
+    for output in graph.outputs:
+        absorbed[output] = False
+    for node in reversed(graph.nodes):
+        if isinstance(node, Plain) and isinstance(node.layer, HOMOGENEOUS):
+            absorbed[node.reads[0]] &= absorbed[node.references]
+        elif not isinstance(node, (Conv, Depthwise, Dense)):
+            for read in node.reads:
+                absorbed[read] = False
+    return absorbed
+
+
+def _greatest(
+    lowered: keras.Model, nodes: Sequence[Node], images: np.ndarray
+) -> Iterator[np.ndarray]:
+    """The greatest output of each channel of each node over the images."""
+    outputs = [lowered.get_layer(node.name).output for node in nodes]
+    if not outputs:
+        return
+    maxima = [keras.ops.max(output, axis=(0, 1, 2)) for output in outputs]
+    probe = keras.Model(lowered.inputs, maxima)
+    greatest = [np.zeros(node.channels) for node in nodes]
+    for start in range(0, len(images), BATCH):
+        found = keras.tree.flatten(probe([images[start : start + BATCH]], training=False))
+        for node, so_far, batch in zip(nodes, greatest, found, strict=True):
+            so_far[node.order] = np.maximum(so_far[node.order], keras.ops.convert_to_numpy(batch))
+    yield from greatest
