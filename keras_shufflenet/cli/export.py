@@ -37,6 +37,9 @@ def export(
     calibration_data: Annotated[
         Path | None, typer.Option(help="Folder of images or labels.csv, for int8 classifiers.")
     ] = None,
+    lowered: Annotated[
+        bool, typer.Option(help="Rewrite the network into the form that runs fastest.")
+    ] = True,
     images: Annotated[int, typer.Option("--count", help="Greatest number of images.")] = 200,
 ) -> None:
     """Export a model to LiteRT: float32, float16 or full-integer int8."""
@@ -62,6 +65,7 @@ def export(
         calibration,
         calibration_images=images,
         input_dtype=input_dtype,
+        lowered=lowered,
         verbose=True,
     )
     Console().print(report)

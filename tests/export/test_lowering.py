@@ -3,10 +3,12 @@
 import keras
 import numpy as np
 import pytest
+from keras.activations import relu6
 
 import keras_shufflenet as ks
 
 TOLERANCE = 1e-5  # of the largest output
+CLIPPED = 5e-3  # likewise, where the greatest outputs are cut by two thousandths
 # One of each structure: the networks of a structure differ in numbers only.
 NETWORKS = [
     "shufflenet_v1_x0_5_g8",
@@ -139,3 +141,21 @@ def test_under_another_policy_the_lowered_network_is_in_float32(photographs):
     finally:
         keras.config.set_dtype_policy("float32")
     assert {layer.compute_dtype for layer in lowered.layers} == {"float32"}
+
+
+@pytest.mark.parametrize("name", ["shufflenet_v2_x0_25", "shufflenet_v1_x0_5_g8", "one_shot"])
+def test_with_one_range_for_all_outputs_stay(name, photographs, randomise):
+    model = randomise(build(name))
+    x = photographs(16)
+    lowered = ks.export.lower(model, x)
+    expected = run(model, x)
+    assert np.abs(run(lowered, x) - expected).max() <= CLIPPED * np.abs(expected).max()
+    scaled = [layer for layer in lowered.layers if getattr(layer, "activation", None) is relu6]
+    assert len(scaled) > 10
+    peaks = keras.Model(lowered.inputs, [keras.ops.max(layer.output) for layer in scaled])
+    np.testing.assert_array_equal(np.array(peaks([x])), 6)
+
+
+def test_what_is_concatenated_in_int8_is_not_quantized_again(exported):
+    assert exported("classifier", "int8").report.operators["QUANTIZE"] == 1  # the images
+    assert exported("classifier", "int8", lowered=False).report.lowered == "no: lowered=False"
