@@ -42,11 +42,9 @@ def lower(model: keras.Model, images: np.ndarray | None = None) -> keras.Model:
     graph = Trace(model).graph
     fold(graph)
     choose_orders(graph)
-    lowered = _written(graph, model.name)
     if images is None:
-        return lowered
-    equalize(graph, lowered, images)
-    return _written(graph, model.name)
+        return _written(graph, model.name)
+    return equalize(graph, lambda changed: _written(changed, model.name), images)
 
 
 def _written(graph: Graph, name: str) -> keras.Model:

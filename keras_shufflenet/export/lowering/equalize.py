@@ -7,7 +7,7 @@ the channels that are read together becomes 6, and with ReLU6 in the place of Re
 concatenated has the range 0..6 exactly.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import keras
 import numpy as np
@@ -17,7 +17,8 @@ from keras_shufflenet.export.lowering.nodes import Conv, Dense, Depthwise, Graph
 from keras_shufflenet.export.lowering.order import groups
 
 RANGE = 6.0  # of ReLU6
-MARGIN = 1 + 2e-3  # so that neither rounding nor the clips before leave it below
+MARGIN = 1 + 1e-4  # so that rounding never leaves the greatest output below
+MOST_PASSES = 6
 BATCH = 8
 HOMOGENEOUS = (
     layers.AveragePooling2D,
@@ -31,13 +32,20 @@ HOMOGENEOUS = (
 )
 
 
-def equalize(graph: Graph, lowered: keras.Model, images: np.ndarray) -> None:
+def equalize(
+    graph: Graph, write: Callable[[Graph], keras.Model], images: np.ndarray
+) -> keras.Model:
     """Scale every convolution that ends in ReLU and whose readers can be scaled back.
+
+    A clip moves what comes behind by a little, hence the repetitions.
 
     Args:
         graph: to change.
-        lowered: what has been made of it.
+        write: makes the model of it.
         images: (N, H, W, 3) as the model takes them.
+
+    Returns:
+        The model of the changed graph.
     """
     absorbed = _absorbed(graph)
     nodes = [
@@ -47,15 +55,22 @@ def equalize(graph: Graph, lowered: keras.Model, images: np.ndarray) -> None:
         and node.activation == "relu"
         and absorbed[node.references].all()
     ]
-    factors = np.ones(absorbed.size)
-    for node, greatest in zip(nodes, _greatest(lowered, nodes, images), strict=True):
-        for group in groups(graph, node):
-            if (limit := greatest[group].max()) > 0:
-                factors[node.base + group] = MARGIN * RANGE / limit
-        node.scale(factors[node.references], np.zeros(node.channels))
-        node.activation = "relu6"
-    for reader in graph.nodes:
-        _follow(reader, factors)
+    lowered = write(graph)
+    for _ in range(MOST_PASSES):
+        factors = np.ones(absorbed.size)
+        for node, greatest in zip(nodes, _greatest(lowered, nodes, images), strict=True):
+            for group in groups(graph, node):
+                if (limit := greatest[group].max()) not in (0, RANGE):
+                    factors[node.base + group] = MARGIN * RANGE / limit
+        if np.all(factors == 1):
+            break
+        for node in nodes:
+            node.scale(factors[node.references], np.zeros(node.channels))
+            node.activation = "relu6"
+        for reader in graph.nodes:
+            _follow(reader, factors)
+        lowered = write(graph)
+    return lowered
 
 
 def _follow(node: Node, factors: np.ndarray) -> None:
