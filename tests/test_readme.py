@@ -8,8 +8,10 @@ from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 import torch
 from typer.testing import CliRunner
 
@@ -19,6 +21,7 @@ from keras_shufflenet.cli.main import app
 from tests.models import golden_nets
 
 ROOT = Path(__file__).parents[1]
+MODELS_PAGE = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DATASETS = {"train2017": 8, "val2017": 4}
 CHECKPOINTS = {
@@ -106,6 +109,15 @@ def test_commands(here):
     assert list((here / "drawn").iterdir())
 
 
+def test_the_auxiliary_loss_of_the_models_page():
+    (block,) = re.findall(r"```python\n(.*?)```", MODELS_PAGE, re.DOTALL)
+    images = np.zeros((2, 32, 32, 3), "float32")
+    dataset = tf.data.Dataset.from_tensors((images, np.eye(10, dtype="float32")[:2]))
+    small = block.replace("classes=10)", "classes=10, input_shape=(32, 32, 3))")
+    small = small.replace('"sgd",', '"sgd", jit_compile=False,')
+    exec(small, {"ks": ks, "keras": keras, "dataset": dataset})
+
+
 def test_make_has_the_two_commands():
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"^\$ make (\w+)", README, re.MULTILINE):
@@ -119,7 +131,7 @@ def test_tables_are_up_to_date(page):
 
 
 def test_every_model_has_a_card():
-    text = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    text = MODELS_PAGE
     for name in ks.list_models() + ks.list_models(task="pose"):
         assert f"\n| `{name}` |" in text
     for entry in ks.weights.list_weights():

@@ -126,13 +126,13 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def _model_row(name: str, measured: Sequence[Row], timed: Sequence[Row]) -> tuple[str, ...]:
-    cost = models.COSTS[name]
+    cost = models.COSTS.get(name)
     best = next(iter(weights.list_weights(name)), None)
     times = [_ms(_latest(timed, f"{name}{suffix}")) for suffix in (FLOAT32_SUFFIX, INT8_SUFFIX)]
     return (
         f"`{name}`",
-        f"{cost.params / 1e6:.2f} M",
-        f"{cost.macs / 1e6:.0f} M",
+        f"{cost.params / 1e6:.2f} M" if cost else "",
+        f"{cost.macs / 1e6:.0f} M" if cost else "",
         _published(best) if best else "",
         best.name.partition(".")[2] if best else "",
         _accuracy(measured, name),

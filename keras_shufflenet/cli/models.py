@@ -73,5 +73,7 @@ def _cost(model: str) -> tuple[str, str]:
     """Millions of parameters and of multiply-adds."""
     from keras_shufflenet.models import COSTS
 
-    cost = COSTS[model]
+    cost = COSTS.get(model)
+    if cost is None:
+        return "–", "–"
     return f"{cost.params / 1e6:.2f} M", f"{cost.macs / 1e6:.0f} M"

@@ -11,10 +11,15 @@ from keras_shufflenet.models.predictions import decode_predictions, preprocess_i
 from keras_shufflenet.models.registry import create_model, list_models
 from keras_shufflenet.models.shufflenet_v1 import ShuffleNetV1
 from keras_shufflenet.models.shufflenet_v2 import ShuffleNetV2
-from keras_shufflenet.models.shufflenet_v2_large import ShuffleNetV2ExLarge, ShuffleNetV2Large
+from keras_shufflenet.models.shufflenet_v2_large import (
+    AUXILIARY_LOSS_WEIGHTS,
+    ShuffleNetV2ExLarge,
+    ShuffleNetV2Large,
+)
 from keras_shufflenet.models.shufflenet_v2_plus import ShuffleNetV2Plus
 
 __all__ = [
+    "AUXILIARY_LOSS_WEIGHTS",
     "COSTS",
     "Cost",
     "DetNAS",

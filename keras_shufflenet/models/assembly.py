@@ -1,5 +1,7 @@
 """What every builder does around its network: input, preprocessing, top, weights."""
 
+import math
+import numbers
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -64,17 +66,23 @@ def variant_name(family: str, width: float) -> str:
 
 def check_choice(argument: str, value: Any, allowed: Collection[Any]) -> None:
     """Raise ValueError unless `value` is one of `allowed`."""
-    if value not in allowed:
+    if not any(value == choice for choice in allowed):
         choices = ", ".join(repr(choice) for choice in allowed)
         raise ValueError(f"`{argument}` has to be one of {choices}. Received: {argument}={value!r}")
 
 
 def check_positive(argument: str, value: float) -> None:
-    """Raise ValueError unless `value` is above 0."""
-    if not value > 0:
+    """Raise ValueError unless `value` is a finite number above 0."""
+    if not is_positive(value):
         raise ValueError(
             f"`{argument}` has to be a positive number. Received: {argument}={value!r}"
         )
+
+
+def is_positive(value: Any) -> bool:
+    """Whether a value is a finite number above 0."""
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return number and 0 < value < math.inf
 
 
 def build(
@@ -118,12 +126,15 @@ def build(
     model = keras.Model(sources[0] if len(sources) == 1 else sources, x, name=name or variant)
     if weights is not None:
         partly = top is not None and top.classes != IMAGENET_CLASSES
-        pretrained.load(model, weights, model_name=variant, backbone_only=partly)
+        pretrained.load(model, weights, model_name=variant, head_if_it_fits=partly)
     return model
 
 
 def _check_top(top: Top | None) -> None:
-    if top is not None and (not isinstance(top.classes, int) or top.classes < 1):
+    if top is None:
+        return
+    countable = isinstance(top.classes, numbers.Integral) and not isinstance(top.classes, bool)
+    if not countable or top.classes < 1:
         raise ValueError(
             f"`classes` has to be a positive integer. Received: classes={top.classes!r}"
         )
@@ -150,6 +161,10 @@ def _image(
     if input_shape is None:
         size = DEFAULT_SIZE if fixed else None
         input_shape = (size, size, 3) if channel_axis() == -1 else (3, size, size)
+    if not isinstance(input_shape, Sequence):
+        raise ValueError(
+            f"`input_shape` has to be a tuple of three sizes. Received: input_shape={input_shape!r}"
+        )
     _check_shape(tuple(input_shape))
     return keras.Input(tuple(input_shape), name="image")
 
@@ -201,12 +216,12 @@ def prepend_preprocessing(
 def _fit(mean: NDArray[np.float32], image: keras.KerasTensor) -> NDArray[np.float32]:
     """A mean image in the size of the input, or its colour if that size is open."""
     height, width = image.shape[1:3] if channel_axis() == -1 else image.shape[2:4]
-    if mean.ndim == 1 or mean.shape[:2] == (height, width):
-        return mean
-    if mean.ndim != 3 or mean.shape[2] != 3:
+    if mean.shape[-1:] != (3,) or mean.ndim not in (1, 3):
         raise ValueError(
             f"A mean is a colour (3,) or an image (height, width, 3). Received: shape {mean.shape}"
         )
+    if mean.ndim == 1 or mean.shape[:2] == (height, width):
+        return mean
     if height is None or width is None:
         return mean.mean(axis=(0, 1))
     resized = keras.ops.image.resize(
@@ -224,7 +239,7 @@ def _append_top(x: keras.KerasTensor, top: Top) -> keras.KerasTensor:
     if top.dropout:
         x = layers.Dropout(top.dropout, name="dropout")(x)
     return layers.Dense(
-        top.classes,
+        int(top.classes),
         activation=top.activation,
         use_bias=top.use_bias,
         dtype="float32",  # probabilities in full precision whatever the policy

@@ -129,7 +129,7 @@ def DetNAS(
         fixed, variant = size or "300m", "detnas_custom"
         assembly.check_choice("size", fixed, SIZES)
     channels = SIZES[fixed]
-    parsed = parse_architecture(choices, sum(channels.units))
+    parsed = parse_architecture(choices, sum(channels.units), SEARCHED)
     return assembly.build(
         lambda x: detnas(x, channels, parsed, split),
         variant=variant,

@@ -71,11 +71,11 @@ def build_network(name: str, **arguments: Any) -> keras.Model:
         ValueError: if there is no such network.
     """
     for family in FAMILIES:
-        if name in family.variants:
+        if isinstance(name, str) and name in family.variants:
             return family.builder(**{**family.variants[name], **arguments})
     names = network_names()
-    near = difflib.get_close_matches(name, names, n=5, cutoff=0.3) or names[:5]
+    near = difflib.get_close_matches(str(name), names, n=5, cutoff=0.3) or names[:5]
     raise ValueError(
-        f"There is no such network; `list_models()` has {len(names)}, among them: "
+        f"There is no such network; `list_models()` has {len(names)} names, among them "
         f"{', '.join(near)}. Received: name={name!r}"
     )

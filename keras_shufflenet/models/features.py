@@ -28,7 +28,7 @@ def feature_extractor(
     if isinstance(model, str):
         model = build_network(model, **{"include_top": False, **arguments})
     taps = _taps(model)
-    strides = [strides] if isinstance(strides, int) else list(strides)
+    strides = list(strides) if isinstance(strides, Iterable) else [strides]
     if not strides or any(stride not in taps for stride in strides):
         allowed = ", ".join(map(str, taps))
         raise ValueError(f"`strides` have to be among {allowed}. Received: strides={strides}")

@@ -7,7 +7,7 @@ Weights: https://github.com/megvii-model/ShuffleNet-Series (operators and channe
 https://github.com/megvii-model/SinglePathOneShot (operators only). Input is BGR 0..255 as it is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import keras
@@ -119,14 +119,15 @@ def OneShotNet(
     """
     found = SEARCHED.get(architecture) if isinstance(architecture, str) else None
     units = sum(UNITS)
-    choices = parse_architecture(found.architecture if found else architecture, units)
+    choices = parse_architecture(found.architecture if found else architecture, units, SEARCHED)
     if channel_scales is None:
         scales = found.channel_scales if found else (1.0,) * units
     else:
-        scales = tuple(channel_scales)
-    if len(scales) != units or not all(scale > 0 for scale in scales):
+        scales = tuple(channel_scales) if isinstance(channel_scales, Iterable) else ()
+    known = len(scales) == units and all(map(assembly.is_positive, scales))
+    if not known or min(_middles(scales)) < 1:
         raise ValueError(
-            f"`channel_scales` have to be {units} positive numbers. "
+            f"`channel_scales` have to be {units} positive numbers that leave a channel. "
             f"Received: channel_scales={channel_scales!r}"
         )
     return assembly.build(

@@ -44,6 +44,6 @@ def create_model(name: str, **arguments: Any) -> keras.Model:
     Raises:
         ValueError: if there is no such model.
     """
-    if name.startswith(pose.PREFIX):
+    if isinstance(name, str) and name.startswith(pose.PREFIX):
         return pose.PoseEstimator(**{**pose.parse_name(name), **arguments})
     return build_network(name, **arguments)

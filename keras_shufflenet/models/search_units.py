@@ -7,7 +7,7 @@ Paper: Guo et al., "Single Path One-Shot Neural Architecture Search with Uniform
 ECCV 2020, https://arxiv.org/abs/1904.00420; code: https://github.com/megvii-model/ShuffleNet-Series.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -60,12 +60,15 @@ class Style:
 PLAIN = Style()
 
 
-def parse_architecture(architecture: Sequence[int] | str, units: int) -> tuple[int, ...]:
+def parse_architecture(
+    architecture: Sequence[int] | str, units: int, names: Iterable[str] = ()
+) -> tuple[int, ...]:
     """The choices of an architecture, given as numbers or as a string of digits.
 
     Args:
         architecture: one choice for each unit; spaces and bars in a string mean nothing.
         units: how many there have to be.
+        names: of known architectures, for the error.
 
     Raises:
         ValueError: if there are more or fewer, or a choice is not among 0 to 3.
@@ -74,13 +77,14 @@ def parse_architecture(architecture: Sequence[int] | str, units: int) -> tuple[i
         digits = architecture.replace(" ", "").replace("|", "")
         choices = tuple(int(digit) if digit.isdigit() else -1 for digit in digits)
     else:
-        choices = tuple(architecture)
+        choices = tuple(architecture) if isinstance(architecture, Iterable) else ()
     if len(choices) != units or any(choice not in CHOICES for choice in choices):
+        known = "".join(f"{name!r}, " for name in names)
         raise ValueError(
-            f"`architecture` has to be {units} choices among {CHOICES}. "
-            f"Received: architecture={architecture!r}"
+            f"`architecture` has to be {known and f'one of {known}or '}{units} choices among "
+            f"{CHOICES}. Received: architecture={architecture!r}"
         )
-    return choices
+    return tuple(int(choice) for choice in choices)
 
 
 def squeeze_excite(

@@ -161,7 +161,7 @@ def _auxiliary_head(
     x = conv_bn(x, filters, 3, norm=norm, name=f"{name}_conv2")
     x = layers.GlobalAveragePooling2D(name=f"{name}_avg_pool")(x)
     return layers.Dense(
-        top.classes, activation=top.activation, dtype="float32", name=f"{name}_predictions"
+        int(top.classes), activation=top.activation, dtype="float32", name=f"{name}_predictions"
     )(x)
 
 

@@ -15,7 +15,14 @@ import numpy as np
 
 from keras_shufflenet.weights.account import Account
 from keras_shufflenet.weights.errors import MALFORMED, CheckpointError
-from keras_shufflenet.weights.port import is_head, weighted_layers
+from keras_shufflenet.weights.port import (
+    PREPROCESSING,
+    STEM,
+    has_preprocessing,
+    is_top,
+    takes_bgr,
+    weighted_layers,
+)
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 ZIP = b"PK\3\4"
@@ -55,6 +62,7 @@ def load_keras_file(
     try:
         with _open(Path(path)) as file:
             values = _matched(model, dict(_saved_layers(file)), backbone_only, path)
+            turned = takes_bgr(model) and _has_preprocessing(file) != has_preprocessing(model)
     except (*MALFORMED, OSError, zipfile.BadZipFile) as error:
         if isinstance(error, ValueError) and "Received: " in str(error):
             raise
@@ -62,8 +70,9 @@ def load_keras_file(
             f"The file of Keras is broken ({error}); allowed are files of `model.save_weights` "
             f"and `model.save`. Received: {os.fspath(path)!r}"
         ) from error
+    stem = model.get_layer(STEM).kernel if turned else None
     for variable, value in values:
-        variable.assign(value)
+        variable.assign(value[:, :, ::-1] if variable is stem else value)
 
 
 def _open(path: Path) -> h5py.File:
@@ -74,6 +83,12 @@ def _open(path: Path) -> h5py.File:
         if info.file_size > LARGEST_EXPANSION * path.stat().st_size:
             raise ValueError(f"{MEMBER} claims to unpack to {info.file_size} bytes")
         return h5py.File(io.BytesIO(archive.read(MEMBER)), "r")
+
+
+def _has_preprocessing(file: h5py.File) -> bool:
+    """Whether the model in the file takes RGB and turns it to what its network takes."""
+    names = {name for name, _ in _saved_layers(file)}
+    return PREPROCESSING in names or "identity" in file["layers"]
 
 
 def _saved_layers(file: h5py.File) -> Iterator[tuple[str, list[h5py.Dataset]]]:
@@ -111,10 +126,12 @@ def _matched(
     body = weighted_layers(model, backbone_only)
     for layer in body:
         pairs += _compare(layer, saved.get(layer.name), account)
-    headless = backbone_only or not any(is_head(layer.name) for layer in body)
     used = {layer.name for layer in body}
+    headless = backbone_only or not any(is_top(name) for name in used)
     account.extra = [
-        f"layer {name!r}" for name in saved if name not in used and not (headless and is_head(name))
+        f"layer {name!r}"
+        for name in saved
+        if name not in used and name != PREPROCESSING and not (headless and is_top(name))
     ]
     account.settle(model, "a file of Keras", os.fspath(path))
     return [(variable, dataset[()]) for variable, dataset in pairs]

@@ -7,6 +7,7 @@ import keras
 
 from keras_shufflenet.weights import catalog
 from keras_shufflenet.weights.checkpoint import read_checkpoint
+from keras_shufflenet.weights.errors import WeightsMismatchError
 from keras_shufflenet.weights.keras_file import is_keras_file, load_keras_file
 from keras_shufflenet.weights.port import load_state_dict
 from keras_shufflenet.weights.store import fetch
@@ -20,6 +21,7 @@ def load(
     *,
     model_name: str | None = None,
     backbone_only: bool = False,
+    head_if_it_fits: bool = False,
 ) -> None:
     """Load weights into a model.
 
@@ -31,6 +33,7 @@ def load(
         model_name: name of the model in `list_models()`, which a dataset is looked up by; default
             is `model.name`.
         backbone_only: load everything but the classifier or keypoint head.
+        head_if_it_fits: load the classifier, too, if it is the file's; else `backbone_only`.
 
     Raises:
         ValueError: if there are no such weights; `CheckpointError` if the file is broken;
@@ -38,6 +41,15 @@ def load(
         FileNotFoundError: `WeightsUnavailableError` if a file of the catalogue cannot be fetched.
     """
     path, layout = _locate(source, model_name or model.name)
+    if head_if_it_fits:
+        try:
+            return _load(model, path, layout, backbone_only=False)
+        except WeightsMismatchError:
+            backbone_only = True
+    return _load(model, path, layout, backbone_only)
+
+
+def _load(model: keras.Model, path: Path, layout: str | None, backbone_only: bool) -> None:
     if is_keras_file(path):
         load_keras_file(model, path, backbone_only=backbone_only)
     else:

@@ -12,14 +12,16 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_shufflenet.weights import layouts
+from keras_shufflenet.weights import catalog, layouts
 from keras_shufflenet.weights.account import Account
 from keras_shufflenet.weights.assign import assign
 from keras_shufflenet.weights.errors import WeightsMismatchError
 from keras_shufflenet.weights.layouts.layout import Layout
 from keras_shufflenet.weights.torch_file import without_wrapper
 
-HEAD = re.compile(r"predictions|head_.*|auxiliary_.*")
+# What is behind the maps that features are; of it, what depends on the classes or keypoints.
+TOP = re.compile(r"predictions|head_.*|auxiliary_.*")
+HEAD = re.compile(r"predictions|head_(?!se_|fc).*|auxiliary_.*")
 AUXILIARY = "auxiliary_"
 STEM = "stem_conv"
 PREPROCESSING = "preprocessing"
@@ -128,7 +130,12 @@ def load_state_dict(
         _compare(target, state, account)
     skipped = _skipped_modules(model, table, backbone_only)
     used = {target.key for target in targets}
-    account.extra = [key for key in state if key not in used and not _ignored(key, table, skipped)]
+    for key in state:
+        twin = table.twin(key)
+        if twin is not None and twin in state:
+            _compare_twins(key, twin, state, account)
+        elif key not in used and not _ignored(key, table, skipped):
+            account.extra.append(key)
     account.settle(model, f"layout {table.name!r}", received)
     for target in targets:
         target.assign(state[target.key])
@@ -142,14 +149,13 @@ def state_dict(model: keras.Model, layout: str | None = None) -> dict[str, np.nd
 
     Args:
         model: made by a builder of this package.
-        layout: name of the publisher's table, of `layouts.LAYOUTS`; None for the first one that
-            has all layers of the model.
+        layout: name of the publisher's table, of `layouts.LAYOUTS`; None for the one of the
+            model's own publisher, by its name.
 
     Raises:
         ValueError: if the layout lacks layers of the model, or no layout has all of them.
     """
-    body = weighted_layers(model, backbone_only=False)
-    fitting = [table for table in layouts.LAYOUTS.values() if _has_all(model, body, table)]
+    fitting = _fitting(model)
     names = [table.name for table in fitting]
     if layout is not None:
         fitting = [table for table in fitting if table is layouts.get(layout)]
@@ -158,7 +164,27 @@ def state_dict(model: keras.Model, layout: str | None = None) -> dict[str, np.nd
             f"The layouts that have all layers of {model.name!r} are {names}. "
             f"Received: layout={layout!r}"
         )
+    body = weighted_layers(model, backbone_only=False)
     return {target.key: target.read() for target in _targets(model, body, fitting[0])}
+
+
+def takes_bgr(model: keras.Model) -> bool:
+    """Whether a network's publisher feeds it BGR."""
+    return any(table.channel_order == "bgr" for table in _fitting(model)[:1])
+
+
+def _fitting(model: keras.Model) -> list[Layout]:
+    """The layouts that have all layers of a model, the one of its own publisher first."""
+    body = weighted_layers(model, backbone_only=False)
+    published = [entry.layout for entry in reversed(catalog.list_weights(model.name))]
+
+    def likeness(table: Layout) -> tuple[int, bool, bool]:
+        publisher, network = table.name.split("/")
+        place = published.index(table.name) if table.name in published else -1
+        return place, publisher in model.name, network in model.name
+
+    fitting = [table for table in layouts.LAYOUTS.values() if _has_all(model, body, table)]
+    return sorted(fitting, key=likeness, reverse=True)
 
 
 def _has_all(model: keras.Model, body: Sequence[keras.Layer], layout: Layout) -> bool:
@@ -188,6 +214,11 @@ def is_head(name: str) -> bool:
     return HEAD.fullmatch(name) is not None
 
 
+def is_top(name: str) -> bool:
+    """Whether a layer of that name is missing in a network without its top."""
+    return TOP.fullmatch(name) is not None
+
+
 def _describe(state: Mapping[str, np.ndarray]) -> str:
     return f"{len(state)} keys, the first of them {list(state)[:3]}"
 
@@ -211,7 +242,8 @@ def _find_layout(state: Mapping[str, np.ndarray]) -> Layout:
         tried = ", ".join(f"{name} {count}" for name, count in known.items())
         raise WeightsMismatchError(
             "No known layout explains the keys of the checkpoint; keys explained by each: "
-            f"{tried}. Received: {_describe(state)}"
+            f"{tried}. (Of a supernet take one path: `weights.supernet_path`.) "
+            f"Received: {_describe(state)}"
         )
     return layouts.LAYOUTS[best]
 
@@ -226,7 +258,7 @@ def _check_structure(model: keras.Model, layout: Layout, received: str) -> None:
             f"which has {named} of the {len(body)} layers with weights of this model's backbone"
         )
     elif layout.needs - names or layout.forbids & names:
-        reason = "whose units split and shuffle channels differently"
+        reason = "whose units are built differently"
     else:
         return
     raise WeightsMismatchError(
@@ -235,14 +267,18 @@ def _check_structure(model: keras.Model, layout: Layout, received: str) -> None:
     )
 
 
+def has_preprocessing(model: keras.Model) -> bool:
+    """Whether a model takes RGB 0..255 and turns it to what its network takes."""
+    return any(layer.name == PREPROCESSING for layer in model.layers)
+
+
 def _unknown(body: Sequence[keras.Layer], layout: Layout) -> list[str]:
     names = [layer.name for layer in body if layer.name not in layout.modules]
     return [f"anything for layer {name!r}" for name in names]
 
 
 def _targets(model: keras.Model, body: Sequence[keras.Layer], layout: Layout) -> list[Target]:
-    has_preprocessing = any(layer.name == PREPROCESSING for layer in model.layers)
-    turned = STEM if layout.channel_order == "bgr" and has_preprocessing else None
+    turned = STEM if layout.channel_order == "bgr" and has_preprocessing(model) else None
     return [
         _target(layer, variable, layout.modules[layer.name], reverse_input=layer.name == turned)
         for layer in body
@@ -280,19 +316,25 @@ def _compare(target: Target, state: Mapping[str, np.ndarray], account: Account) 
         )
 
 
+def _compare_twins(key: str, twin: str, state: Mapping[str, np.ndarray], account: Account) -> None:
+    """A tensor that is there under two names has to be the same."""
+    if not np.array_equal(state[key], state[twin]):
+        account.wrong.append(f"{key} differs from {twin}, whose other name it is")
+
+
 def _skipped_modules(model: keras.Model, layout: Layout, backbone_only: bool) -> set[str]:
-    """Modules of the publisher's head if the model takes none, and of heads for training only."""
+    """Modules of the publisher's top that the model takes none of."""
     names = {layer.name for layer in model.layers}
-    takes = not backbone_only and any(is_head(name) for name in names)
-    return {
-        module
-        for name, module in layout.modules.items()
-        if is_head(name) and not (takes and (name in names or not name.startswith(AUXILIARY)))
-    }
+    has_top = any(is_top(name) for name in names)
+
+    def skipped(name: str) -> bool:
+        if backbone_only:
+            return is_head(name) or (is_top(name) and name not in names)
+        return name not in names and (name.startswith(AUXILIARY) or not has_top)
+
+    return {module for name, module in layout.modules.items() if is_top(name) and skipped(name)}
 
 
 def _ignored(key: str, layout: Layout, skipped: set[str]) -> bool:
     module, parameter = _split(key)
-    if layout.duplicates is not None and re.fullmatch(layout.duplicates, module):
-        return True
     return parameter in layout.ignored or module in skipped

@@ -38,10 +38,10 @@ def save(model: keras.Model, path: str | os.PathLike[str], *, layout: str | None
 
 def _save_safetensors(model: keras.Model, path: Path, layout: str | None) -> None:
     try:
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
     except ImportError as error:
         raise ImportError(
             "Writing .safetensors needs safetensors: `pip install keras-shufflenet[conversion]`. "
             f"Received: {error}"
         ) from error
-    save_file(state_dict(model, layout), path)
+    path.write_bytes(save(state_dict(model, layout)))  # `save_file` lets only its owner read it

@@ -122,7 +122,27 @@ def test_errors_say_what_is_allowed_and_what_was_received(arguments, text):
         (lambda: ks.ShuffleNetV1(1.0, 5, "mmcls"), "1, 2, 3, 4, 8. Received: groups=5"),
         (lambda: ks.ShuffleNetV2Plus("huge"), "'small', 'medium', 'large'. Received: size='huge'"),
         (lambda: ks.OneShotNet([0, 1, 2]), r"20 choices among .*Received: .*\[0, 1, 2\]"),
-        (lambda: ks.OneShotNet("spos"), "20 choices .*Received: architecture='spos'"),
+        (
+            lambda: ks.OneShotNet("spos"),
+            "'one_shot', 'one_shot_spos', or 20 choices .*Received: architecture='spos'",
+        ),
+        (lambda: ks.OneShotNet(5), "20 choices .*Received: architecture=5"),
+        (lambda: ks.OneShotNet(channel_scales=[0.001] * 20), "leave a channel. Received: "),
+        (lambda: ks.OneShotNet(channel_scales=0.8), r"20 positive .*Received: channel_scales=0\.8"),
+        (lambda: ks.OneShotNet(channel_scales=["a"] * 20), r"20 positive .*Received: "),
+        (lambda: ks.DetNAS("coco_fpn_1_3g"), r"'coco_fpn_1\.3g', .*Received: .*'coco_fpn_1_3g'"),
+        (lambda: ks.MobileNetV2("1.0"), "positive number. Received: width='1.0'"),
+        (lambda: ks.MobileNetV2(float("inf")), "positive number. Received: width=inf"),
+        (lambda: ks.MobileNetV2(1.0, "keras"), "'tonylins'. Received: structure='keras'"),
+        (lambda: ks.ShuffleNetV1([1.0], 3), r"Received: .*=\(3, \[1\.0\]\)"),
+        (lambda: ks.ShuffleNetV2Plus(["small"]), r"'large'. Received: size=\['small'\]"),
+        (lambda: ks.ShuffleNetV2(0.25, input_shape=64), "three sizes. Received: input_shape=64"),
+        (lambda: ks.ShuffleNetV2(0.25, classes=True), "Received: classes=True"),
+        (lambda: ks.create_model(None), "Received: name=None"),
+        (
+            lambda: ks.ShuffleNetV2Large(mean_image=np.zeros((224, 224))),
+            r"\(height, width, 3\). Received: shape \(224, 224\)",
+        ),
         (lambda: ks.OneShotNet(channel_scales=[1.0]), r"20 positive .*Received: .*\[1.0\]"),
         (lambda: ks.DetNAS("0" * 20, size="2g"), "'300m', '1.3g', '3.8g'. Received: size='2g'"),
         (lambda: ks.DetNAS("0" * 20, size="1.3g"), "40 choices.*Received: architecture='000"),
@@ -137,6 +157,13 @@ def test_errors_say_what_is_allowed_and_what_was_received(arguments, text):
 def test_errors_of_the_other_families(build, text):
     with pytest.raises(ValueError, match=text):
         build()
+
+
+def test_integers_of_numpy_are_integers():
+    model = ks.ShuffleNetV2(0.25, classes=np.int64(7), input_shape=(np.int32(64), 64, 3))
+    assert model.output.shape == (None, 7)
+    assert ks.feature_extractor(model, np.int64(8)).outputs[0].shape[1] == 8
+    assert ks.OneShotNet(np.zeros(20, int)).output.shape == (None, 1000)
 
 
 def test_architectures_as_text_and_numbers_are_the_same():

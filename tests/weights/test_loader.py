@@ -181,3 +181,60 @@ def test_near_names_are_proposed():
 def test_imagenet_needs_a_published_network():
     with pytest.raises(ValueError, match=r"published for.*Received: .*'mobilenet_v2_x0_35'"):
         load(small_model(), "imagenet", model_name="mobilenet_v2_x0_35")
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
+@pytest.mark.parametrize("first", [True, False])
+def test_files_of_keras_know_whether_the_network_reads_rgb_or_bgr(tmp_path, suffix, first):
+    """With preprocessing the authors' networks take RGB, without BGR: the stem is turned round."""
+    source, target, again = (
+        ks.OneShotNet(input_shape=(32, 32, 3), include_preprocessing=preprocessing)
+        for preprocessing in (first, not first, first)
+    )
+    path = tmp_path / f"model{suffix}"
+    source.save(path) if suffix == ".keras" else source.save_weights(path)
+    stem = source.get_layer("stem_conv").kernel.numpy()
+    load(target, path)
+    np.testing.assert_array_equal(target.get_layer("stem_conv").kernel.numpy(), stem[:, :, ::-1])
+    load(again, path)
+    np.testing.assert_array_equal(again.get_layer("stem_conv").kernel.numpy(), stem)
+    assert same_body(source, again, head="")
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
+def test_mean_and_deviation_are_no_part_of_the_weights(tmp_path, trained, suffix):
+    path = tmp_path / f"model{suffix}"
+    trained.save(path) if suffix == ".keras" else trained.save_weights(path)
+    bare = shufflenet(classes=10, include_preprocessing=False)
+    load(bare, path)
+    kernels = [m.get_layer("stem_conv").kernel.numpy() for m in (bare, trained)]
+    np.testing.assert_array_equal(*kernels)
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".weights.h5", ".safetensors", ".pth"])
+def test_a_classifier_that_fits_is_loaded(tmp_path, trained, suffix):
+    path = tmp_path / f"model{suffix}"
+    if suffix == ".pth":
+        state = ks.weights.state_dict(trained)
+        torch.save({key: torch.from_numpy(array) for key, array in state.items()}, path)
+    else:
+        ks.weights.save(trained, path)
+    model = shufflenet(classes=10, weights=str(path))
+    assert same_body(model, trained, head="")
+    other = shufflenet(classes=3, weights=str(path))
+    assert same_body(other, trained)
+
+
+def test_of_shufflenet_v2_plus_only_the_classifier_depends_on_the_classes(tmp_path):
+    source = ks.ShuffleNetV2Plus(input_shape=(32, 32, 3))
+    for suffix in (".safetensors", ".weights.h5"):
+        ks.weights.save(source, tmp_path / f"plus{suffix}")
+        model = ks.ShuffleNetV2Plus(
+            input_shape=(32, 32, 3), classes=4, weights=str(tmp_path / f"plus{suffix}")
+        )
+        assert same_body(model, source)
+        headless = ks.ShuffleNetV2Plus(
+            input_shape=(32, 32, 3), include_top=False, weights=str(tmp_path / f"plus{suffix}")
+        )
+        kernels = [m.get_layer("conv_last").kernel.numpy() for m in (headless, source)]
+        np.testing.assert_array_equal(*kernels)

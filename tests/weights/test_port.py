@@ -197,7 +197,7 @@ def test_structures_are_told_apart_even_where_all_shapes_fit(ours):
     state = published(theirs, include_top=False)
     model = shufflenet(structure=ours, include_top=False)
     before = values(model)
-    with pytest.raises(WeightsMismatchError, match="split and shuffle channels differently"):
+    with pytest.raises(WeightsMismatchError, match="built differently"):
         load_state_dict(model, state)
     assert unchanged(model, before)
 
@@ -205,7 +205,7 @@ def test_structures_are_told_apart_even_where_all_shapes_fit(ours):
 def test_structures_are_told_apart_where_sizes_are_open():
     state = published("megvii", include_top=False)
     model = ks.ShuffleNetV2(0.5, include_top=False)
-    with pytest.raises(WeightsMismatchError, match="split and shuffle channels differently"):
+    with pytest.raises(WeightsMismatchError, match="built differently"):
         load_state_dict(model, state)
 
 
@@ -275,6 +275,43 @@ def test_a_state_dict_has_torchs_axes_and_colours():
         state["first_conv.0.weight"], kernel.transpose(3, 2, 0, 1)[:, ::-1]
     )
     assert state["features.0.branch_main_1.3.weight"].shape == (30, 1, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("build", "key"),
+    [
+        (
+            lambda: ks.DetNAS(input_shape=(32, 32, 3)),
+            "features.0.conv.0.interstellar1a_branch2a.weight",
+        ),
+        (lambda: ks.OneShotNet(input_shape=(32, 32, 3)), "features.0.branch_main.0.weight"),
+        (
+            lambda: ks.MobileNetV2(0.35, "tonylins", input_shape=(32, 32, 3)),
+            "features.1.conv.0.weight",
+        ),
+        (
+            lambda: ks.create_model("mobilenet_v2_x1_0_mmcls", input_shape=(32, 32, 3)),
+            "backbone.layer1.0.conv.0.conv.weight",
+        ),
+        (lambda: ks.PoseEstimator("shufflenet_v2_x1_0"), "head.deconv_layers.0.weight"),
+    ],
+)
+def test_a_state_dict_is_named_as_the_networks_publisher_does(build, key):
+    assert key in state_dict(build())
+
+
+def test_tensors_with_two_names_have_to_be_the_same():
+    model = ks.ShuffleNetV2Large(input_shape=(32, 32, 3))
+    state = state_dict(model)
+    twins = {key.replace(".se_fc1", ".se_block.0"): state[key] for key in state if ".se_fc1" in key}
+    load_state_dict(model, state | twins)
+    name = next(iter(twins))
+    for odd, text in (
+        ({name: twins[name] + 1}, rf"{name} differs from .*se_fc1"),
+        ({"features.99.zz.se_block.0.weight": np.ones(2)}, "features.99.zz.se_block.0.weight"),
+    ):
+        with pytest.raises(WeightsMismatchError, match=rf"(?s){text}.*Received: "):
+            load_state_dict(model, state | odd)
 
 
 def test_a_state_dict_in_a_layout_of_choice():

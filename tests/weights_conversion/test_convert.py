@@ -53,6 +53,21 @@ def test_what_can_be_had_is_converted_and_the_rest_is_named(app, mirror):
             np.testing.assert_array_equal(found[key], array)
 
 
+def test_a_checkpoint_of_ones_own(app, mirror):
+    (path,) = Path("mirror").iterdir()
+    path.rename("mine.pth.tar")
+    done = CliRunner().invoke(
+        app, ["out", "--checkpoint", "shufflenet_v1_x0_5_g3=mine.pth.tar", "--format", ".keras"]
+    )
+    assert done.exit_code == 0, done.output
+    again = ks.ShuffleNetV1(0.5, weights="out/shufflenet_v1_x0_5_g3.mine.keras")
+    kernel = ks.weights.state_dict(again)["first_conv.0.weight"]
+    np.testing.assert_array_equal(kernel, mirror["first_conv.0.weight"])
+    wrong = CliRunner().invoke(app, ["out", "--checkpoint", "shufflenet_v1_x0_5_g3"])
+    assert wrong.exit_code == 2
+    assert "Received: shufflenet_v1_x0_5_g3" in wrong.output
+
+
 def test_a_broken_file_is_a_failure(app, mirror):
     (path,) = Path("mirror").iterdir()
     path.write_bytes(path.read_bytes()[:1000])

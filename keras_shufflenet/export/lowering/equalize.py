@@ -19,6 +19,7 @@ from keras_shufflenet.export.lowering.order import groups
 RANGE = 6.0  # of ReLU6
 MARGIN = 1 + 1e-4  # so that rounding never leaves the greatest output below
 MOST_PASSES = 6
+DEAD = 1e-3  # channels that stay below say nothing; scaled up they would be noise
 BATCH = 8
 HOMOGENEOUS = (
     layers.AveragePooling2D,
@@ -60,7 +61,8 @@ def equalize(
         factors = np.ones(absorbed.size)
         for node, greatest in zip(nodes, _greatest(lowered, nodes, images), strict=True):
             for group in groups(graph, node):
-                if (limit := greatest[group].max()) not in (0, RANGE):
+                limit = greatest[group].max()
+                if limit > DEAD and limit != RANGE:
                     factors[node.base + group] = MARGIN * RANGE / limit
         if np.all(factors == 1):
             break

@@ -10,6 +10,7 @@ STEM = {
     "stem_conv2": "first_conv.1",
     "stem_conv3": "first_conv.2",
 }
+TWINS = {".se_block.0": ".se_fc1", ".se_block.2": ".se_fc2"}
 AUXILIARY = {16: "predict_14", 8: "predict_28", 4: "predict_56"}  # the number is the maps' size
 
 
@@ -43,7 +44,7 @@ def _giant(
         modules |= conv_bn(f"{layer}_conv1", f"{module}.conv.0")
         modules |= conv_bn(f"{layer}_conv2", f"{module}.conv.1")
         modules[f"{layer}_predictions"] = f"{module}.fc"
-    return Layout(name, modules, channel_order="bgr", duplicates=r".*\.se_block\..*")
+    return Layout(name, modules, channel_order="bgr", twins=TWINS)
 
 
 EXLARGE_UNITS = (8, 16, 36, 10)

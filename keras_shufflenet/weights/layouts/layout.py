@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 IGNORED = ("num_batches_tracked",)
@@ -19,7 +19,7 @@ class Layout:
         needs: layers that a model must have for these weights to mean the same in it.
         forbids: layers that it must not have.
         ignored: last parts of keys that hold nothing for inference.
-        duplicates: modules whose tensors are there under another name too, as a regular expression.
+        twins: parts of keys, and what stands in their place in the other name of the same tensor.
         noise: what to leave out of keys, as a regular expression: parts that follow from the rest.
     """
 
@@ -29,12 +29,19 @@ class Layout:
     needs: frozenset[str] = frozenset()
     forbids: frozenset[str] = frozenset()
     ignored: tuple[str, ...] = IGNORED
-    duplicates: str | None = None
+    twins: Mapping[str, str] = field(default_factory=dict)
     noise: str | None = None
 
     def plain(self, key: str) -> str:
         """The key without noise."""
         return key if self.noise is None else re.sub(self.noise, "", key)
+
+    def twin(self, key: str) -> str | None:
+        """The other name of a tensor that is there twice."""
+        for part, other in self.twins.items():
+            if part in key:
+                return key.replace(part, other)
+        return None
 
 
 def places(counts: Sequence[int], first_stage: int) -> list[tuple[int, int]]:
