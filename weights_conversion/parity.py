@@ -20,12 +20,11 @@ from rich.progress import track
 from rich.table import Table
 
 import keras_shufflenet as ks
-from keras_shufflenet.weights import layouts
+from keras_shufflenet.weights.port import fitting_layouts
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 TOLERANCE = 1e-4  # of the output's standard deviation
-POSE = "pose_shufflenet_v1_x1_0_g3_mmcls_coco_64x64"
 
 console = Console()
 
@@ -51,10 +50,9 @@ def randomise(model: keras.Model, seed: int) -> None:
 
 
 def build(name: str, size: int) -> keras.Model:
-    """The network without preprocessing and softmax, or the pose estimator."""
-    if name == POSE:
-        backbone = name.removeprefix("pose_").removesuffix("_coco_64x64")
-        return ks.PoseEstimator(backbone, input_size=(64, 64), include_preprocessing=False)
+    """The network without preprocessing and softmax, or the pose estimator in its own size."""
+    if name.startswith("pose_"):
+        return ks.create_model(name, include_preprocessing=False)
     return ks.create_model(
         name,
         input_shape=(size, size, 3),
@@ -80,8 +78,8 @@ def compare(name: str, size: int = 96, checkpoint: Path | None = None, seed: int
         randomise(model, seed)
     else:
         ks.weights.load(model, checkpoint)
-    fitting = [layout for layout in layouts.LAYOUTS if layout in NETWORKS]
-    state, layout = _state(model, fitting)
+    layout = next(layout.name for layout in fitting_layouts(model) if layout.name in NETWORKS)
+    state = ks.weights.state_dict(model, layout)
     tensors = {key: torch.from_numpy(array.copy()) for key, array in state.items()}
     shape = (2, *model.input_shape[1:])
     x = np.random.default_rng(seed).normal(0, 1, shape).astype(np.float32)
@@ -94,15 +92,6 @@ def compare(name: str, size: int = 96, checkpoint: Path | None = None, seed: int
     return Parity(layout, float(np.abs(ours - theirs).max() / theirs.std()))
 
 
-def _state(model: keras.Model, names: list[str]) -> tuple[dict[str, np.ndarray], str]:
-    for name in names:
-        try:
-            return ks.weights.state_dict(model, name), name
-        except ValueError:
-            continue
-    raise ValueError(f"PyTorch networks are {', '.join(names)}. Received: {model.name}")
-
-
 def parity(
     pattern: Annotated[str, typer.Argument(help="Shell pattern of networks.")] = "*",
     checkpoint: Annotated[
@@ -111,7 +100,8 @@ def parity(
     size: Annotated[int, typer.Option(help="Height and width of the input.")] = 96,
 ) -> None:
     """Report how far networks are from PyTorch."""
-    names = [n for n in (*ks.list_models(), POSE) if fnmatch.fnmatch(n, pattern)]
+    known = ks.list_models() + ks.list_models(task="pose")
+    names = [name for name in known if fnmatch.fnmatch(name, pattern)]
     if not names or (checkpoint is not None and len(names) != 1):
         raise typer.BadParameter(f"the pattern must name networks. Received: {pattern}: {names}")
     table = Table("network", "layout", "difference / deviation of the output")

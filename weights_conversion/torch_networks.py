@@ -277,6 +277,48 @@ def mobilenet_v2_torchvision(s: State, x: Tensor) -> Tensor:
     return linear(s, "classifier.1", pooled(x))
 
 
+def shufflenet_v2_openmmlab(s: State, x: Tensor) -> Tensor:
+    """OpenMMLab's V2, maps of the last convolution."""
+    x = F.max_pool2d(openmmlab(s, "backbone.conv1", x, 2).relu(), 3, 2, 1)
+    for stage, unit in stage_units(UNITS):
+        key, stride = f"backbone.layers.{stage}.{unit}", 2 if unit == 0 else 1
+        kept, y = (x, x) if stride == 2 else x.chunk(2, 1)
+        if stride == 2:
+            kept = openmmlab(s, f"{key}.branch1.0", kept, 2)
+            kept = openmmlab(s, f"{key}.branch1.1", kept).relu()
+        y = openmmlab(s, f"{key}.branch2.0", y).relu()
+        y = openmmlab(s, f"{key}.branch2.1", y, stride)
+        y = openmmlab(s, f"{key}.branch2.2", y).relu()
+        x = shuffled(torch.cat([kept, y], 1), 2)
+    return openmmlab(s, "backbone.layers.3", x).relu()
+
+
+def mobilenet_v2_openmmlab(s: State, x: Tensor) -> Tensor:
+    """OpenMMLab's MobileNetV2, maps of the last convolution."""
+    x = F.relu6(openmmlab(s, "backbone.conv1", x, 2))
+    for layer, (blocks, first) in enumerate(
+        ((1, 1), (2, 2), (3, 2), (4, 2), (3, 1), (3, 2), (1, 1)), start=1
+    ):
+        for block in range(blocks):
+            key, stride, y = f"backbone.layer{layer}.{block}.conv", first if block == 0 else 1, x
+            last = 1 if layer == 1 else 2
+            for part in range(last):
+                y = F.relu6(openmmlab(s, f"{key}.{part}", y, stride if part == last - 1 else 1))
+            y = openmmlab(s, f"{key}.{last}", y)
+            x = x + y if stride == 1 and x.shape == y.shape else y
+    return F.relu6(openmmlab(s, "backbone.conv2", x))
+
+
+def pose_shufflenet_v2(s: State, x: Tensor) -> Tensor:
+    """Estimator of mmpose with ShuffleNetV2."""
+    return deconvolved(s, shufflenet_v2_openmmlab(s, x))
+
+
+def pose_mobilenet_v2(s: State, x: Tensor) -> Tensor:
+    """Estimator of mmpose with MobileNetV2."""
+    return deconvolved(s, mobilenet_v2_openmmlab(s, x))
+
+
 def pose_shufflenet_v1(s: State, x: Tensor) -> Tensor:
     """Estimator of mmpose with ShuffleNetV1."""
     return deconvolved(s, shufflenet_v1_mmcls(s, x))
@@ -309,5 +351,7 @@ NETWORKS: dict[str, Callable[[State, Tensor], Tensor]] = {
     "megvii/one_shot": one_shot,
     "megvii/detnas": detnas,
     "megvii/detnas_deep": detnas,
+    "mmpose/shufflenet_v2": pose_shufflenet_v2,
     "torchvision/mobilenet_v2": mobilenet_v2_torchvision,
+    "mmpose/mobilenet_v2": pose_mobilenet_v2,
 }

@@ -155,7 +155,7 @@ def state_dict(model: keras.Model, layout: str | None = None) -> dict[str, np.nd
     Raises:
         ValueError: if the layout lacks layers of the model, or no layout has all of them.
     """
-    fitting = _fitting(model)
+    fitting = fitting_layouts(model)
     names = [table.name for table in fitting]
     if layout is not None:
         fitting = [table for table in fitting if table is layouts.get(layout)]
@@ -170,11 +170,15 @@ def state_dict(model: keras.Model, layout: str | None = None) -> dict[str, np.nd
 
 def takes_bgr(model: keras.Model) -> bool:
     """Whether a network's publisher feeds it BGR."""
-    return any(table.channel_order == "bgr" for table in _fitting(model)[:1])
+    return any(table.channel_order == "bgr" for table in fitting_layouts(model)[:1])
 
 
-def _fitting(model: keras.Model) -> list[Layout]:
-    """The layouts that have all layers of a model, the one of its own publisher first."""
+def fitting_layouts(model: keras.Model) -> list[Layout]:
+    """The layouts that have all layers of a model, the one of its own publisher first.
+
+    Args:
+        model: made by a builder of this package.
+    """
     body = weighted_layers(model, backbone_only=False)
     published = [entry.layout for entry in reversed(catalog.list_weights(model.name))]
 

@@ -65,7 +65,7 @@ def test_a_checkpoint_of_ones_own(app, mirror):
     np.testing.assert_array_equal(kernel, mirror["first_conv.0.weight"])
     wrong = CliRunner().invoke(app, ["out", "--checkpoint", "shufflenet_v1_x0_5_g3"])
     assert wrong.exit_code == 2
-    assert "Received: shufflenet_v1_x0_5_g3" in wrong.output
+    assert "MODEL=PATH" in wrong.output
 
 
 def test_a_broken_file_is_a_failure(app, mirror):

@@ -19,7 +19,10 @@ NAMES = [
     "one_shot",
     "detnas_coco_fpn_300m",
     "mobilenet_v2_x0_35",
+    "mobilenet_v2_x0_35_tonylins",
     "pose_shufflenet_v1_x1_0_g3_mmcls_coco_64x64",
+    "pose_shufflenet_v2_x0_25_coco_64x64",
+    "pose_mobilenet_v2_x0_35_coco_64x64",
 ]
 
 
