@@ -127,13 +127,16 @@ class Emission:
     def _subtract(self, node: Subtract) -> keras.KerasTensor:
         x = self._exactly(node.reads[0], node.name)
         deviation = np.ones(node.channels) if node.deviation is None else node.deviation
-        variance = np.broadcast_to(np.square(deviation), node.mean.shape)
-        return layers.Normalization(
-            axis=-1 if node.mean.ndim == 1 else (1, 2, 3),
-            mean=node.mean.tolist(),
-            variance=variance.tolist(),
-            name=node.name,
-        )(x)
+        mean, variance = np.broadcast_arrays(node.mean, np.square(deviation))
+        _, height, width, channels = x.shape
+        if mean.ndim == 3:
+            return _normalization(mean, variance, (1, 2, 3), node.name)(x)
+        if width is None:
+            return _normalization(mean, variance, -1, node.name)(x)
+        # Runtimes subtract long rows ten times as fast as three numbers at a time.
+        x = layers.Reshape((height or -1, width * channels), name=f"{node.name}_rows")(x)
+        x = _normalization(np.tile(mean, width), np.tile(variance, width), -1, node.name)(x)
+        return layers.Reshape((height or -1, width, channels), name=f"{node.name}_image")(x)
 
     def _plain(self, node: Plain) -> keras.KerasTensor:
         inputs = [self._exactly(read, node.name) for read in self._ordered_reads(node)]
@@ -243,6 +246,14 @@ WAYS: dict[type[Node], Any] = {
     Depthwise: Emission._depthwise,
     Deconv: Emission._deconv,
 }
+
+
+def _normalization(
+    mean: np.ndarray, variance: np.ndarray, axis: int | tuple[int, ...], name: str
+) -> layers.Normalization:
+    return layers.Normalization(
+        axis=axis, mean=mean.tolist(), variance=variance.tolist(), name=name
+    )
 
 
 def _runs(places: Sequence[tuple[int, int]]) -> list[tuple[int, int, int]]:
