@@ -20,7 +20,9 @@ arguments = parser.parse_args()
 
 easy = {"image_size": (256, 256), "people_per_image": (1, 1), "difficulty": 0.0}
 train = ks.data.synthetic_people(arguments.folder / "train", arguments.people, seed=0, **easy)
-held_out = ks.data.synthetic_people(arguments.folder / "held_out", 50, seed=1, **easy)
+held_out = ks.data.synthetic_people(
+    arguments.folder / "held_out", max(8, arguments.people // 40), seed=1, **easy
+)
 
 model = ks.PoseEstimator("shufflenet_v2_x0_25", head="fpn", input_size=(192, 128))
 dataset = ks.data.keypoints(*train, model=model, training=True, batch_size=16)

@@ -8,7 +8,7 @@ import keras_shufflenet as ks
 from keras_shufflenet.inference.runtime import open_interpreter
 
 SLOW_OPERATORS = {"SHAPE", "PACK", "GATHER", "GATHER_ND", "RESIZE_NEAREST_NEIGHBOR", "SPLIT_V"}
-MODELS = ["classifier", "pose_light", "pose_fpn", "pose_deconv"]
+MODELS = ["classifier", "pose_fpn", "pose_deconv"]
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> float:

@@ -30,10 +30,12 @@ STRUCTURES = [
     "mobilenet_v2_x0_35",
     "mobilenet_v2_x0_35_tonylins",
 ]
-SAVED = STRUCTURES[::2]
+SAVED = STRUCTURES[::3]
 STRIDES = (2, 4, 8, 16, 32)
 CLASSES = 7
-HALF_TOLERANCE = {"float16": 0.01, "bfloat16": 0.08}  # relative, of all features
+# Relative, of all features.
+FULL_TOLERANCE = {"float32": 1e-4}
+HALF_TOLERANCE = {"mixed_float16": 0.03, "mixed_bfloat16": 0.08}
 
 NAMES = re.compile(
     r"image|preprocessing|avg_pool|dropout|predictions"
@@ -96,24 +98,24 @@ def check_features(model, size: int) -> None:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_network(name, tmp_path):
-    size = 64
-    model = ks.create_model(name, classes=CLASSES, **shape(size))
+    model = ks.create_model(name)
     enliven(model)
     assert model.name == name
+    assert ks.count_cost(model) == ks.models.COSTS[name]
     check_layers(model)
-    check_features(model, size)
-    found = run(model, images(size, 2))
-    assert found.shape == (2, CLASSES)
+    check_features(model, 224)
+    found = run(model, images(224))
+    assert found.shape == (1, 1000)
     np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
 
-    # The backbone of a checkpoint, in half precision, on a tensor of the user, pooled. bfloat16 is
-    # the coarser of the two; float16 is tried on one network of each structure.
+    # The backbone of a file, on a tensor of the user, pooled, in half precision for one network of
+    # each structure.
     ks.weights.save(model, tmp_path / "weights.safetensors")
-    camera = keras.Input((size, size, 3), name="camera")
+    camera = keras.Input((224, 224, 3), name="camera")
     features = keras.Model(model.input, model.get_layer("avg_pool").input)
-    expected = run(features, images(size)).max(axis=(1, 2))
-    for half in ("bfloat16", "float16")[: 1 + (name in STRUCTURES)]:
-        with precision(f"mixed_{half}"):
+    expected = run(features, images(224)).max(axis=(1, 2))
+    for policy, tolerance in (HALF_TOLERANCE if name in STRUCTURES else FULL_TOLERANCE).items():
+        with precision(policy):
             backbone = ks.create_model(
                 name,
                 include_top=False,
@@ -121,11 +123,10 @@ def test_network(name, tmp_path):
                 input_tensor=keras.layers.Rescaling(255.0, name="to_bytes")(camera),
                 weights=str(tmp_path / "weights.safetensors"),
             )
-        assert backbone.get_layer("stem_conv").compute_dtype == half
-        maximum = run(backbone, images(size) / 255)
-        error = np.linalg.norm(maximum - expected) / np.linalg.norm(expected)
-        assert error < HALF_TOLERANCE[half]
-    assert backbone.input is camera
+        assert backbone.input is camera
+        assert backbone.get_layer("stem_conv").compute_dtype == policy.removeprefix("mixed_")
+        maximum = run(backbone, images(224) / 255)
+        assert np.linalg.norm(maximum - expected) < tolerance * np.linalg.norm(expected)
 
 
 @contextlib.contextmanager
@@ -160,14 +161,14 @@ def test_pose_estimator(name):
     assert published.crop == size
 
 
-@pytest.mark.parametrize("name", STRUCTURES)
+@pytest.mark.parametrize("name", STRUCTURES[::2])
 def test_xla_gives_the_same_numbers(name):
     model = ks.create_model(name, classes=CLASSES, **shape(32))
     compiled = tf.function(lambda x: model(x, training=False), jit_compile=True)
     np.testing.assert_allclose(compiled(images(32)), run(model, images(32)), atol=1e-5)
 
 
-@pytest.mark.parametrize("name", STRUCTURES)
+@pytest.mark.parametrize("name", STRUCTURES[::2])
 def test_an_open_size_gives_the_same_numbers(name):
     fixed, opened = (ks.create_model(name, input_shape=(n, n, 3)) for n in (64, None))
     check_layers(opened)

@@ -18,7 +18,7 @@ from keras_shufflenet.export.lowering.order import groups
 
 RANGE = 6.0  # of ReLU6
 MARGIN = 1 + 1e-4  # so that rounding never leaves the greatest output below
-MOST_PASSES = 6
+MOST_PASSES = 3
 DEAD = 1e-3  # channels that stay below say nothing; scaled up they would be noise
 BATCH = 8
 HOMOGENEOUS = (
