@@ -50,14 +50,19 @@ def _demands(graph: Graph, node: Node) -> list[Demand]:
 
 def groups(graph: Graph, node: Node) -> list[np.ndarray]:
     """A node's channels, those with the same readers together."""
-    readers: list[list[int]] = [[] for _ in range(node.channels)]
-    for index, demand in enumerate(_demands(graph, node)):
+    found: dict[tuple[int, ...], list[int]] = {}
+    for channel, readers in enumerate(_readers(_demands(graph, node), node.channels)):
+        found.setdefault(readers, []).append(channel)
+    return [np.array(group) for group in found.values()]
+
+
+def _readers(demands: list[Demand], channels: int) -> list[tuple[int, ...]]:
+    """For each channel the numbers of the demands that it is in."""
+    readers: list[list[int]] = [[] for _ in range(channels)]
+    for index, demand in enumerate(demands):
         for channel in demand.channels:
             readers[channel].append(index)
-    found: dict[tuple[int, ...], list[int]] = {}
-    for channel, own in enumerate(readers):
-        found.setdefault(tuple(own), []).append(channel)
-    return [np.array(group) for group in found.values()]
+    return [tuple(own) for own in readers]
 
 
 def _of(references: np.ndarray, first: int, last: int) -> np.ndarray:
@@ -92,11 +97,8 @@ def _grouped(demands: list[Demand], origins: np.ndarray) -> np.ndarray:
     strict = [demand for demand in demands if not demand.any_order]
     if strict and len(strict[0].channels) == channels == len(np.unique(strict[0].channels)):
         return strict[0].channels
-    readers: list[list[int]] = [[] for _ in range(channels)]
-    place = np.arange(channels)
-    for index, demand in enumerate(demands):
+    readers, place = _readers(demands, channels), np.arange(channels)
+    for demand in strict:
         for position, channel in enumerate(demand.channels):
-            readers[channel].append(index)
-            if not demand.any_order:
-                place[channel] = position
+            place[channel] = position
     return np.array(sorted(range(channels), key=lambda c: (readers[c], origins[c], place[c])))
