@@ -5,13 +5,15 @@ of producers whose channels are sorted by their readers, transposed convolutions
 convolutions, concatenations have four inputs at most.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import keras
 import numpy as np
 
 from keras_shufflenet.export.lowering.emit import Emission
 from keras_shufflenet.export.lowering.equalize import equalize
 from keras_shufflenet.export.lowering.fold import fold
-from keras_shufflenet.export.lowering.nodes import Graph
 from keras_shufflenet.export.lowering.order import choose_orders
 from keras_shufflenet.export.lowering.trace import LoweringError, Trace
 
@@ -42,16 +44,20 @@ def lower(model: keras.Model, images: np.ndarray | None = None) -> keras.Model:
     graph = Trace(model).graph
     fold(graph)
     choose_orders(graph)
-    if images is None:
-        return _written(graph, model.name)
-    return equalize(graph, lambda changed: _written(changed, model.name), images)
+    emission = Emission(graph)
+    with _float32_policy():
+        lowered = emission.write(model.name)
+    if images is not None:
+        equalize(graph, lowered, emission.assign, images)
+    return lowered
 
 
-def _written(graph: Graph, name: str) -> keras.Model:
-    """The model of a graph, in float32 whatever the policy."""
+@contextmanager
+def _float32_policy() -> Iterator[None]:
+    """Layers made inside compute in float32, whatever the policy."""
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:
-        return Emission(graph).write(name)
+        yield
     finally:
         keras.config.set_dtype_policy(policy)

@@ -1,6 +1,7 @@
 """From ordered nodes to a Keras model of slices, concatenations and convolutions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import keras
@@ -29,13 +30,11 @@ PHASES = ((0, 0), (0, 1), (1, 0), (1, 1))  # of a pixel in a block of 2 × 2
 TAPS = ((3, 1), (2, 0))
 PADDINGS = ((1, 0), (0, 1))
 
+Arrays = Callable[[], tuple[np.ndarray, np.ndarray]]  # the present kernel and bias of a layer
+
 
 class Emission:
-    """Writes the model, node by node.
-
-    Attributes:
-        tensors: of each node, as written.
-    """
+    """Writes the model, node by node."""
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
@@ -43,7 +42,7 @@ class Emission:
         self._tensors: dict[Node, keras.KerasTensor] = {}
         self._arranged: dict[bytes, keras.KerasTensor] = {}
         self._names: dict[str, int] = {}
-        self._kernels: list[tuple[keras.Layer, list[np.ndarray]]] = []
+        self._weights: list[tuple[keras.Layer, Weighted, Arrays]] = []
 
     def write(self, name: str) -> keras.Model:
         """The model with the weights of the nodes."""
@@ -52,9 +51,14 @@ class Emission:
         outputs = [self._exactly(output, "output") for output in self._graph.outputs]
         inputs = [self._tensors[node] for node in self._graph.nodes if isinstance(node, Image)]
         model = keras.Model(*(x[0] if len(x) == 1 else x for x in (inputs, outputs)), name=name)
-        for layer, arrays in self._kernels:
-            layer.set_weights(arrays)
+        self.assign()
         return model
+
+    def assign(self) -> None:
+        """Give the written layers the present weights and activations of their nodes."""
+        for layer, node, arrays in self._weights:
+            layer.set_weights([array.astype(np.float32) for array in arrays()])
+            layer.activation = keras.activations.get(node.activation)
 
     # ---- arranging -------------------------------------------------------------------------------
 
@@ -157,72 +161,70 @@ class Emission:
         return [read[node.order] for read in node.reads]
 
     def _conv(self, node: Conv) -> keras.KerasTensor:
-        x, kernel = self._gathered(node, node.kernel, axis=2)
+        x, gathered = self._gathered(node, axis=2)
+        layer = layers.Conv2D(node.channels, node.kernel.shape[:2], name=node.name, **node.config)
         return self._weighted(
-            node,
-            layers.Conv2D(
-                node.channels,
-                node.kernel.shape[:2],
-                activation=node.activation,
-                name=node.name,
-                **node.config,
-            ),
-            x,
-            kernel[..., node.order],
+            layer, node, x, lambda: (gathered()[..., node.order], node.bias[node.order])
         )
 
     def _dense(self, node: Dense) -> keras.KerasTensor:
-        x, kernel = self._gathered(node, node.kernel, axis=0)
-        layer = layers.Dense(node.channels, activation=node.activation, name=node.name)
-        return self._weighted(node, layer, x, kernel[:, node.order])
+        x, gathered = self._gathered(node, axis=0)
+        layer = layers.Dense(node.channels, name=node.name)
+        return self._weighted(
+            layer, node, x, lambda: (gathered()[:, node.order], node.bias[node.order])
+        )
 
     def _depthwise(self, node: Depthwise) -> keras.KerasTensor:
         (read,) = self._ordered_reads(node)
-        layer = layers.DepthwiseConv2D(
-            node.kernel.shape[:2], activation=node.activation, name=node.name, **node.config
-        )
+        layer = layers.DepthwiseConv2D(node.kernel.shape[:2], name=node.name, **node.config)
         x = self._exactly(read, node.name)
-        return self._weighted(node, layer, x, node.kernel[:, :, node.order])
+        return self._weighted(
+            layer, node, x, lambda: (node.kernel[:, :, node.order], node.bias[node.order])
+        )
 
     def _gathered(
-        self, node: Weighted, kernel: np.ndarray, axis: int
-    ) -> tuple[keras.KerasTensor, np.ndarray]:
-        """What a convolution reads as it lies in memory, and the kernel's inputs in that order."""
+        self, node: Weighted, axis: int
+    ) -> tuple[keras.KerasTensor, Callable[[], np.ndarray]]:
+        """What a node reads as it lies in memory, and its kernel with the inputs in that order."""
         (read,) = node.reads
         if node.is_rigid:
-            return self._exactly(read, node.name), kernel
+            return self._exactly(read, node.name), lambda: node.kernel
         arranged = self._conveniently(read)
         position = {reference: index for index, reference in enumerate(arranged.tolist())}
-        inputs = np.moveaxis(kernel, axis, 0)
-        gathered = np.zeros((len(arranged), *inputs.shape[1:]))
-        np.add.at(gathered, [position[reference] for reference in read.tolist()], inputs)
-        return self._exactly(arranged, node.name), np.moveaxis(gathered, 0, axis)
+        places = [position[reference] for reference in read.tolist()]
+
+        def gathered() -> np.ndarray:
+            inputs = np.moveaxis(node.kernel, axis, 0)
+            summed = np.zeros((len(arranged), *inputs.shape[1:]))
+            np.add.at(summed, places, inputs)
+            return np.moveaxis(summed, 0, axis)
+
+        return self._exactly(arranged, node.name), gathered
 
     def _weighted(
-        self, node: Weighted, layer: keras.Layer, x: keras.KerasTensor, kernel: np.ndarray
+        self, layer: keras.Layer, node: Weighted, x: keras.KerasTensor, arrays: Arrays
     ) -> keras.KerasTensor:
-        return self._with_weights(layer, x, kernel, node.bias[node.order])
-
-    def _with_weights(
-        self, layer: keras.Layer, x: keras.KerasTensor, kernel: np.ndarray, bias: np.ndarray
-    ) -> keras.KerasTensor:
-        self._kernels.append((layer, [kernel.astype(np.float32), bias.astype(np.float32)]))
+        self._weights.append((layer, node, arrays))
         return layer(x)
 
     def _deconv(self, node: Deconv) -> keras.KerasTensor:
         """Four 2 × 2 convolutions, one for each phase of the output's pixels, interleaved."""
-        x, kernel = self._gathered(node, node.kernel, axis=3)
-        filters = kernel.shape[2]
+        x, gathered = self._gathered(node, axis=3)
+        filters = node.kernel.shape[2]
         order = node.order if node.pointwise is None else np.arange(filters)
+
+        def taps(row: int, column: int) -> tuple[np.ndarray, np.ndarray]:
+            phase = gathered()[np.ix_(TAPS[row], TAPS[column])]
+            return phase.transpose(0, 1, 3, 2)[..., order], node.bias[order]
+
         phases = []
         for row, column in PHASES:
-            phase = f"{node.name}_phase{row}{column}"
+            name = f"{node.name}_phase{row}{column}"
             padding = (PADDINGS[row], PADDINGS[column])
-            padded = layers.ZeroPadding2D(padding, name=f"{phase}_pad")(x)
-            conv = layers.Conv2D(filters, 2, activation=node.activation, name=phase)
-            taps = kernel[np.ix_(TAPS[row], TAPS[column])].transpose(0, 1, 3, 2)
-            y = self._with_weights(conv, padded, taps[..., order], node.bias[order])
-            phases.append(self._pointwise(node, node.pointwise, y, phase) if node.pointwise else y)
+            y = layers.ZeroPadding2D(padding, name=f"{name}_pad")(x)
+            conv = layers.Conv2D(filters, 2, name=name)
+            y = self._weighted(conv, node, y, partial(taps, row, column))
+            phases.append(self._pointwise(node, node.pointwise, y, name) if node.pointwise else y)
         x = layers.Concatenate(name=f"{node.name}_phases")(phases)
         x = keras.ops.depth_to_space(x, 2)
         x._keras_history.operation.name = f"{node.name}_interleave"
@@ -231,10 +233,10 @@ class Emission:
     def _pointwise(
         self, node: Deconv, conv: Conv, x: keras.KerasTensor, phase: str
     ) -> keras.KerasTensor:
-        layer = layers.Conv2D(
-            conv.channels, 1, activation=conv.activation, name=f"{phase}_{conv.name}"
+        layer = layers.Conv2D(conv.channels, 1, name=f"{phase}_{conv.name}")
+        return self._weighted(
+            layer, conv, x, lambda: (conv.kernel[..., node.order], conv.bias[node.order])
         )
-        return self._with_weights(layer, x, conv.kernel[..., node.order], conv.bias[node.order])
 
 
 WAYS: dict[type[Node], Any] = {

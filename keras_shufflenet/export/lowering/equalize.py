@@ -7,7 +7,8 @@ the channels that are read together becomes 6, and with ReLU6 in the place of Re
 concatenated has the range 0..6 exactly.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -34,19 +35,17 @@ HOMOGENEOUS = (
 
 
 def equalize(
-    graph: Graph, write: Callable[[Graph], keras.Model], images: np.ndarray
-) -> keras.Model:
+    graph: Graph, lowered: keras.Model, assign: Callable[[], None], images: np.ndarray
+) -> None:
     """Scale every convolution that ends in ReLU and whose readers can be scaled back.
 
     A clip moves what comes behind by a little, hence the repetitions.
 
     Args:
         graph: to change.
-        write: makes the model of it.
+        lowered: its model.
+        assign: brings the model up to the graph.
         images: (N, H, W, 3) as the model takes them.
-
-    Returns:
-        The model of the changed graph.
     """
     absorbed = _absorbed(graph)
     nodes = [
@@ -56,11 +55,12 @@ def equalize(
         and node.activation == "relu"
         and absorbed[node.references].all()
     ]
-    lowered = write(graph)
-    for _ in range(MOST_PASSES):
+    grouped = {node: groups(graph, node) for node in nodes}
+    probe = _probe(lowered, nodes)
+    for _ in range(MOST_PASSES if nodes else 0):
         factors = np.ones(absorbed.size)
-        for node, greatest in zip(nodes, _greatest(lowered, nodes, images), strict=True):
-            for group in groups(graph, node):
+        for node, greatest in zip(nodes, _greatest(probe, nodes, images), strict=True):
+            for group in grouped[node]:
                 limit = greatest[group].max()
                 if limit > DEAD and limit != RANGE:
                     factors[node.base + group] = MARGIN * RANGE / limit
@@ -71,8 +71,7 @@ def equalize(
             node.activation = "relu6"
         for reader in graph.nodes:
             _follow(reader, factors)
-        lowered = write(graph)
-    return lowered
+        assign()
 
 
 def _follow(node: Node, factors: np.ndarray) -> None:
@@ -108,18 +107,19 @@ def _absorbed(graph: Graph) -> np.ndarray:
     return absorbed
 
 
-def _greatest(
-    lowered: keras.Model, nodes: Sequence[Node], images: np.ndarray
-) -> Iterator[np.ndarray]:
-    """The greatest output of each channel of each node over the images."""
+def _probe(lowered: keras.Model, nodes: Sequence[Node]) -> Any:
+    """A function from images to the greatest output of each channel of each node."""
     outputs = [lowered.get_layer(node.name).output for node in nodes]
-    if not outputs:
-        return
-    maxima = [keras.ops.max(output, axis=(0, 1, 2)) for output in outputs]
-    probe = keras.Model(lowered.inputs, maxima)
+    return keras.Model(
+        lowered.inputs, [keras.ops.max(output, axis=(0, 1, 2)) for output in outputs]
+    )
+
+
+def _greatest(probe: Any, nodes: Sequence[Node], images: np.ndarray) -> list[np.ndarray]:
+    """The greatest output of each channel of each node over the images."""
     greatest = [np.zeros(node.channels) for node in nodes]
     for start in range(0, len(images), BATCH):
         found = keras.tree.flatten(probe([images[start : start + BATCH]], training=False))
         for node, so_far, batch in zip(nodes, greatest, found, strict=True):
             so_far[node.order] = np.maximum(so_far[node.order], keras.ops.convert_to_numpy(batch))
-    yield from greatest
+    return greatest
