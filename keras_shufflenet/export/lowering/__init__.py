@@ -15,6 +15,7 @@ from keras_shufflenet.export.lowering.emit import Emission
 from keras_shufflenet.export.lowering.equalize import equalize
 from keras_shufflenet.export.lowering.fold import fold
 from keras_shufflenet.export.lowering.order import choose_orders
+from keras_shufflenet.export.lowering.swish import spell_hard_swish
 from keras_shufflenet.export.lowering.trace import LoweringError, Trace
 
 __all__ = ["LoweringError", "lower"]
@@ -43,6 +44,8 @@ def lower(model: keras.Model, images: np.ndarray | None = None) -> keras.Model:
         )
     graph = Trace(model).graph
     fold(graph)
+    if images is not None:
+        spell_hard_swish(graph)
     choose_orders(graph)
     emission = Emission(graph)
     with _float32_policy():

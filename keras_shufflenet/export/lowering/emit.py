@@ -19,18 +19,20 @@ from keras_shufflenet.export.lowering.nodes import (
     Plain,
     References,
     Subtract,
+    Swish,
     Weighted,
 )
 from keras_shufflenet.models.blocks import channel_shuffle, channel_slice
 
 CONCAT_INPUTS = 4  # that XNNPACK takes
+MOST_TAPS = 25  # of a depthwise kernel; above, XNNPACK is many times slower
 MOST_PIECES = 16  # above, one shuffle is cheaper, where one does it
 PHASES = ((0, 0), (0, 1), (1, 0), (1, 1))  # of a pixel in a block of 2 × 2
 # Taps of a transposed kernel of 4 that reach an even and an odd pixel, and the padding they need.
 TAPS = ((3, 1), (2, 0))
 PADDINGS = ((1, 0), (0, 1))
 
-Arrays = Callable[[], tuple[np.ndarray, np.ndarray]]  # the present kernel and bias of a layer
+Arrays = Callable[[], tuple[np.ndarray, ...]]  # the present weights of a layer
 
 
 class Emission:
@@ -148,6 +150,14 @@ class Emission:
         layer = type(node.layer).from_config(config)
         return layer(inputs if len(inputs) > 1 else inputs[0])
 
+    def _swish(self, node: Swish) -> keras.KerasTensor:
+        (read,) = self._ordered_reads(node)
+        x = self._exactly(read, node.name)
+        shifted = keras.ops.add(x, 3.0)
+        shifted._keras_history.operation.name = f"{node.name}_shift"
+        gate = layers.ReLU(6.0, name=f"{node.name}_gate")(shifted)
+        return layers.Multiply(name=node.name)([x, gate])
+
     def _ordered_reads(self, node: Node) -> list[References]:
         """What a node reads that makes channel i of channels i; sets its order if it has none."""
         if node.order is None:
@@ -176,11 +186,35 @@ class Emission:
 
     def _depthwise(self, node: Depthwise) -> keras.KerasTensor:
         (read,) = self._ordered_reads(node)
-        layer = layers.DepthwiseConv2D(node.kernel.shape[:2], name=node.name, **node.config)
         x = self._exactly(read, node.name)
+        if _is_cut(node):
+            return self._by_rows(node, x)
+        layer = layers.DepthwiseConv2D(node.kernel.shape[:2], name=node.name, **node.config)
         return self._weighted(
             layer, node, x, lambda: (node.kernel[:, :, node.order], node.bias[node.order])
         )
+
+    def _by_rows(self, node: Depthwise, x: keras.KerasTensor) -> keras.KerasTensor:
+        """A large kernel as the sum of kernels of a few of its rows."""
+        height, width = node.kernel.shape[:2]
+        if node.config["padding"] == "same":
+            padding = (height // 2, width // 2)
+            x = layers.ZeroPadding2D(padding, name=f"{node.name}_pad")(x)
+
+        def cut(rows: slice) -> tuple[np.ndarray, ...]:
+            kernel = node.kernel[rows][:, :, node.order]
+            return (kernel,) if rows.start else (kernel, node.bias[node.order])
+
+        parts = []
+        for start in range(0, height, MOST_TAPS // width):
+            rows = slice(start, min(start + MOST_TAPS // width, height))
+            size, name = (rows.stop - start, width), f"{node.name}_rows{start}"
+            crop = layers.Cropping2D(((start, height - rows.stop), (0, 0)), name=f"{name}_slice")
+            layer = layers.DepthwiseConv2D(
+                size, node.config["strides"], use_bias=start == 0, name=name
+            )
+            parts.append(self._weighted(layer, node, crop(x), partial(cut, rows)))
+        return layers.Add(name=node.name)(parts)
 
     def _gathered(
         self, node: Weighted, axis: int
@@ -243,11 +277,25 @@ WAYS: dict[type[Node], Any] = {
     Image: Emission._image,
     Subtract: Emission._subtract,
     Plain: Emission._plain,
+    Swish: Emission._swish,
     Conv: Emission._conv,
     Dense: Emission._dense,
     Depthwise: Emission._depthwise,
     Deconv: Emission._deconv,
 }
+
+
+def _is_cut(node: Depthwise) -> bool:
+    """Whether a depthwise convolution is written as a sum of smaller ones."""
+    height, width = node.kernel.shape[:2]
+    config = node.config
+    padded_evenly = config["strides"] == (1, 1) and height % 2 == width % 2 == 1
+    return (
+        height * width > MOST_TAPS >= width
+        and node.activation == "linear"
+        and config["dilation_rate"] == (1, 1)
+        and (config["padding"] == "valid" or padded_evenly)
+    )
 
 
 def _normalization(

@@ -12,26 +12,17 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import layers
 
-from keras_shufflenet.export.lowering.nodes import Conv, Dense, Depthwise, Graph, Node, Plain
+from keras_shufflenet.export.lowering.nodes import Conv, Depthwise, Graph, Node
 from keras_shufflenet.export.lowering.order import groups
+from keras_shufflenet.export.lowering.scaling import absorbing, divide
 
 RANGE = 6.0  # of ReLU6
 MARGIN = 1 + 1e-4  # so that rounding never leaves the greatest output below
 MOST_PASSES = 3
 DEAD = 1e-3  # channels that stay below say nothing; scaled up they would be noise
 BATCH = 8
-HOMOGENEOUS = (
-    layers.AveragePooling2D,
-    layers.Flatten,
-    layers.GlobalAveragePooling2D,
-    layers.GlobalMaxPooling2D,
-    layers.MaxPooling2D,
-    layers.Reshape,
-    layers.UpSampling2D,
-    layers.ZeroPadding2D,
-)
+
 
 
 def equalize(
@@ -47,7 +38,7 @@ def equalize(
         assign: brings the model up to the graph.
         images: (N, H, W, 3) as the model takes them.
     """
-    absorbed = _absorbed(graph)
+    absorbed = absorbing(graph)
     nodes = [
         node
         for node in graph.nodes
@@ -69,42 +60,8 @@ def equalize(
         for node in nodes:
             node.scale(factors[node.references], np.zeros(node.channels))
             node.activation = "relu6"
-        for reader in graph.nodes:
-            _follow(reader, factors)
+        divide(graph, factors)
         assign()
-
-
-def _follow(node: Node, factors: np.ndarray) -> None:
-    """Divide a node's kernel by what it reads is multiplied by, or pass the factors on."""
-    if isinstance(node, Plain) and isinstance(node.layer, HOMOGENEOUS):
-        factors[node.references] = factors[node.reads[0]]
-    elif isinstance(node, Dense):
-        node.kernel = node.kernel / factors[node.reads[0], np.newaxis]
-    elif isinstance(node, (Conv, Depthwise)):
-        _divide_inputs(node, factors[node.reads[0]])
-
-
-def _divide_inputs(node: Conv | Depthwise, factors: np.ndarray) -> None:
-    if isinstance(node, Depthwise) or node.config["groups"] == 1:
-        node.kernel = node.kernel / factors[:, np.newaxis]
-    else:  # each output channel has the inputs of its group
-        groups = node.config["groups"]
-        by_group = np.repeat(factors.reshape(groups, -1).T, node.channels // groups, axis=1)
-        node.kernel = node.kernel / by_group
-
-
-def _absorbed(graph: Graph) -> np.ndarray:
-    """For each reference whether all that read it can be divided by a factor of it."""
-    absorbed = np.ones(graph.nodes[-1].base + graph.nodes[-1].channels, bool)
-    for output in graph.outputs:
-        absorbed[output] = False
-    for node in reversed(graph.nodes):
-        if isinstance(node, Plain) and isinstance(node.layer, HOMOGENEOUS):
-            absorbed[node.reads[0]] &= absorbed[node.references]
-        elif not isinstance(node, (Conv, Depthwise, Dense)):
-            for read in node.reads:
-                absorbed[read] = False
-    return absorbed
 
 
 def _probe(lowered: keras.Model, nodes: Sequence[Node]) -> Any:

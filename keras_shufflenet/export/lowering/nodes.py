@@ -160,6 +160,11 @@ class Plain(Node):
         return True
 
 
+@dataclass(eq=False, kw_only=True)
+class Swish(Plain):
+    """x · relu6(x + 3), six times the hard swish that `layer` is."""
+
+
 @dataclass(eq=False)
 class Graph:
     """The nodes of a model.
