@@ -24,10 +24,18 @@ def export(
     model: ModelName,
     output: Annotated[Path, typer.Argument(metavar="OUT.tflite", help="File to write.")],
     weights: Weights = "imagenet",
-    precision: Annotated[str, typer.Option(help="float32, float16 or int8.")] = "int8",
-    input_dtype: Annotated[str, typer.Option(help="float32, uint8 (raw pixels) or int8.")] = (
-        "float32"
-    ),
+    precision: Annotated[
+        str, typer.Option(help="float32, float16, int8, int16x8 or dynamic.")
+    ] = "int8",
+    input_dtype: Annotated[
+        str, typer.Option(help="float32, uint8 (raw pixels), int8 or int16.")
+    ] = "float32",
+    per_channel: Annotated[
+        bool, typer.Option(help="A scale for each channel of a kernel, or for each kernel.")
+    ] = True,
+    calibration_method: Annotated[
+        str, typer.Option(help="How ranges are found: mse, min_max or moving_average.")
+    ] = "mse",
     calibration_annotations: Annotated[
         list[Path] | None, typer.Option(help="COCO json of people, for int8 pose estimators.")
     ] = None,
@@ -51,10 +59,11 @@ def export(
     elif calibration_annotations:
         people = pair(calibration_annotations, calibration_images or [])
         calibration = _people(people, network)
-    elif precision == "int8":
+    elif precision in ("int8", "int16x8"):
         raise ValueError(
-            "int8 needs images of real life: --calibration-annotations and --calibration-images "
-            "for pose estimators, --calibration-data for classifiers. Received: neither"
+            f"{precision} needs images of real life: --calibration-annotations and "
+            "--calibration-images for pose estimators, --calibration-data for classifiers. "
+            "Received: neither"
         )
     else:
         calibration = None
@@ -64,6 +73,8 @@ def export(
         precision,
         calibration,
         calibration_images=images,
+        calibration_method=calibration_method,
+        per_channel=per_channel,
         input_dtype=input_dtype,
         lowered=lowered,
         verbose=True,

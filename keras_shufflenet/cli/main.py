@@ -8,6 +8,7 @@ import functools
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -87,12 +88,18 @@ def run(arguments: Sequence[str] | None = None) -> None:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when TensorFlow is imported
     try:
-        app(arguments, prog_name="keras-shufflenet")
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning  # type: ignore[assignment]
+            app(arguments, prog_name="keras-shufflenet")
     except Exception as error:
         if _debugs() or not _is_users(error):
             raise
         sys.stderr.write(f"Error: {_line(error)}\n")
         raise SystemExit(1) from None
+
+
+def _show_warning(message: Warning | str, *_: object) -> None:
+    sys.stderr.write(f"Warning: {message}\n")
 
 
 def _line(error: Exception) -> str:

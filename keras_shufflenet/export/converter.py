@@ -16,6 +16,16 @@ from keras_shufflenet.inference.runtime import quiet_stderr
 UNSUPPORTED = re.compile(r"'tf\.(\w+)' op is neither|^\s*(?:Flex|Custom) ops: (.+)$", re.MULTILINE)
 
 
+OPERATORS = {
+    "float32": tf.lite.OpsSet.TFLITE_BUILTINS,
+    "float16": tf.lite.OpsSet.TFLITE_BUILTINS,
+    "dynamic": tf.lite.OpsSet.TFLITE_BUILTINS,
+    "int8": tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
+    "int16x8": tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
+}
+QUANTIZED = ("int8", "int16x8")  # activations, too
+
+
 class ExportError(ValueError):
     """The model cannot be expressed in LiteRT's builtin operators."""
 
@@ -27,6 +37,7 @@ def convert(
     images: np.ndarray | None,
     input_dtype: str,
     output_dtype: str,
+    per_channel: bool = True,
     verbose: bool = False,
 ) -> bytes:
     """Convert a frozen function.
@@ -34,10 +45,11 @@ def convert(
     Args:
         function: of `graph.frozen_function`.
         module: that owns the function.
-        precision: "float32", "float16" (weights only) or "int8" (everything, weights per channel).
-        images: (N, H, W, 3) for int8.
-        input_dtype: of an int8 file: "float32", "uint8", "int8".
+        precision: a key of `OPERATORS`.
+        images: (N, H, W, 3) for those that quantize activations.
+        input_dtype: of a file with quantized activations: "float32", "uint8", "int8", "int16".
         output_dtype: likewise.
+        per_channel: whether each output channel of a quantized kernel has its own scale.
         verbose: show the progress of the calibration.
 
     Returns:
@@ -47,13 +59,13 @@ def convert(
         ExportError: if an operation has no builtin operator, or none for integers.
     """
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], module)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    converter.target_spec.supported_ops = [OPERATORS[precision]]
     if precision != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter._experimental_disable_per_channel = not per_channel
     if precision == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    if images is not None and precision == "int8":
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    if images is not None and precision in QUANTIZED:
         converter.representative_dataset = lambda: representative(images, verbose)
         converter.inference_input_type = tf.as_dtype(input_dtype)
         converter.inference_output_type = tf.as_dtype(output_dtype)

@@ -1,5 +1,6 @@
 """Export to LiteRT (`.tflite`): the one call."""
 
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,10 @@ import keras
 import numpy as np
 
 from keras_shufflenet.export.calibration import are_pixels, read_images
-from keras_shufflenet.export.converter import ExportError, convert
+from keras_shufflenet.export.converter import QUANTIZED, ExportError, convert
 from keras_shufflenet.export.flatbuffer import float_softmax
 from keras_shufflenet.export.graph import frozen_function, in_float32, static_size
-from keras_shufflenet.export.lowering import LoweringError, lower
+from keras_shufflenet.export.lowering import METHODS, LoweringError, lower
 from keras_shufflenet.export.report import Deviation, Report, deviation, examine
 from keras_shufflenet.files import write_whole
 from keras_shufflenet.inference.predictor import Predictor, load_keras
@@ -22,12 +23,16 @@ __all__ = ["ExportError", "litert"]
 INPUT_DTYPES = {
     "float32": ("float32", "uint8"),
     "float16": ("float32", "uint8"),
+    "dynamic": ("float32", "uint8"),
     "int8": ("float32", "uint8", "int8"),
+    "int16x8": ("float32", "int16"),
 }
 OUTPUT_DTYPES = {
     "float32": ("float32",),
     "float16": ("float32",),
+    "dynamic": ("float32",),
     "int8": ("float32", "uint8", "int8"),
+    "int16x8": ("float32", "int16"),
 }
 COMPARED_IMAGES = 16
 MOST_GROWTH = 3  # in operations; a network that needs more slices is better off as it is
@@ -40,6 +45,8 @@ def litert(
     calibration: Iterable[Any] | None = None,
     *,
     calibration_images: int = 100,
+    calibration_method: str = "mse",
+    per_channel: bool = True,
     input_dtype: str = "float32",
     output_dtype: str = "float32",
     input_size: tuple[int, int] | None = None,
@@ -57,14 +64,23 @@ def litert(
             `.keras` file. Mixed precision is taken back to float32.
         path: to write, ending in ".tflite"; replaced if it exists.
         precision: "float32"; "float16" (half-size weights, computed in float32 on most CPUs);
-            "int8" (weights per channel and activations: smallest and fastest).
-        calibration: what the model is fed in real life, for int8: a `tf.data.Dataset` or an
-            iterable of batches of images, or of tuples that begin with images. Never random
+            "int8" (weights and activations: smallest and fastest); "int16x8" (activations of 16
+            bits, to judge int8 by or for NPUs: without fast operators on CPUs); "dynamic" (weights
+            of 8 bits, activations quantized as they come: slower than float32 where convolutions
+            are depthwise).
+        calibration: what the model is fed in real life, for int8 and int16x8: a `tf.data.Dataset`
+            or an iterable of batches of images, or of tuples that begin with images. Never random
             numbers: the ranges of all tensors are learned from it.
         calibration_images: to take from `calibration` at most.
+        calibration_method: how the range of what comes out of a ReLU is found for int8: "mse" (the
+            least squared error of rounding and clipping), "min_max" (the greatest value) or
+            "moving_average" (of the images' greatest values). Other ranges are the greatest.
+        per_channel: False for one scale for each kernel, which some NPUs run several times as
+            fast. It costs accuracy, most in depthwise convolutions.
         input_dtype: "float32"; "uint8" for raw RGB bytes 0..255; "int8" (for int8 only) for bytes
-            minus 128. The report says how the input is quantized.
-        output_dtype: "float32"; for int8 also "uint8" and "int8", quantized as the report says.
+            minus 128; "int16" (for int16x8 only). The report says how the input is quantized.
+        output_dtype: "float32"; for int8 also "uint8" and "int8", for int16x8 also "int16",
+            quantized as the report says.
         input_size: (height, width) in pixels, for a model that leaves them open.
         samples: images (N, H, W, 3) to compare the file with the model on; by default the first 16
             of `calibration`.
@@ -79,24 +95,33 @@ def litert(
         ImportError: without ai-edge-litert.
         FileNotFoundError: if `model` is a path to nothing, or the folder of `path` is missing.
         ExportError: (a ValueError) if the model holds what LiteRT's builtins cannot express.
-        ValueError: for other arguments than those above, int8 without `calibration`, or a Keras
-            backend other than TensorFlow.
+        ValueError: for other arguments than those above, int8 or int16x8 without `calibration`, or
+            a Keras backend other than TensorFlow.
+
+    Warns:
+        UserWarning: for "dynamic" and for one scale for each kernel, of what they cost.
     """
     path = Path(path)
     _check_arguments(path, precision, input_dtype, output_dtype)
+    _check_choice("calibration_method", calibration_method, tuple(METHODS))
     model = _keras_model(model)
     size = static_size(model, input_size)
     images = None
     if calibration is not None:
-        limit = calibration_images if precision == "int8" else COMPARED_IMAGES
+        limit = calibration_images if precision in QUANTIZED else COMPARED_IMAGES
         images = read_images(calibration, size, limit, verbose)
-    if precision == "int8":
-        _check_calibration(images, input_dtype)
-    traced_dtype = "float32" if precision == "int8" else input_dtype
-    network, note = _network(in_float32(model), lowered, images if precision == "int8" else None)
+    if precision in QUANTIZED:
+        _check_calibration(images, precision, input_dtype)
+    _warn(precision, per_channel)
+    traced_dtype = "float32" if precision in QUANTIZED else input_dtype
+    network, note = _network(
+        in_float32(model), lowered, images if precision == "int8" else None, calibration_method
+    )
     function, module = frozen_function(network, size, traced_dtype)
     content = float_softmax(
-        convert(function, module, precision, images, input_dtype, output_dtype, verbose)
+        convert(
+            function, module, precision, images, input_dtype, output_dtype, per_channel, verbose
+        )
     )
     compared = images if samples is None else samples
     report = examine(content, path, precision, note, _compare(model, content, compared))
@@ -105,13 +130,13 @@ def litert(
 
 
 def _network(
-    model: keras.Model, lowered: bool, images: np.ndarray | None
+    model: keras.Model, lowered: bool, images: np.ndarray | None, method: str
 ) -> tuple[keras.Model, str]:
     """What is converted, and whether it is the lowered model."""
     if not lowered:
         return model, "no: lowered=False"
     try:
-        network = lower(model, images)
+        network = lower(model, images, method)
     except LoweringError as error:
         return model, f"no: {error}"
     if len(network.operations) > MOST_GROWTH * len(model.operations):
@@ -151,16 +176,31 @@ def _keras_model(model: keras.Model | str | Path) -> keras.Model:
     return model
 
 
-def _check_calibration(images: np.ndarray | None, input_dtype: str) -> None:
+def _check_calibration(images: np.ndarray | None, precision: str, input_dtype: str) -> None:
     if images is None:
         raise ValueError(
-            "int8 needs `calibration`: a dataset of what the model is fed in real life, such as "
-            "the one it was trained on. Received: calibration=None"
+            f"{precision} needs `calibration`: a dataset of what the model is fed in real life, "
+            "such as the one it was trained on. Received: calibration=None"
         )
     if input_dtype == "uint8" and not are_pixels(images):
         raise ValueError(
             "uint8 input means raw pixels 0..255, and so the calibration images have to be. "
             f"Received: values from {images.min():.3g} to {images.max():.3g}"
+        )
+
+
+def _warn(precision: str, per_channel: bool) -> None:
+    if precision == "dynamic":
+        warnings.warn(
+            "Dynamic range quantization makes a small file, but a slow one: XNNPACK has no such "
+            "depthwise convolutions, and the network falls into pieces. int8 is faster.",
+            stacklevel=3,
+        )
+    elif precision in QUANTIZED and not per_channel:
+        warnings.warn(
+            "One scale for each kernel costs accuracy, most in depthwise convolutions: compare "
+            "the file with one that has per_channel=True.",
+            stacklevel=3,
         )
 
 

@@ -15,20 +15,23 @@ from keras_shufflenet.export.lowering.emit import Emission
 from keras_shufflenet.export.lowering.equalize import equalize
 from keras_shufflenet.export.lowering.fold import fold
 from keras_shufflenet.export.lowering.order import choose_orders
+from keras_shufflenet.export.lowering.ranges import METHODS
 from keras_shufflenet.export.lowering.swish import spell_hard_swish
 from keras_shufflenet.export.lowering.trace import LoweringError, Trace
 
-__all__ = ["LoweringError", "lower"]
+__all__ = ["METHODS", "LoweringError", "lower"]
 
 
-def lower(model: keras.Model, images: np.ndarray | None = None) -> keras.Model:
+def lower(model: keras.Model, images: np.ndarray | None = None, method: str = "mse") -> keras.Model:
     """Rewrite a model for inference.
 
     Args:
         model: a functional model of this package, channels last. It is not changed.
         images: (N, H, W, 3) as the model takes them, for a network that is to be quantized: the
-            ranges of what is concatenated become one, with a clip at their greatest value on these
-            images. None for an equivalent network.
+            ranges of what is concatenated become one, with a clip that is found on these images,
+            and hard swish is spelled out. None for an equivalent network.
+        method: how the clip is found: "mse" (least squared error of rounding and clipping),
+            "min_max" (the greatest value) or "moving_average" (of the images' greatest values).
 
     Returns:
         A functional model with the same inputs and, up to rounding, the same outputs, of few kinds
@@ -37,7 +40,10 @@ def lower(model: keras.Model, images: np.ndarray | None = None) -> keras.Model:
     Raises:
         LoweringError: (a ValueError) if the model is not functional, or holds a layer that is not
             known here.
+        ValueError: for another method.
     """
+    if method not in METHODS:
+        raise ValueError(f"`method` has to be one of {', '.join(METHODS)}. Received: {method!r}")
     if not hasattr(model, "_nodes_by_depth"):
         raise LoweringError(
             f"Only functional models can be lowered. Received: {type(model).__name__}"
@@ -51,7 +57,7 @@ def lower(model: keras.Model, images: np.ndarray | None = None) -> keras.Model:
     with _float32_policy():
         lowered = emission.write(model.name)
     if images is not None:
-        equalize(graph, lowered, emission.assign, images)
+        equalize(graph, lowered, emission.assign, images, method)
     return lowered
 
 

@@ -187,7 +187,7 @@ class Emission:
     def _depthwise(self, node: Depthwise) -> keras.KerasTensor:
         (read,) = self._ordered_reads(node)
         x = self._exactly(read, node.name)
-        if _is_cut(node):
+        if _is_cut(node, x.shape[1]):
             return self._by_rows(node, x)
         layer = layers.DepthwiseConv2D(node.kernel.shape[:2], name=node.name, **node.config)
         return self._weighted(
@@ -285,13 +285,19 @@ WAYS: dict[type[Node], Any] = {
 }
 
 
-def _is_cut(node: Depthwise) -> bool:
-    """Whether a depthwise convolution is written as a sum of smaller ones."""
+def _is_cut(node: Depthwise, rows: int | None) -> bool:
+    """Whether a depthwise convolution of so many rows is written as a sum of smaller ones.
+
+    Each of these has to see more than padding: LiteRT cannot quantize an output that is always 0.
+    """
     height, width = node.kernel.shape[:2]
     config = node.config
+    padding = height // 2 if config["padding"] == "valid" else 0
     padded_evenly = config["strides"] == (1, 1) and height % 2 == width % 2 == 1
     return (
         height * width > MOST_TAPS >= width
+        and rows is not None
+        and rows - 2 * padding > height // 2
         and node.activation == "linear"
         and config["dilation_rate"] == (1, 1)
         and (config["padding"] == "valid" or padded_evenly)

@@ -7,26 +7,28 @@ the channels that are read together becomes 6, and with ReLU6 in the place of Re
 concatenated has the range 0..6 exactly.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import keras
 import numpy as np
 
-from keras_shufflenet.export.lowering.nodes import Conv, Depthwise, Graph, Node
+from keras_shufflenet.export.lowering.nodes import Conv, Depthwise, Graph
 from keras_shufflenet.export.lowering.order import groups
+from keras_shufflenet.export.lowering.ranges import METHODS, Groups, Probe
 from keras_shufflenet.export.lowering.scaling import absorbing, divide
 
 RANGE = 6.0  # of ReLU6
 MARGIN = 1 + 1e-4  # so that rounding never leaves the greatest output below
 MOST_PASSES = 3
 DEAD = 1e-3  # channels that stay below say nothing; scaled up they would be noise
-BATCH = 8
-
 
 
 def equalize(
-    graph: Graph, lowered: keras.Model, assign: Callable[[], None], images: np.ndarray
+    graph: Graph,
+    lowered: keras.Model,
+    assign: Callable[[], None],
+    images: np.ndarray,
+    method: str,
 ) -> None:
     """Scale every convolution that ends in ReLU and whose readers can be scaled back.
 
@@ -37,46 +39,29 @@ def equalize(
         lowered: its model.
         assign: brings the model up to the graph.
         images: (N, H, W, 3) as the model takes them.
+        method: of `ranges.METHODS`, that finds the clips.
     """
     absorbed = absorbing(graph)
-    nodes = [
-        node
+    grouped: Groups = {
+        node: groups(graph, node)
         for node in graph.nodes
         if isinstance(node, (Conv, Depthwise))
         and node.activation == "relu"
         and absorbed[node.references].all()
-    ]
-    grouped = {node: groups(graph, node) for node in nodes}
-    probe = _probe(lowered, nodes)
-    for _ in range(MOST_PASSES if nodes else 0):
+    }
+    if not grouped:
+        return
+    probe = Probe(lowered, grouped, images)
+    references = np.concatenate([node.references for node in grouped])
+    for number in range(MOST_PASSES):
+        limits = probe.greatest() if number else METHODS[method](probe)
         factors = np.ones(absorbed.size)
-        for node, greatest in zip(nodes, _greatest(probe, nodes, images), strict=True):
-            for group in grouped[node]:
-                limit = greatest[group].max()
-                if limit > DEAD and limit != RANGE:
-                    factors[node.base + group] = MARGIN * RANGE / limit
-        if np.all(factors == 1):
+        scaled = (limits > DEAD) & (limits != RANGE)
+        factors[references[scaled]] = MARGIN * RANGE / limits[scaled]
+        if not scaled.any():
             break
-        for node in nodes:
+        for node in grouped:
             node.scale(factors[node.references], np.zeros(node.channels))
             node.activation = "relu6"
         divide(graph, factors)
         assign()
-
-
-def _probe(lowered: keras.Model, nodes: Sequence[Node]) -> Any:
-    """A function from images to the greatest output of each channel of each node."""
-    outputs = [lowered.get_layer(node.name).output for node in nodes]
-    return keras.Model(
-        lowered.inputs, [keras.ops.max(output, axis=(0, 1, 2)) for output in outputs]
-    )
-
-
-def _greatest(probe: Any, nodes: Sequence[Node], images: np.ndarray) -> list[np.ndarray]:
-    """The greatest output of each channel of each node over the images."""
-    greatest = [np.zeros(node.channels) for node in nodes]
-    for start in range(0, len(images), BATCH):
-        found = keras.tree.flatten(probe([images[start : start + BATCH]], training=False))
-        for node, so_far, batch in zip(nodes, greatest, found, strict=True):
-            so_far[node.order] = np.maximum(so_far[node.order], keras.ops.convert_to_numpy(batch))
-    return greatest
