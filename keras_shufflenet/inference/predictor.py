@@ -1,13 +1,19 @@
-"""One way to call whatever turns images into numbers."""
+"""One way to call whatever turns images into numbers.
 
+Keras is imported for Keras models only: a `.tflite` file needs NumPy and ai-edge-litert.
+"""
+
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 
 from keras_shufflenet.inference import runtime
+
+if TYPE_CHECKING:
+    import keras
 
 BATCH = 32  # bounds the memory that a Keras model's activations take
 
@@ -65,7 +71,7 @@ class Predictor:
         """
         if isinstance(source, Predictor):
             predictor = source
-        elif isinstance(source, keras.Model):
+        elif _is_keras(source):
             predictor = _from_keras(source)
         elif isinstance(source, (str, Path)):
             predictor = _from_file(Path(source), num_threads)
@@ -119,7 +125,13 @@ class Predictor:
         )
 
 
-def _from_keras(model: keras.Model) -> Predictor:
+def _is_keras(source: Any) -> bool:
+    """Whether it is a Keras model; there is none where Keras was never imported."""
+    keras = sys.modules.get("keras")
+    return keras is not None and isinstance(source, keras.Model)
+
+
+def _from_keras(model: "keras.Model") -> Predictor:
     def run(images: np.ndarray) -> np.ndarray:
         batches = (images[start : start + BATCH] for start in range(0, len(images), BATCH))
         return np.concatenate([model.predict_on_batch(batch) for batch in batches])
@@ -140,7 +152,7 @@ def _from_file(path: Path, num_threads: int | None) -> Predictor:
     raise ValueError(f"A model's file ends in .keras or .tflite. Received: {str(path)!r}")
 
 
-def load_keras(path: Path) -> keras.Model:
+def load_keras(path: Path) -> "keras.Model":
     """Open a `.keras` file for inference.
 
     Raises:
@@ -149,6 +161,8 @@ def load_keras(path: Path) -> keras.Model:
     """
     if not path.is_file():
         raise FileNotFoundError(f"There is no such .keras file. Received: {str(path)!r}")
+    import keras
+
     try:
         return keras.saving.load_model(path, compile=False)
     except Exception as error:  # a broken file fails in zipfile, json, h5py or Keras
