@@ -56,9 +56,10 @@ def describe(
         ValueError: the arguments contradict the model.
     """
     shape = predictor.find_output_shape()
-    if labels is not None or len(shape) == 1:
+    undecided = codec is None and skeleton is None
+    if labels is not None or (len(shape) == 1 and undecided):
         return Description(labels=_labels(labels, shape) or predictor.description.labels)
-    if codec is None and skeleton is None and not knows_joints(shape):
+    if undecided and not knows_joints(shape):
         return Description()
     estimator = TopDown.load(predictor, codec=codec, skeleton=skeleton)
     return Description(codec=estimator.codec, skeleton=estimator.skeleton)
