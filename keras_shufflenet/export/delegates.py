@@ -4,7 +4,9 @@ Nothing here runs a delegate: the tables say what their sources and vendors say.
 table, it is part of LiteRT and the report says what it took.
 
 Sources: the GPU's are `gpu_compatibility.cc` and `model_builder.cc` of TensorFlow Lite, NNAPI's is
-`nnapi_delegate.cc` at API level 30, the Edge TPU's is Coral's page of supported operations.
+`nnapi_delegate.cc` at API level 30, the Edge TPU's is Coral's page of supported operations. The
+Edge TPU's compiler makes one piece of a graph: what comes after the first operator that it refuses
+stays on the CPU, too.
 """
 
 from collections import Counter

@@ -51,14 +51,14 @@ class Deviation:
         maximum: greatest absolute difference.
         mean: mean absolute difference.
         range: greatest absolute output of the Keras model, to judge the others by.
-        correlation: Pearson's, over all outputs; not a number if they are all equal.
+        correlation: Pearson's, over all outputs; None if they are all equal.
     """
 
     images: int
     maximum: float
     mean: float
     range: float
-    correlation: float
+    correlation: float | None
 
 
 @dataclass(frozen=True)
@@ -187,9 +187,11 @@ def _describe_tensor(tensor: TensorInfo) -> str:
 def _describe_deviation(deviation: Deviation | None) -> str:
     if deviation is None:
         return "not measured (no images given)"
+    correlation = deviation.correlation
+    alike = "none" if correlation is None else f"{correlation:.5f}"
     return (
         f"greatest difference {deviation.maximum:.2g}, mean {deviation.mean:.2g} (outputs up to "
-        f"{deviation.range:.3g}), correlation {deviation.correlation:.5f}, "
+        f"{deviation.range:.3g}), correlation {alike}, "
         f"{deviation.images} images"
     )
 
@@ -276,12 +278,11 @@ def deviation(expected: np.ndarray, got: np.ndarray) -> Deviation:
         got: (N, ...) of the file.
     """
     difference = np.abs(expected - got)
-    with np.errstate(invalid="ignore"):  # outputs that are all equal have no correlation
-        correlation = float(np.corrcoef(expected.ravel(), got.ravel())[0, 1])
+    constant = np.ptp(expected) == 0 or np.ptp(got) == 0
     return Deviation(
         images=len(expected),
         maximum=float(difference.max()),
         mean=float(difference.mean()),
         range=float(np.abs(expected).max()),
-        correlation=correlation,
+        correlation=None if constant else float(np.corrcoef(expected.ravel(), got.ravel())[0, 1]),
     )

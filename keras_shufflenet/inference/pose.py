@@ -172,8 +172,8 @@ def predict_people(
         image: a path, a `PIL.Image` or an array (H, W, 3), RGB, 0..255.
         boxes: (N, 4) people's boxes (x, y, width, height) in pixels of the image; by default the
             whole image is one person.
-        skeleton: by default COCO's for 17 heatmaps and MPII's for 16.
-        codec: by default an `"msra"` codec of the model's sizes.
+        skeleton: by default the one in the file, else COCO's for 17 heatmaps and MPII's for 16.
+        codec: by default the one in the `.tflite` file, else `"msra"` of the model's sizes.
         input_size: (height, width) of the crops, for a model that does not fix it.
         flip_test: average the heatmaps with those of the mirrored image.
         batch_size: people at a time.

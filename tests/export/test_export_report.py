@@ -100,3 +100,4 @@ def test_deviation():
     measured = deviation(expected, got)
     assert (measured.images, measured.maximum, measured.mean, measured.range) == (2, 0.5, 0.125, 4)
     assert measured.correlation == pytest.approx(np.corrcoef(expected.ravel(), got.ravel())[0, 1])
+    assert deviation(np.ones((2, 3)), np.ones((2, 3))).correlation is None
