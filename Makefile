@@ -1,4 +1,5 @@
-# `make demo` and `make test` each make their own environment; all they need is Python 3.11 and make.
+# `make demo` and `make test` each make their own environment; all they need is Python 3.11 and make,
+# and MediaPipe in the tests the system's libEGL, libGLESv2, libGL and libgthread.
 PYTHON ?= python3
 
 .PHONY: demo test lint clean

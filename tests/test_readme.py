@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 import keras_shufflenet as ks
 from keras_shufflenet.benchmark.tables import write_tables
 from keras_shufflenet.cli.main import app
+from keras_shufflenet.inference import lite
 from tests.models import golden_nets
 
 ROOT = Path(__file__).parents[1]
@@ -105,6 +106,9 @@ def test_commands(here):
     for command in commands:
         done = CliRunner().invoke(app, shlex.split(command)[1:])
         assert done.exit_code == 0, (command, done.output, done.exception)
+    lines = [line for block in blocks("console") for line in block.splitlines()]
+    (runner,) = [line for line in lines if line.startswith(f"$ python -m {lite.__name__} ")]
+    assert lite.main(shlex.split(runner)[4:]) == 0
     assert (here / "runs/light/model.keras").is_file()
     assert list((here / "drawn").iterdir())
 

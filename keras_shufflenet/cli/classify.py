@@ -1,7 +1,7 @@
 """`keras-shufflenet classify`: name what images show."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -9,16 +9,11 @@ from rich.table import Table
 
 from keras_shufflenet.cli.options import Protocol, Resize, Weights, open_model
 
-if TYPE_CHECKING:
-    import numpy as np
-
 EXAMPLES = """
 keras-shufflenet classify cat.jpg
 keras-shufflenet classify *.jpg --model mobilenet_v2_x1_0 --top 3
 keras-shufflenet classify cat.jpg --model x1_0_int8.tflite
 """
-
-CROP = (224, 224)
 
 
 def classify(
@@ -31,31 +26,13 @@ def classify(
     resize: Resize = 256,
     protocol: Protocol = "torchvision",
 ) -> None:
-    """Name the most probable ImageNet classes of images."""
-    from keras_shufflenet.inference import Predictor
-    from keras_shufflenet.models import decode_predictions
+    """Name the most probable classes of images."""
+    from keras_shufflenet.inference import Classifier
 
-    predictor = Predictor.load(open_model(model, weights))
-    size = predictor.input_size or CROP
-    crops = [_crop(path, resize, size, protocol) for path in images]
+    classifier = Classifier.load(open_model(model, weights), resize=resize, protocol=protocol)
     table = Table("image", "class", "score")
-    for path, crop in zip(images, crops, strict=True):
-        scores = predictor.predict(crop[None])
-        if scores.ndim != 2:
-            raise ValueError(
-                "the model must be a classifier, with one score for each class. "
-                f"Received: {model} with outputs of shape {scores.shape[1:]}"
-            )
-        for _, words, score in decode_predictions(scores, top)[0]:
+    for path in images:
+        for words, score in classifier.classify(path, top):
             table.add_row(path.name, words, f"{score:.3f}")
         table.add_section()
     Console().print(table)
-
-
-def _crop(path: Path, resize: int, size: tuple[int, int], protocol: str) -> "np.ndarray":
-    """Prepare an image as the publishers of the weights do."""
-    from keras_shufflenet.data.resizing import resize_and_crop, resize_and_crop_megvii
-    from keras_shufflenet.inference.images import to_pillow
-
-    prepare = resize_and_crop_megvii if protocol == "megvii" else resize_and_crop
-    return prepare(to_pillow(path), resize, size)

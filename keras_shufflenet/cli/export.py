@@ -9,6 +9,8 @@ from rich.console import Console
 from keras_shufflenet.cli.options import ModelName, Weights, open_model, pair
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import keras
 
 EXAMPLES = """
@@ -49,10 +51,27 @@ def export(
         bool, typer.Option(help="Rewrite the network into the form that runs fastest.")
     ] = True,
     images: Annotated[int, typer.Option("--count", help="Greatest number of images.")] = 200,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="Text file with a line for each class, to be put into the file."),
+    ] = None,
+    evaluate_annotations: Annotated[
+        Path | None, typer.Option(help="COCO json of people, for the AP in the report.")
+    ] = None,
+    evaluate_images: Annotated[Path | None, typer.Option(help="Folder of its images.")] = None,
+    evaluate_data: Annotated[
+        Path | None,
+        typer.Option(help="Folder of images or labels.csv, for the accuracy in the report."),
+    ] = None,
 ) -> None:
-    """Export a model to LiteRT: float32, float16 or full-integer int8."""
+    """Export a model to LiteRT: float32, float16 or full-integer int8.
+
+    The report is printed and lies beside the file, as OUT.tflite.json and OUT.tflite.md.
+    """
     import keras_shufflenet as ks
 
+    names = labels.read_text(encoding="utf-8").splitlines() if labels else None
+    evaluate = _evaluation(evaluate_annotations, evaluate_images, evaluate_data)
     network = _open(model, weights)
     if calibration_data is not None:
         calibration = ks.data.imagenet(calibration_data, batch_size=1)
@@ -77,9 +96,30 @@ def export(
         per_channel=per_channel,
         input_dtype=input_dtype,
         lowered=lowered,
+        labels=names,
+        evaluate=evaluate,
         verbose=True,
     )
     Console().print(report)
+
+
+def _evaluation(
+    annotations: Path | None, images: Path | None, data: Path | None
+) -> "Callable[[Path], dict[str, float]] | None":
+    """What measures the file, if there is data to measure it with."""
+    import keras_shufflenet as ks
+
+    if (annotations is None) != (images is None):
+        raise ValueError(
+            "--evaluate-annotations and --evaluate-images go together. "
+            f"Received: {annotations or images}"
+        )
+    for path in (annotations, images, data):
+        if path is not None and not path.exists():
+            raise FileNotFoundError(f"there is no such data to evaluate with. Received: {path}")
+    if annotations is not None and images is not None:
+        return lambda file: ks.evaluate.coco(file, annotations, images)
+    return None if data is None else lambda file: ks.evaluate.imagenet(file, data)
 
 
 def _open(model: str, weights: str) -> "keras.Model":

@@ -46,8 +46,8 @@ def coco(
         flip_test: average the heatmaps with those of the mirrored image.
         batch_size: people at a time.
         input_size: (height, width) of the crops, for a model that does not fix it.
-        skeleton: by default COCO's for 17 heatmaps and MPII's for 16.
-        codec: by default an `"msra"` codec of the model's sizes.
+        skeleton: by default the one in the file, else COCO's for 17 heatmaps and MPII's for 16.
+        codec: by default the one in the `.tflite` file, else `"msra"` of the model's sizes.
         oks_nms: poses that are more similar than this to a better one of the image are dropped.
         visibility_threshold: joints up to this score do not count for the score of a pose.
         results_path: where to write the poses, as json in the format of COCO's server.

@@ -35,7 +35,7 @@ def mpii(
         flip_test: average the heatmaps with those of the mirrored image.
         batch_size: people at a time.
         input_size: (height, width) of the crops, for a model that does not fix it.
-        codec: by default an `"msra"` codec of the model's sizes.
+        codec: by default the one in the `.tflite` file, else `"msra"` of the model's sizes.
         progress: show a progress bar.
 
     Returns:

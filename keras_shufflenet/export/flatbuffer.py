@@ -3,6 +3,7 @@
 from typing import Any
 
 import flatbuffers
+import numpy as np
 
 from keras_shufflenet.inference.runtime import MISSING
 
@@ -12,6 +13,7 @@ except ImportError as error:
     raise ImportError(MISSING) from error
 
 FILE_IDENTIFIER = b"TFL3"
+BYTE_ALIGNMENT = 16  # of the buffers that hold weights, as the file format demands
 OPERATOR_NAMES = {
     code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)
 }
@@ -24,7 +26,11 @@ def operator_names(content: bytes) -> list[str]:
         content: of a `.tflite` file.
     """
     model = schema.Model.GetRootAs(content, 0)
-    names = [_name(model.OperatorCodes(i)) for i in range(model.OperatorCodesLength())]
+    codes = [model.OperatorCodes(i) for i in range(model.OperatorCodesLength())]
+    names = [
+        operator_name(code.CustomCode(), code.BuiltinCode(), code.DeprecatedBuiltinCode())
+        for code in codes
+    ]
     graphs = [model.Subgraphs(i) for i in range(model.SubgraphsLength())]
     return [
         names[graph.Operators(i).OpcodeIndex()]
@@ -33,11 +39,12 @@ def operator_names(content: bytes) -> list[str]:
     ]
 
 
-def _name(code: Any) -> str:
-    if code.CustomCode() is not None:
-        return f"CUSTOM:{code.CustomCode().decode()}"
+def operator_name(custom: bytes | None, code: int, deprecated_code: int) -> str:
+    """What an operator is called, by the fields of its entry in the file's table."""
+    if custom is not None:
+        return f"CUSTOM:{custom.decode()}"
     # Files from before operator 127 carry the code in the other field.
-    return OPERATOR_NAMES[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
+    return OPERATOR_NAMES[max(code, deprecated_code)]
 
 
 def float_softmax(content: bytes) -> bytes:
@@ -58,10 +65,38 @@ def float_softmax(content: bytes) -> bytes:
     dequantize.inputs, dequantize.outputs = [logits], [between]
     softmax.inputs, softmax.outputs = [between], [probabilities]
     graph.operators[-2:] = [dequantize, softmax]
-    return _pack(model, len(content))
+    return pack(model, len(content))
 
 
-def _pack(model: Any, size: int) -> bytes:
-    builder = flatbuffers.Builder(size)
+def add_metadata(content: bytes, name: str, metadata: bytes) -> bytes:
+    """Put bytes under a name into a file; what was there under the name is replaced.
+
+    Args:
+        content: of a `.tflite` file.
+        name: of the entry.
+        metadata: of the entry.
+    """
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    entry, buffer = schema.MetadataT(), schema.BufferT()
+    buffer.data = np.frombuffer(metadata, np.uint8)
+    entry.name, entry.buffer = name, len(model.buffers)
+    model.buffers = [*model.buffers, buffer]
+    others = [old for old in model.metadata or [] if old.name.decode() != name]
+    model.metadata = [*others, entry]
+    return pack(model, len(content) + len(metadata))
+
+
+def pack(model: Any, size: int) -> bytes:
+    """Write a `schema.ModelT` as the bytes of a `.tflite` file of about a size."""
+    builder = _AligningBuilder(size)
     builder.Finish(model.Pack(builder), FILE_IDENTIFIER)
     return bytes(builder.Output())
+
+
+class _AligningBuilder(flatbuffers.Builder):
+    """Starts vectors of bytes at multiples of 16, which the generated Python code forgets."""
+
+    def StartVector(self, elemSize: int, numElems: int, alignment: int) -> int:  # noqa: N803
+        return super().StartVector(
+            elemSize, numElems, BYTE_ALIGNMENT if elemSize == 1 else alignment
+        )

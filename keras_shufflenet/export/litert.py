@@ -1,7 +1,8 @@
 """Export to LiteRT (`.tflite`): the one call."""
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,13 @@ from keras_shufflenet.export.converter import QUANTIZED, ExportError, convert
 from keras_shufflenet.export.flatbuffer import float_softmax
 from keras_shufflenet.export.graph import frozen_function, in_float32, static_size
 from keras_shufflenet.export.lowering import METHODS, LoweringError, lower
-from keras_shufflenet.export.report import Deviation, Report, deviation, examine
+from keras_shufflenet.export.metadata import attach, describe
+from keras_shufflenet.export.report import Deviation, Report, deviation, examine, report_paths
 from keras_shufflenet.files import write_whole
 from keras_shufflenet.inference.predictor import Predictor, load_keras
 from keras_shufflenet.inference.runtime import open_interpreter, run_one
+from keras_shufflenet.keypoints.codecs import HeatmapCodec
+from keras_shufflenet.keypoints.skeletons import Skeleton
 
 __all__ = ["ExportError", "litert"]
 
@@ -52,12 +56,17 @@ def litert(
     input_size: tuple[int, int] | None = None,
     samples: np.ndarray | None = None,
     lowered: bool = True,
+    labels: Sequence[str] | None = None,
+    codec: HeatmapCodec | None = None,
+    skeleton: str | Skeleton | None = None,
+    evaluate: Callable[[Path], Mapping[str, float]] | None = None,
     verbose: bool = False,
 ) -> Report:
     """Write a model as a `.tflite` file for batch size 1 and one image size.
 
-    The file uses LiteRT's builtin operators only and runs with ai-edge-litert. The model is not
-    changed.
+    The file uses LiteRT's builtin operators only and runs with ai-edge-litert. It holds TensorFlow
+    Lite metadata: names of classes or joints, pixel normalisation and how heatmaps are decoded.
+    The report lies beside it as `NAME.tflite.json` and `NAME.tflite.md`. The model is not changed.
 
     Args:
         model: a `keras.Model` from one batch of images (N, H, W, 3) to one array, or the path of a
@@ -86,10 +95,17 @@ def litert(
             of `calibration`.
         lowered: convert what `export.lower` makes of the model, which computes the same faster; a
             model that it does not know is converted as it is, and the report says so.
+        labels: names of a classifier's classes; by default ImageNet's for 1000 classes.
+        codec: of a pose estimator's heatmaps; by default `"msra"` of the model's sizes.
+        skeleton: of a pose estimator; by default COCO's for 17 heatmaps and MPII's for 16.
+        evaluate: measures the file, for the report: a function of its path such as
+            `lambda file: ks.evaluate.coco(file, annotations, images)`. The path is that of a file
+            beside `path`, which is moved there when it has been measured.
         verbose: show progress bars.
 
     Returns:
-        What came out: size, operators, partitions, quantization, difference to the model.
+        What came out: size, operators, partitions, quantization, what delegates would refuse,
+        difference to the model, the figures of `evaluate`.
 
     Raises:
         ImportError: without ai-edge-litert.
@@ -113,35 +129,61 @@ def litert(
     if precision in QUANTIZED:
         _check_calibration(images, precision, input_dtype)
     _warn(precision, per_channel)
+    predictor = Predictor.load(model, size)
+    description = describe(predictor, labels, codec, skeleton)
     traced_dtype = "float32" if precision in QUANTIZED else input_dtype
-    network, note = _network(
-        in_float32(model), lowered, images if precision == "int8" else None, calibration_method
-    )
+    network, note = _network(in_float32(model), precision, lowered, images, calibration_method)
     function, module = frozen_function(network, size, traced_dtype)
     content = float_softmax(
         convert(
             function, module, precision, images, input_dtype, output_dtype, per_channel, verbose
         )
     )
+    takes_pixels = images is None or are_pixels(images)
+    content = attach(content, predictor.name, description, takes_pixels)
     compared = images if samples is None else samples
-    report = examine(content, path, precision, note, _compare(model, content, compared))
-    write_whole(path, lambda beside: beside.write_bytes(content))
+    report = examine(content, path, precision, note, _compare(predictor, content, compared))
+    return _write(report, content, evaluate)
+
+
+def _write(
+    report: Report, content: bytes, evaluate: Callable[[Path], Mapping[str, float]] | None
+) -> Report:
+    """Measure and write the file and its report; a report never lies beside another file."""
+    path = Path(report.path)
+    figures: dict[str, float] = {}
+
+    def write(beside: Path) -> None:
+        beside.write_bytes(content)
+        figures.update(evaluate(beside) if evaluate else {})
+        for old in report_paths(path):
+            old.unlink(missing_ok=True)
+
+    write_whole(path, write)
+    report = replace(report, figures=figures)
+    report.save()
     return report
 
 
 def _network(
-    model: keras.Model, lowered: bool, images: np.ndarray | None, method: str
+    model: keras.Model, precision: str, lowered: bool, images: np.ndarray | None, method: str
 ) -> tuple[keras.Model, str]:
     """What is converted, and whether it is the lowered model."""
     if not lowered:
         return model, "no: lowered=False"
     try:
-        network = lower(model, images, method)
+        network = lower(model, images if precision in QUANTIZED else None, method)
     except LoweringError as error:
         return model, f"no: {error}"
     if len(network.operations) > MOST_GROWTH * len(model.operations):
         return model, f"no: it would take {len(network.operations)} operations"
+    if precision == "int16x8" and any(_interleaves(layer) for layer in network.operations):
+        return model, "no: LiteRT interleaves no 16-bit maps (DEPTH_TO_SPACE)"
     return network, "yes"
+
+
+def _interleaves(operation: keras.Operation) -> bool:
+    return type(operation).__name__ == "DepthToSpace"
 
 
 def _check_arguments(path: Path, precision: str, input_dtype: str, output_dtype: str) -> None:
@@ -204,10 +246,10 @@ def _warn(precision: str, per_channel: bool) -> None:
         )
 
 
-def _compare(model: keras.Model, content: bytes, images: np.ndarray | None) -> Deviation | None:
+def _compare(predictor: Predictor, content: bytes, images: np.ndarray | None) -> Deviation | None:
     if images is None:
         return None
     images = np.asarray(images)[:COMPARED_IMAGES]
-    expected = Predictor.load(model).predict(images)
+    expected = predictor.predict(images)
     interpreter = open_interpreter(content)
     return deviation(expected, np.stack([run_one(interpreter, image) for image in images]))

@@ -1,8 +1,13 @@
-"""What came out of an export."""
+"""What came out of an export.
+
+Beside every exported file lie its report as `NAME.tflite.json`, for programs, and as
+`NAME.tflite.md`, for people.
+"""
 
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +15,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from keras_shufflenet.export.flatbuffer import operator_names
+from keras_shufflenet.export.delegates import Refusal, refusals
+from keras_shufflenet.export.operators import read_operators
+from keras_shufflenet.files import write_whole
 from keras_shufflenet.inference.runtime import open_interpreter
 
 TEXT_WIDTH = 100
@@ -44,14 +51,14 @@ class Deviation:
         maximum: greatest absolute difference.
         mean: mean absolute difference.
         range: greatest absolute output of the Keras model, to judge the others by.
-        correlation: Pearson's, over all outputs; not a number if they are all equal.
+        correlation: Pearson's, over all outputs; None if they are all equal.
     """
 
     images: int
     maximum: float
     mean: float
     range: float
-    correlation: float
+    correlation: float | None
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,10 @@ class Report:
         partitions: pieces of the graph that XNNPACK runs; 1 is best.
         outside: operators, in order, that are left to LiteRT's own kernels.
         custom: operators that need more than LiteRT's builtin ones; always empty in our exports.
+        requantizes: operators that only take a tensor from one scale to another.
+        delegates: what other delegates would leave to the CPU, by the lists of their vendors.
         deviation: from the Keras model; None if no images were at hand.
+        figures: what `evaluate` measured on the file; empty if nothing was given.
     """
 
     path: str
@@ -82,7 +92,10 @@ class Report:
     partitions: int
     outside: tuple[str, ...]
     custom: tuple[str, ...]
+    requantizes: int
+    delegates: dict[str, tuple[Refusal, ...]]
     deviation: Deviation | None = None
+    figures: dict[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain dictionaries, ready for JSON."""
@@ -91,6 +104,19 @@ class Report:
     def to_json(self) -> str:
         """As JSON text."""
         return json.dumps(self.to_dict(), indent=2)
+
+    def to_markdown(self) -> str:
+        """As a table in Markdown."""
+        cells = [(name, text.replace("|", "\\|")) for name, text in self._rows()]
+        rows = "".join(f"| {name} | {text} |\n" for name, text in cells)
+        return f"# {Path(self.path).name} ({self.precision})\n\n| | |\n|---|---|\n{rows}"
+
+    def save(self) -> None:
+        """Write the report beside the file: `NAME.tflite.json` and `NAME.tflite.md`."""
+        for beside, text in zip(
+            report_paths(Path(self.path)), (self.to_json() + "\n", self.to_markdown()), strict=True
+        ):
+            write_whole(beside, _writer(text))
 
     def __str__(self) -> str:
         """The report as a table of plain text."""
@@ -108,6 +134,7 @@ class Report:
         return table
 
     def _rows(self) -> list[tuple[str, str]]:
+        total = sum(self.operators.values())
         operators = ", ".join(f"{count} {name}" for name, count in self.operators.items())
         outside = f", outside: {', '.join(self.outside)}" if self.outside else ""
         return [
@@ -115,11 +142,40 @@ class Report:
             ("lowered", self.lowered),
             ("input", _describe_tensor(self.input)),
             ("output", _describe_tensor(self.output)),
-            ("operators", f"{sum(self.operators.values())}: {operators}"),
+            ("operators", f"{total}: {operators}"),
             ("XNNPACK partitions", f"{self.partitions}{outside}"),
+            ("re-quantizes", str(self.requantizes)),
             ("custom operators", ", ".join(self.custom) or "none"),
+            *(
+                (f"{name} would refuse", _listed(found, total))
+                for name, found in self.delegates.items()
+            ),
             ("against Keras", _describe_deviation(self.deviation)),
+            *((name, f"{value:.6g}") for name, value in self.figures.items()),
         ]
+
+
+def report_paths(path: Path) -> tuple[Path, Path]:
+    """Where the report of a `.tflite` file lies: as JSON and as Markdown."""
+    return path.with_name(f"{path.name}.json"), path.with_name(f"{path.name}.md")
+
+
+def _writer(text: str) -> Callable[[Path], Any]:
+    return lambda path: path.write_text(text, encoding="utf-8")
+
+
+def _listed(found: tuple[Refusal, ...], operators: int) -> str:
+    """Refusals in words; those that have one reason in common are counted together."""
+    reasons: dict[str, list[Refusal]] = {}
+    for refusal in found:
+        reasons.setdefault(refusal.reason, []).append(refusal)
+    parts = [
+        str(alike[0])
+        if len(alike) == 1
+        else f"{sum(refusal.count for refusal in alike)} of {operators} operators ({reason})"
+        for reason, alike in reasons.items()
+    ]
+    return ", ".join(parts) or "nothing, by its list"
 
 
 def _describe_tensor(tensor: TensorInfo) -> str:
@@ -131,9 +187,11 @@ def _describe_tensor(tensor: TensorInfo) -> str:
 def _describe_deviation(deviation: Deviation | None) -> str:
     if deviation is None:
         return "not measured (no images given)"
+    correlation = deviation.correlation
+    alike = "none" if correlation is None else f"{correlation:.5f}"
     return (
         f"greatest difference {deviation.maximum:.2g}, mean {deviation.mean:.2g} (outputs up to "
-        f"{deviation.range:.3g}), correlation {deviation.correlation:.5f}, "
+        f"{deviation.range:.3g}), correlation {alike}, "
         f"{deviation.images} images"
     )
 
@@ -151,7 +209,8 @@ def examine(
         deviation: of `deviation`, or None.
     """
     interpreter = open_interpreter(content)
-    names = operator_names(content)
+    operators = read_operators(content)
+    names = [operator.name for operator in operators]
     partitions, outside = _delegation(interpreter)
     return Report(
         path=str(path),
@@ -164,6 +223,8 @@ def examine(
         partitions=partitions,
         outside=outside,
         custom=tuple(sorted({name for name in names if name.startswith("CUSTOM:")})),
+        requantizes=sum(operator.requantizes for operator in operators),
+        delegates=refusals(operators),
         deviation=deviation,
     )
 
@@ -217,12 +278,11 @@ def deviation(expected: np.ndarray, got: np.ndarray) -> Deviation:
         got: (N, ...) of the file.
     """
     difference = np.abs(expected - got)
-    with np.errstate(invalid="ignore"):  # outputs that are all equal have no correlation
-        correlation = float(np.corrcoef(expected.ravel(), got.ravel())[0, 1])
+    constant = np.ptp(expected) == 0 or np.ptp(got) == 0
     return Deviation(
         images=len(expected),
         maximum=float(difference.max()),
         mean=float(difference.mean()),
         range=float(np.abs(expected).max()),
-        correlation=correlation,
+        correlation=None if constant else float(np.corrcoef(expected.ravel(), got.ravel())[0, 1]),
     )

@@ -55,8 +55,9 @@ class TopDown:
             model: what `Predictor.load` takes: a `keras.Model`, the path of a `.keras` or
                 `.tflite` file, or a function from images (N, H, W, 3) to heatmaps (N, h, w, K).
             input_size: (height, width) of the crops, for a model that does not fix it.
-            codec: by default an `"msra"` codec of the model's input and output sizes.
-            skeleton: by default COCO's for 17 heatmaps and MPII's for 16.
+            codec: by default the one in the `.tflite` file, else an `"msra"` codec of the model's
+                input and output sizes.
+            skeleton: by default the one in the file, else COCO's for 17 heatmaps and MPII's for 16.
             flip_test: average the heatmaps with those of the mirrored image.
 
         Returns:
@@ -68,7 +69,9 @@ class TopDown:
         """
         predictor = Predictor.load(model, input_size or (codec.input_size if codec else None))
         height, width, channels = _heatmap_shape(predictor)
-        codec = codec or HeatmapCodec(_input_size(predictor), (height, width))
+        codec = codec or predictor.description.codec
+        codec = codec or HeatmapCodec(predictor.require_size(), (height, width))
+        skeleton = skeleton or predictor.description.skeleton
         if codec.heatmap_size != (height, width):
             raise ValueError(
                 f"{predictor.name} must give heatmaps of the codec's size {codec.heatmap_size}. "
@@ -116,27 +119,20 @@ class TopDown:
         return (heatmaps + self.codec.flip_back(mirrored, self.skeleton)) / 2
 
 
-def _input_size(predictor: Predictor) -> tuple[int, int]:
-    if predictor.input_size is None:
-        raise ValueError(
-            f"{predictor.name} takes images of any size: `input_size=(height, width)` of the crops "
-            "must be given. Received: input_size=None"
-        )
-    return predictor.input_size
+def knows_joints(output_shape: tuple[int, ...]) -> bool:
+    """Whether an output (h, w, K) is taken for heatmaps without anybody saying so."""
+    return len(output_shape) == 3 and output_shape[-1] in _SKELETON_BY_JOINTS
 
 
 def _heatmap_shape(predictor: Predictor) -> tuple[int, int, int]:
-    """(h, w, K) of the network's output; a network that does not say it is tried out."""
-    shape = predictor.output_shape
-    if shape is None or None in shape:
-        shape = predictor.predict(np.zeros((1, *_input_size(predictor), 3), np.float32)).shape[1:]
+    """(h, w, K) of the network's output."""
+    shape = predictor.find_output_shape()
     if len(shape) != 3:
         raise ValueError(
             f"{predictor.name} must give heatmaps of shape (N, h, w, K). Received: (N, "
             f"{', '.join(map(str, shape))})"
         )
-    height, width, channels = (int(length or 0) for length in shape)
-    return height, width, channels
+    return shape[0], shape[1], shape[2]
 
 
 def _skeleton(skeleton: str | Skeleton | None, joints: int, name: str) -> Skeleton:
@@ -176,8 +172,8 @@ def predict_people(
         image: a path, a `PIL.Image` or an array (H, W, 3), RGB, 0..255.
         boxes: (N, 4) people's boxes (x, y, width, height) in pixels of the image; by default the
             whole image is one person.
-        skeleton: by default COCO's for 17 heatmaps and MPII's for 16.
-        codec: by default an `"msra"` codec of the model's sizes.
+        skeleton: by default the one in the file, else COCO's for 17 heatmaps and MPII's for 16.
+        codec: by default the one in the `.tflite` file, else `"msra"` of the model's sizes.
         input_size: (height, width) of the crops, for a model that does not fix it.
         flip_test: average the heatmaps with those of the mirrored image.
         batch_size: people at a time.

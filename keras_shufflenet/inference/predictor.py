@@ -1,13 +1,20 @@
-"""One way to call whatever turns images into numbers."""
+"""One way to call whatever turns images into numbers.
 
+Keras is imported for Keras models only: a `.tflite` file needs NumPy and ai-edge-litert.
+"""
+
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 
 from keras_shufflenet.inference import runtime
+from keras_shufflenet.inference.description import Description
+
+if TYPE_CHECKING:
+    import keras
 
 BATCH = 32  # bounds the memory that a Keras model's activations take
 
@@ -23,6 +30,7 @@ class Predictor:
         name: of the model, the file (without its suffix) or the function.
         input_size: (height, width) in pixels that `predict` takes, None if any.
         output_shape: of what one image gives, without the batch axis; None if not known.
+        description: labels, codec and skeleton, as far as the model says them.
     """
 
     def __init__(
@@ -32,11 +40,13 @@ class Predictor:
         name: str,
         input_size: tuple[int, int] | None = None,
         output_shape: tuple[int | None, ...] | None = None,
+        description: Description | None = None,
     ) -> None:
         self._run = run
         self.name = name
         self.input_size = input_size
         self.output_shape = output_shape
+        self.description = description or Description()
 
     @classmethod
     def load(
@@ -65,7 +75,7 @@ class Predictor:
         """
         if isinstance(source, Predictor):
             predictor = source
-        elif isinstance(source, keras.Model):
+        elif _is_keras(source):
             predictor = _from_keras(source)
         elif isinstance(source, (str, Path)):
             predictor = _from_file(Path(source), num_threads)
@@ -104,6 +114,30 @@ class Predictor:
 
     __call__ = predict
 
+    def require_size(self) -> tuple[int, int]:
+        """`input_size`, where it has to be known.
+
+        Raises:
+            ValueError: the model takes images of any size.
+        """
+        if self.input_size is None:
+            raise ValueError(
+                f"{self.name} takes images of any size: `input_size=(height, width)` of the crops "
+                "must be given. Received: input_size=None"
+            )
+        return self.input_size
+
+    def find_output_shape(self) -> tuple[int, ...]:
+        """`output_shape`; a model that does not say it is tried out.
+
+        Raises:
+            ValueError: the model takes images of any size.
+        """
+        shape = self.output_shape
+        if shape is not None and None not in shape:
+            return tuple(int(length or 0) for length in shape)
+        return self.predict(np.zeros((1, *self.require_size(), 3), np.float32)).shape[1:]
+
     def _sized(self, input_size: tuple[int, int] | None) -> "Predictor":
         """The same with `input_size`, where the source leaves it open."""
         if input_size is None or self.input_size == tuple(input_size):
@@ -115,11 +149,21 @@ class Predictor:
             )
         height, width = input_size
         return Predictor(
-            self._run, name=self.name, input_size=(height, width), output_shape=self.output_shape
+            self._run,
+            name=self.name,
+            input_size=(height, width),
+            output_shape=self.output_shape,
+            description=self.description,
         )
 
 
-def _from_keras(model: keras.Model) -> Predictor:
+def _is_keras(source: Any) -> bool:
+    """Whether it is a Keras model; there is none where Keras was never imported."""
+    keras = sys.modules.get("keras")
+    return keras is not None and isinstance(source, keras.Model)
+
+
+def _from_keras(model: "keras.Model") -> Predictor:
     def run(images: np.ndarray) -> np.ndarray:
         batches = (images[start : start + BATCH] for start in range(0, len(images), BATCH))
         return np.concatenate([model.predict_on_batch(batch) for batch in batches])
@@ -129,7 +173,22 @@ def _from_keras(model: keras.Model) -> Predictor:
     _check_single("the model", model.name, len(model.inputs), len(model.outputs))
     height, width = model.input_shape[1:3]
     size = None if None in (height, width) else (height, width)
-    return Predictor(run, name=model.name, input_size=size, output_shape=model.output_shape[1:])
+    return Predictor(
+        run,
+        name=model.name,
+        input_size=size,
+        output_shape=model.output_shape[1:],
+        description=_describe(model.output_shape[1:]),
+    )
+
+
+def _describe(output_shape: tuple[int | None, ...]) -> Description:
+    """A Keras model of 1000 classes is taken for one of ImageNet, as `decode_predictions` does."""
+    from keras_shufflenet.models.predictions import imagenet_classes
+
+    classes = imagenet_classes()
+    known = output_shape == (len(classes),)
+    return Description(labels=tuple(words for _, words in classes) if known else ())
 
 
 def _from_file(path: Path, num_threads: int | None) -> Predictor:
@@ -140,7 +199,7 @@ def _from_file(path: Path, num_threads: int | None) -> Predictor:
     raise ValueError(f"A model's file ends in .keras or .tflite. Received: {str(path)!r}")
 
 
-def load_keras(path: Path) -> keras.Model:
+def load_keras(path: Path) -> "keras.Model":
     """Open a `.keras` file for inference.
 
     Raises:
@@ -149,6 +208,8 @@ def load_keras(path: Path) -> keras.Model:
     """
     if not path.is_file():
         raise FileNotFoundError(f"There is no such .keras file. Received: {str(path)!r}")
+    import keras
+
     try:
         return keras.saving.load_model(path, compile=False)
     except Exception as error:  # a broken file fails in zipfile, json, h5py or Keras
@@ -170,7 +231,13 @@ def _from_tflite(path: Path, num_threads: int | None) -> Predictor:
         return np.stack([runtime.run_one(interpreter, image) for image in images])
 
     shape = tuple(int(n) for n in outputs[0]["shape"][1:])
-    return Predictor(run, name=path.stem, input_size=(height, width), output_shape=shape)
+    return Predictor(
+        run,
+        name=path.stem,
+        input_size=(height, width),
+        output_shape=shape,
+        description=Description.read(path),
+    )
 
 
 def _image_shape(shape: np.ndarray, path: Path) -> tuple[int, int, int, int]:

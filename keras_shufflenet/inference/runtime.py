@@ -12,7 +12,10 @@ from typing import Any
 
 import numpy as np
 
-MISSING = "LiteRT files need ai-edge-litert: `pip install keras-shufflenet[export]`."
+MISSING = (
+    "LiteRT files need ai-edge-litert: `pip install keras-shufflenet[export]`, or "
+    "`pip install ai-edge-litert` to run them only."
+)
 QUANTIZED = (np.int8, np.uint8, np.int16)
 MAX_THREADS = 4  # a phone's big cores; small networks gain nothing from more
 

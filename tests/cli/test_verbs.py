@@ -134,10 +134,12 @@ def test_export_then_evaluate_the_file(command, people, pose_file, tmp_path):
     code, out, err = command(
         *("export", pose_file, path, "--precision", "int8"),
         *("--calibration-annotations", annotations, "--calibration-images", images),
-        *("--count", 8),
+        *("--count", 8, "--evaluate-annotations", annotations, "--evaluate-images", images),
     )
     assert code == 0, err
     assert "int8" in out
+    figures = json.loads(path.with_name("pose_int8.tflite.json").read_text())["figures"]
+    assert "AP .75" in figures
     code, out, _ = command(
         "evaluate", "coco", path, "--annotations", annotations, "--images", images
     )
@@ -149,6 +151,22 @@ def test_export_without_calibration_is_an_error(command, pose_file, tmp_path):
     code, _, err = command("export", pose_file, tmp_path / "x.tflite", "--precision", "int8")
     assert code == 1
     assert "--calibration-annotations" in err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--evaluate-data", "none.csv"], "no such data to evaluate with. Received: none.csv"),
+        (["--evaluate-images", "val"], "go together. Received: val"),
+        (["--labels", "none.txt"], "Received: none.txt"),
+    ],
+)
+def test_export_mistakes(command, pose_file, tmp_path, arguments, message):
+    path = tmp_path / "x.tflite"
+    code, _, err = command("export", pose_file, path, "--precision", "float32", *arguments)
+    assert code == 1
+    assert message in err
     assert not list(tmp_path.iterdir())
 
 

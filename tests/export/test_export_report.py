@@ -56,9 +56,48 @@ def test_report_without_images(classifier, tmp_path):
     assert "not measured" in str(report)
 
 
+def test_report_lies_beside_the_file(exported):
+    file = exported("pose_light", "int8", input_dtype="uint8")
+    saved = json.loads(file.path.with_name("pose_light.tflite.json").read_text())
+    assert saved == json.loads(file.report.to_json())
+    page = file.path.with_name("pose_light.tflite.md").read_text(encoding="utf-8")
+    assert page.startswith("# pose_light.tflite (int8)\n")
+    assert f"| size | {file.report.size:,} bytes |\n" in page
+    assert "| EdgeTPU would refuse | " in page
+    names = {path.name for path in file.path.parent.iterdir()}
+    assert names == {f"pose_light.tflite{end}" for end in ("", ".json", ".md")}
+
+
+def test_figures_of_an_evaluation(classifier, images, tmp_path):
+    seen = []
+
+    def evaluate(path):
+        seen.append(ks.inference.Predictor.load(path).predict(images))
+        return {"top1": 0.75}
+
+    report = ks.export.litert(classifier, tmp_path / "a.tflite", evaluate=evaluate)
+    assert report.figures == {"top1": 0.75}
+    assert json.loads((tmp_path / "a.tflite.json").read_text())["figures"] == {"top1": 0.75}
+    assert "│ top1 " in str(report)
+    np.testing.assert_allclose(seen[0], classifier.predict_on_batch(images), atol=1e-5)
+
+
+def test_a_failed_evaluation_leaves_what_was_there(classifier, tmp_path):
+    def evaluate(path):
+        raise ValueError("no images. Received: none")
+
+    for name in ("a.tflite", "a.tflite.json"):
+        (tmp_path / name).write_text("what was there before")
+    with pytest.raises(ValueError, match="no images"):
+        ks.export.litert(classifier, tmp_path / "a.tflite", evaluate=evaluate)
+    left = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert left == dict.fromkeys(("a.tflite", "a.tflite.json"), "what was there before")
+
+
 def test_deviation():
     expected = np.array([[0.0, 1.0], [2.0, -4.0]])
     got = np.array([[0.0, 1.5], [2.0, -4.0]])
     measured = deviation(expected, got)
     assert (measured.images, measured.maximum, measured.mean, measured.range) == (2, 0.5, 0.125, 4)
     assert measured.correlation == pytest.approx(np.corrcoef(expected.ravel(), got.ravel())[0, 1])
+    assert deviation(np.ones((2, 3)), np.ones((2, 3))).correlation is None

@@ -1,0 +1,102 @@
+"""What a `.tflite` file says about itself: small files that are zipped behind the model.
+
+`labels.txt` has one class a line, `keypoints.txt` one joint a line; `pose.json` has everything that
+is needed to cut people out and to read their joints from the heatmaps.
+"""
+
+import json
+import zipfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from keras_shufflenet.keypoints.boxes import PADDING
+from keras_shufflenet.keypoints.codecs import HeatmapCodec
+from keras_shufflenet.keypoints.skeletons import Skeleton
+
+LABELS_FILE = "labels.txt"
+JOINTS_FILE = "keypoints.txt"
+POSE_FILE = "pose.json"
+AXIS_FILES = (LABELS_FILE, JOINTS_FILE)  # names of what stands along the output's last axis
+LIMIT = 1 << 22  # bytes of one file; names of 20 000 classes are a tenth of it
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is known of a model beyond its numbers.
+
+    Attributes:
+        labels: names of a classifier's classes; empty if not known.
+        codec: of a pose estimator, else None.
+        skeleton: of a pose estimator, else None.
+    """
+
+    labels: tuple[str, ...] = ()
+    codec: HeatmapCodec | None = None
+    skeleton: Skeleton | None = None
+
+    def files(self) -> dict[str, str]:
+        """The texts of the files by their names."""
+        found = {}
+        if self.labels:
+            found[LABELS_FILE] = "\n".join(self.labels)
+        if self.codec and self.skeleton:
+            found[JOINTS_FILE] = "\n".join(self.skeleton.joints)
+            found[POSE_FILE] = _pose_text(self.codec, self.skeleton)
+        return found
+
+    @classmethod
+    def read(cls, path: Path) -> "Description":
+        """Read what a `.tflite` file says; nothing if it says nothing.
+
+        Raises:
+            ValueError: there are such files, but they do not hold what they should.
+        """
+        if not zipfile.is_zipfile(path):
+            return cls()
+        try:
+            with zipfile.ZipFile(path) as archive:
+                labels, pose = _text(archive, LABELS_FILE), _text(archive, POSE_FILE)
+            codec, skeleton = _parse_pose(pose) if pose else (None, None)
+        except (zipfile.BadZipFile, ValueError, TypeError, KeyError, NotImplementedError) as error:
+            raise ValueError(
+                f"The files zipped behind a model have to be {LABELS_FILE}, {JOINTS_FILE} and "
+                f"{POSE_FILE} as `export.litert` writes them ({error}). Received: {str(path)!r}"
+            ) from error
+        return cls(tuple(labels.splitlines()), codec, skeleton)
+
+
+def _pose_text(codec: HeatmapCodec, skeleton: Skeleton) -> str:
+    """As JSON; `stride` and `padding` are for other readers, here they follow from the rest."""
+    x, y = map(float, codec.stride)
+    facts = {
+        "padding": PADDING,
+        "stride": (y, x),
+        "codec": asdict(codec),
+        "skeleton": asdict(skeleton),
+    }
+    return json.dumps(facts, indent=1)
+
+
+def _parse_pose(text: str) -> tuple[HeatmapCodec, Skeleton]:
+    facts = json.loads(text)
+    codec, skeleton = (
+        {key: _as_tuples(value) for key, value in facts[name].items()}
+        for name in ("codec", "skeleton")
+    )
+    return HeatmapCodec(**codec), Skeleton(**skeleton)
+
+
+def _as_tuples(value: Any) -> Any:
+    return tuple(map(_as_tuples, value)) if isinstance(value, list) else value
+
+
+def _text(archive: zipfile.ZipFile, name: str) -> str:
+    """The text of a file, empty if it is missing."""
+    if name not in archive.namelist():
+        return ""
+    with archive.open(name) as file:
+        content = file.read(LIMIT + 1)
+    if len(content) > LIMIT:
+        raise ValueError(f"{name} has more than {LIMIT} bytes")
+    return content.decode()

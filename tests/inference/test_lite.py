@@ -1,0 +1,144 @@
+"""Exported files run where nothing but NumPy, Pillow and ai-edge-litert can be imported."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import keras_shufflenet as ks
+from keras_shufflenet.inference import Classifier, TopDown, lite, predict_people
+
+SIZE = (64, 64)
+BOXES = [[4, 2, 40, 60], [20, 10, 30, 50]]
+
+# What the package needs elsewhere, as if it were not installed.
+WITHOUT = """
+import json, sys
+
+MISSING = "h5py keras matplotlib pandas pycocotools rich scipy tensorflow torch typer".split()
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in MISSING:
+            raise ModuleNotFoundError(f"No module named {name!r}")
+
+sys.meta_path.insert(0, Missing())
+classifier, pose, photo, boxes = sys.argv[1:]
+from keras_shufflenet.inference import Classifier, TopDown, lite, predict_people
+
+names = Classifier.load(classifier).classify(photo)
+people = predict_people(TopDown.load(pose), photo, json.loads(boxes))
+assert lite.main([classifier, photo, "--top", "2"]) == 0
+assert not set(MISSING) & set(sys.modules)
+print(json.dumps([names, people.tolist()]))
+"""
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory):
+    path = tmp_path_factory.mktemp("photo") / "photo.png"
+    coarse = np.random.default_rng(0).integers(0, 256, (9, 8, 3), np.uint8)
+    Image.fromarray(coarse).resize((80, 90), Image.Resampling.BICUBIC).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def pose_file(tmp_path_factory):
+    model = ks.PoseEstimator("shufflenet_v2_x0_25", head="light", input_size=SIZE)
+    path = tmp_path_factory.mktemp("pose") / "pose.tflite"
+    ks.export.litert(model, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def classifier_file(tmp_path_factory):
+    model = ks.ShuffleNetV2(width=0.25, input_shape=(*SIZE, 3), classes=3)
+    path = tmp_path_factory.mktemp("classifier") / "pets.tflite"
+    ks.export.litert(model, path, labels=["cat", "dog", "fish"])
+    return path
+
+
+def test_the_same_numbers_without_keras(shared, pose_file, tmp_path):
+    weights = shared / "weights" / "shufflenetv2_x1.0_imagenet_dequantized.pth"
+    model = ks.create_model("shufflenet_v2_x1_0", weights=str(weights))
+    path = tmp_path / "x1_0.tflite"
+    ks.export.litert(model, path)
+    coral = shared / "data" / "imagenet_val" / "images" / "ILSVRC2012_val_00000011.JPEG"
+    child = subprocess.run(
+        [sys.executable, "-c", WITHOUT, path, pose_file, coral, json.dumps(BOXES)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert child.returncode == 0, child.stderr
+    *printed, results = child.stdout.splitlines()
+    names, people = json.loads(results)
+    assert names[0][0] == "brain coral"
+    assert printed[0] == str(coral)
+    assert printed[1].endswith("  brain coral")
+    expected = Classifier.load(model).classify(coral)
+    assert [name for name, _ in names] == [name for name, _ in expected]
+    np.testing.assert_allclose([s for _, s in names], [s for _, s in expected], atol=1e-5)
+    np.testing.assert_allclose(people, predict_people(pose_file, coral, BOXES), atol=1e-6)
+
+
+def test_classes_are_printed(classifier_file, photo, capsys):
+    assert lite.main([str(classifier_file), str(photo), "--top", "2"]) == 0
+    first, *classes = capsys.readouterr().out.splitlines()
+    assert first == str(photo)
+    expected = Classifier.load(classifier_file).classify(photo, 2)
+    assert classes == [f"  {score:.3f}  {name}" for name, score in expected]
+
+
+def test_joints_are_printed_and_drawn(pose_file, photo, tmp_path, capsys):
+    boxes = [f"--box={','.join(map(str, box))}" for box in BOXES]
+    command = [str(pose_file), str(photo), *boxes, "--flip-test", "--draw", str(tmp_path / "drawn")]
+    assert lite.main(command) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 * (1 + 17)
+    assert lines[18] == f"{photo} person 2"
+    people = predict_people(TopDown.load(pose_file, flip_test=True), photo, BOXES)
+    x, y, score = people[1, 0]
+    assert lines[19] == f"  {score:.3f}  nose  {x:.1f} {y:.1f}"
+    with Image.open(tmp_path / "drawn" / "photo.png") as drawn:
+        assert drawn.size == (80, 90)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["none.tflite", "photo.png"], "no such .tflite file. Received: 'none.tflite'"),
+        (["MODEL", "none.png"], "existing file. Received: none.png"),
+        (["MODEL", "PHOTO", "--top", "0"], "at least 1. Received: 0"),
+    ],
+)
+def test_mistakes_are_one_line(classifier_file, photo, capsys, arguments, message):
+    places = {"MODEL": str(classifier_file), "PHOTO": str(photo)}
+    assert lite.main([places.get(word, word) for word in arguments]) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.startswith("Error: ")
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("box", ["1,2,3", "a,b,c,d"])
+def test_boxes_have_four_numbers(capsys, box):
+    with pytest.raises(SystemExit):
+        lite.main(["pose.tflite", "photo.png", "--box", box])
+    assert box in capsys.readouterr().err
+
+
+def test_labels_of_a_classifier(classifier_file, photo):
+    given = Classifier.load(classifier_file, labels=["a", "b", "c"])
+    assert {name for name, _ in given.classify(photo)} == {"a", "b", "c"}
+    with pytest.raises(ValueError, match=r"needs 3 labels.*Received: 2"):
+        Classifier.load(classifier_file, labels=["a", "b"])
+
+    def brightness(images):
+        return images.mean(axis=(1, 2))
+
+    red = np.full((300, 300, 3), (250, 10, 20), np.uint8)
+    assert Classifier.load(brightness).classify(red, 2) == [("0", 250.0), ("2", 20.0)]
