@@ -16,7 +16,7 @@ from keras_shufflenet.export.lowering.equalize import equalize
 from keras_shufflenet.export.lowering.fold import fold
 from keras_shufflenet.export.lowering.order import choose_orders
 from keras_shufflenet.export.lowering.ranges import METHODS
-from keras_shufflenet.export.lowering.swish import spell_hard_swish
+from keras_shufflenet.export.lowering.spelling import spell
 from keras_shufflenet.export.lowering.trace import LoweringError, Trace
 
 __all__ = ["METHODS", "LoweringError", "lower"]
@@ -29,7 +29,7 @@ def lower(model: keras.Model, images: np.ndarray | None = None, method: str = "m
         model: a functional model of this package, channels last. It is not changed.
         images: (N, H, W, 3) as the model takes them, for a network that is to be quantized: the
             ranges of what is concatenated become one, with a clip that is found on these images,
-            and hard swish is spelled out. None for an equivalent network.
+            and what has no fast integer operator is spelled out. None for an equivalent network.
         method: how the clip is found: "mse" (least squared error of rounding and clipping),
             "min_max" (the greatest value) or "moving_average" (of the images' greatest values).
 
@@ -51,7 +51,7 @@ def lower(model: keras.Model, images: np.ndarray | None = None, method: str = "m
     graph = Trace(model).graph
     fold(graph)
     if images is not None:
-        spell_hard_swish(graph)
+        spell(graph)
     choose_orders(graph)
     emission = Emission(graph)
     with _float32_policy():
