@@ -5,9 +5,9 @@ some of them cannot be compared with figures that exist for other networks only.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from keras_shufflenet.files import write_whole
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 MARKERS = {"float32": "o", "bfloat16": "^", "int8": "s"}
 SIZE = (9.0, 6.0)
 DPI = 150
+CLOSE = 0.5  # per cent between names that would touch
 SUFFIXES = (".png", ".svg", ".pdf")
 
 
@@ -53,6 +54,7 @@ def draw(measured: Iterable["Measured"], path: Path) -> None:
         path: of the picture, .png, .svg or .pdf.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     rows = [(row, accuracy) for row in measured if (accuracy := _accuracy(row.network))]
     threads = rows[0][0].threads
@@ -78,15 +80,26 @@ def draw(measured: Iterable["Measured"], path: Path) -> None:
             linewidth=2.5 if ours else 1,
             label=f"{engine} {precision}",
         )
-    for name, place in names.items():
-        axes.annotate(name, place, (-8, 6), textcoords="offset points", ha="right", fontsize=8)
+    _write_names(axes, names)
     axes.set_xscale("log")
-    axes.margins(x=0.25, y=0.15)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.margins(x=0.35, y=0.15)
     axes.set_xlabel(f"median latency of one image, ms, threads: {threads}")
     axes.set_ylabel("published top-1 accuracy, %")
     axes.grid(which="both", alpha=0.3)
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     write_whole(path, lambda beside: figure.savefig(beside))
+
+
+def _write_names(axes: Any, places: Mapping[str, tuple[float, float]]) -> None:
+    """Write networks' names left of their fastest points, below where another is close above."""
+    ordered = sorted(places.items(), key=lambda item: item[1][1])
+    above = [accuracy for _, (_, accuracy) in ordered[1:]] + [float("inf")]
+    for (name, place), higher in zip(ordered, above, strict=True):
+        rise = -14 if higher - place[1] < CLOSE else 6
+        axes.annotate(name, place, (-8, rise), textcoords="offset points", ha="right", fontsize=8)
 
 
 def _accuracy(name: str) -> float | None:

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from keras_shufflenet.benchmark.engines import ENGINES, Engine
+from keras_shufflenet.benchmark.engines import ENGINES, OURS, Engine
 from keras_shufflenet.benchmark.plot import check_plot, draw
 from keras_shufflenet.benchmark.results import append_row
 from keras_shufflenet.cli.options import parse_weights
@@ -58,7 +58,8 @@ def benchmark(
         measured = [
             row for count in threads for row in latency.measure(files, count, rounds, console.print)
         ]
-    console.print(_table(measured))
+    for network, count in dict.fromkeys((row.network, row.threads) for row in measured):
+        console.print(_table(measured, network, count))
     if results is not None:
         for row in measured:
             append_row(results, _columns(row, rounds))
@@ -78,22 +79,22 @@ def _matches(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatch(name.lower(), pattern.lower()) for pattern in patterns)
 
 
-def _table(measured: Iterable["Measured"]) -> Table:
-    table = Table(title="one image; LiteRT / it: our time of the same class over this one")
-    heads = ("model", "engine", "precision", "threads", "median ms", "p90 ms", "MB", "peak MB")
-    for head in (*heads, "LiteRT / it"):
-        table.add_column(head, justify="left" if head in heads[:3] else "right")
-    for row in measured:
-        table.add_row(
-            row.network,
-            row.engine,
-            row.precision,
-            str(row.threads),
-            *(f"{time:.2f}" for time in row.latency),
-            f"{row.size / 1e6:.2f}",
-            "" if row.memory is None else f"{row.memory / 1e6:.0f}",
-            "" if row.ratio is None else f"{row.ratio:.2f}",
-        )
+def _table(rows: Iterable["Measured"], network: str, threads: int) -> Table:
+    table = Table(title=f"{network}, one image, threads: {threads}")
+    for head in ("engine", "precision"):
+        table.add_column(head)
+    for head in ("median ms", "p90 ms", "MB", "peak MB", f"{OURS} / it"):
+        table.add_column(head, justify="right")
+    for row in rows:
+        if (row.network, row.threads) == (network, threads):
+            table.add_row(
+                row.engine,
+                row.precision,
+                *(f"{time:.2f}" for time in row.latency),
+                f"{row.size / 1e6:.2f}",
+                "" if row.memory is None else f"{row.memory / 1e6:.0f}",
+                "" if row.ratio is None else f"{row.ratio:.2f}",
+            )
     return table
 
 
