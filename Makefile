@@ -1,5 +1,5 @@
 # `make demo` and `make test` each make their own environment; all they need is Python 3.11 and make,
-# and MediaPipe in the tests the system's libEGL, libGLESv2, libGL and libgthread.
+# and for MediaPipe in the tests the system's libEGL, libGLESv2, libGL and libgthread.
 PYTHON ?= python3
 
 .PHONY: demo test lint clean
@@ -7,7 +7,7 @@ PYTHON ?= python3
 demo: .venv/demo/.installed
 	.venv/demo/bin/keras-shufflenet demo --output demo
 
-test: .venv/test/.installed lint
+test: .venv/test/.installed .venv/mediapipe/.installed lint
 	.venv/test/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 15
 
 lint: .venv/test/.installed
@@ -19,6 +19,12 @@ lint: .venv/test/.installed
 	$(PYTHON) -m venv .venv/$*
 	.venv/$*/bin/python -m pip install --quiet --upgrade pip
 	.venv/$*/bin/python -m pip install --quiet --editable ".[$(EXTRA_$*)]"
+	touch $@
+
+# MediaPipe and tensorflow-model-optimization want different versions of absl-py.
+.venv/mediapipe/.installed:
+	$(PYTHON) -m venv .venv/mediapipe
+	.venv/mediapipe/bin/python -m pip install --quiet "mediapipe>=1.0"
 	touch $@
 
 EXTRA_demo = export

@@ -3,7 +3,7 @@
     python -m keras_shufflenet.benchmark.grouped --results grouped.csv
 
 ShuffleNetV1 is exported as it is and with every grouped convolution taken apart into slices,
-convolutions and concatenations of four inputs at most. The files take turns as in `latency`.
+convolutions and concatenations of four inputs at most. The files take turns.
 """
 
 import tempfile
@@ -16,16 +16,13 @@ from keras import layers
 from rich.console import Console
 from rich.table import Table
 
-from keras_shufflenet.benchmark.latency import (
-    CALIBRATION_IMAGES,
-    PRECISIONS,
-    calibration,
-    take_turns,
-)
+from keras_shufflenet.benchmark.networks import CALIBRATION_IMAGES, calibration
 from keras_shufflenet.benchmark.results import append_row
+from keras_shufflenet.benchmark.turns import take_turns
 
 PROGRAM = "python -m keras_shufflenet.benchmark.grouped"
 MODELS = ["shufflenet_v1_x0_5_g3", "shufflenet_v1_x1_0_g3", "shufflenet_v1_x1_0_g8"]
+PRECISIONS = ("float32", "int8")
 CONCAT_INPUTS = 4  # that XNNPACK takes
 
 

@@ -1,172 +1,182 @@
-"""Latency and size of exported models, side by side.
+"""Latency, size and memory of networks in several engines, side by side.
 
-    python -m keras_shufflenet.benchmark.latency 'shufflenet_v2_x*' 'mobilenet*' --results out.csv
-
-Every model is built, exported as float32 and as int8, and run in LiteRT with one image at a time.
-The files take turns, so that all of them meet the same machine; in its turn a file runs twice and
-the second run is timed, with its weights in the cache. The weights are drawn at random, so that
-nothing has to be downloaded, and keep the size of activations: with ranges that vanish, int8 files
-would hold more operators than those of trained networks.
+Every engine gets one image as an array of float32 and gives an array back. LiteRT's files take
+pixels and normalise them; the others take images that are normalised and have their channels
+first, which is done before the clock starts. All outputs are compared with Keras' own before
+anything is timed.
 """
 
-import tempfile
-from collections.abc import Callable, Mapping
-from fnmatch import fnmatch
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
-from time import perf_counter
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import typer
-from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
-from keras_shufflenet.benchmark.results import append_row
+from keras_shufflenet.benchmark.engines import CLASSES, OURS, Engine, Network
+from keras_shufflenet.benchmark.engines.channels_first import TranslationError
+from keras_shufflenet.benchmark.memory import peak_memory
+from keras_shufflenet.benchmark.turns import Latency, take_turns
 
-if TYPE_CHECKING:
-    import keras
-    import tensorflow as tf
-
-    from keras_shufflenet.data import SyntheticPeople
-
-PROGRAM = "python -m keras_shufflenet.benchmark.latency"
-PRECISIONS = ("float32", "int8")
-CALIBRATION_IMAGES = 8
+TOLERANCE = 1e-3  # of float32, in units of the greatest number
+LEAST_CORRELATION = 0.98  # of int8 and bfloat16
 
 
-class Latency(NamedTuple):
-    """Milliseconds of one run."""
+class DisagreementError(ValueError):
+    """An engine does not compute the network that it was given."""
 
-    median: float
-    p90: float
+
+@dataclass(frozen=True, eq=False)
+class File:
+    """A network in the form that an engine opens."""
+
+    network: str
+    engine: Engine
+    path: Path
+    input: np.ndarray
+    expected: np.ndarray
+
+    @property
+    def size(self) -> int:
+        """Bytes of all that was written for it."""
+        return sum(path.stat().st_size for path in self.path.parent.iterdir())
+
+    @property
+    def title(self) -> str:
+        """Network and engine."""
+        return f"{self.network}, {self.engine.title}"
 
 
 class Measured(NamedTuple):
-    """A file, its bytes, and how fast it runs."""
+    """A file, and how it runs.
 
-    file: str
+    Attributes:
+        network: name of it.
+        engine: name of it.
+        version: of the engine.
+        precision: of its arithmetic.
+        threads: that it was given.
+        size: of the file in bytes.
+        memory: greatest of a process that only runs the file, in bytes; None if not known.
+        latency: of one image.
+        ratio: our median over this one. bfloat16 is compared with our int8; None without ours.
+    """
+
+    network: str
+    engine: str
+    version: str
+    precision: str
+    threads: int
     size: int
+    memory: int | None
     latency: Latency
+    ratio: float | None
 
 
-def take_turns(runs: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, Latency]:
-    """Time functions in turns.
+def make_files(
+    networks: Iterable[Network], engines: Sequence[Engine], say: Callable[[str], None]
+) -> list[File]:
+    """Write all networks for all engines that are here.
 
     Args:
-        runs: what to run, by name.
-        rounds: turns of each.
+        networks: to write.
+        engines: to write them for.
+        say: gets a line for each engine that falls out.
+    """
+    present = [engine for engine in engines if _is_present(engine, say)]
+    files = []
+    for network in networks:
+        expected = np.asarray(network.model(network.images[:1], training=False))
+        for engine in track(present, f"Writing {network.name}", transient=True):
+            folder = network.folder / engine.title.replace(" ", "_").lower()
+            folder.mkdir()
+            try:
+                path = engine.make(network, folder)
+            except (ImportError, TranslationError) as error:
+                say(f"{network.name}, {engine.title}: {error}")
+                continue
+            files.append(File(network.name, engine, path, engine.input(network), expected))
+    return files
 
-    Returns:
-        Of each function, over its turns.
+
+def _is_present(engine: Engine, say: Callable[[str], None]) -> bool:
+    missing = [package for package in engine.packages if find_spec(package) is None]
+    if missing:
+        say(
+            f"{engine.title}: {' and '.join(missing)} not installed, "
+            "pip install 'keras-shufflenet[peers]'"
+        )
+    return not missing
+
+
+def measure(
+    files: Sequence[File], threads: int, rounds: int, say: Callable[[str], None]
+) -> list[Measured]:
+    """Time files in turns.
+
+    Args:
+        files: of `make_files`.
+        threads: of each engine.
+        rounds: turns of each file.
+        say: gets a line for each file that cannot be opened here.
 
     Raises:
+        DisagreementError: if an output is not the network's.
         ValueError: if `rounds` is not positive.
     """
-    if rounds < 1:
-        raise ValueError(f"`rounds` has to be positive. Received: rounds={rounds}")
-    times = np.empty((rounds, len(runs)))
-    for turn in track(range(rounds), "Timing", transient=True):
-        for index, run in enumerate(runs.values()):
-            run()
-            start = perf_counter()
-            run()
-            times[turn, index] = 1000 * (perf_counter() - start)
-    medians, p90s = np.percentile(times, (50, 90), axis=0)
-    figures = zip(runs, medians, p90s, strict=True)
-    return {name: Latency(float(median), float(p90)) for name, median, p90 in figures}
-
-
-def export_all(names: list[str], folder: Path) -> dict[str, Path]:
-    """Export models of the registry in both precisions; files that are there already stay.
-
-    Returns:
-        Paths by names such as "shufflenet_v2_x1_0_int8.tflite".
-    """
-    import keras_shufflenet as ks
-
-    people = ks.data.synthetic_people(folder / "people", CALIBRATION_IMAGES, progress=False)
-    paths = {}
-    for name in track(names, "Exporting", transient=True):
-        model = None
-        for precision in PRECISIONS:
-            file = f"{name}.tflite" if precision == "float32" else f"{name}_{precision}.tflite"
-            paths[file] = folder / file
-            if not paths[file].is_file():
-                model = model or _drawn(ks.create_model(name))
-                ks.export.litert(model, paths[file], precision, calibration(model, people))
-    return paths
-
-
-def _drawn(model: "keras.Model") -> "keras.Model":
-    """The model with random kernels that keep the variance of what goes through."""
-    draw = np.random.default_rng(0)
-    for layer in model.layers:
-        if not hasattr(layer, "kernel"):
+    runs = {}
+    for file in track(files, "Opening", transient=True):
+        try:
+            runs[file] = file.engine.open(file.path, file.input, threads)
+        except ImportError as error:
+            say(f"{file.title}: {error}")
             continue
-        *area, inputs, outputs = layer.kernel.shape
-        depthwise = type(layer).__name__ == "DepthwiseConv2D"
-        variance = (1.3 if depthwise else 4 / (inputs + outputs)) / np.prod(area)
-        layer.kernel.assign(draw.normal(0, np.sqrt(variance), layer.kernel.shape))
-    return model
-
-
-def calibration(model: "keras.Model", people: "SyntheticPeople") -> "tf.data.Dataset":
-    """Batches of images that a model is made for, cut out of drawings."""
-    import keras_shufflenet as ks
-    from keras_shufflenet.models.pose import PREFIX
-
-    if model.name.startswith(PREFIX):
-        return ks.data.keypoints(*people, model=model, training=True)
-    return ks.data.imagenet(people.images, batch_size=1)
-
-
-def measure(names: list[str], folder: Path, rounds: int, threads: int) -> list[Measured]:
-    """Export and time models.
-
-    Args:
-        names: of the registry.
-        folder: of the exported files, which are kept.
-        rounds: turns of each file.
-        threads: of the interpreters.
-    """
-    from keras_shufflenet.inference.runtime import open_interpreter
-
-    paths = export_all(names, folder)
-    runs = {name: open_interpreter(path, threads).invoke for name, path in paths.items()}
+        _check(file, runs[file]())
+    times = take_turns({file.title: run for file, run in runs.items()}, rounds)
+    ours = {
+        (file.network, file.engine.precision): times[file.title].median
+        for file in runs
+        if file.engine.name == OURS
+    }
     return [
-        Measured(name, paths[name].stat().st_size, latency)
-        for name, latency in take_turns(runs, rounds).items()
+        Measured(
+            file.network,
+            file.engine.name,
+            version(file.engine.packages[0]),
+            file.engine.precision,
+            threads,
+            file.size,
+            peak_memory(file.engine, file.path, file.input, threads),
+            times[file.title],
+            _ratio(ours.get((file.network, CLASSES[file.engine.precision])), times[file.title]),
+        )
+        for file in track(list(runs), "Measuring memory", transient=True)
     ]
 
 
-def main(
-    patterns: Annotated[list[str], typer.Argument(help="Names of models, or shell patterns.")],
-    rounds: Annotated[int, typer.Option(help="Turns of each file.")] = 50,
-    threads: Annotated[int, typer.Option(help="Of each interpreter.")] = 1,
-    folder: Annotated[
-        Path | None, typer.Option(help="Keep the exported files here, for the next time.")
-    ] = None,
-    results: Annotated[Path | None, typer.Option(help="csv file that gets a row for each.")] = None,
-) -> None:
-    """Measure latency and size of exported models."""
-    from keras_shufflenet.models import list_models
-
-    known = list_models() + list_models(task="pose")
-    names = [name for name in known if any(fnmatch(name, pattern) for pattern in patterns)]
-    if not names:
-        raise typer.BadParameter(f"no model has such a name. Received: {' '.join(patterns)}")
-    with tempfile.TemporaryDirectory() as temporary:
-        figures = measure(names, folder or Path(temporary), rounds, threads)
-    table = Table("file", "MB", "median ms", "p90 ms", title=f"LiteRT, threads: {threads}")
-    for file, size, (median, p90) in figures:
-        table.add_row(file, f"{size / 1e6:.2f}", f"{median:.2f}", f"{p90:.2f}")
-        if results is not None:
-            row: dict[str, float | str] = {"model": file, "threads": str(threads)}
-            row |= {"rounds": rounds, "bytes": str(size), "median_ms": median, "p90_ms": p90}
-            append_row(results, row, PROGRAM)
-    Console().print(table)
+def _ratio(ours: float | None, latency: Latency) -> float | None:
+    return None if ours is None else ours / latency.median
 
 
-if __name__ == "__main__":
-    typer.run(main)
+def _check(file: File, output: np.ndarray) -> None:
+    """Compare an output with Keras' own."""
+    if file.engine.planar and output.ndim == 4:
+        output = output.transpose(0, 2, 3, 1)
+    expected = file.expected
+    if output.shape != expected.shape:
+        raise DisagreementError(
+            f"The output has to be of shape {expected.shape}. "
+            f"Received: {output.shape} of {file.title}"
+        )
+    error = np.abs(output - expected).max() / np.abs(expected).max()
+    correlation = np.corrcoef(output.ravel(), expected.ravel())[0, 1]
+    exact = file.engine.precision == "float32"
+    if not (error <= TOLERANCE if exact else correlation >= LEAST_CORRELATION):
+        raise DisagreementError(
+            f"The output has to agree with Keras: float32 to {TOLERANCE} of the greatest number, "
+            f"others with a correlation of {LEAST_CORRELATION}. "
+            f"Received: {error:.2g}, correlation {correlation:.4f} of {file.title}"
+        )

@@ -12,9 +12,11 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from keras_shufflenet import models, weights
+from keras_shufflenet.benchmark.engines import CLASSES, OURS
 
 MARK = re.compile(r"(<!-- table: (\w+)([^>]*) -->\n).*?(<!-- end -->)", re.DOTALL)
-FLOAT32_SUFFIX, INT8_SUFFIX = ".tflite", "_int8.tflite"
+INT8_SUFFIX = "_int8.tflite"
+PRECISIONS = ("float32", "int8")
 POSE_COLUMNS = ("AP", "AP .5", "AP .75", "AR")
 TASKS = ("classification", "pose")
 
@@ -50,7 +52,7 @@ def _names(patterns: Sequence[str]) -> list[str]:
 
 def models_table(results: Path, names: Sequence[str]) -> str:
     """Models: their cost, published and measured accuracy, latency."""
-    measured, timed = (read_rows(results / f"{file}.csv") for file in ("imagenet", "latency"))
+    measured, timed = read_rows(results / "imagenet.csv"), _our_rows(results / "latency.csv")
     head = (
         "name", "params", "MACs", "published", "of", "measured", "measured int8",
         "ms float32 / int8",
@@ -60,18 +62,42 @@ def models_table(results: Path, names: Sequence[str]) -> str:
 
 def files_table(results: Path, names: Sequence[str]) -> str:
     """Exported models: their size and latency."""
-    timed = read_rows(results / "latency.csv")
+    timed = _our_rows(results / "latency.csv")
     head = ("name", "MB float32", "ms median / p90", "MB int8", "ms median / p90")
     rows = []
     for name in names:
         row = [f"`{name}`"]
-        for suffix in (FLOAT32_SUFFIX, INT8_SUFFIX):
-            found = _latest(timed, f"{name}{suffix}")
+        for precision in PRECISIONS:
+            found = _latest(timed, model=name, precision=precision)
             size = f"{int(found['bytes']) / 1e6:.2f}" if found else ""
             times = f"{_ms(found)} / {float(found['p90_ms']):.1f}" if found else ""
             row += [size, times]
         rows.append(row)
     return _markdown(head, rows)
+
+
+def peers_table(results: Path, names: Sequence[str]) -> str:
+    """Medians of all engines on one thread, and ours over the best peer's of its class."""
+    timed = [row for row in read_rows(results / "peers.csv") if row["threads"] == "1"]
+    engines = list(dict.fromkeys(row["engine"] for row in timed))
+    rows = []
+    for name, precision in dict.fromkeys((row["model"], row["precision"]) for row in timed):
+        key = {"model": name, "precision": precision}
+        found = (_latest(timed, engine=engine, **key) for engine in engines)
+        best = _ratio_to_best(timed, name, precision)
+        rows.append((f"`{name}`", precision, *map(_ms, found), best))
+    return _markdown(("", "", *engines, f"{OURS} / best peer"), rows)
+
+
+def _ratio_to_best(timed: Sequence[Row], name: str, precision: str) -> str:
+    """Our median over the least of the other engines' of the same class; empty without both."""
+    ours = _latest(timed, model=name, engine=OURS, precision=precision)
+    peers = {
+        (row["engine"], row["precision"]): float(row["median_ms"])
+        for row in timed  # a later row replaces an earlier one
+        if (row["model"], CLASSES[row["precision"]]) == (name, precision) and row["engine"] != OURS
+    }
+    return f"{float(ours['median_ms']) / min(peers.values()):.2f}" if ours and peers else ""
 
 
 def weights_table(results: Path, names: Sequence[str]) -> str:
@@ -113,6 +139,7 @@ def trained_table(results: Path, names: Sequence[str]) -> str:
 TABLES: Mapping[str, Callable[[Path, Sequence[str]], str]] = {
     "models": models_table,
     "files": files_table,
+    "peers": peers_table,
     "weights": weights_table,
     "trained": trained_table,
 }
@@ -128,7 +155,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 def _model_row(name: str, measured: Sequence[Row], timed: Sequence[Row]) -> tuple[str, ...]:
     cost = models.COSTS.get(name)
     best = next(iter(weights.list_weights(name)), None)
-    times = [_ms(_latest(timed, f"{name}{suffix}")) for suffix in (FLOAT32_SUFFIX, INT8_SUFFIX)]
+    times = [_ms(_latest(timed, model=name, precision=precision)) for precision in PRECISIONS]
     return (
         f"`{name}`",
         f"{cost.params / 1e6:.2f} M" if cost else "",
@@ -158,8 +185,14 @@ def _steps(entry: weights.Weights) -> str:
     return re.sub(r"(https://[^\s;]+)", r"<\1>", entry.how_to_get or "")
 
 
-def _latest(rows: Iterable[Row], model: str) -> Row | None:
-    return next((row for row in reversed(list(rows)) if row["model"] == model), None)
+def _our_rows(path: Path) -> list[dict[str, str]]:
+    """Of what this package exports, on one thread."""
+    return [row for row in read_rows(path) if (row["engine"], row["threads"]) == (OURS, "1")]
+
+
+def _latest(rows: Iterable[Row], **wanted: str) -> Row | None:
+    """The last row with the wanted values in its columns."""
+    return next((row for row in reversed(list(rows)) if wanted.items() <= row.items()), None)
 
 
 def _ms(row: Row | None) -> str:
@@ -167,7 +200,7 @@ def _ms(row: Row | None) -> str:
 
 
 def _accuracy(measured: Iterable[Row], model: str) -> str:
-    row = _latest(measured, model)
+    row = _latest(measured, model=model)
     return f"{100 * float(row['top1']):.2f} / {100 * float(row['top5']):.2f}" if row else ""
 
 

@@ -14,7 +14,17 @@ from typing import Any
 
 import typer
 
-from keras_shufflenet.cli import classify, demo, evaluate, export, models, port, pose, train
+from keras_shufflenet.cli import (
+    benchmark,
+    classify,
+    demo,
+    evaluate,
+    export,
+    models,
+    port,
+    pose,
+    train,
+)
 
 DEBUG = "KERAS_SHUFFLENET_DEBUG"
 
@@ -76,6 +86,7 @@ _add(evaluation, "imagenet", evaluate.imagenet, evaluate.IMAGENET_EXAMPLES)
 _add(evaluation, "coco", evaluate.coco, evaluate.COCO_EXAMPLES)
 app.add_typer(evaluation, name="evaluate")
 _add(app, "export", export.export, export.EXAMPLES)
+_add(app, "benchmark", benchmark.benchmark, benchmark.EXAMPLES)
 _add(app, "port", port.port, port.EXAMPLES)
 _add(app, "demo", demo.demo, demo.EXAMPLES)
 

@@ -1,59 +1,184 @@
-"""Latency of exported models, and of grouped convolutions taken apart."""
+"""Engines side by side, on a small network."""
 
 import csv
+from dataclasses import replace
 
 import keras
 import numpy as np
 import pytest
-import typer
-from typer.testing import CliRunner
 
 import keras_shufflenet as ks
-from keras_shufflenet.benchmark import grouped, latency, tables
+from keras_shufflenet.benchmark import grouped, latency, memory, networks, tables, turns
+from keras_shufflenet.benchmark.engines import ENGINES, Network, channels_first
+from keras_shufflenet.cli import main
+
+SIZE = (64, 64)
+TRIED = ("LiteRT", "ONNX Runtime", "OpenVINO", "PyTorch eager")
 
 
 def test_functions_take_turns_and_run_twice_in_each():
     calls = []
     runs = {name: lambda name=name: calls.append(name) for name in ("a", "b")}
-    times = latency.take_turns(runs, rounds=3)
+    times = turns.take_turns(runs, rounds=3)
     assert calls == ["a", "a", "b", "b"] * 3
     assert all(0 <= time.median <= time.p90 for time in times.values())
     with pytest.raises(ValueError, match="Received: rounds=0"):
-        latency.take_turns(runs, rounds=0)
+        turns.take_turns(runs, rounds=0)
+
+
+@pytest.fixture(scope="module")
+def images():
+    generator = np.random.default_rng(0)
+    coarse = generator.uniform(0, 255, (4, 8, 8, 3)).astype("float32")
+    return np.asarray(keras.ops.image.resize(coarse, SIZE))
+
+
+@pytest.fixture(scope="module")
+def files(images, tmp_path_factory):
+    """A small pose estimator in the engines that the tests need, and what was said."""
+    model = ks.PoseEstimator("shufflenet_v2_x0_25", head="light", input_size=SIZE)
+    networks.draw(model)
+    network = Network("small", model, images, tmp_path_factory.mktemp("small"))
+    engines = [e for e in ENGINES if e.name in TRIED and "nncf" not in e.packages]
+    said = []
+    return latency.make_files([network], engines, said.append), said
 
 
 @pytest.fixture
-def command():
-    app = typer.Typer()
-    app.command()(latency.main)
-    return lambda *arguments: CliRunner().invoke(app, list(map(str, arguments)))
+def no_proc(monkeypatch, tmp_path):
+    """A system that does not say what memory a process takes, so that none is started."""
+    monkeypatch.setattr(memory, "STATUS", tmp_path / "status")
 
 
-def test_models_are_exported_once_and_timed(command, tmp_path):
-    arguments = ("*v2_x0_25", "--rounds", 2, "--folder", tmp_path)
-    assert command(*arguments).exit_code == 0
-    files = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.tflite")}
-    assert len(files) == 2
-    assert command(*arguments, "--results", tmp_path / "latency.csv").exit_code == 0
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.tflite")} == files
-    rows = list(csv.DictReader((tmp_path / "latency.csv").read_text().splitlines()))
-    assert [row["model"] for row in rows] == [
-        f"shufflenet_v2_x0_25{s}" for s in (".tflite", "_int8.tflite")
+def test_engines_agree_with_keras_and_are_timed(files, no_proc):
+    made, said = files
+    assert said == []
+    measured = latency.measure(made, threads=1, rounds=2, say=said.append)
+    assert said == []
+    assert {row.engine for row in measured} == set(TRIED)
+    assert all(0 < row.latency.median <= row.latency.p90 for row in measured)
+    assert {row.memory for row in measured} == {None}
+    ours = {row.precision: row for row in measured if row.engine == "LiteRT"}
+    for row in measured:
+        of_class = ours["float32" if row.precision == "float32" else "int8"]
+        assert row.ratio == of_class.latency.median / row.latency.median
+    sizes = {(row.engine, row.precision): row.size for row in measured}
+    assert sizes["ONNX Runtime", "int8"] < 0.6 * sizes["ONNX Runtime", "float32"]
+
+
+@pytest.mark.skipif(not memory.STATUS.is_file(), reason="only Linux says it")
+def test_memory_is_that_of_a_process_without_tensorflow(files):
+    file = next(file for file in files[0] if file.engine.title == "LiteRT int8")
+    peak = memory.peak_memory(file.engine, file.path, file.input, threads=1)
+    assert 2e7 < peak < 2e8
+
+
+def test_another_network_is_found_out(files):
+    file = next(file for file in files[0] if file.engine.title == "ONNX Runtime float32")
+    wrong = latency.File(file.network, file.engine, file.path, file.input, file.expected + 1)
+    with pytest.raises(latency.DisagreementError, match="of small, ONNX Runtime float32"):
+        latency.measure([wrong], threads=1, rounds=1, say=print)
+
+
+def test_a_missing_package_is_said(images, tmp_path):
+    engine = next(engine for engine in ENGINES if engine.name == "ncnn")
+    absent = replace(engine, packages=("no_such_package",))
+    said = []
+    assert latency.make_files([], [absent], said.append) == []
+    assert said == [
+        "ncnn float32: no_such_package not installed, pip install 'keras-shufflenet[peers]'"
     ]
-    assert {int(row["bytes"]) for row in rows} == {path.stat().st_size for path in files}
-    assert all(float(row["median_ms"]) > 0 for row in rows)
+
+
+@pytest.mark.parametrize(
+    "name", ["shufflenet_v1_x0_5_g8", "shufflenet_v2_plus_small", "mobilenet_v2_x0_35"]
+)
+def test_families_in_onnx_are_the_same_networks(name, images, tmp_path):
+    import onnxruntime
+
+    model = ks.create_model(name, input_shape=(*SIZE, 3), classes=10)
+    networks.draw(model)
+    channels_first.write(model, tmp_path / "network.onnx")
+    session = onnxruntime.InferenceSession(
+        tmp_path / "network.onnx", providers=["CPUExecutionProvider"]
+    )
+    planes = channels_first.planes(model, images[:1])
+    (output,) = session.run(None, {"images": planes})
+    np.testing.assert_allclose(output, model(images[:1]), atol=1e-5)
+
+
+def test_a_layer_without_translation(tmp_path):
+    inputs = keras.Input((8, 8, 3))
+    model = keras.Model(inputs, keras.layers.Conv2D(4, 3, 2, padding="same", name="odd")(inputs))
+    with pytest.raises(channels_first.TranslationError, match=r"'odd'.*strides and padding"):
+        channels_first.write(model, tmp_path / "network.onnx")
+
+
+@pytest.fixture
+def command(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as exit_info:
+            main.run(["benchmark", *map(str, arguments)])
+        return exit_info.value.code, capsys.readouterr()
+
+    return call
+
+
+def test_the_verb_writes_rows_and_a_picture(command, no_proc, tmp_path):
+    arguments = ["--engine", "litert", "--rounds", 2, "--results", tmp_path / "latency.csv"]
+    code, said = command("*v2_x0_25", *arguments, "--plot", tmp_path / "plot.png")
+    assert code == 0, said.err
+    rows = list(csv.DictReader((tmp_path / "latency.csv").read_text().splitlines()))
+    assert [(row["model"], row["precision"]) for row in rows] == [
+        ("shufflenet_v2_x0_25", "float32"),
+        ("shufflenet_v2_x0_25", "int8"),
+    ]
+    assert all(row["ratio"] == "1" and f"{float(row['median_ms']):.2f}" in said.out for row in rows)
+    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
     page = "<!-- table: files shufflenet_v2_x0_25 -->\n<!-- end -->"
     assert f"| {int(rows[1]['bytes']) / 1e6:.2f} |" in tables.write_tables(page, tmp_path)
 
 
-def test_a_name_that_no_model_has(command):
-    done = command("resnet*")
-    assert done.exit_code == 2
-    assert "Received: resnet*" in done.output
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["resnet*"], "no model has such a name. Received: resnet*"),
+        (["*x0_25", "--engine", "tvm"], "Received: tvm"),
+        (["*x0_25", "--plot", "plot.doc"], "Received: plot.doc"),
+        (["*x0_25", "--plot", "nowhere/plot.png"], "no such folder. Received: nowhere"),
+        (["pose_*light", "--plot", "plot.png"], "published accuracy"),
+    ],
+)
+def test_mistakes_are_found_before_anything_is_built(command, arguments, message):
+    code, said = command(*arguments)
+    assert code == 1
+    assert message in said.err
+
+
+def test_our_ratio_is_to_the_best_peer_of_the_class(tmp_path):
+    times = {
+        ("LiteRT", "float32"): 3,
+        ("LiteRT", "int8"): 1,
+        ("ncnn", "float32"): 4,
+        ("ncnn", "bfloat16"): 2,
+        ("OpenVINO", "float32"): 5,
+        ("OpenVINO", "int8"): 2.5,
+    }
+    with (tmp_path / "peers.csv").open("w") as file:
+        file.write("model,engine,precision,threads,median_ms\n")
+        for (engine, precision), time in times.items():
+            file.write(f"net,{engine},{precision},1,{time}\nnet,{engine},{precision},2,0.1\n")
+    table = tables.write_tables("<!-- table: peers -->\n<!-- end -->", tmp_path)
+    assert "| `net` | float32 | 3.0 | 4.0 | 5.0 | 0.75 |" in table
+    assert "| `net` | int8 | 1.0 |  | 2.5 | 0.50 |" in table
+    assert "| `net` | bfloat16 |  | 2.0 |  |  |" in table
 
 
 def test_an_unknown_table(tmp_path):
-    with pytest.raises(ValueError, match=r"models, files, weights, trained\. Received: prices"):
+    kinds = r"models, files, peers, weights, trained\. Received: prices"
+    with pytest.raises(ValueError, match=kinds):
         tables.write_tables("<!-- table: prices -->\n<!-- end -->", tmp_path)
 
 

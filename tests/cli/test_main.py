@@ -5,7 +5,17 @@ from pathlib import Path
 
 import pytest
 
-VERBS = ("models", "classify", "pose", "train", "evaluate", "export", "port", "demo")
+VERBS = (
+    "models",
+    "classify",
+    "pose",
+    "train",
+    "evaluate",
+    "export",
+    "benchmark",
+    "port",
+    "demo",
+)
 SCRIPT = Path(sys.executable).with_name("keras-shufflenet")
 
 

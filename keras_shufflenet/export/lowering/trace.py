@@ -54,12 +54,12 @@ class Trace:
     def __init__(self, model: keras.Model) -> None:
         self.graph = Graph()
         self._views: dict[int, References] = {}
-        self._readers = Counter(id(x) for call in _calls(model) for x in call.input_tensors)
+        self._readers = Counter(id(x) for call in calls(model) for x in call.input_tensors)
         self._readers.update(id(x) for x in model.outputs)
         for x in model.inputs:
             image = Image(name=x.name, reads=[], channels=x.shape[-1], shape=x.shape)
             self._views[id(x)] = self.graph.add(image)
-        for call in _calls(model):
+        for call in calls(model):
             (output,) = call.outputs
             self._views[id(output)] = self._trace(call, output)
         self.graph.outputs = [self._views[id(x)] for x in model.outputs]
@@ -78,7 +78,7 @@ class Trace:
                     return trace(self, layer, reads, call)
             if isinstance(layer, PLAIN) and output.shape[-1] == reads[0].size:
                 return self._plain(layer, reads)
-        return _rearranged(layer, reads[0], call, output)
+        return rearranged(layer, reads[0], call, output)
 
     def _plain(self, layer: keras.Layer, reads: list[References]) -> References:
         return self.graph.add(
@@ -242,7 +242,7 @@ WAYS: dict[type, Callable[..., References]] = {
 }
 
 
-def _rearranged(
+def rearranged(
     layer: Any, references: References, call: Any, output: keras.KerasTensor
 ) -> References:
     """Reshaping and permuting that leaves height and width together, and gathering."""
@@ -276,7 +276,7 @@ def _is_same_relu(node: Node, layer: layers.ReLU) -> bool:
     )
 
 
-def _calls(model: keras.Model) -> Iterator[Any]:
+def calls(model: keras.Model) -> Iterator[Any]:
     """Keras' nodes of the model, in the order of computation."""
     for depth in sorted(model._nodes_by_depth, reverse=True):
         yield from (call for call in model._nodes_by_depth[depth] if not call.is_input)

@@ -1,0 +1,36 @@
+"""LiteRT with XNNPACK: what this package exports, and what TensorFlow's converter makes alone."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from keras_shufflenet.benchmark.engines.engine import Engine, Network, Run
+
+OURS, STOCK = "LiteRT", "LiteRT, stock export"
+PACKAGES = ("ai_edge_litert",)
+
+
+def _maker(precision: str, lowered: bool) -> Callable[[Network, Path], Path]:
+    def make(network: Network, folder: Path) -> Path:
+        import keras_shufflenet as ks
+
+        path = folder / f"{network.name}.tflite"
+        ks.export.litert(network.model, path, precision, network.images, lowered=lowered)
+        return path
+
+    return make
+
+
+def _open(path: Path, images: np.ndarray, threads: int) -> Run:
+    from keras_shufflenet.inference.runtime import open_interpreter, run_one
+
+    interpreter = open_interpreter(path, threads)
+    return lambda: run_one(interpreter, images[0])[np.newaxis]
+
+
+ENGINES = tuple(
+    Engine(name, precision, PACKAGES, _maker(precision, name == OURS), _open, planar=False)
+    for name in (OURS, STOCK)
+    for precision in ("float32", "int8")
+)

@@ -1,0 +1,85 @@
+"""The networks that are measured, with images to calibrate them on.
+
+Without weights their kernels are drawn at random, so that nothing has to be downloaded, and keep
+the size of activations: with ranges that vanish, int8 files would hold more operators than those of
+trained networks.
+"""
+
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatch
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import keras
+import numpy as np
+
+import keras_shufflenet as ks
+from keras_shufflenet.benchmark.engines import Network
+from keras_shufflenet.export.calibration import read_images
+from keras_shufflenet.models.pose import PREFIX
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from keras_shufflenet.data import SyntheticPeople
+
+CALIBRATION_IMAGES = 8
+REFERENCES = {"keras.applications.MobileNetV2": keras.applications.MobileNetV2}
+
+
+def find(patterns: Sequence[str]) -> list[str]:
+    """The networks whose names match shell patterns: the package's, and those of Keras' own.
+
+    Raises:
+        ValueError: if a pattern matches none.
+    """
+    known = [*ks.list_models(), *ks.list_models(task="pose")]
+    known += [f"{name}_{head}" for name in ks.list_models(task="pose") for head in ("light", "fpn")]
+    known += REFERENCES
+    for pattern in patterns:
+        if not any(fnmatch(name, pattern) for name in known):
+            raise ValueError(f"no model has such a name. Received: {pattern}")
+    return [name for name in known if any(fnmatch(name, pattern) for pattern in patterns)]
+
+
+def build(names: Sequence[str], weights: str | None, folder: Path) -> Iterator[Network]:
+    """Build networks, one after the other.
+
+    Args:
+        names: of `find`.
+        weights: what the builders take; None for kernels drawn at random.
+        folder: gets a folder for each network's files, and one of drawn people.
+
+    Yields:
+        Each network with images.
+    """
+    people = ks.data.synthetic_people(folder / "people", CALIBRATION_IMAGES, progress=False)
+    for name in names:
+        model = REFERENCES.get(name, partial(ks.create_model, name))(weights=weights)
+        if weights is None:
+            draw(model)
+        dataset = calibration(model, people)
+        images = read_images(dataset, model.input_shape[1:3], CALIBRATION_IMAGES)
+        (folder / name).mkdir(exist_ok=True)
+        yield Network(name, model, images, folder / name)
+
+
+def draw(model: keras.Model) -> None:
+    """Give a model random kernels that keep the variance of what goes through."""
+    generator = np.random.default_rng(0)
+    for layer in model.layers:
+        if not hasattr(layer, "kernel"):
+            continue
+        *area, inputs, outputs = layer.kernel.shape
+        depthwise = type(layer).__name__ == "DepthwiseConv2D"
+        variance = (1.3 if depthwise else 4 / (inputs + outputs)) / np.prod(area)
+        layer.kernel.assign(generator.normal(0, np.sqrt(variance), layer.kernel.shape))
+
+
+def calibration(model: keras.Model, people: "SyntheticPeople") -> "tf.data.Dataset":
+    """Batches of images of a model's size, cut out of drawings."""
+    if model.name.startswith(PREFIX):
+        return ks.data.keypoints(*people, model=model, training=True)
+    size = model.input_shape[1:3]
+    return ks.data.imagenet(people.images, resize=max(size) * 8 // 7, crop=size, batch_size=1)

@@ -1,0 +1,44 @@
+"""Timing in turns, so that all that is compared meets the same machine."""
+
+from collections.abc import Callable, Mapping
+from time import perf_counter
+from typing import NamedTuple
+
+import numpy as np
+from rich.progress import track
+
+
+class Latency(NamedTuple):
+    """Milliseconds of one run."""
+
+    median: float
+    p90: float
+
+
+def take_turns(runs: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, Latency]:
+    """Time functions in turns; in its turn each runs twice, and the second run is timed.
+
+    The first one brings what the function needs back into the caches.
+
+    Args:
+        runs: what to run, by name.
+        rounds: turns of each.
+
+    Returns:
+        Of each function, over its turns.
+
+    Raises:
+        ValueError: if `rounds` is not positive.
+    """
+    if rounds < 1:
+        raise ValueError(f"`rounds` has to be positive. Received: rounds={rounds}")
+    times = np.empty((rounds, len(runs)))
+    for turn in track(range(rounds), "Timing", transient=True):
+        for index, run in enumerate(runs.values()):
+            run()
+            start = perf_counter()
+            run()
+            times[turn, index] = 1000 * (perf_counter() - start)
+    medians, p90s = np.percentile(times, (50, 90), axis=0)
+    figures = zip(runs, medians, p90s, strict=True)
+    return {name: Latency(float(median), float(p90)) for name, median, p90 in figures}

@@ -1,0 +1,114 @@
+"""`keras-shufflenet benchmark`: latency, size and memory in several engines, side by side."""
+
+import tempfile
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from keras_shufflenet.benchmark.engines import ENGINES, OURS, Engine
+from keras_shufflenet.benchmark.plot import check_plot, draw
+from keras_shufflenet.benchmark.results import append_row
+from keras_shufflenet.cli.options import parse_weights
+
+if TYPE_CHECKING:
+    from keras_shufflenet.benchmark.latency import Measured
+
+EXAMPLES = """
+keras-shufflenet benchmark shufflenet_v2_x1_0 --threads 1 --threads 2
+keras-shufflenet benchmark 'shufflenet_v2_x*' --engine LiteRT --results latency.csv
+keras-shufflenet benchmark shufflenet_v2_x0_5 shufflenet_v2_x1_0 mobilenet_v2_x1_0 \
+keras.applications.MobileNetV2 --plot latency.png
+"""
+NAMES = list(dict.fromkeys(engine.name for engine in ENGINES))
+
+
+def benchmark(
+    models: Annotated[
+        list[str], typer.Argument(metavar="MODEL...", help="Names of models, or shell patterns.")
+    ],
+    engine: Annotated[
+        list[str], typer.Option(help=f"Shell pattern of {', '.join(NAMES)}; may be repeated.")
+    ] = ["*"],  # noqa: B006
+    threads: Annotated[list[int], typer.Option(min=1, help="May be repeated.")] = [1],  # noqa: B006
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each file.")] = 50,
+    weights: Annotated[
+        str, typer.Option(help="imagenet (pose: coco, mpii); none for random ones.")
+    ] = "none",
+    results: Annotated[Path | None, typer.Option(help="csv file that gets a row for each.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Picture of classifiers' accuracy against latency.")
+    ] = None,
+) -> None:
+    """Measure models in LiteRT and, where they are installed, in other engines."""
+    engines = _chosen(engine)
+    from keras_shufflenet.benchmark import latency, networks
+
+    console = Console()
+    names = networks.find(models)
+    if plot is not None:
+        check_plot(plot, names)
+    with tempfile.TemporaryDirectory() as folder:
+        built = networks.build(names, parse_weights(weights), Path(folder))
+        files = latency.make_files(built, engines, console.print)
+        measured = [
+            row for count in threads for row in latency.measure(files, count, rounds, console.print)
+        ]
+    for network, count in dict.fromkeys((row.network, row.threads) for row in measured):
+        console.print(_table(measured, network, count))
+    if results is not None:
+        for row in measured:
+            append_row(results, _columns(row, rounds))
+    if plot is not None:
+        draw(measured, plot)
+
+
+def _chosen(patterns: Sequence[str]) -> list[Engine]:
+    """The engines that patterns match, whatever the case of letters."""
+    for pattern in patterns:
+        if not any(_matches(name, [pattern]) for name in NAMES):
+            raise ValueError(f"engines are {', '.join(NAMES)}. Received: {pattern}")
+    return [engine for engine in ENGINES if _matches(engine.name, patterns)]
+
+
+def _matches(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatch(name.lower(), pattern.lower()) for pattern in patterns)
+
+
+def _table(rows: Iterable["Measured"], network: str, threads: int) -> Table:
+    table = Table(title=f"{network}, one image, threads: {threads}")
+    for head in ("engine", "precision"):
+        table.add_column(head)
+    for head in ("median ms", "p90 ms", "MB", "peak MB", f"{OURS} / it"):
+        table.add_column(head, justify="right")
+    for row in rows:
+        if (row.network, row.threads) == (network, threads):
+            table.add_row(
+                row.engine,
+                row.precision,
+                *(f"{time:.2f}" for time in row.latency),
+                f"{row.size / 1e6:.2f}",
+                "" if row.memory is None else f"{row.memory / 1e6:.0f}",
+                "" if row.ratio is None else f"{row.ratio:.2f}",
+            )
+    return table
+
+
+def _columns(row: "Measured", rounds: int) -> dict[str, float | str]:
+    return {
+        "model": row.network,
+        "engine": row.engine,
+        "version": row.version,
+        "precision": row.precision,
+        "threads": str(row.threads),
+        "rounds": rounds,
+        "bytes": str(row.size),
+        "peak_bytes": "" if row.memory is None else str(row.memory),
+        "median_ms": row.latency.median,
+        "p90_ms": row.latency.p90,
+        "ratio": "" if row.ratio is None else row.ratio,
+    }

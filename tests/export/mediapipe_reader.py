@@ -1,0 +1,68 @@
+"""Run by an environment with MediaPipe, which does not go together with the tests' own.
+
+python mediapipe_reader.py metadata FILE.tflite
+python mediapipe_reader.py classify FILE.tflite IMAGE...
+
+prints JSON.
+"""
+
+import json
+import sys
+
+
+def metadata(path):
+    """The file's `ModelMetadata` as MediaPipe's classes read it."""
+    from mediapipe.tasks.metadata import metadata_schema_py_generated as schema
+    from mediapipe.tasks.metadata import schema_py_generated as models
+
+    with open(path, "rb") as file:
+        model = models.Model.GetRootAs(file.read(), 0)
+    entries = [model.Metadata(i) for i in range(model.MetadataLength())]
+    (entry,) = [entry for entry in entries if entry.Name() == b"TFLITE_METADATA"]
+    content = model.Buffers(entry.Buffer()).DataAsNumpy().tobytes()
+    assert schema.ModelMetadata.ModelMetadataBufferHasIdentifier(content, 0)
+    facts = schema.ModelMetadataT.InitFromObj(schema.ModelMetadata.GetRootAs(content, 0))
+    (graph,) = facts.subgraphMetadata
+    (source,), (target,) = graph.inputTensorMetadata, graph.outputTensorMetadata
+    image = schema.ContentProperties.ImageProperties
+    normalisation = schema.ProcessUnitOptions.NormalizationOptions
+    units = source.processUnits or []
+    assert all(unit.optionsType == normalisation for unit in units)
+    return {
+        "version": facts.minParserVersion.decode(),
+        "is_image": source.content.contentPropertiesType == image,
+        "is_rgb": source.content.contentProperties.colorSpace == schema.ColorSpaceType.RGB,
+        "normalisation": [
+            [[float(n) for n in numbers] for numbers in (unit.options.mean, unit.options.std)]
+            for unit in units
+        ],
+        "output": target.name.decode(),
+        "output_files": [_file(file, schema) for file in target.associatedFiles or []],
+        "files": [file.name.decode() for file in facts.associatedFiles or []],
+    }
+
+
+def _file(file, schema):
+    labels = file.type == schema.AssociatedFileType.TENSOR_AXIS_LABELS
+    return [file.name.decode(), "axis labels" if labels else file.type]
+
+
+def classify(path, *images):
+    """Index and name of the best class of each image."""
+    import mediapipe
+    from mediapipe.tasks.python import BaseOptions, vision
+
+    options = vision.ImageClassifierOptions(
+        base_options=BaseOptions(model_asset_path=path), max_results=1
+    )
+    found = []
+    with vision.ImageClassifier.create_from_options(options) as classifier:
+        for image in images:
+            pixels = mediapipe.Image.create_from_file(image)
+            found += classifier.classify(pixels).classifications[0].categories
+    return [[best.index, best.category_name] for best in found]
+
+
+if __name__ == "__main__":
+    command, *arguments = sys.argv[1:]
+    print(json.dumps({"metadata": metadata, "classify": classify}[command](*arguments)))
