@@ -1,5 +1,6 @@
 """Fixtures shared by the whole test suite."""
 
+import gc
 import json
 import os
 import sys
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+gc.set_threshold(100_000, 50, 50)  # a Keras model is so many objects that collecting takes its time
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
