@@ -83,15 +83,15 @@ def litert(
             backend other than TensorFlow.
     """
     path = Path(path)
-    _check_arguments(path, precision, input_dtype, output_dtype)
-    model = _keras_model(model)
+    check_arguments(path, precision, input_dtype, output_dtype)
+    model = keras_model(model)
     size = static_size(model, input_size)
     images = None
     if calibration is not None:
         limit = calibration_images if precision == "int8" else COMPARED_IMAGES
         images = read_images(calibration, size, limit, verbose)
     if precision == "int8":
-        _check_calibration(images, input_dtype)
+        check_calibration(images, input_dtype)
     traced_dtype = "float32" if precision == "int8" else input_dtype
     network, note = _network(in_float32(model), lowered, images if precision == "int8" else None)
     function, module = frozen_function(network, size, traced_dtype)
@@ -99,7 +99,7 @@ def litert(
         convert(function, module, precision, images, input_dtype, output_dtype, verbose)
     )
     compared = images if samples is None else samples
-    report = examine(content, path, precision, note, _compare(model, content, compared))
+    report = examine(content, path, precision, note, compare(model, content, compared))
     write_whole(path, lambda beside: beside.write_bytes(content))
     return report
 
@@ -119,7 +119,8 @@ def _network(
     return network, "yes"
 
 
-def _check_arguments(path: Path, precision: str, input_dtype: str, output_dtype: str) -> None:
+def check_arguments(path: Path, precision: str, input_dtype: str, output_dtype: str) -> None:
+    """Raise an error for a path that cannot be written, or types that do not go together."""
     backend = keras.backend.backend()
     if backend != "tensorflow":
         raise ValueError(
@@ -140,7 +141,8 @@ def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
         raise ValueError(f"{name} has to be one of {', '.join(allowed)}. Received: {value!r}")
 
 
-def _keras_model(model: keras.Model | str | Path) -> keras.Model:
+def keras_model(model: keras.Model | str | Path) -> keras.Model:
+    """The model, opened if it is a path."""
     if isinstance(model, (str, Path)):
         return load_keras(Path(model))
     if not isinstance(model, keras.Model):
@@ -151,7 +153,8 @@ def _keras_model(model: keras.Model | str | Path) -> keras.Model:
     return model
 
 
-def _check_calibration(images: np.ndarray | None, input_dtype: str) -> None:
+def check_calibration(images: np.ndarray | None, input_dtype: str) -> None:
+    """Raise an error if there are no images to calibrate an int8 file, or the wrong ones."""
     if images is None:
         raise ValueError(
             "int8 needs `calibration`: a dataset of what the model is fed in real life, such as "
@@ -164,7 +167,8 @@ def _check_calibration(images: np.ndarray | None, input_dtype: str) -> None:
         )
 
 
-def _compare(model: keras.Model, content: bytes, images: np.ndarray | None) -> Deviation | None:
+def compare(model: keras.Model, content: bytes, images: np.ndarray | None) -> Deviation | None:
+    """How far a file's outputs are from the model's on the first of the images, if any."""
     if images is None:
         return None
     images = np.asarray(images)[:COMPARED_IMAGES]

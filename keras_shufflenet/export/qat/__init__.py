@@ -1,0 +1,240 @@
+"""Quantization-aware training: the one call."""
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import keras
+import numpy as np
+from rich.progress import Progress
+
+from keras_shufflenet.export.calibration import are_pixels, read_images
+from keras_shufflenet.export.converter import ExportError
+from keras_shufflenet.export.flatbuffer import float_softmax
+from keras_shufflenet.export.graph import in_float32, output_name, static_size
+from keras_shufflenet.export.litert import (
+    MOST_GROWTH,
+    check_arguments,
+    check_calibration,
+    compare,
+    keras_model,
+)
+from keras_shufflenet.export.lowering import LoweringError, lower
+from keras_shufflenet.export.qat.plan import Plan, PlanError
+from keras_shufflenet.export.qat.process import TrainingProcess, check_installed
+from keras_shufflenet.export.report import Report, examine
+from keras_shufflenet.files import write_whole
+from keras_shufflenet.inference.predictor import Predictor
+
+__all__ = ["Loss", "quantization_aware"]
+
+Loss = Literal["distillation", "targets"]
+STEPS = 300
+LEARNING_RATE = 1e-4
+
+
+def quantization_aware(
+    model: keras.Model | str | Path,
+    path: str | Path,
+    dataset: Iterable[Any],
+    *,
+    steps: int = STEPS,
+    learning_rate: float = LEARNING_RATE,
+    loss: Loss = "distillation",
+    calibration: Iterable[Any] | None = None,
+    calibration_images: int = 100,
+    input_dtype: str = "float32",
+    output_dtype: str = "float32",
+    input_size: tuple[int, int] | None = None,
+    samples: np.ndarray | None = None,
+    verbose: bool = False,
+) -> Report:
+    """Train a model on while its weights and activations are rounded to int8, and export it.
+
+    The network is lowered as `litert` does it, rebuilt in tf_keras and trained there with
+    tensorflow-model-optimization, in a process of its own: TensorFlow, Keras 3 and the model of
+    this process stay as they are. Ranges of activations are those on the calibration images, and
+    everything that LiteRT wants one scale for shares one. With `steps=0` the file is that of a
+    quantization after training.
+
+    Args:
+        model: as for `litert`.
+        path: likewise.
+        dataset: a `tf.data.Dataset` or an iterable of batches: images (N, H, W, 3), or tuples of
+            images, targets and, if wanted, sample weights, such as `ks.data.keypoints` and
+            `ks.data.imagenet` give. A finite one is repeated.
+        steps: batches to train on.
+        learning_rate: of Adam at the beginning; it falls to 0 along a cosine.
+        loss: "distillation": what the float model says is learned, no targets are needed and few
+            images suffice. "targets": those of `dataset`: classes (N,) or probabilities
+            (N, classes) for a model that ends in softmax, arrays like its output for others.
+            Probabilities are compared by cross-entropy, others by their squared difference.
+        calibration: images for the ranges, as for `litert`; `dataset` by default.
+        calibration_images: to take from it at most.
+        input_dtype: "float32", "uint8" or "int8", as for `litert`.
+        output_dtype: likewise.
+        input_size: (height, width) in pixels, for a model that leaves them open.
+        samples: images (N, H, W, 3) to compare the file with the model on; by default the first 16
+            of the calibration.
+        verbose: show progress bars, with the loss.
+
+    Returns:
+        What came out: size, operators, partitions, quantization, difference to the model.
+
+    Raises:
+        ImportError: without ai-edge-litert, tf_keras or tensorflow-model-optimization.
+        FileNotFoundError: if `model` is a path to nothing, or the folder of `path` is missing.
+        ExportError: (a ValueError) if the model holds what cannot be lowered or rebuilt.
+        ValueError: for other arguments than those above.
+        RuntimeError: if the training process breaks off.
+    """
+    check_installed()
+    path = Path(path)
+    check_arguments(path, "int8", input_dtype, output_dtype)
+    _check_training(steps, learning_rate, loss)
+    model = in_float32(keras_model(model))
+    size = static_size(model, input_size)
+    images = read_images(
+        dataset if calibration is None else calibration, size, calibration_images, verbose
+    )
+    check_calibration(images, input_dtype)
+    plan = _plan(model, images)
+    batches = _batches(dataset, size, Targets(model, loss, plan.ends_in_softmax))
+    with tempfile.TemporaryDirectory(prefix="keras_shufflenet_") as folder:
+        np.save(Path(folder) / "calibration.npy", images)
+        plan.write(
+            Path(folder),
+            pixels=are_pixels(images),
+            total_steps=steps,
+            learning_rate=learning_rate,
+            input_dtype=input_dtype,
+            output_dtype=output_dtype,
+            output_name=output_name(model),
+        )
+        with TrainingProcess(Path(folder)) as process:
+            _train(process, islice(batches, steps), steps, verbose)
+            content = float_softmax(process.finish())
+    compared = images if samples is None else samples
+    report = examine(content, path, "int8", "yes", compare(model, content, compared))
+    write_whole(path, lambda beside: beside.write_bytes(content))
+    return report
+
+
+def _check_training(steps: int, learning_rate: float, loss: str) -> None:
+    if steps < 0:
+        raise ValueError(f"`steps` cannot be negative. Received: {steps}")
+    if not learning_rate > 0:
+        raise ValueError(f"`learning_rate` has to be positive. Received: {learning_rate}")
+    if loss not in get_args(Loss):
+        raise ValueError(f"`loss` has to be one of {', '.join(get_args(Loss))}. Received: {loss!r}")
+
+
+def _plan(model: keras.Model, images: np.ndarray) -> Plan:
+    try:
+        lowered = lower(model, images)
+        if len(lowered.operations) > MOST_GROWTH * len(model.operations):
+            raise PlanError(
+                "Quantization-aware training takes networks that lowering does not blow up. "
+                f"Received: {len(lowered.operations)} operations of {len(model.operations)}"
+            )
+        return Plan(lowered)
+    except (LoweringError, PlanError) as error:
+        raise ExportError(f"The network cannot be trained quantization-aware. {error}") from error
+
+
+def _train(
+    process: TrainingProcess,
+    batches: Iterator[dict[str, np.ndarray]],
+    steps: int,
+    verbose: bool,
+) -> None:
+    """Feed the process; the next batch is made while it computes."""
+    with Progress(disable=not verbose, transient=True) as progress:
+        task = progress.add_task("Training", total=steps)
+        process.hear()  # it is ready
+        waiting = False
+        for batch in batches:
+            process.send(**batch)
+            if waiting:
+                progress.update(task, advance=1, description=_describe(process.hear()))
+            waiting = True
+        if waiting:
+            process.hear()
+
+
+def _describe(message: dict[str, Any]) -> str:
+    return f"Training, loss {message['loss']:.2e}"
+
+
+class Targets:
+    """What the network is to say about a batch.
+
+    Args:
+        model: the float network.
+        loss: see `quantization_aware`.
+        softmax: whether it ends in softmax.
+    """
+
+    def __init__(self, model: keras.Model, loss: Loss, softmax: bool) -> None:
+        self._teacher = Predictor.load(model) if loss == "distillation" else None
+        self._softmax = softmax
+        self._shape = tuple(model.output_shape[1:])
+
+    def __call__(self, images: np.ndarray, labels: list[Any]) -> dict[str, np.ndarray]:
+        """The targets (N, ...) and weights of images (N, H, W, 3) with what came with them."""
+        if self._teacher is not None:
+            return {"targets": self._teacher.predict(images), "weights": np.ones(1, np.float32)}
+        if not labels:
+            raise ValueError(
+                "loss='targets' needs batches of images and targets. Received: images alone"
+            )
+        targets, weights = np.asarray(labels[0]), np.ones(1, np.float32)
+        if len(labels) > 1:
+            weights = np.asarray(labels[1], np.float32)
+        if self._softmax and targets.ndim == 1:
+            targets = self._one_hot(targets)
+        if len(targets) != len(images) or any(
+            own not in (None, got)
+            for own, got in zip(self._shape, targets.shape[1:], strict=True)
+        ):
+            raise ValueError(
+                f"Targets have to be of the shape (N, {', '.join(map(str, self._shape))}) of the "
+                f"model's output. Received: shape={targets.shape}"
+            )
+        return {"targets": targets.astype(np.float32), "weights": weights}
+
+    def _one_hot(self, classes: np.ndarray) -> np.ndarray:
+        (count,) = self._shape
+        if classes.min() < 0 or classes.max() >= count:
+            raise ValueError(
+                f"Classes have to be whole numbers from 0 to {count - 1}. "
+                f"Received: {classes.min()} to {classes.max()}"
+            )
+        return np.eye(count, dtype=np.float32)[classes.astype(np.int64)]
+
+
+def _batches(
+    dataset: Iterable[Any], size: tuple[int, int], targets: Targets
+) -> Iterator[dict[str, np.ndarray]]:
+    """Batches for the training process, without end."""
+    if isinstance(dataset, np.ndarray):
+        dataset = [dataset]
+    while True:
+        count = 0
+        for element in dataset:
+            parts = element if isinstance(element, (tuple, list)) else [element]
+            images = np.asarray(parts[0], np.float32)
+            if images.shape[1:] != (*size, 3):
+                raise ValueError(
+                    f"Training needs batches of images of shape (N, {size[0]}, {size[1]}, 3). "
+                    f"Received: shape={images.shape}"
+                )
+            yield {"images": images, **targets(images, list(parts[1:]))}
+            count += 1
+        if count == 0:
+            raise ValueError(
+                "`dataset` has to be one that can be gone through again, with at least one batch. "
+                f"Received: {type(dataset).__name__} without any left"
+            )

@@ -1,0 +1,349 @@
+"""The training process: tensorflow-model-optimization on tf_keras, the Keras 2 that it needs.
+
+It is run by its path, so that nothing of Keras 3 is imported. The folder that it is started with
+holds `plan.json`, `weights.npz` and `calibration.npy`; batches come through stdin as .npz
+archives, each behind its length; out go lines of JSON through stdout and in the end `model.tflite`.
+"""
+
+import io
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_model_optimization as tfmot
+import tf_keras
+from tensorflow_model_optimization.python.core.quantization.keras import (
+    quantize_wrapper,
+    quantizers,
+)
+
+BITS = 8
+LENGTH_BYTES = 8
+CALIBRATION_BATCH = 8
+SMALLEST = 1e-6  # width of a range
+PROBABILITY_MAX = 255 / 256  # LiteRT's fixed scale of softmax and sigmoid is 1 / 256
+KERNELS = {"Conv2D": "kernel", "Dense": "kernel", "DepthwiseConv2D": "depthwise_kernel"}
+
+
+# ---- layers --------------------------------------------------------------------------------------
+
+
+class Subtract(tf_keras.layers.Layer):
+    """Images minus a mean, divided by a deviation."""
+
+    def __init__(self, mean: np.ndarray, deviation: np.ndarray, name: str) -> None:
+        super().__init__(name=name)
+        self.mean, self.deviation = mean, deviation
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Return the normalised images."""
+        centred = inputs - self.mean
+        return centred if np.all(self.deviation == 1) else centred * (1 / self.deviation)
+
+
+class DepthToSpace(tf_keras.layers.Layer):
+    """Channels to pixels."""
+
+    def __init__(self, block_size: int, name: str) -> None:
+        super().__init__(name=name)
+        self.block_size = block_size
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Return maps of `block_size` times the height and width."""
+        return tf.nn.depth_to_space(inputs, self.block_size)
+
+
+class Activation(tf_keras.layers.Layer):
+    """An activation written with the operations that the converter knows."""
+
+    def __init__(self, activation: str, name: str) -> None:
+        super().__init__(name=name)
+        self.function = FUNCTIONS[activation]
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Return the activated maps."""
+        return self.function(inputs)
+
+
+def _hard_sigmoid(x: tf.Tensor) -> tf.Tensor:
+    shifted = tf.nn.relu6(x + 3.0)
+    return tf.quantization.fake_quant_with_min_max_args(shifted, 0.0, 6.0) * (1 / 6)
+
+
+def _hard_silu(x: tf.Tensor) -> tf.Tensor:
+    return x * tf.nn.relu6(x + 3.0) * (1 / 6)
+
+
+FUNCTIONS = {
+    "hard_sigmoid": _hard_sigmoid,
+    "hard_silu": _hard_silu,
+    "linear": tf.identity,
+    "relu": tf.nn.relu,
+    "relu6": tf.nn.relu6,
+    "sigmoid": tf.nn.sigmoid,
+    "softmax": tf.nn.softmax,
+}
+OWN = {"Activation": Activation, "DepthToSpace": DepthToSpace}
+
+
+# ---- quantization --------------------------------------------------------------------------------
+
+
+class KernelQuantizer(quantizers.LastValueQuantizer):
+    """One symmetric scale for each output channel.
+
+    Attributes:
+        fixed: the rounded kernel once training is over.
+    """
+
+    def __init__(self, axis: int) -> None:
+        super().__init__(num_bits=BITS, per_axis=True, symmetric=True, narrow_range=True)
+        self.axis = axis
+        self.fixed: tf.Tensor | None = None
+
+    def build(self, tensor_shape: tf.TensorShape, name: str, layer: Any) -> dict[str, Any]:
+        """Make the variables of the scales."""
+        return super().build((tensor_shape[self.axis],), name, layer)
+
+    def __call__(
+        self, inputs: tf.Tensor, training: bool, weights: dict[str, Any], **kwargs: Any
+    ) -> tf.Tensor:
+        """Round a kernel to its scales."""
+        if self.fixed is not None:
+            return self.fixed
+        # The quantizer's channels are the last axis; a depthwise kernel's are the one before.
+        rows = tf.reshape(inputs, (-1, inputs.shape[self.axis]))
+        del training  # the scales are always those of the kernel as it is
+        return tf.reshape(super().__call__(rows, True, weights, **kwargs), inputs.shape)
+
+
+class LayerQuantization(tfmot.quantization.keras.QuantizeConfig):
+    """What of a layer is rounded: its kernel, if it has one, and its output, given a range."""
+
+    def __init__(self, kind: str, limits: tuple[float, float] | None) -> None:
+        self.attribute = KERNELS.get(kind)
+        self.kernel = KernelQuantizer(axis=2 if kind == "DepthwiseConv2D" else -1)
+        self.outputs = []
+        if limits is not None:
+            self.outputs = [quantizers.FixedQuantizer(BITS, *limits, narrow_range=False)]
+
+    def get_weights_and_quantizers(self, layer: Any) -> list[tuple[Any, Any]]:
+        """The kernel."""
+        return [(getattr(layer, self.attribute), self.kernel)] if self.attribute else []
+
+    def set_quantize_weights(self, layer: Any, quantize_weights: list[Any]) -> None:
+        """Let the layer compute with the rounded kernel."""
+        for weight in quantize_weights:
+            setattr(layer, str(self.attribute), weight)
+
+    def get_activations_and_quantizers(self, layer: Any) -> list[tuple[Any, Any]]:
+        """Nothing: activations are part of the layer or a layer of their own."""
+        return []
+
+    def set_quantize_activations(self, layer: Any, quantize_activations: list[Any]) -> None:
+        """Nothing to set."""
+
+    def get_output_quantizers(self, layer: Any) -> list[Any]:
+        """The range of the output."""
+        return self.outputs
+
+    def get_config(self) -> dict[str, Any]:
+        """Nothing: it is never saved."""
+        return {}
+
+
+# ---- the model -----------------------------------------------------------------------------------
+
+
+def layer_of(step: dict[str, Any], arrays: dict[str, np.ndarray]) -> Any:
+    """The tf_keras layer of a step."""
+    name, kind, config = step["name"], step["kind"], step["config"]
+    if kind == "Normalization":
+        return Subtract(arrays[f"{name}/0"], arrays[f"{name}/1"], name=name)
+    make = OWN.get(kind) or getattr(tf_keras.layers, kind)
+    return make(name=name, **config)
+
+
+def connected(
+    steps: list[dict[str, Any]], layers: dict[str, Any], inputs: Any, **call: Any
+) -> dict[str, Any]:
+    """The outputs of all steps by name, computed by `layers` from the input of the first."""
+    outputs = {steps[0]["name"]: inputs}
+    for step in steps:
+        if step["name"] in layers:
+            reads = [outputs[name] for name in step["reads"]] or [inputs]
+            outputs[step["name"]] = layers[step["name"]](
+                reads if len(reads) > 1 else reads[0], **call
+            )
+    return outputs
+
+
+def measured(
+    steps: list[dict[str, Any]], layers: dict[str, Any], images: np.ndarray
+) -> dict[int, tuple[float, float]]:
+    """The least and the greatest value of each scale over the images."""
+    producers = [step for step in steps if step["rounds"]]
+
+    @tf.function(autograph=False)
+    def limits(batch: tf.Tensor) -> tf.Tensor:
+        outputs = connected(steps, layers, batch)
+        values = [outputs[step["name"]] for step in producers]
+        return tf.stack([[tf.reduce_min(x), tf.reduce_max(x)] for x in values])
+
+    starts = range(0, len(images), CALIBRATION_BATCH)
+    found = np.stack([limits(images[i : i + CALIBRATION_BATCH]).numpy() for i in starts])
+    ranges: dict[int, tuple[float, float]] = {}
+    for step, low, high in zip(producers, found[..., 0].min(0), found[..., 1].max(0), strict=True):
+        before = ranges.get(step["scale"], (0.0, SMALLEST))
+        ranges[step["scale"]] = min(before[0], float(low)), max(before[1], float(high))
+    return ranges
+
+
+class QuantizedModel:
+    """The model that is trained and becomes the file."""
+
+    def __init__(
+        self, plan: dict[str, Any], arrays: dict[str, np.ndarray], images: np.ndarray
+    ) -> None:
+        self._plan = plan
+        self._steps = plan["steps"]
+        self._size = images.shape[1:3]
+        plain = {step["name"]: layer_of(step, arrays) for step in self._steps[1:]}
+        connected(self._steps, plain, tf.zeros((1, *images.shape[1:])))  # builds them
+        for step in self._steps[1:]:
+            if step["kind"] in KERNELS:
+                plain[step["name"]].set_weights([arrays[f"{step['name']}/{i}"] for i in range(2)])
+        ranges = measured(self._steps, plain, images)
+        self._wrapped = self._quantized(plain, ranges)
+        self.train_logits = bool(self._steps[-1]["config"].get("activation") == "softmax")
+        self.outputs(tf.zeros((1, *images.shape[1:])), training=True)  # builds the quantizers
+
+    def _quantized(
+        self, plain: dict[str, Any], ranges: dict[int, tuple[float, float]]
+    ) -> dict[str, Any]:
+        if self._plan["pixels"]:
+            ranges[self._steps[0]["scale"]] = (0.0, 255.0)
+        self._configs = {}
+        wrapped = {}
+        for step in self._steps:
+            limits = ranges[step["scale"]] if step["rounds"] else None
+            if limits and step["config"].get("activation") in ("softmax", "sigmoid"):
+                limits = (0.0, PROBABILITY_MAX)
+            config = LayerQuantization(step["kind"], limits)
+            self._configs[step["name"]] = config
+            layer = plain.get(step["name"]) or Activation("linear", name=step["name"])
+            wrapped[step["name"]] = quantize_wrapper.QuantizeWrapperV2(layer, config)
+        return wrapped
+
+    def outputs(self, images: tf.Tensor, training: bool) -> tf.Tensor:
+        """What the loss compares: probabilities' logits, or maps."""
+        outputs = connected(self._steps, self._wrapped, images, training=training)
+        return outputs[self._steps[-2 if self.train_logits and training else -1]["name"]]
+
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """Kernels and biases."""
+        found = []
+        for layer in self._wrapped.values():
+            found += layer.trainable_weights
+        return found
+
+    def converted(self) -> bytes:
+        """The `.tflite` file."""
+        self._fix_weights()
+        plan = self._plan
+        name = plan["output_name"]
+
+        def serve(images: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {name: self.outputs(images, training=False)}
+
+        module = tf.Module()
+        spec = tf.TensorSpec((1, *self._size, 3), tf.float32, name="images")
+        module.serve = tf.function(serve, input_signature=[spec], autograph=False)
+        converter = tf.lite.TFLiteConverter.from_concrete_functions(
+            [module.serve.get_concrete_function()], module
+        )
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        converter.inference_input_type = tf.as_dtype(plan["input_dtype"])
+        converter.inference_output_type = tf.as_dtype(plan["output_dtype"])
+        return converter.convert()
+
+    def _fix_weights(self) -> None:
+        """Turn biases and rounded kernels into constants: the converter finds the same scales."""
+        for wrapper in self._wrapped.values():
+            for weight, quantizer, variables in wrapper._weight_vars:
+                quantizer.fixed = tf.constant(quantizer(weight, True, variables).numpy())
+                wrapper.layer.bias = tf.constant(wrapper.layer.bias.numpy())
+
+
+# ---- training ------------------------------------------------------------------------------------
+
+
+def cross_entropy(targets: tf.Tensor, logits: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """Kullback-Leibler divergence of the predicted from the wanted probabilities."""
+    wanted = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
+    least = -tf.reduce_sum(tf.math.xlogy(targets, targets), axis=-1)
+    return tf.reduce_mean(weights * (wanted - least))
+
+
+def squared_error(targets: tf.Tensor, maps: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """Mean over all positions of the weighted squared differences."""
+    return tf.reduce_mean(weights * tf.square(maps - targets))
+
+
+def train(model: QuantizedModel, plan: dict[str, Any], batches: Iterator[list[np.ndarray]]) -> None:
+    """Train and say the loss of every batch."""
+    schedule = tf_keras.optimizers.schedules.CosineDecay(plan["learning_rate"], max(1, plan["total_steps"]))
+    optimizer = tf_keras.optimizers.Adam(schedule)
+    loss_of = cross_entropy if model.train_logits else squared_error
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def step(images: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            loss = loss_of(targets, model.outputs(images, training=True), weights)
+        variables = model.variables
+        optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        return loss
+
+    for batch in batches:
+        say(loss=float(step(*(tf.constant(array) for array in batch))))
+
+
+# ---- talking to the parent -----------------------------------------------------------------------
+
+SPEECH = os.fdopen(os.dup(1), "w")  # what libraries print must not get between the lines
+
+
+def say(**message: Any) -> None:
+    """Send a line of JSON."""
+    SPEECH.write(json.dumps(message) + "\n")
+    SPEECH.flush()
+
+
+def received(stream: BinaryIO) -> Iterator[list[np.ndarray]]:
+    """Batches of images, targets and weights until the parent closes the stream."""
+    while size := int.from_bytes(stream.read(LENGTH_BYTES), "little"):
+        with np.load(io.BytesIO(stream.read(size)), allow_pickle=False) as batch:
+            yield [batch[name] for name in ("images", "targets", "weights")]
+
+
+def main(folder: Path) -> None:
+    """Train what lies in a folder."""
+    os.dup2(2, 1)
+    plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+    with np.load(folder / "weights.npz") as arrays:
+        images = np.load(folder / "calibration.npy")
+        model = QuantizedModel(plan, dict(arrays), images)
+    say(ready=True)
+    train(model, plan, received(sys.stdin.buffer))
+    (folder / "model.tflite").write_bytes(model.converted())
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
