@@ -1,15 +1,12 @@
 """`keras-shufflenet export`: write a .tflite file and say what came out."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from keras_shufflenet.cli.options import ModelName, Weights, open_model, pair
-
-if TYPE_CHECKING:
-    import keras
+from keras_shufflenet.cli.options import ModelName, Weights, open_network, people
 
 EXAMPLES = """
 keras-shufflenet export runs/pose/model.keras pose.tflite --precision float16
@@ -45,12 +42,11 @@ def export(
     """Export a model to LiteRT: float32, float16 or full-integer int8."""
     import keras_shufflenet as ks
 
-    network = _open(model, weights)
+    network = open_network(model, weights)
     if calibration_data is not None:
         calibration = ks.data.imagenet(calibration_data, batch_size=1)
     elif calibration_annotations:
-        people = pair(calibration_annotations, calibration_images or [])
-        calibration = _people(people, network)
+        calibration = people(calibration_annotations, calibration_images or [], network)
     elif precision == "int8":
         raise ValueError(
             "int8 needs images of real life: --calibration-annotations and --calibration-images "
@@ -69,17 +65,3 @@ def export(
         verbose=True,
     )
     Console().print(report)
-
-
-def _open(model: str, weights: str) -> "keras.Model":
-    from keras_shufflenet.inference.predictor import load_keras
-
-    network = open_model(model, weights)
-    return load_keras(Path(network)) if isinstance(network, str) else network
-
-
-def _people(sources: list[tuple[Path, Path]], network: "keras.Model") -> Any:
-    import keras_shufflenet as ks
-
-    annotations, folders = zip(*sources, strict=True)
-    return ks.data.keypoints(list(annotations), list(folders), model=network, training=True)

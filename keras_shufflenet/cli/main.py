@@ -13,7 +13,7 @@ from typing import Any
 
 import typer
 
-from keras_shufflenet.cli import classify, demo, evaluate, export, models, port, pose, train
+from keras_shufflenet.cli import classify, demo, evaluate, export, models, port, pose, qat, train
 
 DEBUG = "KERAS_SHUFFLENET_DEBUG"
 
@@ -75,6 +75,7 @@ _add(evaluation, "imagenet", evaluate.imagenet, evaluate.IMAGENET_EXAMPLES)
 _add(evaluation, "coco", evaluate.coco, evaluate.COCO_EXAMPLES)
 app.add_typer(evaluation, name="evaluate")
 _add(app, "export", export.export, export.EXAMPLES)
+_add(app, "qat", qat.qat, qat.EXAMPLES)
 _add(app, "port", port.port, port.EXAMPLES)
 _add(app, "demo", demo.demo, demo.EXAMPLES)
 

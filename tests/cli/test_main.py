@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-VERBS = ("models", "classify", "pose", "train", "evaluate", "export", "port", "demo")
+VERBS = ("models", "classify", "pose", "train", "evaluate", "export", "qat", "port", "demo")
 SCRIPT = Path(sys.executable).with_name("keras-shufflenet")
 
 

@@ -196,8 +196,7 @@ class Targets:
         if self._softmax and targets.ndim == 1:
             targets = self._one_hot(targets)
         if len(targets) != len(images) or any(
-            own not in (None, got)
-            for own, got in zip(self._shape, targets.shape[1:], strict=True)
+            own not in (None, got) for own, got in zip(self._shape, targets.shape[1:], strict=True)
         ):
             raise ValueError(
                 f"Targets have to be of the shape (N, {', '.join(map(str, self._shape))}) of the "

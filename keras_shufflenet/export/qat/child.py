@@ -26,6 +26,8 @@ BITS = 8
 LENGTH_BYTES = 8
 CALIBRATION_BATCH = 8
 SMALLEST = 1e-6  # width of a range
+TINY = 1e-30  # greatest weight of a kernel that is 0
+PIXEL_MAX = 255.0
 PROBABILITY_MAX = 255 / 256  # LiteRT's fixed scale of softmax and sigmoid is 1 / 256
 KERNELS = {"Conv2D": "kernel", "Dense": "kernel", "DepthwiseConv2D": "depthwise_kernel"}
 
@@ -122,24 +124,65 @@ class KernelQuantizer(quantizers.LastValueQuantizer):
         return tf.reshape(super().__call__(rows, True, weights, **kwargs), inputs.shape)
 
 
-class LayerQuantization(tfmot.quantization.keras.QuantizeConfig):
-    """What of a layer is rounded: its kernel, if it has one, and its output, given a range."""
+class Unrounded(tfmot.quantization.keras.quantizers.Quantizer):
+    """Leaves a bias as it is.
 
-    def __init__(self, kind: str, limits: tuple[float, float] | None) -> None:
-        self.attribute = KERNELS.get(kind)
-        self.kernel = KernelQuantizer(axis=2 if kind == "DepthwiseConv2D" else -1)
+    Attributes:
+        fixed: the bias once training is over.
+    """
+
+    def __init__(self) -> None:
+        self.fixed: tf.Tensor | None = None
+
+    def build(self, tensor_shape: tf.TensorShape, name: str, layer: Any) -> dict[str, Any]:
+        """It has no variables."""
+        return {}
+
+    def __call__(
+        self, inputs: tf.Tensor, training: bool, weights: dict[str, Any], **kwargs: Any
+    ) -> tf.Tensor:
+        """Return the bias."""
+        return tf.identity(inputs) if self.fixed is None else self.fixed
+
+    def get_config(self) -> dict[str, Any]:
+        """Nothing: it is never saved."""
+        return {}
+
+
+class LayerQuantization(tfmot.quantization.keras.QuantizeConfig):
+    """What of a layer is rounded: its kernel, if it has one, and its output, given a range.
+
+    Kernel and bias are trained in units that make them about 1: the steps of the optimizer are as
+    long for all of them, and the scales that lowering has chosen for the channels differ much.
+
+    Args:
+        kind: class of the layer.
+        limits: of the output; None to leave it as it is.
+        units: of kernel and bias, for a layer that has them.
+    """
+
+    def __init__(
+        self, kind: str, limits: tuple[float, float] | None, units: list[np.ndarray] | None = None
+    ) -> None:
+        self.units = units or []
+        self.names = (KERNELS[kind], "bias") if units else ()
+        self.quantizers = [
+            KernelQuantizer(axis=2 if kind == "DepthwiseConv2D" else -1),
+            Unrounded(),
+        ]
         self.outputs = []
         if limits is not None:
             self.outputs = [quantizers.FixedQuantizer(BITS, *limits, narrow_range=False)]
 
     def get_weights_and_quantizers(self, layer: Any) -> list[tuple[Any, Any]]:
-        """The kernel."""
-        return [(getattr(layer, self.attribute), self.kernel)] if self.attribute else []
+        """Kernel and bias."""
+        weights = [getattr(layer, name) for name in self.names]
+        return list(zip(weights, self.quantizers, strict=False))
 
     def set_quantize_weights(self, layer: Any, quantize_weights: list[Any]) -> None:
         """Let the layer compute with the rounded kernel."""
-        for weight in quantize_weights:
-            setattr(layer, str(self.attribute), weight)
+        for name, weight, unit in zip(self.names, quantize_weights, self.units, strict=True):
+            setattr(layer, name, weight * unit)
 
     def get_activations_and_quantizers(self, layer: Any) -> list[tuple[Any, Any]]:
         """Nothing: activations are part of the layer or a layer of their own."""
@@ -204,6 +247,69 @@ def measured(
     return ranges
 
 
+def correct_biases(steps: list[dict[str, Any]], layers: dict[str, Any], images: np.ndarray) -> None:
+    """Take from every bias what rounding the kernel adds to the output on the average.
+
+    Source: Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction.
+    """
+    weighted = [step for step in steps if step["kind"] in KERNELS]
+    errors = {step["name"]: _rounding(layers[step["name"]], step["kind"]) for step in weighted}
+
+    @tf.function(autograph=False)
+    def shifts(batch: tf.Tensor) -> list[tf.Tensor]:
+        outputs = connected(steps, layers, batch)
+        return [
+            _mean_output(layers[step["name"]], outputs[step["reads"][0]], errors[step["name"]])
+            for step in weighted
+        ]
+
+    starts = range(0, len(images), CALIBRATION_BATCH)
+    found = [shifts(images[start : start + CALIBRATION_BATCH]) for start in starts]
+    for step, *batches in zip(weighted, *found, strict=True):
+        layers[step["name"]].bias.assign_sub(tf.reduce_mean(tf.stack(batches), axis=0))
+
+
+def _rounding(layer: Any, kind: str) -> tf.Tensor:
+    """A rounded kernel minus the kernel."""
+    kernel = getattr(layer, KERNELS[kind])
+    quantizer = KernelQuantizer(axis=2 if kind == "DepthwiseConv2D" else -1)
+    channels = tf.zeros(kernel.shape[quantizer.axis])
+    limits = {name: tf.Variable(channels) for name in ("min_var", "max_var")}
+    return quantizer(kernel, True, limits) - kernel
+
+
+def _mean_output(layer: Any, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """The mean of each channel that a layer without bias would make with another kernel."""
+    if isinstance(layer, tf_keras.layers.Dense):
+        return tf.reduce_mean(inputs @ kernel, axis=0)
+    padding = layer.padding.upper()
+    if isinstance(layer, tf_keras.layers.DepthwiseConv2D):
+        strides = (1, *layer.strides, 1)
+        outputs = tf.nn.depthwise_conv2d(
+            inputs, kernel, strides, padding, dilations=layer.dilation_rate
+        )
+    else:
+        outputs = tf.nn.conv2d(
+            inputs, kernel, layer.strides, padding, dilations=layer.dilation_rate
+        )
+    return tf.reduce_mean(outputs, axis=(0, 1, 2))
+
+
+def in_units(layer: Any, limits: tuple[float, float]) -> list[np.ndarray]:
+    """Divide a layer's kernel by its greatest weights and its bias by the width of its output.
+
+    Returns:
+        What they were divided by.
+    """
+    kernel, bias = layer.get_weights()
+    axis = 2 if isinstance(layer, tf_keras.layers.DepthwiseConv2D) else kernel.ndim - 1
+    others = tuple(i for i in range(kernel.ndim) if i != axis)
+    unit = np.maximum(np.abs(kernel).max(axis=others, keepdims=True), np.float32(TINY))
+    width = np.float32(limits[1] - limits[0])
+    layer.set_weights([kernel / unit, bias / width])
+    return [unit, width]
+
+
 class QuantizedModel:
     """The model that is trained and becomes the file."""
 
@@ -219,31 +325,31 @@ class QuantizedModel:
             if step["kind"] in KERNELS:
                 plain[step["name"]].set_weights([arrays[f"{step['name']}/{i}"] for i in range(2)])
         ranges = measured(self._steps, plain, images)
-        self._wrapped = self._quantized(plain, ranges)
-        self.train_logits = bool(self._steps[-1]["config"].get("activation") == "softmax")
+        if plan["pixels"]:
+            ranges[self._steps[0]["scale"]] = (0.0, PIXEL_MAX)
+        correct_biases(self._steps, plain, images)
+        self._wrapped = {step["name"]: self._wrapper(step, plain, ranges) for step in self._steps}
+        self.ends_in_softmax = self._steps[-1]["config"].get("activation") == "softmax"
         self.outputs(tf.zeros((1, *images.shape[1:])), training=True)  # builds the quantizers
 
-    def _quantized(
-        self, plain: dict[str, Any], ranges: dict[int, tuple[float, float]]
-    ) -> dict[str, Any]:
-        if self._plan["pixels"]:
-            ranges[self._steps[0]["scale"]] = (0.0, 255.0)
-        self._configs = {}
-        wrapped = {}
-        for step in self._steps:
-            limits = ranges[step["scale"]] if step["rounds"] else None
-            if limits and step["config"].get("activation") in ("softmax", "sigmoid"):
-                limits = (0.0, PROBABILITY_MAX)
-            config = LayerQuantization(step["kind"], limits)
-            self._configs[step["name"]] = config
-            layer = plain.get(step["name"]) or Activation("linear", name=step["name"])
-            wrapped[step["name"]] = quantize_wrapper.QuantizeWrapperV2(layer, config)
-        return wrapped
+    def _wrapper(
+        self,
+        step: dict[str, Any],
+        plain: dict[str, Any],
+        ranges: dict[int, tuple[float, float]],
+    ) -> Any:
+        limits = ranges[step["scale"]]
+        if step["config"].get("activation") in ("softmax", "sigmoid"):
+            limits = (0.0, PROBABILITY_MAX)
+        layer = plain.get(step["name"]) or Activation("linear", name=step["name"])
+        units = in_units(layer, limits) if step["kind"] in KERNELS else None
+        config = LayerQuantization(step["kind"], limits if step["rounds"] else None, units)
+        return quantize_wrapper.QuantizeWrapperV2(layer, config)
 
     def outputs(self, images: tf.Tensor, training: bool) -> tf.Tensor:
         """What the loss compares: probabilities' logits, or maps."""
         outputs = connected(self._steps, self._wrapped, images, training=training)
-        return outputs[self._steps[-2 if self.train_logits and training else -1]["name"]]
+        return outputs[self._steps[-2 if self.ends_in_softmax and training else -1]["name"]]
 
     @property
     def variables(self) -> list[tf.Variable]:
@@ -279,7 +385,6 @@ class QuantizedModel:
         for wrapper in self._wrapped.values():
             for weight, quantizer, variables in wrapper._weight_vars:
                 quantizer.fixed = tf.constant(quantizer(weight, True, variables).numpy())
-                wrapper.layer.bias = tf.constant(wrapper.layer.bias.numpy())
 
 
 # ---- training ------------------------------------------------------------------------------------
@@ -299,9 +404,11 @@ def squared_error(targets: tf.Tensor, maps: tf.Tensor, weights: tf.Tensor) -> tf
 
 def train(model: QuantizedModel, plan: dict[str, Any], batches: Iterator[list[np.ndarray]]) -> None:
     """Train and say the loss of every batch."""
-    schedule = tf_keras.optimizers.schedules.CosineDecay(plan["learning_rate"], max(1, plan["total_steps"]))
+    schedule = tf_keras.optimizers.schedules.CosineDecay(
+        plan["learning_rate"], max(1, plan["total_steps"])
+    )
     optimizer = tf_keras.optimizers.Adam(schedule)
-    loss_of = cross_entropy if model.train_logits else squared_error
+    loss_of = cross_entropy if model.ends_in_softmax else squared_error
 
     @tf.function(reduce_retracing=True, autograph=False)
     def step(images: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:

@@ -113,7 +113,7 @@ class Plan:
         """
         plan = {"steps": [asdict(step) for step in self.steps], **more}
         (folder / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
-        np.savez(folder / "weights.npz", **self.arrays)
+        np.savez(folder / "weights.npz", allow_pickle=False, **self.arrays)
 
     def _add(self, operation: Any, reads: list[str]) -> None:
         kind = type(operation).__name__
@@ -184,9 +184,7 @@ class Plan:
 def _operations(lowered: keras.Model) -> list[Any]:
     """Layers and operations in the order of computation."""
     by_depth = lowered._operations_by_depth
-    return [
-        operation for depth in sorted(by_depth, reverse=True) for operation in by_depth[depth]
-    ]
+    return [operation for depth in sorted(by_depth, reverse=True) for operation in by_depth[depth]]
 
 
 def _reads(operation: Any) -> list[str]:

@@ -1,5 +1,6 @@
 """The training process, seen from the one that started it."""
 
+import contextlib
 import io
 import json
 import os
@@ -51,6 +52,7 @@ class TrainingProcess:
         self._into, self._out_of = self._process.stdin, self._process.stdout
 
     def __enter__(self) -> "TrainingProcess":
+        """The process itself."""
         return self
 
     def __exit__(
@@ -59,6 +61,7 @@ class TrainingProcess:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        """End the process, if it has not ended."""
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()
@@ -92,10 +95,8 @@ class TrainingProcess:
         return (self._folder / "model.tflite").read_bytes()
 
     def _close_input(self) -> None:
-        try:
+        with contextlib.suppress(BrokenPipeError):  # it holds what a dead process did not read
             self._into.close()
-        except BrokenPipeError:  # it holds what a dead process did not read
-            pass
 
     def _failure(self) -> RuntimeError:
         code = self._process.wait()
