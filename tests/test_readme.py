@@ -34,6 +34,7 @@ SHORTER = {
     "--epochs 20": "--epochs 1",
     "calibration=train)": "calibration=train, calibration_images=8)",
     "--precision int8": "--precision int8 --count 8",
+    "--steps 500": "--steps 1 --batch-size 2 --count 4",
 }
 
 
@@ -101,7 +102,7 @@ def test_commands(here):
         for line in re.findall(r"^\$ (.*)$", block.replace("\\\n", " "), re.MULTILINE)
         if line.startswith("keras-shufflenet")
     ]
-    assert len(commands) == 7
+    assert len(commands) == 8
     for command in commands:
         done = CliRunner().invoke(app, shlex.split(command)[1:])
         assert done.exit_code == 0, (command, done.output, done.exception)

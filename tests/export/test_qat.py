@@ -1,7 +1,5 @@
 """Quantization-aware training in its process, and what is refused before that starts."""
 
-import importlib.util
-
 import keras
 import numpy as np
 import pytest
@@ -11,27 +9,20 @@ from keras_shufflenet.export.qat import process
 from keras_shufflenet.export.qat.plan import Plan
 
 SIZE = (64, 64)
-FLOATING = {"DEQUANTIZE", "SOFTMAX"}
 
 
-def test_without_steps_it_is_quantization_after_training(pose_deconv, images, exported, tmp_path):
-    path = tmp_path / "pose.tflite"
+def test_without_steps_it_is_quantization_after_training(pose_light, images, exported, tmp_path):
+    types = {"input_dtype": "uint8", "output_dtype": "int8"}
     report = ks.export.quantization_aware(
-        pose_deconv, path, [images], steps=0, input_dtype="uint8", output_dtype="int8"
+        pose_light, tmp_path / "pose.tflite", [images], steps=0, **types
     )
-    after_training = exported("pose_deconv", "int8").report
-    assert report.partitions == 1
-    assert report.outside == ()
-    assert report.input.dtype == "uint8"
-    assert report.input.scale == 1
+    after_training = exported("pose_light", "int8", **types).report
+    assert report.partitions == after_training.partitions == 1
+    assert report.outside == after_training.outside
+    assert report.operators == after_training.operators
+    assert (report.input.dtype, report.input.scale) == ("uint8", 1)
     assert report.output.dtype == "int8"
-    ours, theirs = dict(report.operators), dict(after_training.operators)
-    for name in ("QUANTIZE", "DEQUANTIZE"):
-        ours.pop(name, None)
-        theirs.pop(name, None)
-    assert ours == theirs
-    assert report.operators["QUANTIZE"] <= after_training.operators["QUANTIZE"]
-    assert report.deviation.correlation > after_training.deviation.correlation - 0.002
+    assert report.deviation.mean < 1.1 * after_training.deviation.mean
 
 
 def test_targets_are_learned(classifier, images, tmp_path):
@@ -47,7 +38,7 @@ def test_targets_are_learned(classifier, images, tmp_path):
         loss="targets",
     )
     assert report.partitions == 1
-    assert report.outside == ("SOFTMAX",) or report.outside == ()
+    assert report.outside == ()
     after = ks.inference.Predictor.load(path).predict(images)
     assert np.all(after[:, wanted] > 2 * before[:, wanted])
     np.testing.assert_allclose(after.sum(axis=-1), 1, atol=1e-3)
@@ -142,10 +133,6 @@ def test_a_dataset_that_is_used_up(classifier, images, tmp_path):
 
 
 def test_the_missing_extra_is_named(classifier, images, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        process,
-        "find_spec",
-        lambda name: None if name == "tf_keras" else importlib.util.find_spec(name),
-    )
+    monkeypatch.setattr(process, "find_spec", {"tensorflow_model_optimization": True}.get)
     with pytest.raises(ImportError, match=r"keras-shufflenet\[qat\].*Received: no tf_keras"):
         ks.export.quantization_aware(classifier, tmp_path / "a.tflite", [images])

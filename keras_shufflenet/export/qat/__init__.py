@@ -66,7 +66,8 @@ def quantization_aware(
             images, targets and, if wanted, sample weights, such as `ks.data.keypoints` and
             `ks.data.imagenet` give. A finite one is repeated.
         steps: batches to train on.
-        learning_rate: of Adam at the beginning; it falls to 0 along a cosine.
+        learning_rate: of Adam at its greatest: it rises during the first tenth of the steps and
+            falls to 0 along a cosine. Weights count in units of the greatest of their channel.
         loss: "distillation": what the float model says is learned, no targets are needed and few
             images suffice. "targets": those of `dataset`: classes (N,) or probabilities
             (N, classes) for a model that ends in softmax, arrays like its output for others.

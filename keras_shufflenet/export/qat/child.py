@@ -404,8 +404,12 @@ def squared_error(targets: tf.Tensor, maps: tf.Tensor, weights: tf.Tensor) -> tf
 
 def train(model: QuantizedModel, plan: dict[str, Any], batches: Iterator[list[np.ndarray]]) -> None:
     """Train and say the loss of every batch."""
+    warmup = plan["total_steps"] // 10
     schedule = tf_keras.optimizers.schedules.CosineDecay(
-        plan["learning_rate"], max(1, plan["total_steps"])
+        0.0,
+        max(1, plan["total_steps"] - warmup),
+        warmup_target=plan["learning_rate"],
+        warmup_steps=max(1, warmup),
     )
     optimizer = tf_keras.optimizers.Adam(schedule)
     loss_of = cross_entropy if model.ends_in_softmax else squared_error
