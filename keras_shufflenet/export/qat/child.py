@@ -338,7 +338,7 @@ class QuantizedModel:
         plain: dict[str, Any],
         ranges: dict[int, tuple[float, float]],
     ) -> Any:
-        limits = ranges[step["scale"]]
+        limits = ranges.get(step["scale"], (0.0, 1.0))  # none if it is fused with a ReLU
         if step["config"].get("activation") in ("softmax", "sigmoid"):
             limits = (0.0, PROBABILITY_MAX)
         layer = plain.get(step["name"]) or Activation("linear", name=step["name"])
