@@ -46,9 +46,11 @@ def equalize(
         and node.activation == "relu"
         and absorbed[node.references].all()
     ]
+    if not nodes:
+        return
     grouped = {node: groups(graph, node) for node in nodes}
     probe = _probe(lowered, nodes)
-    for _ in range(MOST_PASSES if nodes else 0):
+    for _ in range(MOST_PASSES):
         factors = np.ones(absorbed.size)
         for node, greatest in zip(nodes, _greatest(probe, nodes, images), strict=True):
             for group in grouped[node]:
