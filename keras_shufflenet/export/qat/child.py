@@ -60,6 +60,18 @@ class DepthToSpace(tf_keras.layers.Layer):
         return tf.nn.depth_to_space(inputs, self.block_size)
 
 
+class Shift(tf_keras.layers.Layer):
+    """A number is added."""
+
+    def __init__(self, value: float, name: str) -> None:
+        super().__init__(name=name)
+        self.value = value
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Return the sum."""
+        return inputs + self.value
+
+
 class Activation(tf_keras.layers.Layer):
     """An activation written with the operations that the converter knows."""
 
@@ -90,7 +102,7 @@ FUNCTIONS = {
     "sigmoid": tf.nn.sigmoid,
     "softmax": tf.nn.softmax,
 }
-OWN = {"Activation": Activation, "DepthToSpace": DepthToSpace}
+OWN = {"Activation": Activation, "DepthToSpace": DepthToSpace, "Shift": Shift}
 
 
 # ---- quantization --------------------------------------------------------------------------------

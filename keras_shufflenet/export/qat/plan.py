@@ -36,7 +36,8 @@ KEYS: dict[type, tuple[str, ...]] = {
     layers.UpSampling2D: ("size", "interpolation"),
     layers.ZeroPadding2D: ("padding",),
 }
-DEPTH_TO_SPACE = "DepthToSpace"  # an operation of Keras' without a public class
+DEPTH_TO_SPACE = "DepthToSpace"  # an operation of Keras' without a public class, like the sum
+SHIFT = "Shift"  # our name for the sum with a number
 
 # What LiteRT wants one scale for, on both sides. Those of the second table compute new values,
 # which are rounded to that scale.
@@ -121,6 +122,8 @@ class Plan:
             config: dict[str, Any] = {"shape": operation.batch_shape[1:]}
         elif kind == DEPTH_TO_SPACE:
             config = {"block_size": operation.block_size}
+        elif isinstance(shift := _shift(operation), float):
+            kind, config = SHIFT, {"value": shift}
         elif type(operation) in KEYS:
             config = {key: operation.get_config()[key] for key in KEYS[type(operation)]}
         else:
@@ -176,7 +179,12 @@ class Plan:
             fused = step.kind == "ReLU" or step.config.get("activation") in ("relu", "relu6")
             if fused and step.kind in ("Activation", "ReLU"):
                 (before,) = step.reads
-                fuses: Callable[[str], bool] = {"Add", "Conv2D", "DepthwiseConv2D"}.__contains__
+                fuses: Callable[[str], bool] = {
+                    "Add",
+                    SHIFT,
+                    "Conv2D",
+                    "DepthwiseConv2D",
+                }.__contains__
                 if read.count(before) == 1 and fuses(by_name[before].kind):
                     by_name[before].rounds = False
 
@@ -192,8 +200,21 @@ def _reads(operation: Any) -> list[str]:
     return [x._keras_history.operation.name for x in call.input_tensors]
 
 
+def _shift(operation: Any) -> float | None:
+    """The number that an operation adds to maps, None if it is another operation."""
+    if isinstance(operation, keras.Layer) or type(operation).__name__ != "Add":
+        return None
+    (call,) = operation._inbound_nodes
+    number = call.arguments.args[-1]
+    return float(number) if isinstance(number, (int, float)) else None
+
+
 def _arrays(operation: Any) -> list[np.ndarray]:
     if isinstance(operation, layers.Normalization):
         deviation = np.sqrt(keras.ops.convert_to_numpy(operation.variance))
         return [keras.ops.convert_to_numpy(operation.mean)[0], deviation[0]]
-    return operation.get_weights() if isinstance(operation, keras.Layer) else []
+    arrays = operation.get_weights() if isinstance(operation, keras.Layer) else []
+    if len(arrays) == 1:  # a kernel without bias gets one
+        axis = 2 if isinstance(operation, layers.DepthwiseConv2D) else -1
+        arrays.append(np.zeros(arrays[0].shape[axis], np.float32))
+    return arrays
