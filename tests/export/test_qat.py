@@ -6,6 +6,7 @@ import pytest
 
 import keras_shufflenet as ks
 from keras_shufflenet.export.qat import process
+from keras_shufflenet.export.qat.batches import Targets, training_batches
 from keras_shufflenet.export.qat.plan import Plan
 
 SIZE = (64, 64)
@@ -48,7 +49,6 @@ def test_targets_are_learned(classifier, images, tmp_path):
 NETWORKS = {
     "v1": lambda: ks.ShuffleNetV1(input_shape=(*SIZE, 3)),
     "v2_plus": lambda: ks.ShuffleNetV2Plus(input_shape=(*SIZE, 3)),
-    "one_shot": lambda: ks.OneShotNet(input_shape=(*SIZE, 3)),
     "mobilenet_v2": lambda: ks.MobileNetV2(width=0.35, input_shape=(*SIZE, 3)),
     "fpn": lambda: ks.PoseEstimator("shufflenet_v2_x0_25", head="fpn", input_size=SIZE),
 }
@@ -103,17 +103,33 @@ def deaf_process(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ((), "needs batches of images and targets"),
-        ((np.full(16, 10),), "whole numbers from 0 to 9. Received: 10 to 10"),
-        ((np.zeros((16, 9)),), r"shape \(N, 10\) of the model's output. Received: "),
+        ([], "needs batches of images and targets"),
+        ([np.full(16, 10)], "whole numbers from 0 to 9. Received: 10 to 10"),
+        ([np.zeros((16, 10, 1))], "of the model's output. Received: "),
+        ([np.zeros((16, 9))], r"shape \(N, 10\) of the model's output. Received: "),
     ],
 )
-@pytest.mark.usefixtures("deaf_process")
-def test_bad_targets(classifier, images, tmp_path, labels, message):
-    path = tmp_path / "a.tflite"
+def test_bad_targets(classifier, images, labels, message):
+    targets = Targets(classifier, "targets", softmax=True)
     with pytest.raises(ValueError, match=message):
-        ks.export.quantization_aware(classifier, path, [(images, *labels)], loss="targets")
-    assert not path.exists()
+        targets(images, labels)
+
+
+def test_a_dataset_is_repeated_until_it_is_used_up(classifier, images):
+    targets = Targets(classifier, "targets", softmax=True)
+    dataset = [(images, np.arange(16) % 10, np.arange(16.0))]
+    batches = training_batches(dataset, SIZE, targets)
+    for batch in (next(batches), next(batches)):
+        assert batch["targets"].argmax(axis=-1).tolist() == [*range(10), *range(6)]
+        assert batch["weights"].tolist() == list(range(16))
+    batches = training_batches(iter(dataset), SIZE, targets)
+    next(batches)
+    with pytest.raises(ValueError, match="gone through again"):
+        next(batches)
+    with pytest.raises(
+        ValueError, match=r"shape \(N, 32, 32, 3\). Received: shape=\(16, 64, 64, 3\)"
+    ):
+        next(training_batches(dataset, (32, 32), targets))
 
 
 @pytest.mark.usefixtures("deaf_process")
@@ -122,14 +138,6 @@ def test_a_process_that_breaks_off(classifier, images, tmp_path):
     with pytest.raises(RuntimeError, match=r"exit code 1. Received: no memory"):
         ks.export.quantization_aware(classifier, path, [images])
     assert not path.exists()
-
-
-@pytest.mark.usefixtures("deaf_process")
-def test_a_dataset_that_is_used_up(classifier, images, tmp_path):
-    with pytest.raises(ValueError, match="gone through again"):
-        ks.export.quantization_aware(
-            classifier, tmp_path / "a.tflite", iter([images]), calibration=[images]
-        )
 
 
 def test_the_missing_extra_is_named(classifier, images, tmp_path, monkeypatch):

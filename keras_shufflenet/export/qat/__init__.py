@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import keras
 import numpy as np
@@ -22,15 +22,14 @@ from keras_shufflenet.export.litert import (
     keras_model,
 )
 from keras_shufflenet.export.lowering import LoweringError, lower
+from keras_shufflenet.export.qat.batches import Loss, Targets, training_batches
 from keras_shufflenet.export.qat.plan import Plan, PlanError
 from keras_shufflenet.export.qat.process import TrainingProcess, check_installed
 from keras_shufflenet.export.report import Report, examine
 from keras_shufflenet.files import write_whole
-from keras_shufflenet.inference.predictor import Predictor
 
 __all__ = ["Loss", "quantization_aware"]
 
-Loss = Literal["distillation", "targets"]
 STEPS = 300
 LEARNING_RATE = 1e-4
 
@@ -102,7 +101,7 @@ def quantization_aware(
     )
     check_calibration(images, input_dtype)
     plan = _plan(model, images)
-    batches = _batches(dataset, size, Targets(model, loss, plan.ends_in_softmax))
+    batches = training_batches(dataset, size, Targets(model, loss, plan.ends_in_softmax))
     with tempfile.TemporaryDirectory(prefix="keras_shufflenet_") as folder:
         np.save(Path(folder) / "calibration.npy", images)
         plan.write(
@@ -167,74 +166,3 @@ def _train(
 
 def _describe(message: dict[str, Any]) -> str:
     return f"Training, loss {message['loss']:.2e}"
-
-
-class Targets:
-    """What the network is to say about a batch.
-
-    Args:
-        model: the float network.
-        loss: see `quantization_aware`.
-        softmax: whether it ends in softmax.
-    """
-
-    def __init__(self, model: keras.Model, loss: Loss, softmax: bool) -> None:
-        self._teacher = Predictor.load(model) if loss == "distillation" else None
-        self._softmax = softmax
-        self._shape = tuple(model.output_shape[1:])
-
-    def __call__(self, images: np.ndarray, labels: list[Any]) -> dict[str, np.ndarray]:
-        """The targets (N, ...) and weights of images (N, H, W, 3) with what came with them."""
-        if self._teacher is not None:
-            return {"targets": self._teacher.predict(images), "weights": np.ones(1, np.float32)}
-        if not labels:
-            raise ValueError(
-                "loss='targets' needs batches of images and targets. Received: images alone"
-            )
-        targets, weights = np.asarray(labels[0]), np.ones(1, np.float32)
-        if len(labels) > 1:
-            weights = np.asarray(labels[1], np.float32)
-        if self._softmax and targets.ndim == 1:
-            targets = self._one_hot(targets)
-        if len(targets) != len(images) or any(
-            own not in (None, got) for own, got in zip(self._shape, targets.shape[1:], strict=True)
-        ):
-            raise ValueError(
-                f"Targets have to be of the shape (N, {', '.join(map(str, self._shape))}) of the "
-                f"model's output. Received: shape={targets.shape}"
-            )
-        return {"targets": targets.astype(np.float32), "weights": weights}
-
-    def _one_hot(self, classes: np.ndarray) -> np.ndarray:
-        (count,) = self._shape
-        if classes.min() < 0 or classes.max() >= count:
-            raise ValueError(
-                f"Classes have to be whole numbers from 0 to {count - 1}. "
-                f"Received: {classes.min()} to {classes.max()}"
-            )
-        return np.eye(count, dtype=np.float32)[classes.astype(np.int64)]
-
-
-def _batches(
-    dataset: Iterable[Any], size: tuple[int, int], targets: Targets
-) -> Iterator[dict[str, np.ndarray]]:
-    """Batches for the training process, without end."""
-    if isinstance(dataset, np.ndarray):
-        dataset = [dataset]
-    while True:
-        count = 0
-        for element in dataset:
-            parts = element if isinstance(element, (tuple, list)) else [element]
-            images = np.asarray(parts[0], np.float32)
-            if images.shape[1:] != (*size, 3):
-                raise ValueError(
-                    f"Training needs batches of images of shape (N, {size[0]}, {size[1]}, 3). "
-                    f"Received: shape={images.shape}"
-                )
-            yield {"images": images, **targets(images, list(parts[1:]))}
-            count += 1
-        if count == 0:
-            raise ValueError(
-                "`dataset` has to be one that can be gone through again, with at least one batch. "
-                f"Received: {type(dataset).__name__} without any left"
-            )
