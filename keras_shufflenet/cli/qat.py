@@ -39,7 +39,8 @@ def qat(
     steps: Annotated[int | None, typer.Option(help="Batches to train on.")] = None,
     batch_size: Annotated[int, typer.Option(help="Images in a batch.")] = 32,
     learning_rate: Annotated[
-        float | None, typer.Option("--lr", help="Greatest learning rate; 1e-4 suits the smallest networks.")
+        float | None,
+        typer.Option("--lr", help="Greatest learning rate; 1e-4 suits the smallest networks."),
     ] = None,
     input_dtype: Annotated[str, typer.Option(help="float32, uint8 (raw pixels) or int8.")] = (
         "float32"

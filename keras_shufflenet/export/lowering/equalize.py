@@ -24,7 +24,6 @@ DEAD = 1e-3  # channels that stay below say nothing; scaled up they would be noi
 BATCH = 8
 
 
-
 def equalize(
     graph: Graph, lowered: keras.Model, assign: Callable[[], None], images: np.ndarray
 ) -> None:
