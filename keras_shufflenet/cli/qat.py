@@ -12,7 +12,7 @@ EXAMPLES = """
 keras-shufflenet qat runs/pose/model.keras pose_int8.tflite --annotations train.json \
 --images train2017/
 keras-shufflenet qat shufflenet_v2_x1_0 x1_0_int8.tflite --weights imagenet --data train_sample/ \
---steps 500 --lr 1e-5 --input-dtype uint8
+--steps 500 --lr 3e-5 --input-dtype uint8
 """
 
 
@@ -40,7 +40,7 @@ def qat(
     batch_size: Annotated[int, typer.Option(help="Images in a batch.")] = 32,
     learning_rate: Annotated[
         float | None,
-        typer.Option("--lr", help="Greatest learning rate; 1e-4 suits the smallest networks."),
+        typer.Option("--lr", help="Greatest learning rate."),
     ] = None,
     input_dtype: Annotated[str, typer.Option(help="float32, uint8 (raw pixels) or int8.")] = (
         "float32"

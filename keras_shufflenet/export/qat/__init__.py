@@ -31,7 +31,7 @@ from keras_shufflenet.files import write_whole
 __all__ = ["Loss", "quantization_aware"]
 
 STEPS = 300
-LEARNING_RATE = 3e-5
+LEARNING_RATE = 1e-4
 
 
 def quantization_aware(
