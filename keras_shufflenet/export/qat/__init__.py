@@ -50,7 +50,7 @@ def quantization_aware(
     samples: np.ndarray | None = None,
     verbose: bool = False,
 ) -> Report:
-    """Train a model on while its weights and activations are rounded to int8, and export it.
+    """Train a model further while its weights and activations are rounded to int8, and export it.
 
     The network is lowered as `litert` does it, rebuilt in tf_keras and trained there with
     tensorflow-model-optimization, in a process of its own: TensorFlow, Keras 3 and the model of
@@ -63,7 +63,8 @@ def quantization_aware(
         path: likewise.
         dataset: a `tf.data.Dataset` or an iterable of batches: images (N, H, W, 3), or tuples of
             images, targets and, if wanted, sample weights, such as `ks.data.keypoints` and
-            `ks.data.imagenet` give. A finite one is repeated.
+            `ks.data.imagenet` give, of the kind that the model sees in real life. A finite one is
+            repeated.
         steps: batches to train on.
         learning_rate: of Adam at its greatest: it rises during the first tenth of the steps and
             falls to 0 along a cosine. Weights count in units of the greatest of their channel.
