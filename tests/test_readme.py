@@ -36,6 +36,7 @@ SHORTER = {
     "calibration=train)": "calibration=train, calibration_images=8)",
     "--precision int8": "--precision int8 --count 8",
     "--threads 1 --threads 2 --engine 'LiteRT*'": "--rounds 2 --engine LiteRT",
+    "--steps 500": "--steps 1 --batch-size 2 --count 4",
 }
 
 

@@ -1,17 +1,15 @@
 """`keras-shufflenet export`: write a .tflite file and say what came out."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from keras_shufflenet.cli.options import ModelName, Weights, open_model, pair
+from keras_shufflenet.cli.options import ModelName, Weights, open_network, people
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import keras
 
 EXAMPLES = """
 keras-shufflenet export runs/pose/model.keras pose.tflite --precision float16
@@ -72,12 +70,11 @@ def export(
 
     names = labels.read_text(encoding="utf-8").splitlines() if labels else None
     evaluate = _evaluation(evaluate_annotations, evaluate_images, evaluate_data)
-    network = _open(model, weights)
+    network = open_network(model, weights)
     if calibration_data is not None:
         calibration = ks.data.imagenet(calibration_data, batch_size=1)
     elif calibration_annotations:
-        people = pair(calibration_annotations, calibration_images or [])
-        calibration = _people(people, network)
+        calibration = people(calibration_annotations, calibration_images or [], network)
     elif precision in ("int8", "int16x8"):
         raise ValueError(
             f"{precision} needs images of real life: --calibration-annotations and "
@@ -120,17 +117,3 @@ def _evaluation(
     if annotations is not None and images is not None:
         return lambda file: ks.evaluate.coco(file, annotations, images)
     return None if data is None else lambda file: ks.evaluate.imagenet(file, data)
-
-
-def _open(model: str, weights: str) -> "keras.Model":
-    from keras_shufflenet.inference.predictor import load_keras
-
-    network = open_model(model, weights)
-    return load_keras(Path(network)) if isinstance(network, str) else network
-
-
-def _people(sources: list[tuple[Path, Path]], network: "keras.Model") -> Any:
-    import keras_shufflenet as ks
-
-    annotations, folders = zip(*sources, strict=True)
-    return ks.data.keypoints(list(annotations), list(folders), model=network, training=True)

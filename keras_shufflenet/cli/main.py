@@ -23,6 +23,7 @@ from keras_shufflenet.cli import (
     models,
     port,
     pose,
+    qat,
     train,
 )
 
@@ -87,6 +88,7 @@ _add(evaluation, "coco", evaluate.coco, evaluate.COCO_EXAMPLES)
 app.add_typer(evaluation, name="evaluate")
 _add(app, "export", export.export, export.EXAMPLES)
 _add(app, "benchmark", benchmark.benchmark, benchmark.EXAMPLES)
+_add(app, "qat", qat.qat, qat.EXAMPLES)
 _add(app, "port", port.port, port.EXAMPLES)
 _add(app, "demo", demo.demo, demo.EXAMPLES)
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -88,3 +88,26 @@ def open_model(model: str, weights: str) -> "keras.Model | str":
     import keras_shufflenet as ks
 
     return ks.create_model(model, weights=parse_weights(weights))
+
+
+def open_network(model: str, weights: str) -> "keras.Model":
+    """Open a .keras file, and build the network of any other name.
+
+    Raises:
+        FileNotFoundError: If the file does not exist.
+        ValueError: If there is no such network, or the file cannot be read.
+    """
+    from keras_shufflenet.inference.predictor import load_keras
+
+    network = open_model(model, weights)
+    return load_keras(Path(network)) if isinstance(network, str) else network
+
+
+def people(
+    annotations: Sequence[Path], images: Sequence[Path], network: "keras.Model", **arguments: Any
+) -> Any:
+    """The data set of people on which a pose estimator is trained."""
+    import keras_shufflenet as ks
+
+    files, folders = zip(*pair(annotations, images), strict=True)
+    return ks.data.keypoints(list(files), list(folders), model=network, training=True, **arguments)

@@ -2,6 +2,7 @@
 
 from keras_shufflenet.export.litert import ExportError, litert
 from keras_shufflenet.export.lowering import LoweringError, lower
+from keras_shufflenet.export.qat import quantization_aware
 from keras_shufflenet.export.report import Report
 
-__all__ = ["ExportError", "LoweringError", "Report", "litert", "lower"]
+__all__ = ["ExportError", "LoweringError", "Report", "litert", "lower", "quantization_aware"]

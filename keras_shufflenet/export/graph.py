@@ -81,7 +81,7 @@ def frozen_function(
     def serve(images: tf.Tensor) -> dict[str, tf.Tensor]:
         with keras.StatelessScope(state_mapping=constants):
             outputs = model(tf.cast(images, tf.float32), training=False)
-        return {_output_name(model): outputs}
+        return {output_name(model): outputs}
 
     module = tf.Module()
     spec = tf.TensorSpec((1, *input_size, 3), input_dtype, name="images")
@@ -89,6 +89,7 @@ def frozen_function(
     return module.serve.get_concrete_function(), module
 
 
-def _output_name(model: keras.Model) -> str:
+def output_name(model: keras.Model) -> str:
+    """What the output is called in the file's signature."""
     names = getattr(model, "output_names", None)
     return names[0] if names else "output"

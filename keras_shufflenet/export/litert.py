@@ -15,7 +15,8 @@ from keras_shufflenet.export.flatbuffer import float_softmax
 from keras_shufflenet.export.graph import frozen_function, in_float32, static_size
 from keras_shufflenet.export.lowering import METHODS, LoweringError, lower
 from keras_shufflenet.export.metadata import attach, describe
-from keras_shufflenet.export.report import Deviation, Report, deviation, examine, report_paths
+from keras_shufflenet.export.report import Deviation, Report, examine, report_paths
+from keras_shufflenet.export.report import deviation as deviation_of
 from keras_shufflenet.files import write_whole
 from keras_shufflenet.inference.predictor import Predictor, load_keras
 from keras_shufflenet.inference.runtime import open_interpreter, run_one
@@ -118,16 +119,16 @@ def litert(
         UserWarning: for "dynamic" and for one scale for each kernel, of what they cost.
     """
     path = Path(path)
-    _check_arguments(path, precision, input_dtype, output_dtype)
+    check_arguments(path, precision, input_dtype, output_dtype)
     _check_choice("calibration_method", calibration_method, tuple(METHODS))
-    model = _keras_model(model)
+    model = keras_model(model)
     size = static_size(model, input_size)
     images = None
     if calibration is not None:
         limit = calibration_images if precision in QUANTIZED else COMPARED_IMAGES
         images = read_images(calibration, size, limit, verbose)
     if precision in QUANTIZED:
-        _check_calibration(images, precision, input_dtype)
+        check_calibration(images, precision, input_dtype)
     _warn(precision, per_channel)
     predictor = Predictor.load(model, size)
     description = describe(predictor, labels, codec, skeleton)
@@ -141,25 +142,24 @@ def litert(
     )
     takes_pixels = images is None or are_pixels(images)
     content = attach(content, predictor.name, description, takes_pixels)
-    compared = images if samples is None else samples
-    report = examine(content, path, precision, note, _compare(predictor, content, compared))
-    return _write(report, content, evaluate)
+    deviation = compare(predictor, content, images if samples is None else samples)
+    return write(examine(content, path, precision, note, deviation), content, evaluate)
 
 
-def _write(
+def write(
     report: Report, content: bytes, evaluate: Callable[[Path], Mapping[str, float]] | None
 ) -> Report:
     """Measure and write the file and its report; a report never lies beside another file."""
     path = Path(report.path)
     figures: dict[str, float] = {}
 
-    def write(beside: Path) -> None:
+    def write_both(beside: Path) -> None:
         beside.write_bytes(content)
         figures.update(evaluate(beside) if evaluate else {})
         for old in report_paths(path):
             old.unlink(missing_ok=True)
 
-    write_whole(path, write)
+    write_whole(path, write_both)
     report = replace(report, figures=figures)
     report.save()
     return report
@@ -186,7 +186,8 @@ def _interleaves(operation: keras.Operation) -> bool:
     return type(operation).__name__ == "DepthToSpace"
 
 
-def _check_arguments(path: Path, precision: str, input_dtype: str, output_dtype: str) -> None:
+def check_arguments(path: Path, precision: str, input_dtype: str, output_dtype: str) -> None:
+    """Raise an error for a path that cannot be written, or types that do not go together."""
     backend = keras.backend.backend()
     if backend != "tensorflow":
         raise ValueError(
@@ -207,7 +208,8 @@ def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
         raise ValueError(f"{name} has to be one of {', '.join(allowed)}. Received: {value!r}")
 
 
-def _keras_model(model: keras.Model | str | Path) -> keras.Model:
+def keras_model(model: keras.Model | str | Path) -> keras.Model:
+    """The model, opened if it is a path."""
     if isinstance(model, (str, Path)):
         return load_keras(Path(model))
     if not isinstance(model, keras.Model):
@@ -218,7 +220,8 @@ def _keras_model(model: keras.Model | str | Path) -> keras.Model:
     return model
 
 
-def _check_calibration(images: np.ndarray | None, precision: str, input_dtype: str) -> None:
+def check_calibration(images: np.ndarray | None, precision: str, input_dtype: str) -> None:
+    """Raise an error if there are no images to calibrate with, or the wrong ones."""
     if images is None:
         raise ValueError(
             f"{precision} needs `calibration`: a dataset of what the model is fed in real life, "
@@ -246,10 +249,11 @@ def _warn(precision: str, per_channel: bool) -> None:
         )
 
 
-def _compare(predictor: Predictor, content: bytes, images: np.ndarray | None) -> Deviation | None:
+def compare(predictor: Predictor, content: bytes, images: np.ndarray | None) -> Deviation | None:
+    """How far a file's outputs are from the model's on the first of the images, if any."""
     if images is None:
         return None
     images = np.asarray(images)[:COMPARED_IMAGES]
     expected = predictor.predict(images)
     interpreter = open_interpreter(content)
-    return deviation(expected, np.stack([run_one(interpreter, image) for image in images]))
+    return deviation_of(expected, np.stack([run_one(interpreter, image) for image in images]))

@@ -12,6 +12,7 @@ VERBS = (
     "train",
     "evaluate",
     "export",
+    "qat",
     "benchmark",
     "port",
     "demo",

@@ -1,0 +1,472 @@
+"""The training process: tensorflow-model-optimization on tf_keras, the Keras 2 that it needs.
+
+It is run by its path, so that nothing of Keras 3 is imported. The folder that it is started with
+holds `plan.json`, `weights.npz` and `calibration.npy`; batches come through stdin as .npz
+archives, each behind its length; out go lines of JSON through stdout and in the end `model.tflite`.
+"""
+
+import io
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_model_optimization as tfmot
+import tf_keras
+from tensorflow_model_optimization.python.core.quantization.keras import (
+    quantize_wrapper,
+    quantizers,
+)
+
+BITS = 8
+LENGTH_BYTES = 8
+CALIBRATION_BATCH = 8
+SMALLEST = 1e-6  # width of a range
+TINY = 1e-30  # greatest weight of a kernel that is 0
+PIXEL_MAX = 255.0
+PROBABILITY_MAX = 255 / 256  # LiteRT's fixed scale of softmax and sigmoid is 1 / 256
+KERNELS = {"Conv2D": "kernel", "Dense": "kernel", "DepthwiseConv2D": "depthwise_kernel"}
+
+
+# ---- layers --------------------------------------------------------------------------------------
+
+
+class Subtract(tf_keras.layers.Layer):
+    """Images minus a mean, divided by a deviation."""
+
+    def __init__(self, mean: np.ndarray, deviation: np.ndarray, name: str) -> None:
+        super().__init__(name=name)
+        self.mean, self.deviation = mean, deviation
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Return the normalised images."""
+        centred = inputs - self.mean
+        return centred if np.all(self.deviation == 1) else centred * (1 / self.deviation)
+
+
+class DepthToSpace(tf_keras.layers.Layer):
+    """Channels to pixels."""
+
+    def __init__(self, block_size: int, name: str) -> None:
+        super().__init__(name=name)
+        self.block_size = block_size
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Return maps of `block_size` times the height and width."""
+        return tf.nn.depth_to_space(inputs, self.block_size)
+
+
+class Shift(tf_keras.layers.Layer):
+    """A number is added."""
+
+    def __init__(self, value: float, name: str) -> None:
+        super().__init__(name=name)
+        self.value = value
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Return the sum."""
+        return inputs + self.value
+
+
+class Activation(tf_keras.layers.Layer):
+    """An activation written with the operations that the converter knows."""
+
+    def __init__(self, activation: str, name: str) -> None:
+        super().__init__(name=name)
+        self.function = FUNCTIONS[activation]
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Return the activated maps."""
+        return self.function(inputs)
+
+
+def _hard_sigmoid(x: tf.Tensor) -> tf.Tensor:
+    shifted = tf.nn.relu6(x + 3.0)
+    return tf.quantization.fake_quant_with_min_max_args(shifted, 0.0, 6.0) * (1 / 6)
+
+
+def _hard_silu(x: tf.Tensor) -> tf.Tensor:
+    return x * tf.nn.relu6(x + 3.0) * (1 / 6)
+
+
+FUNCTIONS = {
+    "hard_sigmoid": _hard_sigmoid,
+    "hard_silu": _hard_silu,
+    "linear": tf.identity,
+    "relu": tf.nn.relu,
+    "relu6": tf.nn.relu6,
+    "sigmoid": tf.nn.sigmoid,
+    "softmax": tf.nn.softmax,
+}
+OWN = {"Activation": Activation, "DepthToSpace": DepthToSpace, "Shift": Shift}
+
+
+# ---- quantization --------------------------------------------------------------------------------
+
+
+class KernelQuantizer(quantizers.LastValueQuantizer):
+    """One symmetric scale for each output channel.
+
+    Attributes:
+        fixed: the rounded kernel once training is over.
+    """
+
+    def __init__(self, axis: int) -> None:
+        super().__init__(num_bits=BITS, per_axis=True, symmetric=True, narrow_range=True)
+        self.axis = axis
+        self.fixed: tf.Tensor | None = None
+
+    def build(self, tensor_shape: tf.TensorShape, name: str, layer: Any) -> dict[str, Any]:
+        """Make the variables of the scales."""
+        return super().build((tensor_shape[self.axis],), name, layer)
+
+    def __call__(
+        self, inputs: tf.Tensor, training: bool, weights: dict[str, Any], **kwargs: Any
+    ) -> tf.Tensor:
+        """Round a kernel to its scales."""
+        if self.fixed is not None:
+            return self.fixed
+        # The quantizer's channels are the last axis; a depthwise kernel's are the one before.
+        rows = tf.reshape(inputs, (-1, inputs.shape[self.axis]))
+        del training  # the scales are always those of the kernel as it is
+        return tf.reshape(super().__call__(rows, True, weights, **kwargs), inputs.shape)
+
+
+class Unrounded(tfmot.quantization.keras.quantizers.Quantizer):
+    """Leaves a bias as it is.
+
+    Attributes:
+        fixed: the bias once training is over.
+    """
+
+    def __init__(self) -> None:
+        self.fixed: tf.Tensor | None = None
+
+    def build(self, tensor_shape: tf.TensorShape, name: str, layer: Any) -> dict[str, Any]:
+        """It has no variables."""
+        return {}
+
+    def __call__(
+        self, inputs: tf.Tensor, training: bool, weights: dict[str, Any], **kwargs: Any
+    ) -> tf.Tensor:
+        """Return the bias."""
+        return tf.identity(inputs) if self.fixed is None else self.fixed
+
+    def get_config(self) -> dict[str, Any]:
+        """Nothing: it is never saved."""
+        return {}
+
+
+class LayerQuantization(tfmot.quantization.keras.QuantizeConfig):
+    """What of a layer is rounded: its kernel, if it has one, and its output, given a range.
+
+    Kernel and bias are trained in units that make them about 1: the steps of the optimizer are as
+    long for all of them, and the scales that lowering has chosen for the channels differ much.
+
+    Args:
+        kind: class of the layer.
+        limits: of the output; None to leave it as it is.
+        units: of kernel and bias, for a layer that has them.
+    """
+
+    def __init__(
+        self, kind: str, limits: tuple[float, float] | None, units: list[np.ndarray] | None = None
+    ) -> None:
+        self.units = units or []
+        self.names = (KERNELS[kind], "bias") if units else ()
+        self.quantizers = [
+            KernelQuantizer(axis=2 if kind == "DepthwiseConv2D" else -1),
+            Unrounded(),
+        ]
+        self.outputs = []
+        if limits is not None:
+            self.outputs = [quantizers.FixedQuantizer(BITS, *limits, narrow_range=False)]
+
+    def get_weights_and_quantizers(self, layer: Any) -> list[tuple[Any, Any]]:
+        """Kernel and bias."""
+        weights = [getattr(layer, name) for name in self.names]
+        return list(zip(weights, self.quantizers, strict=False))
+
+    def set_quantize_weights(self, layer: Any, quantize_weights: list[Any]) -> None:
+        """Let the layer compute with the rounded kernel."""
+        for name, weight, unit in zip(self.names, quantize_weights, self.units, strict=True):
+            setattr(layer, name, weight * unit)
+
+    def get_activations_and_quantizers(self, layer: Any) -> list[tuple[Any, Any]]:
+        """Nothing: activations are part of the layer or a layer of their own."""
+        return []
+
+    def set_quantize_activations(self, layer: Any, quantize_activations: list[Any]) -> None:
+        """Nothing to set."""
+
+    def get_output_quantizers(self, layer: Any) -> list[Any]:
+        """The range of the output."""
+        return self.outputs
+
+    def get_config(self) -> dict[str, Any]:
+        """Nothing: it is never saved."""
+        return {}
+
+
+# ---- the model -----------------------------------------------------------------------------------
+
+
+def layer_of(step: dict[str, Any], arrays: dict[str, np.ndarray]) -> Any:
+    """The tf_keras layer of a step."""
+    name, kind, config = step["name"], step["kind"], step["config"]
+    if kind == "Normalization":
+        return Subtract(arrays[f"{name}/0"], arrays[f"{name}/1"], name=name)
+    make = OWN.get(kind) or getattr(tf_keras.layers, kind)
+    return make(name=name, **config)
+
+
+def connected(
+    steps: list[dict[str, Any]], layers: dict[str, Any], inputs: Any, **call: Any
+) -> dict[str, Any]:
+    """The outputs of all steps by name, computed by `layers` from the input of the first."""
+    outputs = {steps[0]["name"]: inputs}
+    for step in steps:
+        if step["name"] in layers:
+            reads = [outputs[name] for name in step["reads"]] or [inputs]
+            outputs[step["name"]] = layers[step["name"]](
+                reads if len(reads) > 1 else reads[0], **call
+            )
+    return outputs
+
+
+def measured(
+    steps: list[dict[str, Any]], layers: dict[str, Any], images: np.ndarray
+) -> dict[int, tuple[float, float]]:
+    """The least and the greatest value of each scale over the images."""
+    producers = [step for step in steps if step["rounds"]]
+
+    @tf.function(autograph=False)
+    def limits(batch: tf.Tensor) -> tf.Tensor:
+        outputs = connected(steps, layers, batch)
+        values = [outputs[step["name"]] for step in producers]
+        return tf.stack([[tf.reduce_min(x), tf.reduce_max(x)] for x in values])
+
+    starts = range(0, len(images), CALIBRATION_BATCH)
+    found = np.stack([limits(images[i : i + CALIBRATION_BATCH]).numpy() for i in starts])
+    ranges: dict[int, tuple[float, float]] = {}
+    for step, low, high in zip(producers, found[..., 0].min(0), found[..., 1].max(0), strict=True):
+        before = ranges.get(step["scale"], (0.0, SMALLEST))
+        ranges[step["scale"]] = min(before[0], float(low)), max(before[1], float(high))
+    return ranges
+
+
+def correct_biases(steps: list[dict[str, Any]], layers: dict[str, Any], images: np.ndarray) -> None:
+    """Take from every bias what rounding the kernel adds to the output on the average.
+
+    Source: Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction.
+    """
+    weighted = [step for step in steps if step["kind"] in KERNELS]
+    errors = {step["name"]: _rounding(layers[step["name"]], step["kind"]) for step in weighted}
+
+    @tf.function(autograph=False)
+    def shifts(batch: tf.Tensor) -> list[tf.Tensor]:
+        outputs = connected(steps, layers, batch)
+        return [
+            _mean_output(layers[step["name"]], outputs[step["reads"][0]], errors[step["name"]])
+            for step in weighted
+        ]
+
+    starts = range(0, len(images), CALIBRATION_BATCH)
+    found = [shifts(images[start : start + CALIBRATION_BATCH]) for start in starts]
+    for step, *batches in zip(weighted, *found, strict=True):
+        layers[step["name"]].bias.assign_sub(tf.reduce_mean(tf.stack(batches), axis=0))
+
+
+def _rounding(layer: Any, kind: str) -> tf.Tensor:
+    """A rounded kernel minus the kernel."""
+    kernel = getattr(layer, KERNELS[kind])
+    quantizer = KernelQuantizer(axis=2 if kind == "DepthwiseConv2D" else -1)
+    channels = tf.zeros(kernel.shape[quantizer.axis])
+    limits = {name: tf.Variable(channels) for name in ("min_var", "max_var")}
+    return quantizer(kernel, True, limits) - kernel
+
+
+def _mean_output(layer: Any, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """The mean of each channel that a layer without bias would make with another kernel."""
+    if isinstance(layer, tf_keras.layers.Dense):
+        return tf.reduce_mean(inputs @ kernel, axis=0)
+    padding = layer.padding.upper()
+    if isinstance(layer, tf_keras.layers.DepthwiseConv2D):
+        strides = (1, *layer.strides, 1)
+        outputs = tf.nn.depthwise_conv2d(
+            inputs, kernel, strides, padding, dilations=layer.dilation_rate
+        )
+    else:
+        outputs = tf.nn.conv2d(
+            inputs, kernel, layer.strides, padding, dilations=layer.dilation_rate
+        )
+    return tf.reduce_mean(outputs, axis=(0, 1, 2))
+
+
+def in_units(layer: Any, limits: tuple[float, float]) -> list[np.ndarray]:
+    """Divide a layer's kernel by its greatest weights and its bias by the width of its output.
+
+    Returns:
+        What they were divided by.
+    """
+    kernel, bias = layer.get_weights()
+    axis = 2 if isinstance(layer, tf_keras.layers.DepthwiseConv2D) else kernel.ndim - 1
+    others = tuple(i for i in range(kernel.ndim) if i != axis)
+    unit = np.maximum(np.abs(kernel).max(axis=others, keepdims=True), np.float32(TINY))
+    width = np.float32(limits[1] - limits[0])
+    layer.set_weights([kernel / unit, bias / width])
+    return [unit, width]
+
+
+class QuantizedModel:
+    """The model that is trained and becomes the file."""
+
+    def __init__(
+        self, plan: dict[str, Any], arrays: dict[str, np.ndarray], images: np.ndarray
+    ) -> None:
+        self._plan = plan
+        self._steps = plan["steps"]
+        self._size = images.shape[1:3]
+        plain = {step["name"]: layer_of(step, arrays) for step in self._steps[1:]}
+        connected(self._steps, plain, tf.zeros((1, *images.shape[1:])))  # builds them
+        for step in self._steps[1:]:
+            if step["kind"] in KERNELS:
+                plain[step["name"]].set_weights([arrays[f"{step['name']}/{i}"] for i in range(2)])
+        ranges = measured(self._steps, plain, images)
+        if plan["pixels"]:
+            ranges[self._steps[0]["scale"]] = (0.0, PIXEL_MAX)
+        correct_biases(self._steps, plain, images)
+        self._wrapped = {step["name"]: self._wrapper(step, plain, ranges) for step in self._steps}
+        self.ends_in_softmax = self._steps[-1]["config"].get("activation") == "softmax"
+        self.outputs(tf.zeros((1, *images.shape[1:])), training=True)  # builds the quantizers
+
+    def _wrapper(
+        self,
+        step: dict[str, Any],
+        plain: dict[str, Any],
+        ranges: dict[int, tuple[float, float]],
+    ) -> Any:
+        limits = ranges.get(step["scale"], (0.0, 1.0))  # none if it is fused with a ReLU
+        if step["config"].get("activation") in ("softmax", "sigmoid"):
+            limits = (0.0, PROBABILITY_MAX)
+        layer = plain.get(step["name"]) or Activation("linear", name=step["name"])
+        units = in_units(layer, limits) if step["kind"] in KERNELS else None
+        config = LayerQuantization(step["kind"], limits if step["rounds"] else None, units)
+        return quantize_wrapper.QuantizeWrapperV2(layer, config)
+
+    def outputs(self, images: tf.Tensor, training: bool) -> tf.Tensor:
+        """What the loss compares: probabilities' logits, or maps."""
+        outputs = connected(self._steps, self._wrapped, images, training=training)
+        return outputs[self._steps[-2 if self.ends_in_softmax and training else -1]["name"]]
+
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """Kernels and biases."""
+        found = []
+        for layer in self._wrapped.values():
+            found += layer.trainable_weights
+        return found
+
+    def converted(self) -> bytes:
+        """The `.tflite` file."""
+        self._fix_weights()
+        plan = self._plan
+        name = plan["output_name"]
+
+        def serve(images: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {name: self.outputs(images, training=False)}
+
+        module = tf.Module()
+        spec = tf.TensorSpec((1, *self._size, 3), tf.float32, name="images")
+        module.serve = tf.function(serve, input_signature=[spec], autograph=False)
+        converter = tf.lite.TFLiteConverter.from_concrete_functions(
+            [module.serve.get_concrete_function()], module
+        )
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        converter.inference_input_type = tf.as_dtype(plan["input_dtype"])
+        converter.inference_output_type = tf.as_dtype(plan["output_dtype"])
+        return converter.convert()
+
+    def _fix_weights(self) -> None:
+        """Turn biases and rounded kernels into constants: the converter finds the same scales."""
+        for wrapper in self._wrapped.values():
+            for weight, quantizer, variables in wrapper._weight_vars:
+                quantizer.fixed = tf.constant(quantizer(weight, True, variables).numpy())
+
+
+# ---- training ------------------------------------------------------------------------------------
+
+
+def cross_entropy(targets: tf.Tensor, logits: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """Kullback-Leibler divergence of the predicted from the wanted probabilities."""
+    wanted = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
+    least = -tf.reduce_sum(tf.math.xlogy(targets, targets), axis=-1)
+    return tf.reduce_mean(weights * (wanted - least))
+
+
+def squared_error(targets: tf.Tensor, maps: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """Mean over all positions of the weighted squared differences."""
+    return tf.reduce_mean(weights * tf.square(maps - targets))
+
+
+def train(model: QuantizedModel, plan: dict[str, Any], batches: Iterator[list[np.ndarray]]) -> None:
+    """Train and say the loss of every batch."""
+    warmup = plan["total_steps"] // 10
+    schedule = tf_keras.optimizers.schedules.CosineDecay(
+        0.0,
+        max(1, plan["total_steps"] - warmup),
+        warmup_target=plan["learning_rate"],
+        warmup_steps=max(1, warmup),
+    )
+    optimizer = tf_keras.optimizers.Adam(schedule)
+    loss_of = cross_entropy if model.ends_in_softmax else squared_error
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def step(images: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            loss = loss_of(targets, model.outputs(images, training=True), weights)
+        variables = model.variables
+        optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        return loss
+
+    for batch in batches:
+        say(loss=float(step(*(tf.constant(array) for array in batch))))
+
+
+# ---- talking to the parent -----------------------------------------------------------------------
+
+SPEECH = os.fdopen(os.dup(1), "w")  # what libraries print must not get between the lines
+
+
+def say(**message: Any) -> None:
+    """Send a line of JSON."""
+    SPEECH.write(json.dumps(message) + "\n")
+    SPEECH.flush()
+
+
+def received(stream: BinaryIO) -> Iterator[list[np.ndarray]]:
+    """Batches of images, targets and weights until the parent closes the stream."""
+    while size := int.from_bytes(stream.read(LENGTH_BYTES), "little"):
+        with np.load(io.BytesIO(stream.read(size)), allow_pickle=False) as batch:
+            yield [batch[name] for name in ("images", "targets", "weights")]
+
+
+def main(folder: Path) -> None:
+    """Train what lies in a folder."""
+    os.dup2(2, 1)
+    plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+    with np.load(folder / "weights.npz") as arrays:
+        images = np.load(folder / "calibration.npy")
+        model = QuantizedModel(plan, dict(arrays), images)
+    say(ready=True)
+    train(model, plan, received(sys.stdin.buffer))
+    (folder / "model.tflite").write_bytes(model.converted())
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

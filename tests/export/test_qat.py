@@ -1,0 +1,146 @@
+"""Quantization-aware training in its process, and what is refused before that starts."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_shufflenet as ks
+from keras_shufflenet.export.qat import process
+from keras_shufflenet.export.qat.batches import Targets, training_batches
+from keras_shufflenet.export.qat.plan import Plan
+
+SIZE = (64, 64)
+
+
+def test_without_steps_it_is_quantization_after_training(pose_light, images, exported, tmp_path):
+    types = {"input_dtype": "uint8", "output_dtype": "int8"}
+    report = ks.export.quantization_aware(
+        pose_light, tmp_path / "pose.tflite", [images], steps=0, **types
+    )
+    after_training = exported("pose_light", "int8", **types).report
+    assert report.partitions == after_training.partitions == 1
+    assert report.outside == after_training.outside
+    assert report.operators == after_training.operators
+    assert (report.input.dtype, report.input.scale) == ("uint8", 1)
+    assert report.output.dtype == "int8"
+    assert report.deviation.mean < 1.1 * after_training.deviation.mean
+
+
+def test_targets_are_learned(classifier, images, tmp_path):
+    before = ks.inference.Predictor.load(classifier).predict(images)
+    wanted = int(before.mean(axis=0).argmin())
+    path = tmp_path / "classifier.tflite"
+    report = ks.export.quantization_aware(
+        classifier,
+        path,
+        [(images, np.full(len(images), wanted))],
+        steps=4,
+        learning_rate=1e-2,
+        loss="targets",
+    )
+    assert report.partitions == 1
+    assert report.outside == ()
+    after = ks.inference.Predictor.load(path).predict(images)
+    assert np.all(after[:, wanted] > 2 * before[:, wanted])
+    np.testing.assert_allclose(after.sum(axis=-1), 1, atol=1e-3)
+    np.testing.assert_array_equal(before, ks.inference.Predictor.load(classifier).predict(images))
+
+
+NETWORKS = {
+    "v1": lambda: ks.ShuffleNetV1(input_shape=(*SIZE, 3)),
+    "v2_plus": lambda: ks.ShuffleNetV2Plus(input_shape=(*SIZE, 3)),
+    "mobilenet_v2": lambda: ks.MobileNetV2(width=0.35, input_shape=(*SIZE, 3)),
+    "fpn": lambda: ks.PoseEstimator("shufflenet_v2_x0_25", head="fpn", input_size=SIZE),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_what_is_concatenated_shares_a_scale(name):
+    plan = Plan(ks.export.lower(NETWORKS[name]()))
+    steps = {step.name: step for step in plan.steps}
+    joined = [step for step in plan.steps if step.kind in ("Concatenate", "ZeroPadding2D")]
+    assert joined
+    for step in joined:
+        assert not step.rounds
+        assert {steps[name].scale for name in step.reads} == {step.scale}
+    convolutions = [step for step in plan.steps if step.kind == "Conv2D"]
+    assert len({step.scale for step in convolutions}) > 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"steps": -1}, "`steps` cannot be negative"),
+        ({"learning_rate": 0.0}, "`learning_rate` has to be positive"),
+        ({"loss": "mse"}, "`loss` has to be one of distillation, targets"),
+        ({"input_dtype": "int4"}, "input_dtype of int8 has to be one of float32, uint8, int8"),
+    ],
+)
+def test_bad_arguments(classifier, images, tmp_path, arguments, message):
+    with pytest.raises(ValueError, match=f"{message}.*Received: "):
+        ks.export.quantization_aware(classifier, tmp_path / "a.tflite", [images], **arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_layer_that_cannot_be_rebuilt(images, tmp_path):
+    inputs = keras.Input((*SIZE, 3))
+    model = keras.Model(inputs, keras.layers.Conv2D(2, 3, activation="gelu", name="odd")(inputs))
+    with pytest.raises(ks.export.ExportError, match=r"activations .*Received: 'gelu' of 'odd'"):
+        ks.export.quantization_aware(model, tmp_path / "a.tflite", [images])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def deaf_process(tmp_path, monkeypatch):
+    """A training process that is ready and fails at the first batch."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys\nprint('{}', flush=True)\nsys.stdin.buffer.read(8)\nsys.exit('no memory')"
+    )
+    monkeypatch.setattr(process, "SCRIPT", script)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([], "needs batches of images and targets"),
+        ([np.full(16, 10)], "whole numbers from 0 to 9. Received: 10 to 10"),
+        ([np.zeros((16, 10, 1))], "of the model's output. Received: "),
+        ([np.zeros((16, 9))], r"shape \(N, 10\) of the model's output. Received: "),
+    ],
+)
+def test_bad_targets(classifier, images, labels, message):
+    targets = Targets(classifier, "targets", softmax=True)
+    with pytest.raises(ValueError, match=message):
+        targets(images, labels)
+
+
+def test_a_dataset_is_repeated_until_it_is_used_up(classifier, images):
+    targets = Targets(classifier, "targets", softmax=True)
+    dataset = [(images, np.arange(16) % 10, np.arange(16.0))]
+    batches = training_batches(dataset, SIZE, targets)
+    for batch in (next(batches), next(batches)):
+        assert batch["targets"].argmax(axis=-1).tolist() == [*range(10), *range(6)]
+        assert batch["weights"].tolist() == list(range(16))
+    batches = training_batches(iter(dataset), SIZE, targets)
+    next(batches)
+    with pytest.raises(ValueError, match="gone through again"):
+        next(batches)
+    with pytest.raises(
+        ValueError, match=r"shape \(N, 32, 32, 3\). Received: shape=\(16, 64, 64, 3\)"
+    ):
+        next(training_batches(dataset, (32, 32), targets))
+
+
+@pytest.mark.usefixtures("deaf_process")
+def test_a_process_that_breaks_off(classifier, images, tmp_path):
+    path = tmp_path / "a.tflite"
+    with pytest.raises(RuntimeError, match=r"exit code 1. Received: no memory"):
+        ks.export.quantization_aware(classifier, path, [images])
+    assert not path.exists()
+
+
+def test_the_missing_extra_is_named(classifier, images, tmp_path, monkeypatch):
+    monkeypatch.setattr(process, "find_spec", {"tensorflow_model_optimization": True}.get)
+    with pytest.raises(ImportError, match=r"keras-shufflenet\[qat\].*Received: no tf_keras"):
+        ks.export.quantization_aware(classifier, tmp_path / "a.tflite", [images])
