@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_shufflenet.export.bias_correction import correct_biases
 from keras_shufflenet.export.calibration import are_pixels, read_images
 from keras_shufflenet.export.converter import QUANTIZED, ExportError, convert
 from keras_shufflenet.export.flatbuffer import float_softmax
@@ -28,16 +29,16 @@ __all__ = ["ExportError", "litert"]
 INPUT_DTYPES = {
     "float32": ("float32", "uint8"),
     "float16": ("float32", "uint8"),
-    "dynamic": ("float32", "uint8"),
     "int8": ("float32", "uint8", "int8"),
     "int16x8": ("float32", "int16"),
+    "dynamic": ("float32", "uint8"),
 }
 OUTPUT_DTYPES = {
     "float32": ("float32",),
     "float16": ("float32",),
-    "dynamic": ("float32",),
     "int8": ("float32", "uint8", "int8"),
     "int16x8": ("float32", "int16"),
+    "dynamic": ("float32",),
 }
 COMPARED_IMAGES = 16
 MOST_GROWTH = 3  # in operations; a network that needs more slices is better off as it is
@@ -134,6 +135,8 @@ def litert(
     description = describe(predictor, labels, codec, skeleton)
     traced_dtype = "float32" if precision in QUANTIZED else input_dtype
     network, note = _network(in_float32(model), precision, lowered, images, calibration_method)
+    if images is not None and precision in QUANTIZED and network is not model:
+        correct_biases(network, images, per_channel)
     function, module = frozen_function(network, size, traced_dtype)
     content = float_softmax(
         convert(

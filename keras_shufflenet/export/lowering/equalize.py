@@ -18,7 +18,7 @@ from keras_shufflenet.export.lowering.ranges import METHODS, Groups, Probe
 from keras_shufflenet.export.lowering.scaling import absorbing, divide
 
 RANGE = 6.0  # of ReLU6
-MARGIN = 1 + 1e-4  # so that rounding never leaves the greatest output below
+MARGIN = 1.02  # of what is cut off, so that corrected biases leave the range as it is
 MOST_PASSES = 3
 DEAD = 1e-3  # channels that stay below say nothing; scaled up they would be noise
 

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from rich.progress import Progress
 
+from keras_shufflenet.export.bias_correction import correct_biases
 from keras_shufflenet.export.calibration import are_pixels, read_images
 from keras_shufflenet.export.converter import ExportError
 from keras_shufflenet.export.flatbuffer import float_softmax
@@ -152,6 +153,7 @@ def _plan(model: keras.Model, images: np.ndarray) -> Plan:
                 "Quantization-aware training takes networks that lowering does not blow up. "
                 f"Received: {len(lowered.operations)} operations of {len(model.operations)}"
             )
+        correct_biases(lowered, images)
         return Plan(lowered)
     except (LoweringError, PlanError) as error:
         raise ExportError(f"The network cannot be trained quantization-aware. {error}") from error

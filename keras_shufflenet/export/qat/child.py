@@ -259,54 +259,6 @@ def measured(
     return ranges
 
 
-def correct_biases(steps: list[dict[str, Any]], layers: dict[str, Any], images: np.ndarray) -> None:
-    """Take from every bias what rounding the kernel adds to the output on the average.
-
-    Source: Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction.
-    """
-    weighted = [step for step in steps if step["kind"] in KERNELS]
-    errors = {step["name"]: _rounding(layers[step["name"]], step["kind"]) for step in weighted}
-
-    @tf.function(autograph=False)
-    def shifts(batch: tf.Tensor) -> list[tf.Tensor]:
-        outputs = connected(steps, layers, batch)
-        return [
-            _mean_output(layers[step["name"]], outputs[step["reads"][0]], errors[step["name"]])
-            for step in weighted
-        ]
-
-    starts = range(0, len(images), CALIBRATION_BATCH)
-    found = [shifts(images[start : start + CALIBRATION_BATCH]) for start in starts]
-    for step, *batches in zip(weighted, *found, strict=True):
-        layers[step["name"]].bias.assign_sub(tf.reduce_mean(tf.stack(batches), axis=0))
-
-
-def _rounding(layer: Any, kind: str) -> tf.Tensor:
-    """A rounded kernel minus the kernel."""
-    kernel = getattr(layer, KERNELS[kind])
-    quantizer = KernelQuantizer(axis=2 if kind == "DepthwiseConv2D" else -1)
-    channels = tf.zeros(kernel.shape[quantizer.axis])
-    limits = {name: tf.Variable(channels) for name in ("min_var", "max_var")}
-    return quantizer(kernel, True, limits) - kernel
-
-
-def _mean_output(layer: Any, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """The mean of each channel that a layer without bias would make with another kernel."""
-    if isinstance(layer, tf_keras.layers.Dense):
-        return tf.reduce_mean(inputs @ kernel, axis=0)
-    padding = layer.padding.upper()
-    if isinstance(layer, tf_keras.layers.DepthwiseConv2D):
-        strides = (1, *layer.strides, 1)
-        outputs = tf.nn.depthwise_conv2d(
-            inputs, kernel, strides, padding, dilations=layer.dilation_rate
-        )
-    else:
-        outputs = tf.nn.conv2d(
-            inputs, kernel, layer.strides, padding, dilations=layer.dilation_rate
-        )
-    return tf.reduce_mean(outputs, axis=(0, 1, 2))
-
-
 def in_units(layer: Any, limits: tuple[float, float]) -> list[np.ndarray]:
     """Divide a layer's kernel by its greatest weights and its bias by the width of its output.
 
@@ -339,7 +291,6 @@ class QuantizedModel:
         ranges = measured(self._steps, plain, images)
         if plan["pixels"]:
             ranges[self._steps[0]["scale"]] = (0.0, PIXEL_MAX)
-        correct_biases(self._steps, plain, images)
         self._wrapped = {step["name"]: self._wrapper(step, plain, ranges) for step in self._steps}
         self.ends_in_softmax = self._steps[-1]["config"].get("activation") == "softmax"
         self.outputs(tf.zeros((1, *images.shape[1:])), training=True)  # builds the quantizers
