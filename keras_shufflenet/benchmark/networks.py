@@ -1,8 +1,8 @@
 """The networks that are measured, with images to calibrate them on.
 
-Without weights their kernels are drawn at random, so that nothing has to be downloaded, and keep
-the size of activations: with ranges that vanish, int8 files would hold more operators than those of
-trained networks.
+Without weights nothing has to be downloaded: kernels are random, and batch normalisations get the
+statistics of the images, so that ranges are like those of trained networks. With ranges that
+vanish or explode int8 files would hold other operators.
 """
 
 from collections.abc import Iterator, Sequence
@@ -57,24 +57,20 @@ def build(names: Sequence[str], weights: str | None, folder: Path) -> Iterator[N
     people = ks.data.synthetic_people(folder / "people", CALIBRATION_IMAGES, progress=False)
     for name in names:
         model = REFERENCES.get(name, partial(ks.create_model, name))(weights=weights)
-        if weights is None:
-            draw(model)
         dataset = calibration(model, people)
         images = read_images(dataset, model.input_shape[1:3], CALIBRATION_IMAGES)
+        if weights is None:
+            normalise(model, images)
         (folder / name).mkdir(exist_ok=True)
         yield Network(name, model, images, folder / name)
 
 
-def draw(model: keras.Model) -> None:
-    """Give a model random kernels that keep the variance of what goes through."""
-    generator = np.random.default_rng(0)
+def normalise(model: keras.Model, images: np.ndarray) -> None:
+    """Give a model's batch normalisations the statistics of images."""
     for layer in model.layers:
-        if not hasattr(layer, "kernel"):
-            continue
-        *area, inputs, outputs = layer.kernel.shape
-        depthwise = type(layer).__name__ == "DepthwiseConv2D"
-        variance = (1.3 if depthwise else 4 / (inputs + outputs)) / np.prod(area)
-        layer.kernel.assign(generator.normal(0, np.sqrt(variance), layer.kernel.shape))
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.0
+    model(images, training=True)
 
 
 def calibration(model: keras.Model, people: "SyntheticPeople") -> "tf.data.Dataset":

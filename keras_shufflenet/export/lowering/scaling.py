@@ -7,6 +7,7 @@ from keras_shufflenet.export.lowering.nodes import Conv, Dense, Depthwise, Graph
 
 HOMOGENEOUS = (
     layers.AveragePooling2D,
+    layers.Cropping2D,
     layers.Flatten,
     layers.GlobalAveragePooling2D,
     layers.GlobalMaxPooling2D,

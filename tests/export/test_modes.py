@@ -1,0 +1,180 @@
+"""int8 of every structure in one partition, and the other ways to quantize."""
+
+import warnings
+
+import keras
+import numpy as np
+import pytest
+
+import keras_shufflenet as ks
+from keras_shufflenet.benchmark.networks import normalise
+from keras_shufflenet.export.bias_correction import correct_biases
+from keras_shufflenet.export.lowering.ranges import FRACTIONS
+
+# One of each structure; the pose estimators are in test_litert.py.
+NETWORKS = [
+    "shufflenet_v1_x0_5_g8",
+    "shufflenet_v1_x1_0_g1_mmcls",
+    "shufflenet_v2_x0_5_megvii",
+    "shufflenet_v2_plus_small",
+    "detnas_voc_fpn_300m",
+    "mobilenet_v2_x0_35_tonylins",
+]
+SIZE = (128, 128)  # the least that a depthwise kernel of 7 x 7 is cut in rows for
+SLOW = {"AVERAGE_POOL_2D", "GATHER", "HARD_SWISH", "PACK", "SHAPE", "TRANSPOSE_CONV"}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_one_partition_of_fast_operators(name, photographs, tmp_path):
+    model = ks.create_model(name, input_shape=(*SIZE, 3), classifier_activation=None)
+    images = photographs(8, SIZE)
+    normalise(model, images)
+    report = ks.export.litert(model, tmp_path / "file.tflite", "int8", [images])
+    assert (report.partitions, report.outside, report.custom) == (1, (), ())
+    assert report.lowered == "yes"
+    assert not set(report.operators) & SLOW
+    assert report.deviation.correlation > 0.9
+    lowered = ks.export.lower(model)
+    found, expected = (run(network, images[:1]) for network in (lowered, model))
+    assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
+    large = [layer.kernel.shape for layer in lowered.layers if "Depthwise" in type(layer).__name__]
+    assert max(height * width for height, width, *_ in large) <= 25
+
+
+def run(model, x) -> np.ndarray:
+    return keras.ops.convert_to_numpy(model(x, training=False))
+
+
+def test_a_large_depthwise_kernel_on_few_rows_stays_whole():
+    inputs = keras.Input((6, 6, 4))
+    x = keras.layers.DepthwiseConv2D(7, 2, name="large")(keras.layers.ZeroPadding2D(3)(inputs))
+    model = keras.Model(inputs, keras.layers.Conv2D(2, 1, name="pw")(x))
+    images = np.random.default_rng(0).normal(size=(1, 6, 6, 4)).astype("float32")
+    cut = ks.export.lower(model)
+    np.testing.assert_allclose(run(cut, images), run(model, images), atol=1e-5)
+    assert cut.get_layer("large_rows0").kernel.shape[:2] == (3, 7)
+    low = keras.Input((3, 3, 4))  # the last row of the kernel would see nothing but padding
+    x = keras.layers.DepthwiseConv2D(7, padding="same", name="large")(low)
+    small = ks.export.lower(keras.Model(low, x))
+    assert small.get_layer("large").kernel.shape[:2] == (7, 7)
+
+
+def test_hard_swish_is_spelled_out_for_int8_only(photographs):
+    inputs = keras.Input((64, 64, 3))
+    x = keras.layers.Conv2D(8, 3, name="first")(inputs)
+    x = keras.layers.Activation("hard_silu", name="swish")(x)
+    model = keras.Model(inputs, keras.layers.Conv2D(4, 1, name="last")(x))
+    images = photographs(2)
+    spelled = ks.export.lower(model, images)
+    assert isinstance(spelled.get_layer("swish"), keras.layers.Multiply)
+    assert isinstance(ks.export.lower(model).get_layer("swish"), keras.layers.Activation)
+    expected = run(model, images)
+    assert np.abs(run(spelled, images) - expected).max() <= 1e-5 * np.abs(expected).max()
+    # As an output it cannot be six times as large.
+    open_ended = ks.export.lower(keras.Model(inputs, model.get_layer("swish").output), images)
+    assert isinstance(open_ended.get_layer("swish"), keras.layers.Activation)
+
+
+def rectified(images):
+    """A network of one ReLU, whose output is the images' red channel, and what int8 makes of it."""
+    inputs = keras.Input(images.shape[1:])
+    x = keras.layers.Conv2D(2, 1, activation="relu", name="relu")(inputs)
+    model = keras.Model(inputs, keras.layers.Conv2D(1, 1, name="reader")(x))
+    kernel = np.zeros((1, 1, 3, 2), "float32")
+    kernel[0, 0, 0] = 1
+    model.get_layer("relu").set_weights([kernel, np.zeros(2)])
+    return model
+
+
+@pytest.mark.parametrize(
+    ("method", "limit"),
+    [("min_max", 100), ("moving_average", 10 + 0.05 * 90), ("mse", 100 * FRACTIONS[-1])],
+)
+def test_methods_of_finding_ranges(method, limit):
+    """Of two images one has a single bright pixel."""
+    images = np.random.default_rng(0).uniform(0, 10, (2, 64, 64, 3)).astype("float32")
+    images[0, 0, 0] = 10
+    images[1, 0, 0] = 100 if method != "mse" else 30
+    limit = limit if method != "mse" else None
+    lowered = ks.export.lower(rectified(images), images, method)
+    # Scaled so that what is cut off, but for a margin, becomes 6.
+    (scale,) = set(np.round(lowered.get_layer("relu").kernel.numpy()[0, 0, 0], 6).tolist())
+    found = 6 * 1.02 / scale
+    if limit is None:  # rounding to steps of 30 / 256 is cheaper than to lose half of one pixel
+        assert found == pytest.approx(30, rel=0.03)
+    else:
+        assert found == pytest.approx(limit, rel=0.03)
+
+
+def test_an_outlier_is_cut_off():
+    images = np.random.default_rng(0).uniform(0, 10, (8, 64, 64, 3)).astype("float32")
+    images[:, ::4, ::4] = 12
+    images[0, 0, 0] = 14
+    lowered = ks.export.lower(rectified(images), images, "mse")
+    assert 6 * 1.02 / lowered.get_layer("relu").kernel.numpy()[0, 0, 0, 0] < 13
+
+
+def test_an_unknown_method(classifier, images):
+    with pytest.raises(ValueError, match=r"min_max, moving_average, mse.*Received: 'entropy'"):
+        ks.export.lower(classifier, images, "entropy")
+
+
+def test_biases_make_up_for_rounded_kernels(classifier, images):
+    lowered = ks.export.lower(classifier, images)
+    rounded = ks.export.lower(classifier, images)
+    corrected = ks.export.lower(classifier, images)
+    correct_biases(corrected, images)
+    for network in (rounded, corrected):
+        for layer in network.layers:
+            if hasattr(layer, "kernel"):
+                layer.kernel.assign(round_kernel(layer))
+    expected = run(lowered, images)
+    errors = [np.abs(run(n, images) - expected).mean() for n in (rounded, corrected)]
+    assert errors[1] < 0.8 * errors[0]
+
+
+def round_kernel(layer) -> np.ndarray:
+    kernel = layer.kernel.numpy()
+    axis = 2 if isinstance(layer, keras.layers.DepthwiseConv2D) else kernel.ndim - 1
+    others = tuple(i for i in range(kernel.ndim) if i != axis)
+    scale = np.abs(kernel).max(axis=others, keepdims=True) / 127
+    return np.rint(kernel / scale) * scale
+
+
+def test_activations_of_sixteen_bits(exported, images):
+    file = exported("classifier", "int16x8")
+    assert (file.report.partitions, file.report.input.dtype) == (0, "float32")
+    assert file.report.deviation.correlation > 0.99
+    shorts = exported("classifier", "int16x8", input_dtype="int16", output_dtype="int16")
+    assert (shorts.report.input.dtype, shorts.report.output.dtype) == ("int16", "int16")
+    np.testing.assert_allclose(shorts.predict(images), file.predict(images), atol=0.01)
+
+
+def test_sixteen_bits_are_not_interleaved(exported):
+    report = exported("pose_deconv", "int16x8").report
+    assert "DEPTH_TO_SPACE" in report.lowered
+    assert report.operators["TRANSPOSE_CONV"] == 3
+
+
+def test_dynamic_range_warns_that_it_is_slow(classifier, images, tmp_path):
+    with pytest.warns(UserWarning, match="int8 is faster"):
+        report = ks.export.litert(classifier, tmp_path / "file.tflite", "dynamic", [images])
+    assert report.deviation.correlation > 0.99
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert report.size < 0.5 * ks.export.litert(classifier, tmp_path / "full.tflite").size
+
+
+def test_one_scale_for_each_kernel_warns_that_it_costs_accuracy(classifier, images, tmp_path):
+    with pytest.warns(UserWarning, match="costs accuracy"):
+        report = ks.export.litert(
+            classifier, tmp_path / "file.tflite", "int8", [images], per_channel=False
+        )
+    assert report.deviation.correlation > 0.9
+    interpreter = ks.inference.runtime.open_interpreter(tmp_path / "file.tflite")
+    scales = [
+        len(tensor["quantization_parameters"]["scales"])
+        for tensor in interpreter.get_tensor_details()
+        if tensor["dtype"] == np.int8
+    ]
+    assert set(scales) == {1}
