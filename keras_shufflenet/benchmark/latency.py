@@ -22,7 +22,8 @@ from keras_shufflenet.benchmark.memory import peak_memory
 from keras_shufflenet.benchmark.turns import Latency, take_turns
 
 TOLERANCE = 1e-3  # of float32, in units of the greatest number
-LEAST_CORRELATION = 0.9  # of int8 and bfloat16, of networks with random weights
+# Of int8 and bfloat16. Random networks amplify rounding; another network's outputs correlate by 0.
+LEAST_CORRELATION = 0.4
 
 
 @dataclass(frozen=True, eq=False)

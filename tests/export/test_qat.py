@@ -26,12 +26,26 @@ def test_without_steps_it_is_quantization_after_training(pose_light, images, exp
     assert report.deviation.mean < 1.1 * after_training.deviation.mean
 
 
-def test_targets_are_learned(classifier, images, tmp_path):
-    before = ks.inference.Predictor.load(classifier).predict(images)
+@pytest.fixture
+def small(randomise):
+    """A classifier of a few layers, so that tracing the training takes no time."""
+    inputs = keras.Input((*SIZE, 3))
+    mean, variance = [128.0] * 3, [4000.0] * 3
+    x = keras.layers.Normalization(mean=mean, variance=variance, name="norm")(inputs)
+    x = keras.layers.Conv2D(8, 3, strides=2, activation="relu", name="stem")(x)
+    x = keras.layers.DepthwiseConv2D(3, strides=2, name="dw")(x)
+    x = keras.layers.Conv2D(8, 1, activation="relu", name="pw")(x)
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+    outputs = keras.layers.Dense(10, activation="softmax", name="predictions")(x)
+    return randomise(keras.Model(inputs, outputs))
+
+
+def test_targets_are_learned(small, images, tmp_path):
+    before = ks.inference.Predictor.load(small).predict(images)
     wanted = int(before.mean(axis=0).argmin())
     path = tmp_path / "classifier.tflite"
     report = ks.export.quantization_aware(
-        classifier,
+        small,
         path,
         [(images, np.full(len(images), wanted))],
         steps=4,
@@ -43,7 +57,7 @@ def test_targets_are_learned(classifier, images, tmp_path):
     after = ks.inference.Predictor.load(path).predict(images)
     assert np.all(after[:, wanted] > 2 * before[:, wanted])
     np.testing.assert_allclose(after.sum(axis=-1), 1, atol=1e-3)
-    np.testing.assert_array_equal(before, ks.inference.Predictor.load(classifier).predict(images))
+    np.testing.assert_array_equal(before, ks.inference.Predictor.load(small).predict(images))
 
 
 NETWORKS = {
