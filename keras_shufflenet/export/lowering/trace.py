@@ -37,6 +37,7 @@ PLAIN = (
     layers.UpSampling2D,
     layers.ZeroPadding2D,
 )
+WINDOW = ("strides", "padding", "dilation_rate")
 NOTHING = (layers.Dropout, layers.SpatialDropout2D, layers.Identity)
 
 
@@ -94,66 +95,45 @@ class Trace:
 
     # ---- layers with weights ---------------------------------------------------------------------
 
-    def _conv(self, layer: layers.Conv2D, reads: list[References], call: Any) -> References:
+    def _conv(self, layer: layers.Conv2D, reads: list[References], _call: Any) -> References:
         _require(layer.data_format == "channels_last", layer, "channels first")
-        config = {key: getattr(layer, key) for key in ("strides", "padding", "groups")}
-        config["dilation_rate"] = layer.dilation_rate
-        del call
-        node = Conv(
-            name=layer.name,
-            reads=reads,
-            channels=layer.filters,
-            kernel=_array(layer.kernel),
-            bias=_bias(layer, layer.filters),
-            config=config,
-        )
-        return self._with_activation(node, layer)
+        config = {key: getattr(layer, key) for key in (*WINDOW, "groups")}
+        return self._weighted(Conv, layer, reads, layer.filters, config)
 
     def _depthwise(
-        self, layer: layers.DepthwiseConv2D, reads: list[References], call: Any
+        self, layer: layers.DepthwiseConv2D, reads: list[References], _call: Any
     ) -> References:
-        del call
         _require(layer.depth_multiplier == 1, layer, "a depth multiplier")
-        config = {"strides": layer.strides, "padding": layer.padding}
-        config["dilation_rate"] = layer.dilation_rate
-        kernel = _array(layer.kernel)
-        channels = reads[0].size
-        node = Depthwise(
+        config = {key: getattr(layer, key) for key in WINDOW}
+        return self._weighted(Depthwise, layer, reads, reads[0].size, config)
+
+    def _dense(self, layer: layers.Dense, reads: list[References], _call: Any) -> References:
+        return self._weighted(Dense, layer, reads, layer.units, {})
+
+    def _deconv(
+        self, layer: layers.Conv2DTranspose, reads: list[References], _call: Any
+    ) -> References:
+        known = layer.kernel_size == (4, 4) and layer.strides == (2, 2) and layer.padding == "same"
+        _require(known, layer, "another transposed convolution than 4 × 4 with stride 2")
+        return self._weighted(Deconv, layer, reads, layer.filters, {})
+
+    def _weighted(
+        self,
+        kind: type[Weighted],
+        layer: Any,
+        reads: list[References],
+        channels: int,
+        config: dict[str, Any],
+    ) -> References:
+        node = kind(
             name=layer.name,
             reads=reads,
             channels=channels,
-            kernel=kernel,
+            kernel=_array(layer.kernel),
             bias=_bias(layer, channels),
+            activation=keras.activations.serialize(layer.activation),
             config=config,
         )
-        return self._with_activation(node, layer)
-
-    def _dense(self, layer: layers.Dense, reads: list[References], call: Any) -> References:
-        del call
-        node = Dense(
-            name=layer.name,
-            reads=reads,
-            channels=layer.units,
-            kernel=_array(layer.kernel),
-            bias=_bias(layer, layer.units),
-        )
-        return self._with_activation(node, layer)
-
-    def _deconv(self, layer: layers.Conv2DTranspose, reads: list[References], call: Any) -> Any:
-        del call
-        known = layer.kernel_size == (4, 4) and layer.strides == (2, 2) and layer.padding == "same"
-        _require(known, layer, "another transposed convolution than 4 × 4 with stride 2")
-        node = Deconv(
-            name=layer.name,
-            reads=reads,
-            channels=layer.filters,
-            kernel=_array(layer.kernel),
-            bias=_bias(layer, layer.filters),
-        )
-        return self._with_activation(node, layer)
-
-    def _with_activation(self, node: Weighted, layer: Any) -> References:
-        node.activation = keras.activations.serialize(layer.activation)
         return self.graph.add(node)
 
     # ---- what is folded --------------------------------------------------------------------------
@@ -202,9 +182,8 @@ class Trace:
         return made
 
     def _normalization(
-        self, layer: layers.Normalization, reads: list[References], call: Any
+        self, layer: layers.Normalization, reads: list[References], _call: Any
     ) -> References:
-        del call
         mean, variance = (_array(x).squeeze() for x in (layer.mean, layer.variance))
         deviation = np.sqrt(variance).reshape(-1, reads[0].size)
         _require(not layer.invert, layer, "the inverse of a normalisation")
@@ -221,9 +200,10 @@ class Trace:
 
     # ---- what rearranges channels ----------------------------------------------------------------
 
-    def _cropping(self, layer: layers.Cropping2D, reads: list[References], call: Any) -> References:
+    def _cropping(
+        self, layer: layers.Cropping2D, reads: list[References], _call: Any
+    ) -> References:
         """A slice of channels, see `models.blocks.channel_slice`."""
-        del call
         rows, (start, behind) = layer.cropping
         crosses = layer.data_format == "channels_first" and rows == (0, 0)
         _require(crosses, layer, "cropping of height or width")
