@@ -77,5 +77,4 @@ def calibration(model: keras.Model, people: "SyntheticPeople") -> "tf.data.Datas
     """Batches of images of a model's size, cut out of drawings."""
     if model.name.startswith(PREFIX):
         return ks.data.keypoints(*people, model=model, training=True)
-    size = model.input_shape[1:3]
-    return ks.data.imagenet(people.images, resize=max(size) * 8 // 7, crop=size, batch_size=1)
+    return ks.data.imagenet(people.images, crop=model.input_shape[1:3], batch_size=1)

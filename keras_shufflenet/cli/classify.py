@@ -23,7 +23,7 @@ def classify(
     ] = "shufflenet_v2_x1_0",
     weights: Weights = "imagenet",
     top: Annotated[int, typer.Option(min=1, help="Classes per image.")] = 5,
-    resize: Resize = 256,
+    resize: Resize = None,
     protocol: Protocol = "torchvision",
 ) -> None:
     """Name the most probable classes of images."""

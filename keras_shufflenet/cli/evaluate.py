@@ -33,7 +33,7 @@ def imagenet(
         Path, typer.Option("--data", help="labels.csv, or a folder of folders of images.")
     ],
     weights: Weights = "imagenet",
-    resize: Resize = 256,
+    resize: Resize = None,
     protocol: Protocol = "torchvision",
     batch_size: Annotated[int, typer.Option(help="Images at a time.")] = 32,
     results: Results = None,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from keras_shufflenet.cli.options import ModelName, Weights, open_network, people
+from keras_shufflenet.cli.options import ModelName, Weights, open_network, people, photographs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +62,7 @@ def export(
         typer.Option(help="Folder of images or labels.csv, for the accuracy in the report."),
     ] = None,
 ) -> None:
-    """Export a model to LiteRT: float32, float16 or full-integer int8.
+    """Export a model to LiteRT: float32, float16, int8, int16x8 or dynamic range.
 
     The report is printed and lies beside the file, as OUT.tflite.json and OUT.tflite.md.
     """
@@ -72,7 +72,7 @@ def export(
     evaluate = _evaluation(evaluate_annotations, evaluate_images, evaluate_data)
     network = open_network(model, weights)
     if calibration_data is not None:
-        calibration = ks.data.imagenet(calibration_data, batch_size=1)
+        calibration = photographs(calibration_data, network, batch_size=1)
     elif calibration_annotations:
         calibration = people(calibration_annotations, calibration_images or [], network)
     elif precision in ("int8", "int16x8"):

@@ -7,7 +7,9 @@ import contextlib
 import functools
 import importlib
 import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -100,6 +102,8 @@ def run(arguments: Sequence[str] | None = None) -> None:
         arguments: Words after the command's name; those of the process by default.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when TensorFlow is imported
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _end)
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning  # type: ignore[assignment]
@@ -109,6 +113,11 @@ def run(arguments: Sequence[str] | None = None) -> None:
             raise
         sys.stderr.write(f"Error: {_line(error)}\n")
         raise SystemExit(1) from None
+
+
+def _end(number: int, _: object) -> None:
+    """End as if interrupted, so that nothing half-written stays behind."""
+    raise SystemExit(128 + number)
 
 
 def _show_warning(message: Warning | str, *_: object) -> None:

@@ -38,7 +38,10 @@ Results = Annotated[
     Path | None, typer.Option("--results", help="csv file to which a row of the numbers is added.")
 ]
 Resize = Annotated[
-    int, typer.Option("--resize", min=1, help="Pixels of the shorter side before the crop.")
+    int | None,
+    typer.Option(
+        "--resize", min=1, help="Pixels of the shorter side before the crop. Default: 256 for 224."
+    ),
 ]
 Protocol = Annotated[
     Literal["torchvision", "megvii"],
@@ -68,7 +71,7 @@ def pair(annotations: Sequence[Path], images: Sequence[Path]) -> list[tuple[Path
         images = list(images) * len(annotations)
     if len(annotations) != len(images):
         raise ValueError(
-            "--images must be given once, or once for each --annotations. "
+            "folders of images must be given once, or once for each file of annotations. "
             f"Received: {len(annotations)} annotation files and {len(images)} folders"
         )
     return list(zip(annotations, images, strict=True))
@@ -111,3 +114,15 @@ def people(
 
     files, folders = zip(*pair(annotations, images), strict=True)
     return ks.data.keypoints(list(files), list(folders), model=network, training=True, **arguments)
+
+
+def photographs(data: Path, network: "keras.Model", **arguments: Any) -> Any:
+    """The data set of images on which a classifier is trained or calibrated, of its size."""
+    import keras_shufflenet as ks
+
+    if not data.exists():
+        raise FileNotFoundError(f"there is no such folder or labels.csv. Received: {data}")
+    height, width = network.input_shape[1:3]
+    if height is None or width is None:
+        return ks.data.imagenet(data, **arguments)
+    return ks.data.imagenet(data, crop=(height, width), **arguments)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from keras_shufflenet.cli.options import ModelName, Weights, open_network, people
+from keras_shufflenet.cli.options import ModelName, Weights, open_network, people, photographs
 
 EXAMPLES = """
 keras-shufflenet qat runs/pose/model.keras pose_int8.tflite --annotations train.json \
@@ -77,8 +77,6 @@ def _dataset(
     batch_size: int,
     seed: int,
 ) -> Any:
-    import keras_shufflenet as ks
-
     if annotations:
         return people(annotations, images or [], network, batch_size=batch_size, seed=seed)
     if data is None:
@@ -86,10 +84,4 @@ def _dataset(
             "quantization-aware training needs --annotations and --images for pose estimators, "
             "--data for classifiers. Received: neither"
         )
-    return ks.data.imagenet(
-        data,
-        crop=network.input_shape[1:3],
-        training=loss == "targets",
-        batch_size=batch_size,
-        seed=seed,
-    )
+    return photographs(data, network, training=loss == "targets", batch_size=batch_size, seed=seed)

@@ -24,7 +24,7 @@ def imagenet(
     labels: str | Path,
     images: str | Path | None = None,
     *,
-    resize: int = 256,
+    resize: int | None = None,
     crop: int | Size = 224,
     protocol: Protocol = "torchvision",
     training: bool = False,
@@ -43,7 +43,8 @@ def imagenet(
             for WordNet ids is ImageNet's. Images in a folder without folders have the class -1:
             enough for calibration.
         images: the folder of the csv's images; by default `images` beside the csv.
-        resize: length of the shorter side before the crop, in pixels; not used in training.
+        resize: length of the shorter side before the crop, in pixels, not used in training; by
+            default 256 for a crop of 224, and others in proportion.
         crop: side of the square cut from the centre, or its (height, width).
         protocol: "torchvision" (Pillow's bilinear resizing with antialiasing) or "megvii"
             (OpenCV's, without); not used in training.

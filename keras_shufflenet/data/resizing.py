@@ -10,6 +10,7 @@ from keras_shufflenet.keypoints.boxes import Size
 
 Protocol = Literal["torchvision", "megvii"]
 
+USUAL_RESIZE, USUAL_CROP = 256, 224
 _FRACTION_BITS = 11  # of the weights of OpenCV's bilinear resizing
 
 
@@ -57,14 +58,19 @@ _PREPARATIONS: dict[str, Callable[[Image.Image, int, Size], np.ndarray]] = {
 
 
 def preparation(
-    resize: int, crop: int | Size, protocol: str
+    resize: int | None, crop: int | Size, protocol: str
 ) -> Callable[[Image.Image], np.ndarray]:
     """Return the function that prepares images in a publisher's way: (crop, crop, 3) uint8.
+
+    Without `resize` the shorter side becomes 256 pixels for a crop of 224, and others in proportion
+    to the longer side of the crop.
 
     Raises:
         ValueError: there is no such protocol, or a length is not positive.
     """
     size = (crop, crop) if isinstance(crop, int) else (crop[0], crop[1])
+    if resize is None:
+        resize = max(1, round(max(size) * USUAL_RESIZE / USUAL_CROP))
     if resize < 1 or min(size) < 1:
         raise ValueError(
             f"`resize` and `crop` have to be positive. Received: resize={resize}, crop={crop}"

@@ -19,7 +19,7 @@ def imagenet(
     labels: str | Path,
     images: str | Path | None = None,
     *,
-    resize: int = 256,
+    resize: int | None = None,
     crop: int | Size | None = None,
     protocol: Literal["torchvision", "megvii"] = "torchvision",
     batch_size: int = 32,
@@ -35,7 +35,8 @@ def imagenet(
         labels: a csv with the columns `filename` and `class_index`, or a folder with a folder of
             images for each class, in the order of their names.
         images: the folder of the csv's images; by default `images` beside the csv.
-        resize: length of the short side in pixels.
+        resize: length of the short side in pixels; by default 256 for a crop of 224, and others in
+            proportion.
         crop: side of the square that the model sees, or its (height, width); by default the
             model's input size, or 224.
         protocol: whose resizing: "torchvision" (Pillow's, antialiased) or "megvii" (OpenCV's).

@@ -136,7 +136,8 @@ class Report:
     def _rows(self) -> list[tuple[str, str]]:
         total = sum(self.operators.values())
         operators = ", ".join(f"{count} {name}" for name, count in self.operators.items())
-        outside = f", outside: {', '.join(self.outside)}" if self.outside else ""
+        counted = [f"{count} {name}" for name, count in Counter(self.outside).most_common()]
+        outside = f", outside: {', '.join(counted)}" if counted else ""
         return [
             ("size", f"{self.size:,} bytes"),
             ("lowered", self.lowered),

@@ -36,7 +36,7 @@ class Classifier:
         model: Any,
         *,
         labels: Sequence[str] | None = None,
-        resize: int = 256,
+        resize: int | None = None,
         protocol: Literal["torchvision", "megvii"] = "torchvision",
         num_threads: int | None = None,
     ) -> "Classifier":
@@ -47,7 +47,8 @@ class Classifier:
                 `.tflite` file, or a function from images (N, H, W, 3) to scores (N, classes).
             labels: names of the classes; by default those in the file, or ImageNet's for a Keras
                 model of 1000 classes.
-            resize: length of the image's short side in pixels, before the central crop.
+            resize: length of the image's short side in pixels, before the central crop; by default
+                256 for a model of 224, and others in proportion.
             protocol: whose resizing: "torchvision" (Pillow's, antialiased) or "megvii" (OpenCV's).
             num_threads: of the interpreter of a `.tflite` file.
 

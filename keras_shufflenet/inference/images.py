@@ -18,7 +18,7 @@ def to_pillow(image: object) -> Image.Image:
 
     Raises:
         FileNotFoundError: the path does not exist.
-        ValueError: the file is no image, or the array is of no image's shape.
+        ValueError: the file is no image, or the array is of no image's shape, or not finite.
     """
     if isinstance(image, Image.Image):
         return image.convert("RGB")
@@ -50,4 +50,6 @@ def _to_uint8(array: np.ndarray) -> np.ndarray:
             "An image array must have the shape (height, width, 3) or (height, width) and hold "
             f"numbers 0..255. Received: shape {array.shape}, dtype {array.dtype}"
         )
+    if not np.isfinite(array).all():
+        raise ValueError("An image array must hold numbers 0..255. Received: NaN or infinity")
     return np.clip(np.rint(array), 0, 255).astype(np.uint8)
