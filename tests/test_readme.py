@@ -104,7 +104,7 @@ def test_commands(here):
         for line in re.findall(r"^\$ (.*)$", block.replace("\\\n", " "), re.MULTILINE)
         if line.startswith("keras-shufflenet")
     ]
-    assert len(commands) == 8
+    assert len(commands) == 9
     for command in commands:
         done = CliRunner().invoke(app, shlex.split(command)[1:])
         assert done.exit_code == 0, (command, done.output, done.exception)

@@ -32,6 +32,11 @@ def read_images(
     """
     if limit < 1:
         raise ValueError(f"At least one calibration image is needed. Received: {limit}")
+    if isinstance(dataset, (str, bytes)) or not isinstance(dataset, Iterable):
+        raise ValueError(
+            "Images have to come as a tf.data.Dataset or another iterable of batches. "
+            f"Received: {dataset!r}"
+        )
     if isinstance(dataset, np.ndarray):
         dataset = [dataset]
     batches = track(

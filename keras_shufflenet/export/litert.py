@@ -117,8 +117,11 @@ def litert(
             a Keras backend other than TensorFlow.
 
     Warns:
-        UserWarning: for "dynamic" and for one scale for each kernel, of what they cost.
+        UserWarning: for "dynamic" and for one scale for each kernel, of what they cost; for
+            calibration images that seem to be normalised already.
     """
+    if evaluate is not None and not callable(evaluate):
+        raise ValueError(f"`evaluate` has to be a function of a path. Received: {evaluate!r}")
     path = Path(path)
     check_arguments(path, precision, input_dtype, output_dtype)
     _check_choice("calibration_method", calibration_method, tuple(METHODS))
@@ -131,6 +134,7 @@ def litert(
     if precision in QUANTIZED:
         check_calibration(images, precision, input_dtype)
     _warn(precision, per_channel)
+    warn_of_range(model, images)
     predictor = Predictor.load(model, size)
     description = describe(predictor, labels, codec, skeleton)
     traced_dtype = "float32" if precision in QUANTIZED else input_dtype
@@ -202,8 +206,8 @@ def check_arguments(path: Path, precision: str, input_dtype: str, output_dtype: 
     if not path.parent.is_dir():
         raise FileNotFoundError(f"The folder of `path` does not exist. Received: {str(path)!r}")
     _check_choice("precision", precision, tuple(INPUT_DTYPES))
-    _check_choice(f"input_dtype of {precision}", input_dtype, INPUT_DTYPES[precision])
-    _check_choice(f"output_dtype of {precision}", output_dtype, OUTPUT_DTYPES[precision])
+    _check_choice(f"input_dtype for {precision}", input_dtype, INPUT_DTYPES[precision])
+    _check_choice(f"output_dtype for {precision}", output_dtype, OUTPUT_DTYPES[precision])
 
 
 def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
@@ -248,6 +252,17 @@ def _warn(precision: str, per_channel: bool) -> None:
         warnings.warn(
             "One scale for each kernel costs accuracy, most in depthwise convolutions: compare "
             "the file with one that has per_channel=True.",
+            stacklevel=3,
+        )
+
+
+def warn_of_range(model: keras.Model, images: np.ndarray | None) -> None:
+    """Warn of normalised images for a model that normalises pixels by itself."""
+    normalises = any(layer.name == "preprocessing" for layer in model.layers)
+    if images is not None and normalises and not are_pixels(images):
+        warnings.warn(
+            "The model takes pixels 0..255 and normalises them by itself, but the calibration "
+            f"images hold values from {images.min():.3g} to {images.max():.3g}.",
             stacklevel=3,
         )
 

@@ -68,7 +68,12 @@ def describe(
 def _labels(labels: Sequence[str] | None, shape: tuple[int, ...]) -> tuple[str, ...]:
     if labels is None:
         return ()
-    if isinstance(labels, str) or len(shape) != 1 or len(labels) != shape[0]:
+    if isinstance(labels, str):
+        raise ValueError(
+            "`labels` has to be a list with one name for each class of a classifier. "
+            f"Received: {labels!r}"
+        )
+    if len(shape) != 1 or len(labels) != shape[0]:
         raise ValueError(
             "`labels` has to be a list with one name for each class of a classifier. "
             f"Received: {len(labels)} names for an output of shape {shape}"
@@ -76,7 +81,7 @@ def _labels(labels: Sequence[str] | None, shape: tuple[int, ...]) -> tuple[str, 
     wrong = [label for label in labels if not isinstance(label, str) or not label.strip()]
     wrong += [label for label in labels if isinstance(label, str) and len(label.splitlines()) > 1]
     if wrong:
-        raise ValueError(f"Labels have to be lines of text. Received: {wrong[0]!r}")
+        raise ValueError(f"Labels have to be lines of text, not empty. Received: {wrong[0]!r}")
     return tuple(labels)
 
 

@@ -65,13 +65,22 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _box(text: str) -> list[float]:
-    numbers = [float(number) for number in text.split(",")]
+    try:
+        numbers = [float(number) for number in text.split(",")]
+    except ValueError:
+        numbers = []
     if len(numbers) != 4:
         raise argparse.ArgumentTypeError(f"a box is x,y,width,height. Received: {text}")
     return numbers
 
 
 def _run(options: argparse.Namespace) -> None:
+    if options.threads is not None and options.threads < 1:
+        raise ValueError(f"--threads has to be at least 1. Received: {options.threads}")
+    if options.model.suffix != ".tflite":
+        raise ValueError(f"The model has to be a .tflite file. Received: {options.model}")
+    if options.draw is not None:
+        _make_folder(options.draw)
     predictor = Predictor.load(options.model, num_threads=options.threads)
     if len(predictor.find_output_shape()) == 1:
         _classify(Classifier.load(predictor), options)
@@ -97,8 +106,14 @@ def _find_joints(estimator: TopDown, options: argparse.Namespace) -> None:
             _draw(estimator, path, people, options.draw)
 
 
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"--draw needs a folder to write to. Received: {folder}") from error
+
+
 def _draw(estimator: TopDown, path: Path, people: np.ndarray, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     drawn = draw_skeletons(path, people, estimator.skeleton, DRAWN_SCORE)
     Image.fromarray(drawn).save(folder / f"{path.stem}.png")
 

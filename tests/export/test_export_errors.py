@@ -25,8 +25,8 @@ def tiny() -> keras.Model:
     ("arguments", "message"),
     [
         ({"precision": "int4"}, "precision has to be one of float32, float16, int8"),
-        ({"input_dtype": "int8"}, "input_dtype of float32 has to be one of float32, uint8"),
-        ({"output_dtype": "uint8"}, "output_dtype of float32 has to be one of float32"),
+        ({"input_dtype": "int8"}, "input_dtype for float32 has to be one of float32, uint8"),
+        ({"output_dtype": "uint8"}, "output_dtype for float32 has to be one of float32"),
         ({"precision": "int8"}, "int8 needs `calibration`"),
         ({"input_size": (32, 32)}, r"of \(64, 64\) \(height, width\) only"),
     ],

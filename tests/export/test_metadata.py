@@ -101,7 +101,11 @@ def test_labels_of_ones_own(exported, mediapipe):
     [
         ("classifier", {"labels": ["a"] * 9}, "one name for each class.*Received: 9 names"),
         ("classifier", {"labels": "abcdefghij"}, "one name for each class"),
-        ("classifier", {"labels": ["a"] * 9 + ["b\nc"]}, r"lines of text. Received: 'b\\nc'"),
+        (
+            "classifier",
+            {"labels": ["a"] * 9 + ["b\nc"]},
+            r"lines of text, not empty. Received: 'b\\nc'",
+        ),
         ("classifier", {"labels": ["a"] * 9 + [" "]}, "lines of text"),
         ("classifier", {"skeleton": "nobody"}, "must give heatmaps.*Received"),
         ("pose_light", {"labels": ["a"] * 17}, "Received: 17 names for an output of shape"),

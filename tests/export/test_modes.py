@@ -159,11 +159,11 @@ def test_sixteen_bits_are_not_interleaved(exported):
 def warned(classifier, images, tmp_path):
     """Export with arguments: the report, and what was warned of."""
 
-    def call(*arguments, **options):
+    def call(precision, calibration=(images,), **options):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             path = tmp_path / "file.tflite"
-            report = ks.export.litert(classifier, path, *arguments, [images], **options)
+            report = ks.export.litert(classifier, path, precision, calibration, **options)
         return report, [str(w.message) for w in caught if w.category is UserWarning]
 
     return call
@@ -189,3 +189,9 @@ def test_one_scale_for_each_kernel_warns_that_it_costs_accuracy(warned, tmp_path
         if tensor["dtype"] == np.int8 and len(tensor["shape"]) == 4
     ]
     assert set(scales) == {1}
+
+
+def test_normalised_images_for_a_model_that_normalises_pixels(warned, images):
+    assert warned("int8", [images])[1] == []
+    _, (message,) = warned("int8", [images / 255])
+    assert "normalises them by itself" in message

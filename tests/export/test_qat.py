@@ -87,7 +87,7 @@ def test_what_is_concatenated_shares_a_scale(name):
         ({"steps": -1}, "`steps` cannot be negative"),
         ({"learning_rate": 0.0}, "`learning_rate` has to be positive"),
         ({"loss": "mse"}, "`loss` has to be one of distillation, targets"),
-        ({"input_dtype": "int4"}, "input_dtype of int8 has to be one of float32, uint8, int8"),
+        ({"input_dtype": "int4"}, "input_dtype for int8 has to be one of float32, uint8, int8"),
     ],
 )
 def test_bad_arguments(classifier, images, tmp_path, arguments, message):

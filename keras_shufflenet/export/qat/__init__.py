@@ -21,6 +21,7 @@ from keras_shufflenet.export.litert import (
     check_calibration,
     compare,
     keras_model,
+    warn_of_range,
     write,
 )
 from keras_shufflenet.export.lowering import LoweringError, lower
@@ -113,6 +114,7 @@ def quantization_aware(
         dataset if calibration is None else calibration, size, calibration_images, verbose
     )
     check_calibration(images, "int8", input_dtype)
+    warn_of_range(model, images)
     predictor = Predictor.load(model, size)
     description = describe(predictor, labels, codec, skeleton)
     plan = _plan(model, images)
