@@ -205,16 +205,13 @@ def channel_shuffle(x: keras.KerasTensor, groups: int, name: str) -> keras.Keras
     """Channel shuffle of the paper: channel `j * (C / groups) + i` goes to `i * groups + j`.
 
     Height and width are merged on the way, so that four axes suffice. Where neither is known the
-    channels are gathered, which mobile runtimes run slowly: export with a fixed size. One group
-    has nothing to shuffle, and no layers.
+    channels are gathered, which mobile runtimes run slowly: export with a fixed size.
 
     Args:
         x: maps with C channels.
         groups: a divisor of C.
         name: of the last layer; the ones before are `<name>_reshape` and `<name>_permute`.
     """
-    if groups == 1:
-        return x
     if channel_axis() == -1:
         _, height, width, channels = x.shape
         grouped, order, shape = (

@@ -77,7 +77,8 @@ class Trace:
             for kind, trace in WAYS.items():
                 if isinstance(layer, kind):
                     return trace(self, layer, reads, call)
-            if isinstance(layer, PLAIN) and output.shape[-1] == reads[0].size:
+            kept = output.shape[-1] == reads[0].size and not _is_permuted(layer)
+            if isinstance(layer, PLAIN) and kept:
                 return self._plain(layer, reads)
         return rearranged(layer, reads[0], call, output)
 
@@ -220,6 +221,11 @@ WAYS: dict[type, Callable[..., References]] = {
     layers.Normalization: Trace._normalization,
     layers.Cropping2D: Trace._cropping,
 }
+
+
+def _is_permuted(layer: Any) -> bool:
+    """Whether axes are swapped behind a layer: the beginning of a shuffle."""
+    return any(isinstance(call.operation, layers.Permute) for call in layer._outbound_nodes)
 
 
 def rearranged(
