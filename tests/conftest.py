@@ -24,6 +24,9 @@ LONGEST = (
     "test_examples.py",
     "test_demo.py",
     "test_verbs.py",
+    "test_modes.py",
+    "test_qat.py",
+    "test_latency.py",
 )
 
 
