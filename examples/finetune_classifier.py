@@ -31,6 +31,7 @@ model.compile(
     metrics=["accuracy"],
     jit_compile=False,
 )
+model.optimizer.build(model.trainable_variables)  # the step is traced once instead of twice
 model.fit(train, steps_per_epoch=max(1, images // 16), epochs=arguments.epochs, shuffle=False)
 model.save(arguments.output)
 print(f"{', '.join(classes)}: {arguments.output}")

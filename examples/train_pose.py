@@ -38,6 +38,7 @@ model.compile(
     weighted_metrics=[ks.training.HeatmapPCK(joints=17)],
     jit_compile=False,
 )
+model.optimizer.build(model.trainable_variables)  # the step is traced once instead of twice
 model.fit(dataset, steps_per_epoch=steps, epochs=arguments.epochs, shuffle=False)
 
 file = arguments.folder / "pose_int8.tflite"

@@ -15,8 +15,11 @@ gc.set_threshold(100_000, 50, 50)  # a Keras model is so many objects that colle
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
-# The files that take longest start first: none is left to one worker at the end.
+# What runs one after another in one worker: a file, or this folder, whose tests share what they
+# export. The longest start first: none is left to one worker at the end.
+TOGETHER = "export"
 LONGEST = (
+    TOGETHER,
     "test_every_model.py",
     "test_golden.py",
     "test_readme.py",
@@ -24,16 +27,29 @@ LONGEST = (
     "test_examples.py",
     "test_demo.py",
     "test_verbs.py",
-    "test_modes.py",
-    "test_qat.py",
     "test_latency.py",
 )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest files first, in the order above."""
+    """Give the workers groups of tests, in the order above."""
+
+    def group(item: pytest.Item) -> str:
+        return TOGETHER if item.path.parent.name == TOGETHER else item.path.name
+
     rank = {name: index for index, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
+    items.sort(key=lambda item: rank.get(group(item), len(rank)))
+    for item in items:
+        name = TOGETHER if group(item) == TOGETHER else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(name))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _graphs_as_they_are() -> None:
+    """Optimizing a graph takes TensorFlow longer than the few times that a test runs it."""
+    import tensorflow as tf
+
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,7 @@ keras-shufflenet benchmark shufflenet_v2_x0_5 shufflenet_v2_x1_0 mobilenet_v2_x1
 keras.applications.MobileNetV2 --plot latency.png
 """
 NAMES = list(dict.fromkeys(engine.name for engine in ENGINES))
+LISTED = "; ".join(NAMES)  # some have a comma in them
 
 
 def benchmark(
@@ -32,7 +33,7 @@ def benchmark(
         list[str], typer.Argument(metavar="MODEL...", help="Names of models, or shell patterns.")
     ],
     engine: Annotated[
-        list[str], typer.Option(help=f"Shell pattern of {', '.join(NAMES)}; may be repeated.")
+        list[str], typer.Option(help=f"Shell pattern; may be repeated. Engines are: {LISTED}")
     ] = ["*"],  # noqa: B006
     threads: Annotated[list[int], typer.Option(min=1, help="May be repeated.")] = [1],  # noqa: B006
     rounds: Annotated[int, typer.Option(min=1, help="Turns of each file.")] = 50,
@@ -71,7 +72,7 @@ def _chosen(patterns: Sequence[str]) -> list[Engine]:
     """The engines that patterns match, whatever the case of letters."""
     for pattern in patterns:
         if not any(_matches(name, [pattern]) for name in NAMES):
-            raise ValueError(f"engines are {', '.join(NAMES)}. Received: {pattern}")
+            raise ValueError(f"engines are {LISTED}. Received: {pattern}")
     return [engine for engine in ENGINES if _matches(engine.name, patterns)]
 
 

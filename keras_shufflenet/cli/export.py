@@ -71,6 +71,11 @@ def export(
     names = labels.read_text(encoding="utf-8").splitlines() if labels else None
     evaluate = _evaluation(evaluate_annotations, evaluate_images, evaluate_data)
     network = open_network(model, weights)
+    if evaluate_annotations is not None and len(network.output_shape) != 4:
+        raise ValueError(
+            "--evaluate-annotations is for pose estimators; classifiers take --evaluate-data. "
+            f"Received: {model}"
+        )
     if calibration_data is not None:
         calibration = photographs(calibration_data, network, batch_size=1)
     elif calibration_annotations:

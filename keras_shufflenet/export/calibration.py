@@ -56,11 +56,13 @@ def _batches(
     count = 0
     for element in dataset:
         images = np.asarray(element[0] if isinstance(element, (tuple, list)) else element)
-        if images.ndim != 4 or images.shape[1:] != (*input_size, 3):
+        numbers = images.dtype.kind not in "OSU"
+        if images.ndim != 4 or images.shape[1:] != (*input_size, 3) or not numbers:
             height, width = input_size
+            received = f"shape={images.shape}" if numbers else f"a batch that is {element!r:.60}"
             raise ValueError(
                 f"Calibration needs batches of images of shape (N, {height}, {width}, 3). "
-                f"Received: shape={images.shape}"
+                f"Received: {received}"
             )
         yield images.astype(np.float32, copy=False)
         count += len(images)

@@ -122,8 +122,7 @@ def litert(
     """
     if evaluate is not None and not callable(evaluate):
         raise ValueError(f"`evaluate` has to be a function of a path. Received: {evaluate!r}")
-    path = Path(path)
-    check_arguments(path, precision, input_dtype, output_dtype)
+    path = check_arguments(path, precision, input_dtype, output_dtype)
     _check_choice("calibration_method", calibration_method, tuple(METHODS))
     model = keras_model(model)
     size = static_size(model, input_size)
@@ -193,8 +192,11 @@ def _interleaves(operation: keras.Operation) -> bool:
     return type(operation).__name__ == "DepthToSpace"
 
 
-def check_arguments(path: Path, precision: str, input_dtype: str, output_dtype: str) -> None:
-    """Raise an error for a path that cannot be written, or types that do not go together."""
+def check_arguments(path: str | Path, precision: str, input_dtype: str, output_dtype: str) -> Path:
+    """The path; an error if it cannot be written, or types do not go together."""
+    if not isinstance(path, (str, Path)):
+        raise ValueError(f"`path` has to be a string or a pathlib.Path. Received: {path!r}")
+    path = Path(path)
     backend = keras.backend.backend()
     if backend != "tensorflow":
         raise ValueError(
@@ -208,6 +210,7 @@ def check_arguments(path: Path, precision: str, input_dtype: str, output_dtype: 
     _check_choice("precision", precision, tuple(INPUT_DTYPES))
     _check_choice(f"input_dtype for {precision}", input_dtype, INPUT_DTYPES[precision])
     _check_choice(f"output_dtype for {precision}", output_dtype, OUTPUT_DTYPES[precision])
+    return path
 
 
 def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:

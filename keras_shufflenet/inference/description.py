@@ -50,9 +50,11 @@ class Description:
         """Read what a `.tflite` file says; nothing if it says nothing.
 
         Raises:
-            ValueError: there are such files, but they do not hold what they should.
+            ValueError: there are such files, but they do not hold what they should; or the model
+                speaks of them and they are not there.
         """
         if not zipfile.is_zipfile(path):
+            _check_whole(path)
             return cls()
         try:
             with zipfile.ZipFile(path) as archive:
@@ -64,6 +66,16 @@ class Description:
                 f"{POSE_FILE} as `export.litert` writes them ({error}). Received: {str(path)!r}"
             ) from error
         return cls(tuple(labels.splitlines()), codec, skeleton)
+
+
+def _check_whole(path: Path) -> None:
+    content = path.read_bytes()
+    missing = [name for name in (LABELS_FILE, POSE_FILE) if name.encode() in content]
+    if missing:
+        raise ValueError(
+            f"The file is cut off: {', '.join(missing)} should be zipped behind the model. "
+            f"Received: {str(path)!r}"
+        )
 
 
 def _pose_text(codec: HeatmapCodec, skeleton: Skeleton) -> str:

@@ -81,6 +81,7 @@ def _run(options: argparse.Namespace) -> None:
         raise ValueError(f"The model has to be a .tflite file. Received: {options.model}")
     if options.draw is not None:
         _make_folder(options.draw)
+        _check_names(options.images)
     predictor = Predictor.load(options.model, num_threads=options.threads)
     if len(predictor.find_output_shape()) == 1:
         _classify(Classifier.load(predictor), options)
@@ -111,6 +112,14 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ValueError(f"--draw needs a folder to write to. Received: {folder}") from error
+
+
+def _check_names(images: Sequence[Path]) -> None:
+    if len({path.stem for path in images}) != len(images):
+        raise ValueError(
+            "--draw writes NAME.png, so images must differ in name. "
+            f"Received: {', '.join(map(str, images))}"
+        )
 
 
 def _draw(estimator: TopDown, path: Path, people: np.ndarray, folder: Path) -> None:

@@ -207,7 +207,10 @@ def predict_people(
 def _check_boxes(boxes: ArrayLike | None, image: np.ndarray) -> np.ndarray:
     if boxes is None:
         return np.array([[0, 0, image.shape[1], image.shape[0]]], np.float64)
-    array = np.asarray(boxes, np.float64)
+    try:
+        array = np.asarray(boxes, np.float64)
+    except (TypeError, ValueError):  # words, or rows of different lengths
+        array = np.zeros(1)
     array = array.reshape(0, 4) if array.size == 0 else array
     valid = array.ndim == 2 and array.shape[1] == 4
     if not valid or not np.isfinite(array).all() or (array[:, 2:] <= 0).any():

@@ -106,7 +106,7 @@ def test_families_in_onnx_are_the_same_networks(name, images, tmp_path):
     )
     planes = channels_first.planes(model, images[:1])
     (output,) = session.run(None, {"images": planes})
-    np.testing.assert_allclose(output, model(images[:1]), atol=1e-5)
+    np.testing.assert_allclose(output, model(images[:1]), atol=1e-4)
 
 
 def test_a_layer_without_translation(tmp_path):

@@ -170,6 +170,16 @@ def test_export_mistakes(command, pose_file, tmp_path, arguments, message):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_classifier_has_no_average_precision(command, people, tmp_path):
+    annotations, images = people
+    code, _, err = command(
+        *("export", "shufflenet_v2_x0_25", tmp_path / "x.tflite", "--weights", "none"),
+        *("--evaluate-annotations", annotations, "--evaluate-images", images),
+    )
+    assert code == 1
+    assert "classifiers take --evaluate-data. Received: shufflenet_v2_x0_25" in err
+
+
 def test_evaluate_imagenet(command, photo, tmp_path):
     (tmp_path / "labels.csv").write_text("filename,class_index\nphoto.png,3\n")
     (tmp_path / "images").mkdir()

@@ -209,6 +209,7 @@ def test_sizes_of_a_model(people):
     assert images.shape == (2, 64, 96, 3)
     assert heatmaps.shape == (2, 16, 24, 17)
     model.compile("sgd", ks.training.JointsMSE(), jit_compile=False)
+    model.optimizer.build(model.trainable_variables)
     data = ks.data.keypoints(*people, model=model, batch_size=2, training=True)
     history = model.fit(data, steps_per_epoch=1, shuffle=False, verbose=0)
     assert np.isfinite(history.history["loss"]).all()

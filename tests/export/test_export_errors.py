@@ -45,11 +45,14 @@ def test_bad_arguments(tiny, tmp_path, arguments, message):
         ([np.full((2, *SIZE, 3), np.nan)], "finite"),
         ([np.full((2, *SIZE, 3), 7.0)], "real images"),
         ([np.random.default_rng(0).normal(size=(2, *SIZE, 3))], "raw pixels 0..255"),
+        ([{"image": 1}], "a batch that is {'image': 1}"),
+        (["cat.jpg"], "a batch that is 'cat.jpg'"),
     ],
 )
 def test_bad_calibration(tiny, tmp_path, calibration, message):
-    with pytest.raises(ValueError, match=f"{message}.*Received: "):
+    with pytest.raises(ValueError, match=f"{message}|Received: {message}") as error:
         ks.export.litert(tiny, tmp_path / "a.tflite", "int8", calibration, input_dtype="uint8")
+    assert "Received: " in str(error.value)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -63,6 +66,8 @@ def test_no_calibration_images(tiny, photographs, tmp_path):
 def test_wrong_suffix_and_missing_folder(tiny, tmp_path):
     with pytest.raises(ValueError, match=r"has to end in \.tflite"):
         ks.export.litert(tiny, tmp_path / "a.lite")
+    with pytest.raises(ValueError, match=r"a string or a pathlib\.Path\. Received: None"):
+        ks.export.litert(tiny, None)
     with pytest.raises(FileNotFoundError, match="folder"):
         ks.export.litert(tiny, tmp_path / "nowhere" / "a.tflite")
 

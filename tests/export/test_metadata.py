@@ -132,6 +132,9 @@ def test_a_broken_description_is_an_error(exported, tmp_path):
         archive.writestr("labels.txt", "a\n" * (1 << 22))
     with pytest.raises(ValueError, match=r"more than .* bytes"):
         Predictor.load(path)
+    path.write_bytes(exported("pose_light").path.read_bytes()[:-10])
+    with pytest.raises(ValueError, match=r"cut off: pose\.json .*Received: .*broken\.tflite"):
+        Predictor.load(path)
 
 
 def test_weights_lie_at_multiples_of_sixteen(exported):
@@ -153,7 +156,7 @@ def test_mediapipe_finds_the_right_class(shared, tmp_path, mediapipe, arguments)
     model = ks.create_model("shufflenet_v2_x0_33", weights=str(weights))
     images, _ = next(iter(ks.data.imagenet(photographs / "labels.csv", batch_size=60)))
     path = tmp_path / "x0_33.tflite"
-    ks.export.litert(model, path, calibration=[images.numpy()], **arguments)
+    ks.export.litert(model, path, calibration=[images.numpy()], calibration_images=16, **arguments)
     files = [photographs / "images" / row["filename"] for row in rows]
     ours, sure = Classifier.load(path), 0
     for file, row, best in zip(files, rows, mediapipe("classify", path, *files), strict=True):

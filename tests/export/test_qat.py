@@ -84,7 +84,8 @@ def test_what_is_concatenated_shares_a_scale(name):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"steps": -1}, "`steps` cannot be negative"),
+        ({"steps": -1}, "`steps` has to be a whole number"),
+        ({"steps": "a"}, "`steps` has to be a whole number"),
         ({"learning_rate": 0.0}, "`learning_rate` has to be positive"),
         ({"loss": "mse"}, "`loss` has to be one of distillation, targets"),
         ({"input_dtype": "int4"}, "input_dtype for int8 has to be one of float32, uint8, int8"),
@@ -124,13 +125,13 @@ def deaf_process(tmp_path, monkeypatch):
     ],
 )
 def test_bad_targets(classifier, images, labels, message):
-    targets = Targets(classifier, "targets", softmax=True)
+    targets = Targets(classifier, "targets")
     with pytest.raises(ValueError, match=message):
         targets(images, labels)
 
 
 def test_a_dataset_is_repeated_until_it_is_used_up(classifier, images):
-    targets = Targets(classifier, "targets", softmax=True)
+    targets = Targets(classifier, "targets")
     dataset = [(images, np.arange(16) % 10, np.arange(16.0))]
     batches = training_batches(dataset, SIZE, targets)
     for batch in (next(batches), next(batches)):

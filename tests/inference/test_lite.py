@@ -113,6 +113,7 @@ def test_joints_are_printed_and_drawn(pose_file, photo, tmp_path, capsys):
         (["none.tflite", "photo.png"], "no such .tflite file. Received: 'none.tflite'"),
         (["MODEL", "none.png"], "existing file. Received: none.png"),
         (["MODEL", "PHOTO", "--top", "0"], "at least 1. Received: 0"),
+        (["MODEL", "PHOTO", "PHOTO", "--draw", "."], "must differ in name. Received: "),
     ],
 )
 def test_mistakes_are_one_line(classifier_file, photo, capsys, arguments, message):

@@ -131,7 +131,8 @@ def test_networks_that_do_not_fit(shape, options, message):
 
 
 @pytest.mark.parametrize(
-    "boxes", [[1, 2, 3, 4], [(1, 2, 3)], [(1, 2, 0, 4)], [(1, 2, np.nan, 4)], [(5, 5, -3, 4)]]
+    "boxes",
+    ["abc", [1, 2, 3, 4], [(1, 2, 3)], [(1, 2, 0, 4)], [(1, 2, np.nan, 4)], [(5, 5, -3, 4)]],
 )
 def test_boxes_have_a_size(dotted, boxes):
     with pytest.raises(ValueError, match=r"`boxes`.*Received"):

@@ -155,11 +155,13 @@ def deviations(golden: Path, synth, name: str, cases: int | None = None) -> dict
     weights = state_dict(synth, meta)
     if name in SUPERNETS:
         weights = ks.weights.supernet_path(weights, PATH)
-    result = {}
+    result, size, model = {}, None, None
     for case in meta["cases"][:cases]:
         x = image(synth, case)
-        model = build(name, x.shape[1:3])
-        ks.weights.load_state_dict(model, weights)
+        if x.shape[1:3] != size:
+            size = x.shape[1:3]
+            model = build(name, size)
+            ks.weights.load_state_dict(model, weights)
         if name in NETS:
             macs = meta["macs"]["x".join(map(str, x.shape[1:3]))]
             cost = ks.models.Cost(meta["parameters_inference"], macs)

@@ -30,7 +30,7 @@ STRUCTURES = [
     "mobilenet_v2_x0_35",
     "mobilenet_v2_x0_35_tonylins",
 ]
-SAVED = STRUCTURES[::3]
+SAVED = STRUCTURES[2::3]
 STRIDES = (2, 4, 8, 16, 32)
 CLASSES = 7
 # Relative, of all features.
@@ -96,7 +96,7 @@ def check_features(model, size: int) -> None:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_network(name, tmp_path):
+def test_network(name):
     model = ks.create_model(name)
     assert model.name == name
     assert model.output.shape == (None, 1000)
@@ -104,7 +104,10 @@ def test_network(name, tmp_path):
     check_layers(model)
     check_features(model, 224)
 
-    # The backbone of a file, on a tensor of the user, pooled.
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_backbone_of_a_file_on_a_tensor_of_the_user(name, tmp_path):
+    model = ks.create_model(name)
     ks.weights.save(model, tmp_path / "weights.safetensors")
     camera = keras.Input((224, 224, 3), name="camera")
     backbone = ks.create_model(
@@ -123,7 +126,7 @@ def test_network(name, tmp_path):
         np.testing.assert_array_equal(loaded[weight.path].numpy(), weight.numpy())
 
 
-@pytest.mark.parametrize("name", STRUCTURES)
+@pytest.mark.parametrize("name", STRUCTURES[::2])
 def test_half_precision_stays_close(name):
     """Of all features; the probabilities are in float32 and sum up to 1."""
     model = ks.create_model(name, **shape(64))
@@ -156,7 +159,7 @@ def test_giant(name):
     model = ks.create_model(name, classes=CLASSES, **shape(32))
     check_layers(model)
     check_features(model, 32)
-    assert run(model, images(32)).shape == (1, CLASSES)
+    assert model.output.shape == (None, CLASSES)
 
 
 @pytest.mark.parametrize("name", ks.list_models(task="pose"))
@@ -172,7 +175,7 @@ def test_pose_estimator(name):
     assert published.crop == size
 
 
-@pytest.mark.parametrize("name", STRUCTURES[::2])
+@pytest.mark.parametrize("name", STRUCTURES[::4])
 def test_xla_gives_the_same_numbers(name):
     model = ks.create_model(name, classes=CLASSES, **shape(32))
     compiled = tf.function(lambda x: model(x, training=False), jit_compile=True)
@@ -213,7 +216,7 @@ def test_saved_models_open_without_the_package(tmp_path):
 def test_channels_first_gives_the_same_numbers():
     """On PyTorch: TensorFlow has no such convolutions on a CPU."""
     done = subprocess.run(
-        [sys.executable, channels_first.__file__, *STRUCTURES],
+        [sys.executable, channels_first.__file__, *STRUCTURES[::2]],
         env={**os.environ, "KERAS_BACKEND": "torch"},
         cwd=Path(channels_first.__file__).parents[2],
         capture_output=True,
@@ -222,5 +225,5 @@ def test_channels_first_gives_the_same_numbers():
     )
     assert done.returncode == 0, done.stderr
     differences = json.loads(done.stdout.splitlines()[-1])
-    assert sorted(differences) == sorted(STRUCTURES)
+    assert sorted(differences) == sorted(STRUCTURES[::2])
     assert {name: d for name, d in differences.items() if not d < 1e-5} == {}

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, get_args
 
@@ -105,8 +105,7 @@ def quantization_aware(
         RuntimeError: if the training process breaks off.
     """
     check_installed()
-    path = Path(path)
-    check_arguments(path, "int8", input_dtype, output_dtype)
+    path = check_arguments(path, "int8", input_dtype, output_dtype)
     _check_training(steps, learning_rate, loss)
     model = in_float32(keras_model(model))
     size = static_size(model, input_size)
@@ -117,8 +116,10 @@ def quantization_aware(
     warn_of_range(model, images)
     predictor = Predictor.load(model, size)
     description = describe(predictor, labels, codec, skeleton)
+    batches = training_batches(dataset, size, Targets(model, loss))
+    if steps:  # what is wrong with the targets is said before the network is lowered
+        batches = chain([next(batches)], batches)
     plan = _plan(model, images)
-    batches = training_batches(dataset, size, Targets(model, loss, plan.ends_in_softmax))
     with tempfile.TemporaryDirectory(prefix="keras_shufflenet_") as folder:
         np.save(Path(folder) / "calibration.npy", images)
         plan.write(
@@ -139,10 +140,10 @@ def quantization_aware(
 
 
 def _check_training(steps: int, learning_rate: float, loss: str) -> None:
-    if steps < 0:
-        raise ValueError(f"`steps` cannot be negative. Received: {steps}")
-    if not learning_rate > 0:
-        raise ValueError(f"`learning_rate` has to be positive. Received: {learning_rate}")
+    if not isinstance(steps, int) or steps < 0:
+        raise ValueError(f"`steps` has to be a whole number, 0 or more. Received: {steps!r}")
+    if not isinstance(learning_rate, (int, float)) or not learning_rate > 0:
+        raise ValueError(f"`learning_rate` has to be positive. Received: {learning_rate!r}")
     if loss not in get_args(Loss):
         raise ValueError(f"`loss` has to be one of {', '.join(get_args(Loss))}. Received: {loss!r}")
 

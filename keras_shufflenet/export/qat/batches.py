@@ -17,12 +17,11 @@ class Targets:
     Args:
         model: the float network.
         loss: see `quantization_aware`.
-        softmax: whether it ends in softmax.
     """
 
-    def __init__(self, model: keras.Model, loss: Loss, softmax: bool) -> None:
+    def __init__(self, model: keras.Model, loss: Loss) -> None:
         self._teacher = Predictor.load(model) if loss == "distillation" else None
-        self._softmax = softmax
+        self._softmax = _ends_in_softmax(model)
         self._shape = tuple(model.output_shape[1:])
 
     def __call__(self, images: np.ndarray, labels: list[Any]) -> dict[str, np.ndarray]:
@@ -59,6 +58,12 @@ class Targets:
                 f"Received: {classes.min()} to {classes.max()}"
             )
         return np.eye(count, dtype=np.float32)[classes.astype(np.int64)]
+
+
+def _ends_in_softmax(model: keras.Model) -> bool:
+    operation = model.outputs[0]._keras_history.operation
+    config = operation.get_config() if isinstance(operation, keras.Layer) else {}
+    return isinstance(operation, keras.layers.Softmax) or config.get("activation") == "softmax"
 
 
 def training_batches(

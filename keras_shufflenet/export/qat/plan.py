@@ -100,11 +100,6 @@ class Plan:
         self._share_scales()
         self._fuse_activations()
 
-    @property
-    def ends_in_softmax(self) -> bool:
-        """Whether the output are probabilities."""
-        return self.steps[-1].config.get("activation") == "softmax"
-
     def write(self, folder: Path, **more: Any) -> None:
         """Write `plan.json` and `weights.npz`.
 
