@@ -8,7 +8,7 @@ demo: .venv/demo/.installed
 	.venv/demo/bin/keras-shufflenet demo --output demo
 
 test: .venv/test/.installed .venv/mediapipe/.installed lint
-	.venv/test/bin/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations 15
+	.venv/test/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 15
 
 lint: .venv/test/.installed
 	.venv/test/bin/ruff check .

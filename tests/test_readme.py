@@ -33,10 +33,10 @@ CHECKPOINTS = {
 SHORTER = {
     "steps_per_epoch=1000, epochs=10": "steps_per_epoch=1, epochs=1",
     "--epochs 20": "--epochs 1",
-    "calibration=train)": "calibration=train, calibration_images=8)",
-    "--precision int8": "--precision int8 --count 8",
+    "calibration=train)": "calibration=train, calibration_images=4)",
+    "--precision int8": "--precision int8 --count 4",
     "--threads 1 --threads 2 --engine 'LiteRT*'": "--rounds 2 --engine LiteRT",
-    "--steps 500": "--steps 1 --batch-size 2 --count 4",
+    "--steps 500": "--steps 1 --batch-size 1 --count 2",
 }
 
 

@@ -114,13 +114,13 @@ def build(
     """
     check_choice("pooling", pooling, (None, "avg", "max"))
     _check_top(top)
+    if auxiliary is not None and top is None:
+        raise ValueError("`auxiliary` needs the top. Received: include_top=False")
     image = _image(input_tensor, input_shape, fixed=top is not None)
     _check_channels(image, preprocessing, weights)
     x = network(prepend_preprocessing(image, preprocessing))
     x = _append_top(x, top) if top else _pool(x, pooling)
     if auxiliary is not None:
-        if top is None:
-            raise ValueError("`auxiliary` needs the top. Received: include_top=False")
         x = [x, *auxiliary(top)]
     sources = keras.utils.get_source_inputs(image)
     model = keras.Model(sources[0] if len(sources) == 1 else sources, x, name=name or variant)

@@ -34,9 +34,10 @@ def images():
 
 
 @pytest.fixture(scope="module")
-def files(images, tmp_path_factory):
+def files(images, shallow, tmp_path_factory):
     """A small pose estimator in the engines that the tests need, and what was said."""
-    model = ks.PoseEstimator("shufflenet_v2_x0_25", head="light", input_size=SIZE)
+    with shallow():
+        model = ks.PoseEstimator("shufflenet_v2_x0_25", head="light", input_size=SIZE)
     networks.normalise(model, images)
     network = Network("small", model, images, tmp_path_factory.mktemp("small"))
     engines = [e for e in ENGINES if e.name in TRIED and "nncf" not in e.packages]
@@ -128,9 +129,10 @@ def command(capsys, monkeypatch):
     return call
 
 
-def test_the_verb_writes_rows_and_a_picture(command, no_proc, tmp_path):
+def test_the_verb_writes_rows_and_a_picture(command, shallow, no_proc, tmp_path):
     arguments = ["--engine", "litert", "--rounds", 2, "--results", tmp_path / "latency.csv"]
-    code, said = command("*v2_x0_25", *arguments, "--plot", tmp_path / "plot.png")
+    with shallow():
+        code, said = command("*v2_x0_25", *arguments, "--plot", tmp_path / "plot.png")
     assert code == 0, said.err
     rows = list(csv.DictReader((tmp_path / "latency.csv").read_text().splitlines()))
     assert [(row["model"], row["precision"]) for row in rows] == [

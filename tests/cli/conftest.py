@@ -28,10 +28,11 @@ def people(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def pose_file(tmp_path_factory):
+def pose_file(shallow, tmp_path_factory):
     """A small pose net that knows nothing; its maps are of the size of a trained net's."""
     keras.utils.set_random_seed(0)
-    model = PoseEstimator("shufflenet_v2_x0_25", head="light", input_size=(64, 64))
+    with shallow():
+        model = PoseEstimator("shufflenet_v2_x0_25", head="light", input_size=(64, 64))
     kernel = model.get_layer("head_final").kernel
     kernel.assign(1000 * kernel)
     path = tmp_path_factory.mktemp("models") / "pose.keras"

@@ -25,8 +25,9 @@ def check(output, folder):
         assert min(picture.size) > 100
 
 
-def test_demo_draws_its_people(command, tmp_path):
-    code, output, _ = command("demo", "--output", tmp_path, "--people", 16, "--epochs", 1)
+def test_demo_draws_its_people(command, shallow, tmp_path):
+    with shallow():
+        code, output, _ = command("demo", "--output", tmp_path, "--people", 16, "--epochs", 1)
     assert code == 0
     check(output, tmp_path)
     assert len(list((tmp_path / "people" / "train" / "images").iterdir())) == 16

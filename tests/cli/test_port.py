@@ -1,3 +1,5 @@
+import contextlib
+
 import keras
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ NAME = "pose_shufflenet_v2_x0_25_coco_64x64_light"
 
 
 @pytest.mark.parametrize("suffix", [".keras", ".weights.h5", ".safetensors"])
-def test_a_file_goes_into_another_format_and_back(command, pose_file, tmp_path, suffix):
+def test_a_file_goes_into_another_format_and_back(command, pose_file, shallow, tmp_path, suffix):
     if suffix == ".safetensors":  # no publisher has the light head
         deconv = ks.PoseEstimator("shufflenet_v2_x0_25", input_size=(64, 64))
         source, name = tmp_path / "deconv.keras", deconv.name
@@ -16,8 +18,9 @@ def test_a_file_goes_into_another_format_and_back(command, pose_file, tmp_path, 
     else:
         source, name = pose_file, NAME
     made, back = tmp_path / "sub" / f"made{suffix}", tmp_path / "back.keras"
-    assert command("port", source, made, "--model", name)[0] == 0
-    code, output, _ = command("port", made, back, "--model", name)
+    with contextlib.nullcontext() if suffix == ".safetensors" else shallow():
+        assert command("port", source, made, "--model", name)[0] == 0
+        code, output, _ = command("port", made, back, "--model", name)
     assert code == 0
     assert "back.keras" in output
     first, last = (keras.saving.load_model(file) for file in (source, back))
@@ -25,8 +28,9 @@ def test_a_file_goes_into_another_format_and_back(command, pose_file, tmp_path, 
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_mistakes(command, pose_file, tmp_path):
-    code, _, errors = command("port", pose_file, tmp_path / "a.onnx", "--model", NAME)
+def test_mistakes(command, pose_file, shallow, tmp_path):
+    with shallow():
+        code, _, errors = command("port", pose_file, tmp_path / "a.onnx", "--model", NAME)
     assert code == 1
     assert ".keras, .weights.h5, .safetensors. Received:" in errors
     code, _, errors = command("port", pose_file, tmp_path / "a.keras", "--model", pose_file)
@@ -35,7 +39,8 @@ def test_mistakes(command, pose_file, tmp_path):
     code, _, errors = command("port", pose_file, tmp_path / "a.keras")
     assert code == 1
     assert "a file needs --model" in errors
-    code, _, errors = command("port", pose_file, tmp_path / "a.safetensors", "--model", NAME)
+    with shallow():
+        code, _, errors = command("port", pose_file, tmp_path / "a.safetensors", "--model", NAME)
     assert code == 1
     assert "Received: layout=None" in errors
     assert list(tmp_path.iterdir()) == []

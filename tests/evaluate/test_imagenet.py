@@ -6,6 +6,7 @@ from PIL import Image
 
 import keras_shufflenet as ks
 from keras_shufflenet.evaluate.imagenet import count_correct
+from keras_shufflenet.inference import Predictor
 
 GREYS = [10, 60, 110, 160, 210, 250]
 REFERENCE = {
@@ -74,12 +75,38 @@ def test_counting():
     assert count_correct(scores, np.array([0, 0, 3]), 5) == 3
 
 
+@pytest.fixture(scope="module")
+def scores_and_classes(shared):
+    """What every ported network says of the photographs, which are read once."""
+    networks = {
+        file: Predictor.load(ks.create_model(name, weights=shared / "weights" / file))
+        for file, (name, *_) in REFERENCE.items()
+    }
+    scores, classes = {file: [] for file in networks}, []
+    for images, numbers in ks.data.imagenet(shared / "data" / "imagenet_val" / "labels.csv"):
+        for file, network in networks.items():
+            scores[file].append(network.predict(images.numpy()))
+        classes.append(numbers)
+    return {file: np.concatenate(parts) for file, parts in scores.items()}, np.concatenate(classes)
+
+
 @pytest.mark.parametrize("file", REFERENCE)
-def test_ported_networks_have_their_accuracy(shared, file):
+def test_ported_networks_have_their_accuracy(scores_and_classes, file):
+    scores, classes = scores_and_classes
+    assert len(classes) == 820
+    for top, expected in zip((1, 5), REFERENCE[file][1:], strict=True):
+        assert count_correct(scores[file], classes, top) / 820 == pytest.approx(
+            expected, abs=0.0025
+        )
+
+
+def test_the_same_in_one_call(shared):
+    file = "shufflenetv2_x0.25_imagenet.pth"
     name, top1, top5 = REFERENCE[file]
     model = ks.create_model(name, weights=shared / "weights" / file)
-    labels = shared / "data" / "imagenet_val" / "labels.csv"
-    found = ks.evaluate.imagenet(model, labels, progress=False)
+    found = ks.evaluate.imagenet(
+        model, shared / "data" / "imagenet_val" / "labels.csv", progress=False
+    )
     assert found["count"] == 820
     assert found["top1"] == pytest.approx(top1, abs=0.0025)
     assert found["top5"] == pytest.approx(top5, abs=0.0025)

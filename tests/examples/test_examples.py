@@ -1,6 +1,6 @@
-"""The examples run, in a process of their own as a user runs them."""
+"""The examples run as a user runs them."""
 
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
@@ -13,17 +13,15 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(tmp_path, monkeypatch, capsys, shallow):
+    """Run an example as if it were the program: what it prints."""
+
     def call(name, *arguments):
-        done = subprocess.run(
-            [sys.executable, str(EXAMPLES / name), *map(str, arguments)],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-        return done.stdout
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        with shallow():
+            runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+        return capsys.readouterr().out
 
     return call
 

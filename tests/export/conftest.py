@@ -66,24 +66,36 @@ def images(photographs) -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
-def classifier() -> keras.Model:
-    model = ks.ShuffleNetV2(width=0.25, input_shape=(*SIZE, 3), classes=10)
-    return _randomise(model)
+def classifier(shallow) -> keras.Model:
+    with shallow():
+        return _randomise(ks.ShuffleNetV2(width=0.25, input_shape=(*SIZE, 3), classes=10))
 
 
 @pytest.fixture(scope="session")
-def pose_light() -> keras.Model:
-    return _randomise(ks.PoseEstimator("shufflenet_v2_x0_25", head="light", input_size=SIZE))
+def pose(shallow):
+    """Make a pose estimator with a head."""
+
+    def make(head: str) -> keras.Model:
+        with shallow():
+            model = ks.PoseEstimator("shufflenet_v2_x0_25", head=head, input_size=SIZE)
+        return _randomise(model)
+
+    return make
 
 
 @pytest.fixture(scope="session")
-def pose_fpn() -> keras.Model:
-    return _randomise(ks.PoseEstimator("shufflenet_v2_x0_25", head="fpn", input_size=SIZE))
+def pose_light(pose) -> keras.Model:
+    return pose("light")
 
 
 @pytest.fixture(scope="session")
-def pose_deconv() -> keras.Model:
-    return _randomise(ks.PoseEstimator("shufflenet_v2_x0_25", head="deconv", input_size=SIZE))
+def pose_fpn(pose) -> keras.Model:
+    return pose("fpn")
+
+
+@pytest.fixture(scope="session")
+def pose_deconv(pose) -> keras.Model:
+    return pose("deconv")
 
 
 @pytest.fixture(scope="session")

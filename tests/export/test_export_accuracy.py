@@ -14,7 +14,7 @@ def test_int8_top1(shared, tmp_path):
     weights = shared / "weights" / "shufflenetv2_x1.0_imagenet_dequantized.pth"
     model = ks.create_model("shufflenet_v2_x1_0", weights=str(weights))
     path = tmp_path / "int8.tflite"
-    ks.export.litert(model, path, "int8", [photographs], input_dtype="uint8")
+    ks.export.litert(model, path, "int8", [photographs], calibration_images=50, input_dtype="uint8")
     scores = ks.inference.Predictor.load(path).predict(photographs)
     top1 = np.mean(scores.argmax(axis=-1) == classes)
     assert top1 >= FLOAT_TOP1 - ALLOWED_LOSS

@@ -20,8 +20,8 @@ def test_numbers_are_those_of_the_file(exported):
     assert (report.input.name, report.input.shape) == ("images", (1, 64, 64, 3))
     assert (report.output.name, report.output.shape) == ("predictions", (1, 10))
     # 16 units of two 1×1 convolutions, 3 in projections, the stem and the last one.
-    assert report.operators["CONV_2D"] == 16 * 2 + 3 + 2
-    assert report.operators["DEPTHWISE_CONV_2D"] == 16 + 3
+    assert report.operators["CONV_2D"] == 6 * 2 + 3 + 2
+    assert report.operators["DEPTHWISE_CONV_2D"] == 6 + 3
     assert report.deviation.images == 16
 
 

@@ -28,7 +28,7 @@ SLOW = {"AVERAGE_POOL_2D", "GATHER", "HARD_SWISH", "PACK", "SHAPE", "TRANSPOSE_C
 @pytest.mark.parametrize("name", NETWORKS)
 def test_one_partition_of_fast_operators(name, photographs, tmp_path):
     model = ks.create_model(name, input_shape=(*SIZE, 3), classifier_activation=None)
-    images = photographs(8, SIZE)
+    images = photographs(4, SIZE)
     normalise(model, images)
     report = ks.export.litert(model, tmp_path / "file.tflite", "int8", [images])
     assert (report.partitions, report.outside, report.custom) == (1, (), ())

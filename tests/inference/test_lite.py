@@ -46,16 +46,18 @@ def photo(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def pose_file(tmp_path_factory):
-    model = ks.PoseEstimator("shufflenet_v2_x0_25", head="light", input_size=SIZE)
+def pose_file(shallow, tmp_path_factory):
+    with shallow():
+        model = ks.PoseEstimator("shufflenet_v2_x0_25", head="light", input_size=SIZE)
     path = tmp_path_factory.mktemp("pose") / "pose.tflite"
     ks.export.litert(model, path)
     return path
 
 
 @pytest.fixture(scope="module")
-def classifier_file(tmp_path_factory):
-    model = ks.ShuffleNetV2(width=0.25, input_shape=(*SIZE, 3), classes=3)
+def classifier_file(shallow, tmp_path_factory):
+    with shallow():
+        model = ks.ShuffleNetV2(width=0.25, input_shape=(*SIZE, 3), classes=3)
     path = tmp_path_factory.mktemp("classifier") / "pets.tflite"
     ks.export.litert(model, path, labels=["cat", "dog", "fish"])
     return path

@@ -126,7 +126,7 @@ def test_backbone_of_a_file_on_a_tensor_of_the_user(name, tmp_path):
         np.testing.assert_array_equal(loaded[weight.path].numpy(), weight.numpy())
 
 
-@pytest.mark.parametrize("name", STRUCTURES[::2])
+@pytest.mark.parametrize("name", STRUCTURES[::4])
 def test_half_precision_stays_close(name):
     """Of all features; the probabilities are in float32 and sum up to 1."""
     model = ks.create_model(name, **shape(64))
@@ -182,7 +182,7 @@ def test_xla_gives_the_same_numbers(name):
     np.testing.assert_allclose(compiled(images(32)), run(model, images(32)), atol=1e-5)
 
 
-@pytest.mark.parametrize("name", STRUCTURES[::2])
+@pytest.mark.parametrize("name", STRUCTURES[::4])
 def test_an_open_size_gives_the_same_numbers(name):
     fixed, opened = (ks.create_model(name, input_shape=(n, n, 3)) for n in (64, None))
     check_layers(opened)

@@ -15,6 +15,7 @@ from tests.models import golden_nets
 
 TOLERANCE = 20  # multiples of the reference's own noise, as the fixtures ask for
 FAST_COMPILATION = "--xla_backend_optimization_level=0"  # of graphs that run once
+GIANTS = ("megvii_shufflenet_v2_large", "megvii_shufflenet_v2_exlarge")
 POSE_NETS = [name for name, model in golden_nets.NETS.items() if model is None]
 
 
@@ -25,7 +26,8 @@ def check(found: dict[str, float]) -> None:
 
 @pytest.mark.parametrize("name", golden_nets.NETS)
 def test_outputs_taps_and_costs_equal_the_reference(shared, synth, name):
-    check(golden_nets.deviations(shared / "golden", synth, name))
+    cases = 1 if name in GIANTS else None
+    check(golden_nets.deviations(shared / "golden", synth, name, cases))
 
 
 @pytest.mark.parametrize("name", golden_nets.SUPERNETS)
@@ -61,7 +63,6 @@ def test_flip_test_and_decoded_keypoints_equal_the_reference(shared, synth, name
 OTHER_BACKENDS = {
     "jax": [
         "megvii_shufflenet_v1_g3_0.5x",
-        "torchvision_shufflenet_v2_x0_5",
         "megvii_shufflenet_v2_plus_small",
         "mmpose_shufflenetv2_coco_256x192",
         "torchvision_mobilenet_v2_0.5",

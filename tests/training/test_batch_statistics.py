@@ -14,10 +14,11 @@ def images():
 
 
 @pytest.fixture
-def folded():
+def folded(shallow):
     """A network whose batch normalisations hold nothing but a bias."""
     keras.utils.set_random_seed(0)
-    model = ks.ShuffleNetV2(0.25, input_shape=(64, 64, 3), classes=5)
+    with shallow():
+        model = ks.ShuffleNetV2(0.25, input_shape=(64, 64, 3), classes=5)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.beta.assign(np.random.default_rng(1).normal(0, 0.5, layer.beta.shape))

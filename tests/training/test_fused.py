@@ -7,9 +7,10 @@ from keras_shufflenet.training.fused import FusedBatchNormalization, training_co
 
 
 @pytest.fixture(scope="module")
-def model():
+def model(shallow):
     keras.utils.set_random_seed(0)
-    return PoseEstimator("shufflenet_v2_x0_25", head="light", input_size=(64, 64))
+    with shallow():
+        return PoseEstimator("shufflenet_v2_x0_25", head="light", input_size=(64, 64))
 
 
 @pytest.fixture(scope="module")
