@@ -1,5 +1,6 @@
 """Everything that README.md shows runs, on drawn people and synthesised checkpoints."""
 
+import contextlib
 import re
 import shlex
 import shutil
@@ -32,7 +33,10 @@ CHECKPOINTS = {
 # What takes hours is cut short; the rest runs as it is written.
 SHORTER = {
     "steps_per_epoch=1000, epochs=10": "steps_per_epoch=1, epochs=1",
-    "--epochs 20": "--epochs 1",
+    "shufflenet_v2_x1_0 --head light --weights imagenet --epochs 20": (
+        "shufflenet_v2_x0_25 --head light --weights none --epochs 1"
+    ),
+    "input_size=(256, 192)": "input_size=(128, 96)",
     "calibration=train)": "calibration=train, calibration_images=4)",
     "--precision int8": "--precision int8 --count 4",
     "--threads 1 --threads 2 --engine 'LiteRT*'": "--rounds 2 --engine LiteRT",
@@ -97,7 +101,7 @@ def test_python(here, state):
     assert (here / "pose_int8.tflite").stat().st_size < 2_500_000
 
 
-def test_commands(here):
+def test_commands(here, shallow):
     commands = [
         line
         for block in blocks("console")
@@ -106,7 +110,8 @@ def test_commands(here):
     ]
     assert len(commands) == 9
     for command in commands:
-        done = CliRunner().invoke(app, shlex.split(command)[1:])
+        with contextlib.nullcontext() if "x1_0" in command else shallow():
+            done = CliRunner().invoke(app, shlex.split(command)[1:])
         assert done.exit_code == 0, (command, done.output, done.exception)
     lines = [line for block in blocks("console") for line in block.splitlines()]
     (runner,) = [line for line in lines if line.startswith(f"$ python -m {lite.__name__} ")]

@@ -58,7 +58,7 @@ def test_a_step_of_training_changes_the_weights_alike(model, images):
     plain = keras.models.clone_model(model)
     plain.set_weights(model.get_weights())
     for network in (plain, training_copy(model)):
-        network.compile(keras.optimizers.SGD(0.1), loss="mse", jit_compile=False)
+        network.compile(keras.optimizers.SGD(10.0), loss="mse", jit_compile=False)
         network.fit(images, target, batch_size=4, epochs=1, verbose=0)
         steps.append(
             network.get_layer("head_reduce").kernel - model.get_layer("head_reduce").kernel
