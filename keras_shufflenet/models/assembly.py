@@ -120,7 +120,7 @@ def build(
     _check_channels(image, preprocessing, weights)
     x = network(prepend_preprocessing(image, preprocessing))
     x = _append_top(x, top) if top else _pool(x, pooling)
-    if auxiliary is not None:
+    if auxiliary is not None and top is not None:
         x = [x, *auxiliary(top)]
     sources = keras.utils.get_source_inputs(image)
     model = keras.Model(sources[0] if len(sources) == 1 else sources, x, name=name or variant)
