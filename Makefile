@@ -19,13 +19,13 @@ lint: .venv/test/.installed
 .venv/%/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv/$*
 	.venv/$*/bin/python -m pip install --quiet --upgrade pip
-	.venv/$*/bin/python -m pip install --quiet --no-compile --editable ".[$(EXTRA_$*)]"
+	.venv/$*/bin/python -m pip install --quiet --editable ".[$(EXTRA_$*)]"
 	touch $@
 
 # MediaPipe and tensorflow-model-optimization want different versions of absl-py.
 .venv/mediapipe/.installed:
 	$(PYTHON) -m venv .venv/mediapipe
-	.venv/mediapipe/bin/python -m pip install --quiet --no-compile "mediapipe>=1.0"
+	.venv/mediapipe/bin/python -m pip install --quiet "mediapipe>=1.0"
 	touch $@
 
 EXTRA_demo = export

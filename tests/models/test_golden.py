@@ -63,7 +63,6 @@ def test_flip_test_and_decoded_keypoints_equal_the_reference(shared, synth, name
 OTHER_BACKENDS = {
     "jax": [
         "megvii_shufflenet_v1_g3_0.5x",
-        "megvii_shufflenet_v2_plus_small",
         "mmpose_shufflenetv2_coco_256x192",
         "torchvision_mobilenet_v2_0.5",
     ],
