@@ -21,8 +21,9 @@ from keras_shufflenet.benchmark.engines.channels_first import TranslationError
 from keras_shufflenet.benchmark.memory import peak_memory
 from keras_shufflenet.benchmark.turns import Latency, take_turns
 
-TOLERANCE = 1e-3  # of float32, in units of the greatest number
-# Of int8 and bfloat16. Random networks amplify rounding; another network's outputs correlate by 0.
+# Random networks amplify rounding, those of forty blocks even float32's; what another network gives
+# is off by as much as the greatest number, and correlates by 0.
+TOLERANCE = 0.05  # of float32, in units of the greatest number
 LEAST_CORRELATION = 0.4
 
 

@@ -39,7 +39,9 @@ def find(patterns: Sequence[str]) -> list[str]:
     known += REFERENCES
     for pattern in patterns:
         if not any(fnmatch(name, pattern) for name in known):
-            raise ValueError(f"no model has such a name. Received: {pattern}")
+            raise ValueError(
+                f"no model has such a name, see `keras-shufflenet models`. Received: {pattern}"
+            )
     return [name for name in known if any(fnmatch(name, pattern) for pattern in patterns)]
 
 

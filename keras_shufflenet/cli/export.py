@@ -68,7 +68,12 @@ def export(
     """
     import keras_shufflenet as ks
 
-    names = labels.read_text(encoding="utf-8").splitlines() if labels else None
+    if calibration_data is not None and calibration_annotations:
+        raise ValueError(
+            "--calibration-data is for classifiers, --calibration-annotations for pose estimators. "
+            f"Received: {calibration_data} and {calibration_annotations[0]}"
+        )
+    names = _read_labels(labels) if labels else None
     evaluate = _evaluation(evaluate_annotations, evaluate_images, evaluate_data)
     network = open_network(model, weights)
     if evaluate_annotations is not None and len(network.output_shape) != 4:
@@ -103,6 +108,13 @@ def export(
         verbose=True,
     )
     Console().print(report)
+
+
+def _read_labels(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"--labels is a text file, a line a class. Received: {path}") from error
 
 
 def _evaluation(

@@ -102,6 +102,8 @@ def open_network(model: str, weights: str) -> "keras.Model":
     """
     from keras_shufflenet.inference.predictor import load_keras
 
+    if model.endswith(".tflite"):
+        raise ValueError(f"a .keras file or a name is needed, no exported file. Received: {model}")
     network = open_model(model, weights)
     return load_keras(Path(network)) if isinstance(network, str) else network
 
@@ -112,6 +114,11 @@ def people(
     """The data set of people on which a pose estimator is trained."""
     import keras_shufflenet as ks
 
+    if len(network.output_shape) != 4:
+        raise ValueError(
+            "annotations of people are for pose estimators; classifiers take labels.csv or a "
+            f"folder of images. Received: {network.name}"
+        )
     files, folders = zip(*pair(annotations, images), strict=True)
     return ks.data.keypoints(list(files), list(folders), model=network, training=True, **arguments)
 

@@ -16,6 +16,7 @@ from keras_shufflenet.data.resizing import Protocol, preparation
 from keras_shufflenet.keypoints.boxes import Size
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+LABELS_FILE = "labels.csv"
 UNKNOWN = -1  # class of an image without label
 WORKERS = max(2, os.cpu_count() or 1)  # files decoded at the same time
 
@@ -38,10 +39,10 @@ def imagenet(
     in a random crop (8 to 100 % of the area), mirrored or not.
 
     Args:
-        labels: a csv with the columns `filename` and `class_index`, or a folder with a folder of
-            images for each class; classes are then numbered in the order of their names, which
-            for WordNet ids is ImageNet's. Images in a folder without folders have the class -1:
-            enough for calibration.
+        labels: a csv with the columns `filename` and `class_index`, a folder that holds one by the
+            name of labels.csv, or a folder with a folder of images for each class; classes are
+            then numbered in the order of their names, which for WordNet ids is ImageNet's.
+            Images in a folder without folders have the class -1: enough for calibration.
         images: the folder of the csv's images; by default `images` beside the csv.
         resize: length of the shorter side before the crop, in pixels, not used in training; by
             default 256 for a crop of 224, and others in proportion.
@@ -113,6 +114,8 @@ def _open(file: bytes) -> Image.Image:
 
 
 def _read_labels(labels: Path, images: str | Path | None) -> tuple[list[str], np.ndarray]:
+    if (labels / LABELS_FILE).is_file():
+        labels = labels / LABELS_FILE
     if labels.is_dir():
         return _read_folders(labels)
     if not labels.is_file():

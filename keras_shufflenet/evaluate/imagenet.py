@@ -32,8 +32,9 @@ def imagenet(
     Args:
         model: a `keras.Model`, the path of a `.keras` or `.tflite` file, or a function, from
             images (N, H, W, 3) float32 RGB 0..255 to scores (N, classes).
-        labels: a csv with the columns `filename` and `class_index`, or a folder with a folder of
-            images for each class, in the order of their names.
+        labels: a csv with the columns `filename` and `class_index`, a folder that holds one by the
+            name of labels.csv, or a folder with a folder of images for each class, in the order of
+            their names.
         images: the folder of the csv's images; by default `images` beside the csv.
         resize: length of the short side in pixels; by default 256 for a crop of 224, and others in
             proportion.

@@ -30,8 +30,11 @@ def read_images(
         ValueError: if there are no images, or they are not of the model's size, or not finite, or
             all of one colour.
     """
-    if limit < 1:
-        raise ValueError(f"At least one calibration image is needed. Received: {limit}")
+    if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
+        raise ValueError(
+            "At least one calibration image is needed: a whole number, 1 or more. "
+            f"Received: {limit!r}"
+        )
     if isinstance(dataset, (str, bytes)) or not isinstance(dataset, Iterable):
         raise ValueError(
             "Images have to come as a tf.data.Dataset or another iterable of batches. "

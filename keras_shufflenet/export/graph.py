@@ -47,6 +47,11 @@ def static_size(model: keras.Model, input_size: tuple[int, int] | None) -> tuple
 def _agreed_size(
     own: tuple[int | None, int | None], wanted: tuple[int, int] | None
 ) -> tuple[int, int]:
+    sides = wanted if isinstance(wanted, (tuple, list)) else ()
+    if wanted is not None and not (len(sides) == 2 and all(isinstance(n, int) for n in sides)):
+        raise ValueError(
+            f"`input_size` has to be (height, width) in whole pixels. Received: {wanted!r}"
+        )
     height, width = wanted or own
     if height is None or width is None:
         raise ValueError(

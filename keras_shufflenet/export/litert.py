@@ -20,7 +20,7 @@ from keras_shufflenet.export.report import Deviation, Report, examine, report_pa
 from keras_shufflenet.export.report import deviation as deviation_of
 from keras_shufflenet.files import write_whole
 from keras_shufflenet.inference.predictor import Predictor, load_keras
-from keras_shufflenet.inference.runtime import open_interpreter, run_one
+from keras_shufflenet.inference.runtime import InterpreterError, open_interpreter, run_one
 from keras_shufflenet.keypoints.codecs import HeatmapCodec
 from keras_shufflenet.keypoints.skeletons import Skeleton
 
@@ -126,6 +126,7 @@ def litert(
     _check_choice("calibration_method", calibration_method, tuple(METHODS))
     model = keras_model(model)
     size = static_size(model, input_size)
+    check_samples(samples, size)
     images = None
     if calibration is not None:
         limit = calibration_images if precision in QUANTIZED else COMPARED_IMAGES
@@ -148,7 +149,14 @@ def litert(
     )
     takes_pixels = images is None or are_pixels(images)
     content = attach(content, predictor.name, description, takes_pixels)
-    deviation = compare(predictor, content, images if samples is None else samples)
+    try:
+        deviation = compare(predictor, content, images if samples is None else samples)
+    except InterpreterError as error:
+        raise ExportError(
+            f"LiteRT cannot run what became of the model ({error}). Where that is the lowered "
+            "network, pass lowered=False; untrained weights are a likely cause. "
+            f"Received: precision={precision!r}, lowered={lowered}"
+        ) from error
     return write(examine(content, path, precision, note, deviation), content, evaluate)
 
 
@@ -161,7 +169,7 @@ def write(
 
     def write_both(beside: Path) -> None:
         beside.write_bytes(content)
-        figures.update(evaluate(beside) if evaluate else {})
+        figures.update(_numbers(evaluate(beside)) if evaluate else {})
         for old in report_paths(path):
             old.unlink(missing_ok=True)
 
@@ -169,6 +177,31 @@ def write(
     report = replace(report, figures=figures)
     report.save()
     return report
+
+
+def _numbers(figures: Any) -> dict[str, float]:
+    """What a function of the user has measured, as JSON can hold it."""
+    kinds = (bool, int, float, np.number)
+    if not isinstance(figures, Mapping) or not all(
+        isinstance(value, kinds) and np.isfinite(value) for value in figures.values()
+    ):
+        raise ValueError(
+            f"`evaluate` has to give a dictionary of finite numbers. Received: {figures!r}"
+        )
+    return {str(name): float(value) for name, value in figures.items()}
+
+
+def check_samples(samples: Any, size: tuple[int, int]) -> None:
+    """Raise an error if the file cannot be compared on these images."""
+    if samples is None:
+        return
+    array = np.asarray(samples)
+    fits = array.ndim == 4 and array.shape[1:] == (*size, 3) and len(array) > 0
+    if not fits or array.dtype.kind in "OSU" or not np.isfinite(array).all():
+        raise ValueError(
+            f"`samples` has to be finite images of shape (N, {size[0]}, {size[1]}, 3), N at least "
+            f"1. Received: {type(samples).__name__} of shape {array.shape}"
+        )
 
 
 def _network(
@@ -207,6 +240,8 @@ def check_arguments(path: str | Path, precision: str, input_dtype: str, output_d
         raise ValueError(f"`path` has to end in .tflite. Received: {str(path)!r}")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"The folder of `path` does not exist. Received: {str(path)!r}")
+    if path.is_dir():
+        raise IsADirectoryError(f"`path` has to be that of a file. Received: {str(path)!r}")
     _check_choice("precision", precision, tuple(INPUT_DTYPES))
     _check_choice(f"input_dtype for {precision}", input_dtype, INPUT_DTYPES[precision])
     _check_choice(f"output_dtype for {precision}", output_dtype, OUTPUT_DTYPES[precision])

@@ -20,6 +20,10 @@ QUANTIZED = (np.int8, np.uint8, np.int16)
 MAX_THREADS = 4  # a phone's big cores; small networks gain nothing from more
 
 
+class InterpreterError(ValueError):
+    """LiteRT refuses a file."""
+
+
 @contextlib.contextmanager
 def quiet_stderr() -> Iterator[None]:
     """Silence what C++ code writes to the process's stderr, out of the reach of `sys.stderr`."""
@@ -62,8 +66,9 @@ def open_interpreter(model: str | Path | bytes, num_threads: int | None = None) 
             interpreter = interpreter_class(model_content=content, num_threads=threads)
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
-        raise ValueError(
-            f"LiteRT cannot run this model: {error}. Received: {_describe(model)}"
+        reason = str(error).rstrip(".")
+        raise InterpreterError(
+            f"LiteRT cannot run this model: {reason}. Received: {_describe(model)}"
         ) from error
     return interpreter
 

@@ -148,7 +148,7 @@ def test_the_verb_writes_rows_and_a_picture(command, shallow, no_proc, tmp_path)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["resnet*"], "no model has such a name. Received: resnet*"),
+        (["resnet*"], "`keras-shufflenet models`. Received: resnet*"),
         (["*x0_25", "--engine", "tvm"], "Received: tvm"),
         (["*x0_25", "--plot", "plot.doc"], "Received: plot.doc"),
         (["*x0_25", "--plot", "nowhere/plot.png"], "no such folder. Received: nowhere"),

@@ -162,6 +162,10 @@ def test_export_without_calibration_is_an_error(command, pose_file, tmp_path):
         (["--evaluate-data", "none.csv"], "no such data to evaluate with. Received: none.csv"),
         (["--evaluate-images", "val"], "go together. Received: val"),
         (["--labels", "none.txt"], "Received: none.txt"),
+        (
+            ["--calibration-data", "a.csv", "--calibration-annotations", "b.json"],
+            "for pose estimators. Received: a.csv and b.json",
+        ),
     ],
 )
 def test_export_mistakes(command, pose_file, tmp_path, arguments, message):
@@ -180,6 +184,15 @@ def test_a_classifier_has_no_average_precision(command, people, tmp_path):
     )
     assert code == 1
     assert "classifiers take --evaluate-data. Received: shufflenet_v2_x0_25" in err
+    code, _, err = command(
+        *("export", "shufflenet_v2_x0_25", tmp_path / "x.tflite", "--weights", "none"),
+        *("--calibration-annotations", annotations, "--calibration-images", images),
+    )
+    assert code == 1
+    assert "are for pose estimators; classifiers take labels.csv" in err
+    code, _, err = command("export", tmp_path / "x.tflite", tmp_path / "y.tflite")
+    assert code == 1
+    assert "no exported file. Received: " in err
 
 
 def test_evaluate_imagenet(command, photo, tmp_path):

@@ -43,6 +43,12 @@ def test_shares_of_right_guesses(greys):
     assert found == {"top1": pytest.approx(6 / 9), "top5": 1.0, "count": 9}
 
 
+def test_a_folder_may_hold_the_labels(greys):
+    options = {"crop": 24, "resize": 32, "progress": False}
+    found = ks.evaluate.imagenet(nearest_grey, greys.parent, **options)
+    assert found == ks.evaluate.imagenet(nearest_grey, greys, **options)
+
+
 def test_batches_do_not_change_anything(greys):
     options = {"crop": 24, "resize": 32, "progress": False}
     found = ks.evaluate.imagenet(nearest_grey, greys, batch_size=2, **options)

@@ -26,6 +26,10 @@ def tiny() -> keras.Model:
         ({"input_dtype": "int8"}, "input_dtype for float32 has to be one of float32, uint8"),
         ({"output_dtype": "uint8"}, "output_dtype for float32 has to be one of float32"),
         ({"precision": "int8"}, "int8 needs `calibration`"),
+        ({"input_size": 64}, r"\(height, width\) in whole pixels"),
+        ({"input_size": (64, 64, 3)}, r"\(height, width\) in whole pixels"),
+        ({"samples": np.zeros((0, *SIZE, 3))}, "N at least 1"),
+        ({"samples": np.full((1, *SIZE, 3), np.nan)}, "finite images"),
         ({"input_size": (32, 32)}, r"of \(64, 64\) \(height, width\) only"),
     ],
 )
@@ -59,6 +63,10 @@ def test_no_calibration_images(tiny, photographs, tmp_path):
         ks.export.litert(
             tiny, tmp_path / "a.tflite", "int8", [photographs(2)], calibration_images=0
         )
+    with pytest.raises(ValueError, match=r"a whole number, 1 or more. Received: 2\.5"):
+        ks.export.litert(
+            tiny, tmp_path / "a.tflite", "int8", [photographs(2)], calibration_images=2.5
+        )
 
 
 def test_wrong_suffix_and_missing_folder(tiny, tmp_path):
@@ -66,6 +74,9 @@ def test_wrong_suffix_and_missing_folder(tiny, tmp_path):
         ks.export.litert(tiny, tmp_path / "a.lite")
     with pytest.raises(ValueError, match=r"a string or a pathlib\.Path\. Received: None"):
         ks.export.litert(tiny, None)
+    (tmp_path / "b.tflite").mkdir()
+    with pytest.raises(IsADirectoryError, match="that of a file"):
+        ks.export.litert(tiny, tmp_path / "b.tflite")
     with pytest.raises(FileNotFoundError, match="folder"):
         ks.export.litert(tiny, tmp_path / "nowhere" / "a.tflite")
 

@@ -101,3 +101,17 @@ def test_deviation():
     assert (measured.images, measured.maximum, measured.mean, measured.range) == (2, 0.5, 0.125, 4)
     assert measured.correlation == pytest.approx(np.corrcoef(expected.ravel(), got.ravel())[0, 1])
     assert deviation(np.ones((2, 3)), np.ones((2, 3))).correlation is None
+
+
+@pytest.mark.parametrize("found", [None, 0.5, {"AP": "high"}, {"AP": float("nan")}, {"AP": [1]}])
+def test_figures_are_numbers(classifier, tmp_path, found):
+    with pytest.raises(ValueError, match="a dictionary of finite numbers"):
+        ks.export.litert(classifier, tmp_path / "a.tflite", evaluate=lambda file: found)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_figures_of_numpy(classifier, tmp_path):
+    report = ks.export.litert(
+        classifier, tmp_path / "a.tflite", evaluate=lambda file: {"AP": np.float32(0.5)}
+    )
+    assert json.loads(report.to_json())["figures"] == {"AP": 0.5}

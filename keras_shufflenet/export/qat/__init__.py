@@ -19,6 +19,7 @@ from keras_shufflenet.export.litert import (
     MOST_GROWTH,
     check_arguments,
     check_calibration,
+    check_samples,
     compare,
     keras_model,
     warn_of_range,
@@ -109,6 +110,7 @@ def quantization_aware(
     _check_training(steps, learning_rate, loss)
     model = in_float32(keras_model(model))
     size = static_size(model, input_size)
+    check_samples(samples, size)
     images = read_images(
         dataset if calibration is None else calibration, size, calibration_images, verbose
     )
