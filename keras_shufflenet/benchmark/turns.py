@@ -18,7 +18,8 @@ class Latency(NamedTuple):
 def take_turns(runs: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, Latency]:
     """Time functions in turns; in its turn each runs twice, and the second run is timed.
 
-    The first one brings what the function needs back into the caches.
+    The first one brings what the function needs back into the caches. The order changes from round
+    to round: threads of some engines keep a core busy for a while, at the cost of who comes next.
 
     Args:
         runs: what to run, by name.
@@ -32,12 +33,14 @@ def take_turns(runs: Mapping[str, Callable[[], object]], rounds: int) -> dict[st
     """
     if rounds < 1:
         raise ValueError(f"`rounds` has to be positive. Received: rounds={rounds}")
+    functions = list(runs.values())
     times = np.empty((rounds, len(runs)))
+    order = np.random.default_rng(0)
     for turn in track(range(rounds), "Timing", transient=True):
-        for index, run in enumerate(runs.values()):
-            run()
+        for index in order.permutation(len(runs)):
+            functions[index]()
             start = perf_counter()
-            run()
+            functions[index]()
             times[turn, index] = 1000 * (perf_counter() - start)
     medians, p90s = np.percentile(times, (50, 90), axis=0)
     figures = zip(runs, medians, p90s, strict=True)

@@ -21,7 +21,7 @@ def classify(
     model: Annotated[
         str, typer.Option(help="A name of `keras-shufflenet models`, or a .keras or .tflite file.")
     ] = "shufflenet_v2_x1_0",
-    weights: Weights = "imagenet",
+    weights: Weights = None,
     top: Annotated[int, typer.Option(min=1, help="Classes per image.")] = 5,
     resize: Resize = None,
     protocol: Protocol = "torchvision",

@@ -32,7 +32,7 @@ def imagenet(
     data: Annotated[
         Path, typer.Option("--data", help="labels.csv, or a folder of folders of images.")
     ],
-    weights: Weights = "imagenet",
+    weights: Weights = None,
     resize: Resize = None,
     protocol: Protocol = "torchvision",
     batch_size: Annotated[int, typer.Option(help="Images at a time.")] = 32,
@@ -41,7 +41,6 @@ def imagenet(
     """Measure the top-1 and top-5 accuracy of a classifier."""
     import keras_shufflenet as ks
 
-    weights = "" if model.endswith(MODEL_FILES) else weights
     numbers = ks.evaluate.imagenet(
         open_model(model, weights),
         data,
@@ -49,7 +48,7 @@ def imagenet(
         protocol=protocol,
         batch_size=batch_size,
     )
-    subject = {"model": Path(model).name, "weights": Path(weights).name, "data": data.name}
+    subject = {"model": Path(model).name, "weights": _named(model, weights), "data": data.name}
     report(subject, numbers, results)
 
 
@@ -59,7 +58,7 @@ def coco(
         Path, typer.Option("--annotations", help="COCO keypoint json of the people.")
     ],
     images: Annotated[Path, typer.Option("--images", help="Folder of the images.")],
-    weights: Weights = "none",
+    weights: Weights = None,
     detections: Annotated[
         Path | None,
         typer.Option(help="json of a detector's boxes; annotated boxes are used without it."),
@@ -74,7 +73,7 @@ def coco(
     import keras_shufflenet as ks
 
     numbers = ks.evaluate.coco(
-        open_model(model, weights),
+        open_model(model, weights, default=None),
         annotations,
         images,
         detections=detections,
@@ -83,3 +82,8 @@ def coco(
     )
     subject = {"model": Path(model).name, "data": annotations.name}
     report(subject, numbers, results)
+
+
+def _named(model: str, weights: str | None) -> str:
+    """What a row of results calls the weights: nothing for a file."""
+    return "" if model.endswith(MODEL_FILES) else Path(weights or "imagenet").name

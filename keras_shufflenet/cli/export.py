@@ -23,7 +23,7 @@ keras-shufflenet export shufflenet_v2_x1_0 x1_0_int8.tflite --weights imagenet -
 def export(
     model: ModelName,
     output: Annotated[Path, typer.Argument(metavar="OUT.tflite", help="File to write.")],
-    weights: Weights = "imagenet",
+    weights: Weights = None,
     precision: Annotated[
         str, typer.Option(help="float32, float16, int8, int16x8 or dynamic.")
     ] = "int8",

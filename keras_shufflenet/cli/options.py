@@ -28,10 +28,11 @@ ModelName = Annotated[
     ),
 ]
 Weights = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--weights",
-        help="imagenet (pose: coco, mpii), none, a catalogue name or a checkpoint's path.",
+        help="Of a network given by its name: imagenet (pose: coco, mpii), none, a catalogue name "
+        "or a checkpoint's path. Default: imagenet; for `pose` and `evaluate coco` none.",
     ),
 ]
 Results = Annotated[
@@ -77,23 +78,36 @@ def pair(annotations: Sequence[Path], images: Sequence[Path]) -> list[tuple[Path
     return list(zip(annotations, images, strict=True))
 
 
-def open_model(model: str, weights: str) -> "keras.Model | str":
+def open_model(
+    model: str, weights: str | None, default: str | None = "imagenet"
+) -> "keras.Model | str":
     """Return a model file's path as it is, and build the network of any other name.
+
+    Args:
+        model: Of the command line.
+        weights: Of the command line, None if they were not given.
+        default: Weights that are taken then.
 
     Raises:
         FileNotFoundError: If the file does not exist.
-        ValueError: If there is no such network.
+        ValueError: If there is no such network, or weights are given for a file.
     """
     if model.endswith(MODEL_FILES):
+        if weights is not None:
+            raise ValueError(
+                f"--weights is for networks given by their names; {model} holds its own. "
+                f"Received: --weights {weights}"
+            )
         if not Path(model).is_file():
             raise FileNotFoundError(f"there is no such model file. Received: {model}")
         return model
     import keras_shufflenet as ks
 
-    return ks.create_model(model, weights=parse_weights(weights))
+    chosen = default if weights is None else parse_weights(weights)
+    return ks.create_model(model, weights=chosen)
 
 
-def open_network(model: str, weights: str) -> "keras.Model":
+def open_network(model: str, weights: str | None) -> "keras.Model":
     """Open a .keras file, and build the network of any other name.
 
     Raises:

@@ -23,7 +23,7 @@ def pose(
     model: Annotated[
         str, typer.Option(help="A .keras or .tflite file, or a pose estimator's name.")
     ],
-    weights: Weights = "none",
+    weights: Weights = None,
     output: Annotated[Path, typer.Option(help="Folder for the drawn images.")] = Path("drawn"),
     box: Annotated[
         list[str] | None,
@@ -48,7 +48,7 @@ def pose(
         )
     from keras_shufflenet.inference.pose import TopDown
 
-    estimator = TopDown.load(open_model(model, weights))
+    estimator = TopDown.load(open_model(model, weights, default=None))
     output.mkdir(parents=True, exist_ok=True)
     for path in images:
         drawn = output / f"{path.stem}.png"

@@ -19,7 +19,7 @@ keras-shufflenet qat shufflenet_v2_x1_0 x1_0_int8.tflite --weights imagenet --da
 def qat(
     model: ModelName,
     output: Annotated[Path, typer.Argument(metavar="OUT.tflite", help="File to write.")],
-    weights: Weights = "imagenet",
+    weights: Weights = None,
     annotations: Annotated[
         list[Path] | None,
         typer.Option(help="COCO json of people to train pose estimators on; may be repeated."),

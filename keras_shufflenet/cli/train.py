@@ -35,7 +35,7 @@ def train(
     ),
     head: Annotated[str, typer.Option(help="deconv, light or fpn.")] = "light",
     input_size: InputSize = "256x192",
-    weights: Weights = "imagenet",
+    weights: Weights = None,
     start_from: Annotated[
         Path | None,
         typer.Option(help="Trained estimator of the same network and any input size, as a start."),
@@ -70,7 +70,7 @@ def train(
         head=head,
         input_size=size,
         weights=str(start_from) if start_from is not None else None,
-        backbone_weights=parse_weights(weights) if start_from is None else None,
+        backbone_weights=parse_weights(weights or "imagenet") if start_from is None else None,
     )
     ks.training.train_pose(
         network,

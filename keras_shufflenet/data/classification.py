@@ -136,9 +136,15 @@ def _read_labels(labels: Path, images: str | Path | None) -> tuple[list[str], np
     return _existing(files, labels), classes
 
 
+def class_folders(labels: Path) -> list[Path]:
+    """The folders that stand for the classes in their order; none where a csv names the classes."""
+    if not labels.is_dir() or (labels / LABELS_FILE).is_file():
+        return []
+    return sorted(path for path in labels.iterdir() if path.is_dir())
+
+
 def _read_folders(root: Path) -> tuple[list[str], np.ndarray]:
-    folders = sorted(path for path in root.iterdir() if path.is_dir())
-    numbered = list(enumerate(folders)) or [(UNKNOWN, root)]
+    numbered = list(enumerate(class_folders(root))) or [(UNKNOWN, root)]
     found = [
         (str(file), index)
         for index, folder in numbered

@@ -7,6 +7,7 @@ import numpy as np
 from rich.progress import track
 
 from keras_shufflenet import data
+from keras_shufflenet.data.classification import class_folders
 from keras_shufflenet.evaluate.batches import arrays
 from keras_shufflenet.inference.predictor import Predictor
 from keras_shufflenet.keypoints.boxes import Size
@@ -33,8 +34,8 @@ def imagenet(
         model: a `keras.Model`, the path of a `.keras` or `.tflite` file, or a function, from
             images (N, H, W, 3) float32 RGB 0..255 to scores (N, classes).
         labels: a csv with the columns `filename` and `class_index`, a folder that holds one by the
-            name of labels.csv, or a folder with a folder of images for each class, in the order of
-            their names.
+            name of labels.csv, or a folder with a folder of images for each class of the model, in
+            the order of their names.
         images: the folder of the csv's images; by default `images` beside the csv.
         resize: length of the short side in pixels; by default 256 for a crop of 224, and others in
             proportion.
@@ -58,16 +59,17 @@ def imagenet(
         labels, images, resize=resize, crop=size, protocol=protocol, batch_size=batch_size
     )
     steps = int(dataset.cardinality())
+    folders = len(class_folders(Path(labels)))
     right, count = np.zeros(2, np.int64), 0
     batches = track(arrays(dataset), "Images", total=steps, disable=not progress)
     for pictures, classes in batches:
-        scores = _checked(predictor.predict(pictures), classes, predictor.name)
+        scores = _checked(predictor.predict(pictures), classes, folders, predictor.name)
         right += [count_correct(scores, classes, 1), count_correct(scores, classes, 5)]
         count += len(classes)
     return {"top1": float(right[0] / count), "top5": float(right[1] / count), "count": count}
 
 
-def _checked(scores: np.ndarray, classes: np.ndarray, name: str) -> np.ndarray:
+def _checked(scores: np.ndarray, classes: np.ndarray, folders: int, name: str) -> np.ndarray:
     if classes.min() < 0:
         raise ValueError(
             "Every image must have a class: give a csv, or a folder with a folder for each class. "
@@ -77,6 +79,11 @@ def _checked(scores: np.ndarray, classes: np.ndarray, name: str) -> np.ndarray:
         raise ValueError(
             f"{name} must give scores of shape (N, classes) with a class {classes.max()}. "
             f"Received: {scores.shape}"
+        )
+    if folders and folders != scores.shape[1]:
+        raise ValueError(
+            f"Folders of classes are numbered in the order of their names: {name} needs one for "
+            f"each of its {scores.shape[1]} classes, or a csv. Received: {folders} folders"
         )
     return scores
 

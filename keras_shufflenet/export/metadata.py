@@ -68,7 +68,7 @@ def describe(
 def _labels(labels: Sequence[str] | None, shape: tuple[int, ...]) -> tuple[str, ...]:
     if labels is None:
         return ()
-    if isinstance(labels, str):
+    if isinstance(labels, str) or not isinstance(labels, (Sequence, np.ndarray)):
         raise ValueError(
             "`labels` has to be a list with one name for each class of a classifier. "
             f"Received: {labels!r}"

@@ -30,7 +30,7 @@ class TensorInfo:
     Attributes:
         name: in the file's signature.
         shape: with the batch axis.
-        dtype: "float32", "uint8" or "int8".
+        dtype: "float32", "uint8", "int8" or "int16".
         scale: real number per step, 0 if not quantized.
         zero_point: the stored value that means 0.
     """
@@ -67,7 +67,7 @@ class Report:
 
     Attributes:
         path: of the file.
-        precision: "float32", "float16" or "int8".
+        precision: "float32", "float16", "int8", "int16x8" or "dynamic".
         lowered: "yes", or "no" and why.
         size: in bytes.
         input: what goes in.
@@ -137,14 +137,15 @@ class Report:
         total = sum(self.operators.values())
         operators = ", ".join(f"{count} {name}" for name, count in self.operators.items())
         counted = [f"{count} {name}" for name, count in Counter(self.outside).most_common()]
-        outside = f", outside: {', '.join(counted)}" if counted else ""
+        outside = f"; outside: {', '.join(counted)}" if counted else ""
+        inside = f"{total - len(self.outside)} of {total} operators"
         return [
             ("size", f"{self.size:,} bytes"),
             ("lowered", self.lowered),
             ("input", _describe_tensor(self.input)),
             ("output", _describe_tensor(self.output)),
             ("operators", f"{total}: {operators}"),
-            ("XNNPACK partitions", f"{self.partitions}{outside}"),
+            ("XNNPACK partitions", f"{self.partitions} with {inside}{outside}"),
             ("re-quantizes", str(self.requantizes)),
             ("custom operators", ", ".join(self.custom) or "none"),
             *(

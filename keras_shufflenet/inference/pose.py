@@ -64,9 +64,11 @@ class TopDown:
             The estimator.
 
         Raises:
-            ValueError: the input size is not known, or the model does not give heatmaps of the
-                skeleton and the codec.
+            ValueError: the input size is not known, the codec is none, or the model does not give
+                heatmaps of the skeleton and the codec.
         """
+        if codec is not None and not isinstance(codec, HeatmapCodec):
+            raise ValueError(f"`codec` has to be a HeatmapCodec. Received: {codec!r}")
         predictor = Predictor.load(model, input_size or (codec.input_size if codec else None))
         height, width, channels = _heatmap_shape(predictor)
         codec = codec or predictor.description.codec

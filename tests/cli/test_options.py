@@ -46,11 +46,13 @@ def test_a_name_builds_the_network(name, output):
 def test_a_file_is_left_to_the_evaluator(tmp_path):
     path = tmp_path / "model.tflite"
     path.touch()
-    assert open_model(str(path), "none") == str(path)
+    assert open_model(str(path), None) == str(path)
+    with pytest.raises(ValueError, match=r"holds its own. Received: --weights none"):
+        open_model(str(path), "none")
 
 
 def test_unknown_models():
     with pytest.raises(FileNotFoundError, match=r"no such model file. Received: nothing.keras"):
-        open_model("nothing.keras", "none")
+        open_model("nothing.keras", None)
     with pytest.raises(ValueError, match=r"Received: name='resnet50'"):
         open_model("resnet50", "none")

@@ -67,6 +67,18 @@ def test_images_without_classes_have_no_accuracy(greys):
         ks.evaluate.imagenet(nearest_grey, greys.parent / "images", progress=False)
 
 
+def test_folders_stand_for_all_classes(tmp_path):
+    for number, grey in enumerate(GREYS):
+        (tmp_path / f"class{number}").mkdir()
+        Image.new("RGB", (60, 40), (grey,) * 3).save(tmp_path / f"class{number}" / "one.png")
+    options = {"crop": 24, "resize": 32, "progress": False}
+    assert ks.evaluate.imagenet(nearest_grey, tmp_path, **options)["top1"] == 1.0
+    (tmp_path / "class0" / "one.png").unlink()
+    (tmp_path / "class0").rmdir()
+    with pytest.raises(ValueError, match=r"each of its 6 classes, or a csv. Received: 5 folders"):
+        ks.evaluate.imagenet(nearest_grey, tmp_path, **options)
+
+
 def test_a_broken_image_is_named(greys):
     image = greys.parent / "images" / "4.png"
     image.write_bytes(image.read_bytes()[:60])

@@ -30,6 +30,11 @@ def tiny() -> keras.Model:
         ({"input_size": (64, 64, 3)}, r"\(height, width\) in whole pixels"),
         ({"samples": np.zeros((0, *SIZE, 3))}, "N at least 1"),
         ({"samples": np.full((1, *SIZE, 3), np.nan)}, "finite images"),
+        ({"lowered": "yes"}, "`lowered` has to be True or False"),
+        ({"per_channel": 1}, "`per_channel` has to be True or False"),
+        ({"evaluate": 3}, "a function of a path"),
+        ({"labels": {"cat": 0}}, "a list with one name for each class"),
+        ({"codec": "msra"}, "`codec` has to be a HeatmapCodec"),
         ({"input_size": (32, 32)}, r"of \(64, 64\) \(height, width\) only"),
     ],
 )
@@ -107,6 +112,17 @@ def test_operation_without_builtin_operator_is_named(photographs, tmp_path, prec
         ks.export.litert(model, target, precision, [photographs(2)])
     assert [path.name for path in tmp_path.iterdir()] == ["a.tflite"]
     assert target.read_bytes() == b"what was there before"
+
+
+def test_what_litert_cannot_run_is_not_written(photographs, tmp_path, monkeypatch):
+    """Untrained networks of 16-bit activations overflow in the runtime's preparation."""
+    keras.utils.set_random_seed(0)
+    model = ks.ShuffleNetV2(width=0.25, input_shape=(*SIZE, 3), classes=10)
+    with pytest.raises(
+        ks.export.ExportError, match=r"lowered=False\. Received: precision='int16x8'"
+    ):
+        ks.export.litert(model, tmp_path / "a.tflite", "int16x8", [photographs(2)])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_the_runtime_the_extra_is_named(tiny, tmp_path, monkeypatch):

@@ -35,6 +35,22 @@ def run(model, x) -> np.ndarray:
     return keras.ops.convert_to_numpy(model(x, training=False))
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {"images": np.zeros((2, 32, 32, 3))},
+            r"shape \(N, 64, 64, 3\).*Received: ndarray of shape",
+        ),
+        ({"images": [["cat.jpg"]]}, "Received: list of shape"),
+        ({"method": "best"}, "method has to be one of min_max, moving_average, mse"),
+    ],
+)
+def test_arguments_of_lower(classifier, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        ks.export.lower(classifier, **arguments)
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_outputs_stay_and_shuffles_go(name, photographs, randomise):
     model = randomise(build(name))

@@ -150,10 +150,7 @@ class _Writer:
         kernel = _array(layer.kernel).transpose((2, 3, 0, 1) if depthwise else (3, 2, 0, 1))
         pads = values[0].pads
         if layer.padding == "same":
-            _require(layer.strides == (1, 1), layer, 'strides and padding "same"')
-            sides = zip(layer.kernel_size, layer.dilation_rate, strict=True)
-            above, left = ((size // 2) * rate for size, rate in sides)
-            pads = (above, left, above, left)
+            pads = _same_pads(layer, call.input_tensors[0].shape[1:3])
         attributes = {
             "kernel_shape": layer.kernel_size,
             "strides": layer.strides,
@@ -342,6 +339,16 @@ WAYS: dict[Any, Callable[..., _Value]] = {
     layers.UpSampling2D: _Writer._enlarge,
     layers.Cropping2D: _Writer._slice,
 }
+
+
+def _same_pads(layer: Any, sizes: Sequence[int]) -> tuple[int, ...]:
+    """The zeros that Keras adds around maps of (height, width) for the padding "same"."""
+    sides = zip(sizes, layer.kernel_size, layer.strides, layer.dilation_rate, strict=True)
+    reach = [
+        max(0, (-(-size // stride) - 1) * stride + (kernel - 1) * rate + 1 - size)
+        for size, kernel, stride, rate in sides
+    ]
+    return (*(n // 2 for n in reach), *(n - n // 2 for n in reach))
 
 
 def _planar(shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

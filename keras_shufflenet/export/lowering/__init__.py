@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import keras
 import numpy as np
 
+from keras_shufflenet.export.arguments import check_choice, check_images
 from keras_shufflenet.export.lowering.emit import Emission
 from keras_shufflenet.export.lowering.equalize import equalize
 from keras_shufflenet.export.lowering.fold import fold
@@ -40,14 +41,15 @@ def lower(model: keras.Model, images: np.ndarray | None = None, method: str = "m
     Raises:
         LoweringError: (a ValueError) if the model is not functional, or holds a layer that is not
             known here.
-        ValueError: for another method.
+        ValueError: for another method, or images that the model does not take.
     """
-    if method not in METHODS:
-        raise ValueError(f"`method` has to be one of {', '.join(METHODS)}. Received: {method!r}")
+    check_choice("method", method, tuple(METHODS))
     if not hasattr(model, "_nodes_by_depth"):
         raise LoweringError(
             f"Only functional models can be lowered. Received: {type(model).__name__}"
         )
+    if images is not None and isinstance(model.input_shape, tuple):
+        check_images("images", images, model.input_shape[1:3])
     graph = Trace(model).graph
     fold(graph)
     if images is not None:

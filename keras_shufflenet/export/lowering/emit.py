@@ -134,15 +134,14 @@ class Emission:
         x = self._exactly(node.reads[0], node.name)
         deviation = np.ones(node.channels) if node.deviation is None else node.deviation
         mean, variance = np.broadcast_arrays(node.mean, np.square(deviation))
-        _, height, width, channels = x.shape
         if mean.ndim == 3:
             return _normalization(mean, variance, (1, 2, 3), node.name)(x)
+        width = x.shape[2]
         if width is None:
             return _normalization(mean, variance, -1, node.name)(x)
         # Runtimes subtract long rows ten times as fast as three numbers at a time.
-        x = layers.Reshape((height or -1, width * channels), name=f"{node.name}_rows")(x)
-        x = _normalization(np.tile(mean, width), np.tile(variance, width), -1, node.name)(x)
-        return layers.Reshape((height or -1, width, channels), name=f"{node.name}_image")(x)
+        mean, variance = (np.tile(numbers, (width, 1)) for numbers in (mean, variance))
+        return _normalization(mean, variance, (2, 3), node.name)(x)
 
     def _plain(self, node: Plain) -> keras.KerasTensor:
         inputs = [self._exactly(read, node.name) for read in self._ordered_reads(node)]

@@ -1,7 +1,7 @@
 """Quantization-aware training: the one call."""
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, get_args
@@ -11,27 +11,15 @@ import numpy as np
 from rich.progress import Progress
 
 from keras_shufflenet.export.bias_correction import correct_biases
-from keras_shufflenet.export.calibration import are_pixels, read_images
+from keras_shufflenet.export.calibration import are_pixels
 from keras_shufflenet.export.converter import ExportError
-from keras_shufflenet.export.flatbuffer import float_softmax
-from keras_shufflenet.export.graph import in_float32, output_name, static_size
-from keras_shufflenet.export.litert import (
-    MOST_GROWTH,
-    check_arguments,
-    check_calibration,
-    check_samples,
-    compare,
-    keras_model,
-    warn_of_range,
-    write,
-)
+from keras_shufflenet.export.graph import output_name
+from keras_shufflenet.export.job import MOST_GROWTH, Evaluate, prepare
 from keras_shufflenet.export.lowering import LoweringError, lower
-from keras_shufflenet.export.metadata import attach, describe
 from keras_shufflenet.export.qat.batches import Loss, Targets, training_batches
 from keras_shufflenet.export.qat.plan import Plan, PlanError
 from keras_shufflenet.export.qat.process import TrainingProcess, check_installed
-from keras_shufflenet.export.report import Report, examine
-from keras_shufflenet.inference.predictor import Predictor
+from keras_shufflenet.export.report import Report
 from keras_shufflenet.keypoints import HeatmapCodec, Skeleton
 
 __all__ = ["Loss", "quantization_aware"]
@@ -57,7 +45,7 @@ def quantization_aware(
     labels: Sequence[str] | None = None,
     codec: HeatmapCodec | None = None,
     skeleton: str | Skeleton | None = None,
-    evaluate: Callable[[Path], Mapping[str, float]] | None = None,
+    evaluate: Evaluate | None = None,
     verbose: bool = False,
 ) -> Report:
     """Train a model further while its weights and activations are rounded to int8, and export it.
@@ -106,22 +94,29 @@ def quantization_aware(
         RuntimeError: if the training process breaks off.
     """
     check_installed()
-    path = check_arguments(path, "int8", input_dtype, output_dtype)
     _check_training(steps, learning_rate, loss)
-    model = in_float32(keras_model(model))
-    size = static_size(model, input_size)
-    check_samples(samples, size)
-    images = read_images(
-        dataset if calibration is None else calibration, size, calibration_images, verbose
+    job = prepare(
+        model,
+        path,
+        "int8",
+        dataset if calibration is None else calibration,
+        calibration_images=calibration_images,
+        input_dtype=input_dtype,
+        output_dtype=output_dtype,
+        input_size=input_size,
+        samples=samples,
+        labels=labels,
+        codec=codec,
+        skeleton=skeleton,
+        evaluate=evaluate,
+        verbose=verbose,
     )
-    check_calibration(images, "int8", input_dtype)
-    warn_of_range(model, images)
-    predictor = Predictor.load(model, size)
-    description = describe(predictor, labels, codec, skeleton)
-    batches = training_batches(dataset, size, Targets(model, loss))
+    images = job.images
+    assert images is not None  # int8 is calibrated
+    batches = training_batches(dataset, job.size, Targets(job.model, loss))
     if steps:  # what is wrong with the targets is said before the network is lowered
         batches = chain([next(batches)], batches)
-    plan = _plan(model, images)
+    plan = _plan(job.model, images)
     with tempfile.TemporaryDirectory(prefix="keras_shufflenet_") as folder:
         np.save(Path(folder) / "calibration.npy", images)
         plan.write(
@@ -131,14 +126,12 @@ def quantization_aware(
             learning_rate=learning_rate,
             input_dtype=input_dtype,
             output_dtype=output_dtype,
-            output_name=output_name(model),
+            output_name=output_name(job.model),
         )
         with TrainingProcess(Path(folder)) as process:
             _train(process, islice(batches, steps), steps, verbose)
-            content = float_softmax(process.finish())
-    content = attach(content, predictor.name, description, are_pixels(images))
-    deviation = compare(predictor, content, images if samples is None else samples)
-    return write(examine(content, path, "int8", "yes", deviation), content, evaluate)
+            content = process.finish()
+    return job.finish(content, "yes")
 
 
 def _check_training(steps: int, learning_rate: float, loss: str) -> None:

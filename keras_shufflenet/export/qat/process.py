@@ -45,7 +45,7 @@ class TrainingProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            env={**os.environ, **ENVIRONMENT},
+            env={**os.environ, **ENVIRONMENT, "TMPDIR": str(folder)},  # whatever it leaves
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
