@@ -341,14 +341,14 @@ WAYS: dict[Any, Callable[..., _Value]] = {
 }
 
 
-def _same_pads(layer: Any, sizes: Sequence[int]) -> tuple[int, ...]:
+def _same_pads(layer: Any, sizes: Sequence[int]) -> tuple[int, int, int, int]:
     """The zeros that Keras adds around maps of (height, width) for the padding "same"."""
     sides = zip(sizes, layer.kernel_size, layer.strides, layer.dilation_rate, strict=True)
-    reach = [
+    down, across = (
         max(0, (-(-size // stride) - 1) * stride + (kernel - 1) * rate + 1 - size)
         for size, kernel, stride, rate in sides
-    ]
-    return (*(n // 2 for n in reach), *(n - n // 2 for n in reach))
+    )
+    return down // 2, across // 2, down - down // 2, across - across // 2
 
 
 def _planar(shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

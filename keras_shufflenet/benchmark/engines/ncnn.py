@@ -40,6 +40,8 @@ def _opener(bfloat16: bool) -> Callable[[Path, np.ndarray, int], Run]:
         net = ncnn.Net()
         net.opt.num_threads = threads
         net.opt.use_bf16_storage = bfloat16
+        # By default weights of classifiers are halved to float16 on processors that can unpack it.
+        net.opt.use_fp16_storage = net.opt.use_fp16_packed = bfloat16
         net.load_param(str(path))
         net.load_model(str(path.with_suffix(".bin")))
         image = ncnn.Mat(images[0]).clone()  # it does not keep the array alive
