@@ -67,6 +67,7 @@ def export(
     The report is printed and lies beside the file, as OUT.tflite.json and OUT.tflite.md.
     """
     import keras_shufflenet as ks
+    from keras_shufflenet.inference.pose import knows_joints
 
     if calibration_data is not None and calibration_annotations:
         raise ValueError(
@@ -80,6 +81,13 @@ def export(
         raise ValueError(
             "--evaluate-annotations is for pose estimators; classifiers take --evaluate-data. "
             f"Received: {model}"
+        )
+    poses = knows_joints(network.output_shape[1:])
+    if poses and (calibration_data is not None or evaluate_data is not None):
+        raise ValueError(
+            "--calibration-data and --evaluate-data are for classifiers; pose estimators take "
+            "--calibration-annotations and --evaluate-annotations, with their folders of images. "
+            f"Received: {calibration_data or evaluate_data}"
         )
     if calibration_data is not None:
         calibration = photographs(calibration_data, network, batch_size=1)

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from keras_shufflenet.cli.options import MODEL_FILES
+
 EXAMPLES = """
 keras-shufflenet port shufflenet_v2_x1_0.torchvision x1_0.keras
 keras-shufflenet port ShuffleNetV2+.Small.pth.tar plus.weights.h5 --model shufflenet_v2_plus_small
@@ -30,14 +32,12 @@ def port(
 ) -> None:
     """Load weights into their network and write them in another format."""
     import keras_shufflenet as ks
-    from keras_shufflenet.cli.options import open_model
 
     if model is None and Path(source).is_file():
         raise ValueError(f"a file needs --model, the name of its network. Received: {source}")
     if model is None:
         model = ks.weights.get(source).model
-    network = open_model(model, source)
-    if isinstance(network, str):
+    if model.endswith(MODEL_FILES):
         raise ValueError(f"--model is the name of a network. Received: {model}")
-    ks.weights.save(network, output, layout=layout)
+    ks.weights.save(ks.create_model(model, weights=source), output, layout=layout)
     typer.echo(f"{output}  {output.stat().st_size / 1e6:.1f} MB")

@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_shufflenet.export.calibration import are_pixels
 from keras_shufflenet.export.converter import QUANTIZED
+from keras_shufflenet.inference.description import Description
 from keras_shufflenet.inference.predictor import load_keras
 
 INPUT_DTYPES = {
@@ -73,6 +74,15 @@ def check_flag(name: str, value: Any) -> None:
         raise ValueError(f"`{name}` has to be True or False. Received: {value!r}")
 
 
+def check_scales(precision: str, per_channel: bool) -> None:
+    """Raise an error for what the converter cannot do."""
+    if precision == "int16x8" and not per_channel:
+        raise ValueError(
+            "int16x8 needs a scale for each channel: per_channel=False is for int8 and dynamic. "
+            "Received: per_channel=False"
+        )
+
+
 def keras_model(model: keras.Model | str | Path) -> keras.Model:
     """The model, opened if it is a path."""
     if isinstance(model, (str, Path)):
@@ -117,7 +127,8 @@ def warn_of_cost(precision: str, per_channel: bool) -> None:
     if precision == "dynamic":
         warnings.warn(
             "Dynamic range quantization makes a small file, but a slow one: XNNPACK has no such "
-            "depthwise convolutions, and the network falls into pieces. int8 is faster.",
+            "depthwise convolutions, and a network whose kernels are large enough to be quantized "
+            "falls into pieces. int8 is faster.",
             stacklevel=3,
         )
     elif precision in QUANTIZED and not per_channel:
@@ -128,10 +139,26 @@ def warn_of_cost(precision: str, per_channel: bool) -> None:
         )
 
 
+def warn_of_normalisation(takes_pixels: bool, description: Description) -> None:
+    """Warn of files that classify or find joints, but not in pixels."""
+    if not takes_pixels and description.files():
+        warnings.warn(
+            "The model takes normalised images, and the file cannot say how they are normalised: "
+            "MediaPipe refuses it, and `inference` would feed it pixels. Build the network with "
+            "include_preprocessing=True. If it does take pixels, say so by `samples`.",
+            stacklevel=4,
+        )
+
+
+def normalises(model: keras.Model) -> bool:
+    """Whether there are layers in a model that normalise pixels."""
+    kinds = (keras.layers.Normalization, keras.layers.Rescaling)
+    return any(isinstance(layer, kinds) for layer in model._flatten_layers())
+
+
 def warn_of_range(model: keras.Model, images: np.ndarray | None) -> None:
     """Warn of normalised images for a model that normalises pixels by itself."""
-    normalises = any(layer.name == "preprocessing" for layer in model.layers)
-    if images is not None and normalises and not are_pixels(images):
+    if images is not None and normalises(model) and not are_pixels(images):
         warnings.warn(
             "The model takes pixels 0..255 and normalises them by itself, but the calibration "
             f"images hold values from {images.min():.3g} to {images.max():.3g}.",

@@ -15,6 +15,8 @@ from keras_shufflenet.export.arguments import (
     check_path,
     check_types,
     keras_model,
+    normalises,
+    warn_of_normalisation,
     warn_of_range,
 )
 from keras_shufflenet.export.calibration import are_pixels, read_images
@@ -31,7 +33,6 @@ from keras_shufflenet.keypoints.codecs import HeatmapCodec
 from keras_shufflenet.keypoints.skeletons import Skeleton
 
 COMPARED_IMAGES = 16
-MOST_GROWTH = 3  # in operations; a network that needs more slices is better off as it is
 
 Evaluate = Callable[[Path], Mapping[str, float]]
 
@@ -69,7 +70,8 @@ class Job:
             content: of the file.
             lowered: "yes", or "no" and why.
         """
-        takes_pixels = self.images is None or are_pixels(self.images)
+        takes_pixels = self._takes_pixels()
+        warn_of_normalisation(takes_pixels, self.description)
         content = float_softmax(content)
         content = attach(content, self.predictor.name, self.description, takes_pixels)
         try:
@@ -81,8 +83,13 @@ class Job:
                 f"Received: precision={self.precision!r}, lowered: {lowered}"
             ) from error
         return self._write(
-            examine(content, self.path, self.precision, lowered, difference), content
+            examine(content, self.path, self.precision, lowered, difference, takes_pixels), content
         )
+
+    def _takes_pixels(self) -> bool:
+        """Whether raw pixels are fed: said by the images or else by layers that normalise."""
+        images = self.samples if self.images is None else self.images
+        return normalises(self.model) if images is None else are_pixels(images)
 
     def _compare(self, content: bytes) -> Deviation | None:
         """How far a file's outputs are from the model's on the samples, if any."""

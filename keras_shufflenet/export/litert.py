@@ -7,12 +7,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_shufflenet.export.arguments import check_choice, check_flag, warn_of_cost
+from keras_shufflenet.export.arguments import check_choice, check_flag, check_scales, warn_of_cost
 from keras_shufflenet.export.bias_correction import correct_biases
 from keras_shufflenet.export.converter import QUANTIZED, ExportError, convert
 from keras_shufflenet.export.graph import frozen_function
-from keras_shufflenet.export.job import MOST_GROWTH, Evaluate, Job, prepare
-from keras_shufflenet.export.lowering import METHODS, LoweringError, lower
+from keras_shufflenet.export.job import Evaluate, Job, prepare
+from keras_shufflenet.export.lowering import METHODS, LoweringError, is_worth_it, lower
 from keras_shufflenet.export.report import Report
 from keras_shufflenet.keypoints.codecs import HeatmapCodec
 from keras_shufflenet.keypoints.skeletons import Skeleton
@@ -63,7 +63,7 @@ def litert(
             least squared error of rounding and clipping), "min_max" (the greatest value) or
             "moving_average" (of the images' greatest values). Other ranges are the greatest.
         per_channel: False for one scale for each kernel, which some NPUs run several times as
-            fast. It costs accuracy, most in depthwise convolutions.
+            fast; not for int16x8. It costs accuracy, most in depthwise convolutions.
         input_dtype: "float32"; "uint8" for raw RGB bytes 0..255; "int8" (for int8 only) for bytes
             minus 128; "int16" (for int16x8 only). The report says how the input is quantized.
         output_dtype: "float32"; for int8 also "uint8" and "int8", for int16x8 also "int16",
@@ -94,11 +94,13 @@ def litert(
 
     Warns:
         UserWarning: for "dynamic" and for one scale for each kernel, of what they cost; for
-            calibration images that seem to be normalised already.
+            calibration images that seem to be normalised already; for a classifier or pose
+            estimator that takes normalised images, which its file cannot say how to make.
     """
     check_choice("calibration_method", calibration_method, tuple(METHODS))
     check_flag("lowered", lowered)
     check_flag("per_channel", per_channel)
+    check_scales(precision, per_channel)
     job = prepare(
         model,
         path,
@@ -138,7 +140,7 @@ def _network(
         network = lower(job.model, images, method)
     except LoweringError as error:
         return job.model, f"no: {error}"
-    if len(network.operations) > MOST_GROWTH * len(job.model.operations):
+    if not is_worth_it(job.model, network):
         return job.model, f"no: it would take {len(network.operations)} operations"
     if job.precision == "int16x8" and any(_interleaves(layer) for layer in network.operations):
         return job.model, "no: LiteRT interleaves no 16-bit maps (DEPTH_TO_SPACE)"

@@ -71,6 +71,7 @@ class Report:
         lowered: "yes", or "no" and why.
         size: in bytes.
         input: what goes in.
+        takes_pixels: whether that are raw pixels 0..255; otherwise they are normalised before.
         output: what comes out.
         operators: how many of each, by LiteRT's names.
         partitions: pieces of the graph that XNNPACK runs; 1 is best.
@@ -87,6 +88,7 @@ class Report:
     lowered: str
     size: int
     input: TensorInfo
+    takes_pixels: bool
     output: TensorInfo
     operators: dict[str, int]
     partitions: int
@@ -138,11 +140,12 @@ class Report:
         operators = ", ".join(f"{count} {name}" for name, count in self.operators.items())
         counted = [f"{count} {name}" for name, count in Counter(self.outside).most_common()]
         outside = f"; outside: {', '.join(counted)}" if counted else ""
+        pixels = "pixels 0..255" if self.takes_pixels else "normalised before"
         inside = f"{total - len(self.outside)} of {total} operators"
         return [
             ("size", f"{self.size:,} bytes"),
             ("lowered", self.lowered),
-            ("input", _describe_tensor(self.input)),
+            ("input", f"{_describe_tensor(self.input)}, {pixels}"),
             ("output", _describe_tensor(self.output)),
             ("operators", f"{total}: {operators}"),
             ("XNNPACK partitions", f"{self.partitions} with {inside}{outside}"),
@@ -199,7 +202,12 @@ def _describe_deviation(deviation: Deviation | None) -> str:
 
 
 def examine(
-    content: bytes, path: Path, precision: str, lowered: str, deviation: Deviation | None
+    content: bytes,
+    path: Path,
+    precision: str,
+    lowered: str,
+    deviation: Deviation | None,
+    takes_pixels: bool,
 ) -> Report:
     """Report on the bytes of a `.tflite` file.
 
@@ -209,6 +217,7 @@ def examine(
         precision: it was made with.
         lowered: whether it was.
         deviation: of `deviation`, or None.
+        takes_pixels: whether it is fed raw pixels.
     """
     interpreter = open_interpreter(content)
     operators = read_operators(content)
@@ -220,6 +229,7 @@ def examine(
         lowered=lowered,
         size=len(content),
         input=_tensor(interpreter, "input"),
+        takes_pixels=takes_pixels,
         output=_tensor(interpreter, "output"),
         operators=dict(Counter(names).most_common()),
         partitions=partitions,

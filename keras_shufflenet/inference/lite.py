@@ -84,8 +84,8 @@ def _run(options: argparse.Namespace) -> None:
         _check_names(options.images)
     predictor = Predictor.load(options.model, num_threads=options.threads)
     if len(predictor.find_output_shape()) == 1:
-        if options.draw is not None:
-            raise ValueError(f"--draw is for pose estimators. Received: {options.model}")
+        if options.draw is not None or options.box:
+            raise ValueError(f"--box and --draw are for pose estimators. Received: {options.model}")
         _classify(Classifier.load(predictor), options)
     else:
         _find_joints(TopDown.load(predictor, flip_test=options.flip_test), options)

@@ -166,6 +166,7 @@ def test_export_without_calibration_is_an_error(command, pose_file, tmp_path):
             ["--calibration-data", "a.csv", "--calibration-annotations", "b.json"],
             "for pose estimators. Received: a.csv and b.json",
         ),
+        (["--calibration-data", "a.csv"], "are for classifiers; pose estimators take"),
     ],
 )
 def test_export_mistakes(command, pose_file, tmp_path, arguments, message):

@@ -32,6 +32,7 @@ def tiny() -> keras.Model:
         ({"samples": np.full((1, *SIZE, 3), np.nan)}, "finite images"),
         ({"lowered": "yes"}, "`lowered` has to be True or False"),
         ({"per_channel": 1}, "`per_channel` has to be True or False"),
+        ({"precision": "int16x8", "per_channel": False}, "a scale for each channel"),
         ({"evaluate": 3}, "a function of a path"),
         ({"labels": {"cat": 0}}, "a list with one name for each class"),
         ({"codec": "msra"}, "`codec` has to be a HeatmapCodec"),

@@ -86,6 +86,65 @@ def test_features_keep_the_order_of_their_channels(photographs, randomise):
         assert error <= TOLERANCE * np.abs(expected).max()
 
 
+def test_models_inside_of_models():
+    """As networks are fine-tuned: augmentation, a network, a head."""
+    base = ks.ShuffleNetV2(width=0.25, input_shape=(None, None, 3), include_top=False)
+    augmentation = keras.Sequential([keras.layers.RandomFlip(), keras.layers.RandomZoom(0.1)])
+    inputs = keras.Input((64, 64, 3))
+    x = keras.layers.GlobalAveragePooling2D()(base(augmentation(inputs)))
+    model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Dropout(0.2)(x)))
+    images = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype("float32")
+    for nested in (model, keras.Sequential([keras.Input((64, 64, 3)), model])):
+        lowered = ks.export.lower(nested)
+        kinds = {type(layer).__name__ for layer in lowered.layers}
+        assert not kinds & {"BatchNormalization", "Functional", "Permute", "Take"}
+        expected = run(model, images)
+        assert np.abs(run(lowered, images) - expected).max() <= TOLERANCE * np.abs(expected).max()
+
+
+def test_layers_of_one_name_in_two_models():
+    inner = keras.Input((8, 8, 3))
+    first, second = (
+        keras.Model(inner, keras.layers.Conv2D(3, 3, name="conv")(inner), name=name)
+        for name in ("first", "second")
+    )
+    inputs = keras.Input((8, 8, 3))
+    model = keras.Model(inputs, second(first(inputs)))
+    images = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype("float32")
+    np.testing.assert_allclose(run(ks.export.lower(model), images), run(model, images), atol=1e-5)
+
+
+def test_a_model_that_is_used_twice():
+    inner = keras.Input((8, 8, 3))
+    twice = keras.Model(inner, keras.layers.Conv2D(3, 1)(inner), name="twice")
+    inputs = keras.Input((8, 8, 3))
+    model = keras.Model(inputs, twice(twice(inputs)))
+    with pytest.raises(ks.export.LoweringError, match=r"used twice.*Received: 'twice'"):
+        ks.export.lower(model)
+
+
+def test_depthwise_channels_get_like_ranges():
+    """A channel of a hundredth of the others is brought near them; the network stays the same."""
+    inputs = keras.Input((64, 64, 3))
+    x = keras.layers.Conv2D(4, 1, name="pw")(inputs)
+    x = keras.layers.DepthwiseConv2D(3, name="dw")(x)
+    model = keras.Model(inputs, keras.layers.Conv2D(2, 1, name="last")(x))
+    kernel, bias = model.get_layer("dw").get_weights()
+    kernel[:, :, 0] /= 100
+    model.get_layer("dw").set_weights([kernel, bias])
+    images = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype("float32")
+
+    def spread(network) -> float:
+        maps = run(keras.Model(network.inputs, network.get_layer("dw").output), images)
+        ranges = np.abs(maps).max(axis=(0, 1, 2))
+        return ranges.max() / ranges.min()
+
+    lowered = ks.export.lower(model, images)
+    expected = run(model, images)
+    np.testing.assert_allclose(run(lowered, images), expected, atol=1e-4 * np.abs(expected).max())
+    assert spread(lowered) < spread(model) / 5
+
+
 def test_a_channel_read_twice():
     inputs = keras.Input((8, 8, 3))
     x = keras.layers.Conv2D(4, 1, name="first")(inputs)

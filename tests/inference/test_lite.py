@@ -116,7 +116,8 @@ def test_joints_are_printed_and_drawn(pose_file, photo, tmp_path, capsys):
         (["MODEL", "none.png"], "existing file. Received: none.png"),
         (["MODEL", "PHOTO", "--top", "0"], "at least 1. Received: 0"),
         (["MODEL", "PHOTO", "PHOTO", "--draw", "."], "must differ in name. Received: "),
-        (["MODEL", "PHOTO", "--draw", "."], "--draw is for pose estimators. Received: "),
+        (["MODEL", "PHOTO", "--draw", "."], "--draw are for pose estimators. Received: "),
+        (["MODEL", "PHOTO", "--box", "0,0,9,9"], "--draw are for pose estimators. Received: "),
     ],
 )
 def test_mistakes_are_one_line(classifier_file, photo, capsys, arguments, message):

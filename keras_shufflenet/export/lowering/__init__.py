@@ -12,25 +12,30 @@ import keras
 import numpy as np
 
 from keras_shufflenet.export.arguments import check_choice, check_images
+from keras_shufflenet.export.lowering.balance import balance
 from keras_shufflenet.export.lowering.emit import Emission
 from keras_shufflenet.export.lowering.equalize import equalize
 from keras_shufflenet.export.lowering.fold import fold
 from keras_shufflenet.export.lowering.order import choose_orders
 from keras_shufflenet.export.lowering.ranges import METHODS
 from keras_shufflenet.export.lowering.spelling import spell
-from keras_shufflenet.export.lowering.trace import LoweringError, Trace
+from keras_shufflenet.export.lowering.trace import LoweringError, Trace, flattened, functional
 
-__all__ = ["METHODS", "LoweringError", "lower"]
+__all__ = ["METHODS", "LoweringError", "is_worth_it", "lower"]
+
+MOST_GROWTH = 3  # in operations; a network that needs more slices is better off as it is
 
 
 def lower(model: keras.Model, images: np.ndarray | None = None, method: str = "mse") -> keras.Model:
     """Rewrite a model for inference.
 
     Args:
-        model: a functional model of this package, channels last. It is not changed.
+        model: a functional model of this package's layers, or one that has such models inside;
+            channels last. It is not changed.
         images: (N, H, W, 3) as the model takes them, for a network that is to be quantized: the
             ranges of what is concatenated become one, with a clip that is found on these images,
-            and what has no fast integer operator is spelled out. None for an equivalent network.
+            channels of depthwise convolutions get like ranges, and what has no fast integer
+            operator is spelled out. None for an equivalent network.
         method: how the clip is found: "mse" (least squared error of rounding and clipping),
             "min_max" (the greatest value) or "moving_average" (of the images' greatest values).
 
@@ -44,13 +49,15 @@ def lower(model: keras.Model, images: np.ndarray | None = None, method: str = "m
         ValueError: for another method, or images that the model does not take.
     """
     check_choice("method", method, tuple(METHODS))
-    if not hasattr(model, "_nodes_by_depth"):
+    network = functional(model)
+    if network is None:
         raise LoweringError(
-            f"Only functional models can be lowered. Received: {type(model).__name__}"
+            "Only functional models and sequences of layers can be lowered. "
+            f"Received: {type(model).__name__}"
         )
     if images is not None and isinstance(model.input_shape, tuple):
         check_images("images", images, model.input_shape[1:3])
-    graph = Trace(model).graph
+    graph = Trace(network).graph
     fold(graph)
     if images is not None:
         spell(graph)
@@ -60,7 +67,15 @@ def lower(model: keras.Model, images: np.ndarray | None = None, method: str = "m
         lowered = emission.write(model.name)
     if images is not None:
         equalize(graph, lowered, emission.assign, images, method)
+        balance(graph, lowered, emission.assign, images)
     return lowered
+
+
+def is_worth_it(model: keras.Model, lowered: keras.Model) -> bool:
+    """Whether a network needs few enough slices to be faster when it is lowered."""
+    network = functional(model)
+    assert network is not None  # it was lowered
+    return len(lowered.operations) <= MOST_GROWTH * len(flattened(network, {}))
 
 
 @contextmanager

@@ -4,7 +4,7 @@ LiteRT wants the inputs and the output of a concatenation to have one scale, and
 front of every other one. ReLU is homogeneous: a channel before it may be multiplied by any positive
 number if its readers are divided by it. Multiplied so that the greatest output on real images of
 the channels that are read together becomes 6, and with ReLU6 in the place of ReLU, all that is
-concatenated has the range 0..6 exactly.
+concatenated has the range 0..6 exactly. A network's own ReLU6 is so cut off at less than 6.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ def equalize(
     images: np.ndarray,
     method: str,
 ) -> None:
-    """Scale every convolution that ends in ReLU and whose readers can be scaled back.
+    """Scale every convolution that ends in ReLU or ReLU6 and whose readers can be scaled back.
 
     A clip moves what comes behind by a little, hence the repetitions.
 
@@ -46,7 +46,7 @@ def equalize(
         node: groups(graph, node)
         for node in graph.nodes
         if isinstance(node, (Conv, Depthwise))
-        and node.activation == "relu"
+        and node.activation in ("relu", "relu6")
         and absorbed[node.references].all()
     }
     if not grouped:

@@ -176,9 +176,14 @@ class Graph:
 
     nodes: list[Node] = field(default_factory=list)
     outputs: list[References] = field(default_factory=list)
+    _named: dict[str, int] = field(default_factory=dict)
 
     def add(self, node: Node) -> References:
-        """Append a node and number its channels."""
+        """Append a node, number its channels and make its name unique."""
+        alike = self._named.get(node.name, 0)
+        self._named[node.name] = alike + 1
+        if alike:
+            node.name = f"{node.name}_{alike}"
         if self.nodes:
             node.base = self.nodes[-1].base + self.nodes[-1].channels
         self.nodes.append(node)

@@ -38,7 +38,19 @@ PLAIN = (
     layers.ZeroPadding2D,
 )
 WINDOW = ("strides", "padding", "dilation_rate")
-NOTHING = (layers.Dropout, layers.SpatialDropout2D, layers.Identity)
+NOTHING = (  # outside of training
+    layers.Dropout,
+    layers.GaussianDropout,
+    layers.GaussianNoise,
+    layers.Identity,
+    layers.RandomBrightness,
+    layers.RandomContrast,
+    layers.RandomFlip,
+    layers.RandomRotation,
+    layers.RandomTranslation,
+    layers.RandomZoom,
+    layers.SpatialDropout2D,
+)
 
 
 class LoweringError(ValueError):
@@ -55,20 +67,29 @@ class Trace:
     def __init__(self, model: keras.Model) -> None:
         self.graph = Graph()
         self._views: dict[int, References] = {}
-        self._readers = Counter(id(x) for call in calls(model) for x in call.input_tensors)
-        self._readers.update(id(x) for x in model.outputs)
+        self._same: dict[int, int] = {}
+        flat = flattened(model, self._same)
+        self._readers = Counter(self._tensor(x) for call in flat for x in call.input_tensors)
+        self._readers.update(self._tensor(x) for x in model.outputs)
         for x in model.inputs:
             image = Image(name=x.name, reads=[], channels=x.shape[-1], shape=x.shape)
-            self._views[id(x)] = self.graph.add(image)
-        for call in calls(model):
+            self._views[self._tensor(x)] = self.graph.add(image)
+        for call in flat:
             (output,) = call.outputs
-            self._views[id(output)] = self._trace(call, output)
-        self.graph.outputs = [self._views[id(x)] for x in model.outputs]
+            self._views[self._tensor(output)] = self._trace(call, output)
+        self.graph.outputs = [self._views[self._tensor(x)] for x in model.outputs]
+
+    def _tensor(self, x: keras.KerasTensor) -> int:
+        """A number that tensors of an outer and an inner model share, if they are the same."""
+        number = id(x)
+        while number in self._same:
+            number = self._same[number]
+        return number
 
     def _trace(self, call: Any, output: keras.KerasTensor) -> References:
         """The references of a call's output, after adding its nodes."""
         layer = call.operation
-        reads = [self._views[id(x)] for x in call.input_tensors]
+        reads = [self._views[self._tensor(x)] for x in call.input_tensors]
         if all(read.ndim == 1 for read in reads):
             if isinstance(layer, NOTHING):
                 return reads[0]
@@ -90,7 +111,9 @@ class Trace:
     def _foldable(self, read: References, call: Any) -> Weighted | None:
         """The node before, if it can take over what a call does to its output."""
         maker = self.graph.maker(read)
-        if self._readers[id(call.input_tensors[0])] > 1 or not isinstance(maker, Weighted):
+        if self._readers[self._tensor(call.input_tensors[0])] > 1 or not isinstance(
+            maker, Weighted
+        ):
             return None
         return maker if maker.activation == "linear" else None
 
@@ -248,7 +271,7 @@ def rearranged(
         (_, indices), _ = call.arguments.args, call.arguments.kwargs
         return references[np.asarray(indices)]
     raise LoweringError(
-        f"The layer {layer.name!r} cannot be lowered: export with `lowered=False`. "
+        f"The layer {layer.name!r} cannot be lowered. "
         f"Received: {type(layer).__name__} from {before} to {after}"
     )
 
@@ -260,6 +283,44 @@ def _is_same_relu(node: Node, layer: layers.ReLU) -> bool:
         and type(node.layer) is type(layer)
         and {**node.layer.get_config(), "name": node.name} == config
     )
+
+
+def flattened(model: keras.Model, same: dict[int, int]) -> list[Any]:
+    """Keras' nodes of a model and of the models that are layers of it.
+
+    Args:
+        model: that is functional, as far as it is to be looked into.
+        same: gets the tensors that inner models have in common with the outer: id by id.
+
+    Raises:
+        LoweringError: if an inner model is used twice.
+    """
+    found = []
+    inside: set[int] = set()
+    for call in calls(model):
+        inner = functional(call.operation)
+        if inner is None:
+            found.append(call)
+            continue
+        if id(inner) in inside:
+            raise LoweringError(
+                "A model that is used twice inside of another cannot be lowered. "
+                f"Received: {call.operation.name!r}"
+            )
+        inside.add(id(inner))
+        outer = zip(
+            (*inner.inputs, *call.outputs), (*call.input_tensors, *inner.outputs), strict=True
+        )
+        same.update((id(x), id(y)) for x, y in outer)
+        found += flattened(inner, same)
+    return found
+
+
+def functional(model: Any) -> keras.Model | None:
+    """The functional model that a model is or, if it is a sequence of layers, has inside."""
+    if isinstance(model, keras.Sequential):
+        model = model._functional
+    return model if hasattr(model, "_nodes_by_depth") else None
 
 
 def calls(model: keras.Model) -> Iterator[Any]:
@@ -286,6 +347,6 @@ def _count(sizes: tuple[int | None, ...]) -> int | None:
 def _require(condition: bool, layer: keras.Layer, what: str) -> None:
     if not condition:
         raise LoweringError(
-            f"The layer {layer.name!r} cannot be lowered: export with `lowered=False`. "
+            f"The layer {layer.name!r} cannot be lowered. "
             f"Received: {type(layer).__name__} with {what}"
         )

@@ -14,8 +14,8 @@ from keras_shufflenet.export.bias_correction import correct_biases
 from keras_shufflenet.export.calibration import are_pixels
 from keras_shufflenet.export.converter import ExportError
 from keras_shufflenet.export.graph import output_name
-from keras_shufflenet.export.job import MOST_GROWTH, Evaluate, prepare
-from keras_shufflenet.export.lowering import LoweringError, lower
+from keras_shufflenet.export.job import Evaluate, prepare
+from keras_shufflenet.export.lowering import LoweringError, is_worth_it, lower
 from keras_shufflenet.export.qat.batches import Loss, Targets, training_batches
 from keras_shufflenet.export.qat.plan import Plan, PlanError
 from keras_shufflenet.export.qat.process import TrainingProcess, check_installed
@@ -146,10 +146,10 @@ def _check_training(steps: int, learning_rate: float, loss: str) -> None:
 def _plan(model: keras.Model, images: np.ndarray) -> Plan:
     try:
         lowered = lower(model, images)
-        if len(lowered.operations) > MOST_GROWTH * len(model.operations):
+        if not is_worth_it(model, lowered):
             raise PlanError(
                 "Quantization-aware training takes networks that lowering does not blow up. "
-                f"Received: {len(lowered.operations)} operations of {len(model.operations)}"
+                f"Received: {len(lowered.operations)} operations after lowering"
             )
         correct_biases(lowered, images)
         return Plan(lowered)
