@@ -3,6 +3,7 @@
 import csv
 import json
 import subprocess
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -39,11 +40,15 @@ def test_normalised_images_cannot_be_described(shallow, tmp_path):
             width=0.25, input_shape=(64, 64, 3), classes=10, include_preprocessing=False
         )
     normal = np.random.default_rng(0).normal(size=(2, 64, 64, 3)).astype("float32")
-    with pytest.warns(UserWarning, match="include_preprocessing=True"):
-        report = ks.export.litert(model, tmp_path / "a.tflite", labels=list("abcdefghij"))
-    assert not report.takes_pixels
-    with pytest.warns(UserWarning, match="include_preprocessing=True"):
-        ks.export.litert(model, tmp_path / "b.tflite", "int8", [normal], labels=list("abcdefghij"))
+    for arguments in ({}, {"precision": "int8", "calibration": [normal]}):
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("always", UserWarning)
+            report = ks.export.litert(
+                model, tmp_path / "a.tflite", labels=list("abcdefghij"), **arguments
+            )
+        assert not report.takes_pixels
+        assert any("include_preprocessing=True" in str(warning.message) for warning in said)
     pixels = ks.export.litert(model, tmp_path / "a.tflite", samples=np.abs(normal) * 50)
     assert pixels.takes_pixels
     assert "normalised before" in report.to_markdown()

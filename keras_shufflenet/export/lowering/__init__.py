@@ -19,7 +19,7 @@ from keras_shufflenet.export.lowering.fold import fold
 from keras_shufflenet.export.lowering.order import choose_orders
 from keras_shufflenet.export.lowering.ranges import METHODS
 from keras_shufflenet.export.lowering.spelling import spell
-from keras_shufflenet.export.lowering.trace import LoweringError, Trace, flattened, functional
+from keras_shufflenet.export.lowering.trace import LoweringError, Trace, functional, size
 
 __all__ = ["METHODS", "LoweringError", "is_worth_it", "lower"]
 
@@ -75,7 +75,7 @@ def is_worth_it(model: keras.Model, lowered: keras.Model) -> bool:
     """Whether a network needs few enough slices to be faster when it is lowered."""
     network = functional(model)
     assert network is not None  # it was lowered
-    return len(lowered.operations) <= MOST_GROWTH * len(flattened(network, {}))
+    return size(lowered) <= MOST_GROWTH * size(network)
 
 
 @contextmanager

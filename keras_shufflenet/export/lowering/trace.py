@@ -1,8 +1,10 @@
 """From a functional model to nodes: what rearranges channels vanishes, what can be folded is."""
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -67,29 +69,22 @@ class Trace:
     def __init__(self, model: keras.Model) -> None:
         self.graph = Graph()
         self._views: dict[int, References] = {}
-        self._same: dict[int, int] = {}
-        flat = flattened(model, self._same)
-        self._readers = Counter(self._tensor(x) for call in flat for x in call.input_tensors)
-        self._readers.update(self._tensor(x) for x in model.outputs)
-        for x in model.inputs:
+        numbers = itertools.count()
+        images = [next(numbers) for _ in model.inputs]
+        steps, results = flattened(model, images, numbers)
+        self._readers = Counter(number for step in steps for number in step.reads)
+        self._readers.update(results)
+        for number, x in zip(images, model.inputs, strict=True):
             image = Image(name=x.name, reads=[], channels=x.shape[-1], shape=x.shape)
-            self._views[self._tensor(x)] = self.graph.add(image)
-        for call in flat:
-            (output,) = call.outputs
-            self._views[self._tensor(output)] = self._trace(call, output)
-        self.graph.outputs = [self._views[self._tensor(x)] for x in model.outputs]
+            self._views[number] = self.graph.add(image)
+        for step in steps:
+            self._views[step.makes] = self._trace(step)
+        self.graph.outputs = [self._views[number] for number in results]
 
-    def _tensor(self, x: keras.KerasTensor) -> int:
-        """A number that tensors of an outer and an inner model share, if they are the same."""
-        number = id(x)
-        while number in self._same:
-            number = self._same[number]
-        return number
-
-    def _trace(self, call: Any, output: keras.KerasTensor) -> References:
-        """The references of a call's output, after adding its nodes."""
-        layer = call.operation
-        reads = [self._views[self._tensor(x)] for x in call.input_tensors]
+    def _trace(self, step: "Step") -> References:
+        """The references of a step's output, after adding its nodes."""
+        layer = step.call.operation
+        reads = [self._views[number] for number in step.reads]
         if all(read.ndim == 1 for read in reads):
             if isinstance(layer, NOTHING):
                 return reads[0]
@@ -97,45 +92,43 @@ class Trace:
                 return np.concatenate(reads)
             for kind, trace in WAYS.items():
                 if isinstance(layer, kind):
-                    return trace(self, layer, reads, call)
-            kept = output.shape[-1] == reads[0].size and not _is_permuted(layer)
+                    return trace(self, layer, reads, step)
+            kept = step.output.shape[-1] == reads[0].size and not _is_permuted(layer)
             if isinstance(layer, PLAIN) and kept:
                 return self._plain(layer, reads)
-        return rearranged(layer, reads[0], call, output)
+        return rearranged(layer, reads[0], step.call, step.output)
 
     def _plain(self, layer: keras.Layer, reads: list[References]) -> References:
         return self.graph.add(
             Plain(name=layer.name, reads=reads, channels=reads[0].size, layer=layer)
         )
 
-    def _foldable(self, read: References, call: Any) -> Weighted | None:
-        """The node before, if it can take over what a call does to its output."""
+    def _foldable(self, read: References, step: "Step") -> Weighted | None:
+        """The node before, if it can take over what a step does to its output."""
         maker = self.graph.maker(read)
-        if self._readers[self._tensor(call.input_tensors[0])] > 1 or not isinstance(
-            maker, Weighted
-        ):
+        if self._readers[step.reads[0]] > 1 or not isinstance(maker, Weighted):
             return None
         return maker if maker.activation == "linear" else None
 
     # ---- layers with weights ---------------------------------------------------------------------
 
-    def _conv(self, layer: layers.Conv2D, reads: list[References], _call: Any) -> References:
+    def _conv(self, layer: layers.Conv2D, reads: list[References], _step: Any) -> References:
         _require(layer.data_format == "channels_last", layer, "channels first")
         config = {key: getattr(layer, key) for key in (*WINDOW, "groups")}
         return self._weighted(Conv, layer, reads, layer.filters, config)
 
     def _depthwise(
-        self, layer: layers.DepthwiseConv2D, reads: list[References], _call: Any
+        self, layer: layers.DepthwiseConv2D, reads: list[References], _step: Any
     ) -> References:
         _require(layer.depth_multiplier == 1, layer, "a depth multiplier")
         config = {key: getattr(layer, key) for key in WINDOW}
         return self._weighted(Depthwise, layer, reads, reads[0].size, config)
 
-    def _dense(self, layer: layers.Dense, reads: list[References], _call: Any) -> References:
+    def _dense(self, layer: layers.Dense, reads: list[References], _step: Any) -> References:
         return self._weighted(Dense, layer, reads, layer.units, {})
 
     def _deconv(
-        self, layer: layers.Conv2DTranspose, reads: list[References], _call: Any
+        self, layer: layers.Conv2DTranspose, reads: list[References], _step: Any
     ) -> References:
         known = layer.kernel_size == (4, 4) and layer.strides == (2, 2) and layer.padding == "same"
         _require(known, layer, "another transposed convolution than 4 × 4 with stride 2")
@@ -163,13 +156,13 @@ class Trace:
     # ---- what is folded --------------------------------------------------------------------------
 
     def _batch_norm(
-        self, layer: layers.BatchNormalization, reads: list[References], call: Any
+        self, layer: layers.BatchNormalization, reads: list[References], step: Any
     ) -> References:
         ones = np.ones(reads[0].size)
         factor = _array(layer.gamma) if layer.scale else ones
         factor = factor / np.sqrt(_array(layer.moving_variance) + layer.epsilon)
         offset = (_array(layer.beta) if layer.center else 0) - _array(layer.moving_mean) * factor
-        maker = self._foldable(reads[0], call)
+        maker = self._foldable(reads[0], step)
         if maker is not None:
             maker.scale(factor, offset)
             return reads[0]
@@ -186,9 +179,9 @@ class Trace:
             )
         )
 
-    def _relu(self, layer: layers.ReLU, reads: list[References], call: Any) -> References:
+    def _relu(self, layer: layers.ReLU, reads: list[References], step: Any) -> References:
         name = {None: "relu", 6.0: "relu6"}.get(layer.max_value)
-        maker = self._foldable(reads[0], call)
+        maker = self._foldable(reads[0], step)
         if name and maker is not None and not layer.negative_slope and not layer.threshold:
             maker.activation = name
             return reads[0]
@@ -206,7 +199,7 @@ class Trace:
         return made
 
     def _normalization(
-        self, layer: layers.Normalization, reads: list[References], _call: Any
+        self, layer: layers.Normalization, reads: list[References], _step: Any
     ) -> References:
         mean, variance = (_array(x).squeeze() for x in (layer.mean, layer.variance))
         deviation = np.sqrt(variance).reshape(-1, reads[0].size)
@@ -225,7 +218,7 @@ class Trace:
     # ---- what rearranges channels ----------------------------------------------------------------
 
     def _cropping(
-        self, layer: layers.Cropping2D, reads: list[References], _call: Any
+        self, layer: layers.Cropping2D, reads: list[References], _step: Any
     ) -> References:
         """A slice of channels, see `models.blocks.channel_slice`."""
         rows, (start, behind) = layer.cropping
@@ -285,35 +278,58 @@ def _is_same_relu(node: Node, layer: layers.ReLU) -> bool:
     )
 
 
-def flattened(model: keras.Model, same: dict[int, int]) -> list[Any]:
-    """Keras' nodes of a model and of the models that are layers of it.
+@dataclass(frozen=True)
+class Step:
+    """A layer's part in the computation, tensors by their numbers.
+
+    Attributes:
+        call: Keras' node.
+        reads: the tensors that go in.
+        makes: the tensor that comes out.
+    """
+
+    call: Any
+    reads: list[int]
+    makes: int
+
+    @property
+    def output(self) -> keras.KerasTensor:
+        """What comes out."""
+        return self.call.outputs[0]
+
+
+def flattened(
+    model: keras.Model, reads: list[int], numbers: Iterator[int]
+) -> tuple[list[Step], list[int]]:
+    """The steps of a functional model and of the models that are layers of it.
 
     Args:
-        model: that is functional, as far as it is to be looked into.
-        same: gets the tensors that inner models have in common with the outer: id by id.
+        model: to look into.
+        reads: the tensors that go in.
+        numbers: where those of further tensors come from.
 
-    Raises:
-        LoweringError: if an inner model is used twice.
+    Returns:
+        The steps in their order, and the tensors that come out.
     """
-    found = []
-    inside: set[int] = set()
+    steps: list[Step] = []
+    known = dict(zip(map(id, model.inputs), reads, strict=True))
     for call in calls(model):
+        own = [known[id(x)] for x in call.input_tensors]
         inner = functional(call.operation)
         if inner is None:
-            found.append(call)
-            continue
-        if id(inner) in inside:
-            raise LoweringError(
-                "A model that is used twice inside of another cannot be lowered. "
-                f"Received: {call.operation.name!r}"
-            )
-        inside.add(id(inner))
-        outer = zip(
-            (*inner.inputs, *call.outputs), (*call.input_tensors, *inner.outputs), strict=True
-        )
-        same.update((id(x), id(y)) for x, y in outer)
-        found += flattened(inner, same)
-    return found
+            made = [next(numbers)]
+            steps.append(Step(call, own, *made))
+        else:
+            inside, made = flattened(inner, own, numbers)
+            steps += inside
+        known.update(zip(map(id, call.outputs), made, strict=True))
+    return steps, [known[id(x)] for x in model.outputs]
+
+
+def size(model: keras.Model) -> int:
+    """How many layers and operations a functional model consists of."""
+    inner = (functional(call.operation) for call in calls(model))
+    return sum(1 if model is None else size(model) for model in inner)
 
 
 def functional(model: Any) -> keras.Model | None:
