@@ -102,6 +102,17 @@ def test_models_inside_of_models():
         assert np.abs(run(lowered, images) - expected).max() <= TOLERANCE * np.abs(expected).max()
 
 
+def test_layers_that_only_others_have(classifier):
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Rescaling(1 / 255, -0.5)(inputs)
+    x = keras.layers.Cropping2D(1)(keras.layers.Conv2D(4, 3)(x))
+    model = keras.Model(inputs, keras.layers.ELU()(keras.layers.LeakyReLU()(x)))
+    images = np.random.default_rng(0).uniform(0, 255, (2, 8, 8, 3)).astype("float32")
+    np.testing.assert_allclose(run(ks.export.lower(model), images), run(model, images), atol=1e-5)
+    lowered = ks.export.lower(classifier)
+    assert ks.export.lower(lowered).count_params() == lowered.count_params()
+
+
 def test_layers_of_one_name_in_two_models():
     inner = keras.Input((8, 8, 3))
     first, second = (
@@ -180,7 +191,8 @@ def test_a_normalisation_without_a_convolution():
     [
         keras.layers.Conv2DTranspose(2, 3, strides=2, name="odd"),
         keras.layers.LayerNormalization(name="odd"),
-        keras.layers.Cropping2D(1, name="odd"),
+        keras.layers.PReLU(name="odd"),
+        keras.layers.Rescaling([1.0, 2, 3, 4], name="odd"),
         keras.layers.Reshape((4, 4, 16), name="odd"),
     ],
 )

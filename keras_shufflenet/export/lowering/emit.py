@@ -140,7 +140,8 @@ class Emission:
         if width is None:
             return _normalization(mean, variance, -1, node.name)(x)
         # Runtimes subtract long rows ten times as fast as three numbers at a time.
-        mean, variance = (np.tile(numbers, (width, 1)) for numbers in (mean, variance))
+        if mean.ndim == 1:
+            mean, variance = (np.tile(numbers, (width, 1)) for numbers in (mean, variance))
         return _normalization(mean, variance, (2, 3), node.name)(x)
 
     def _plain(self, node: Plain) -> keras.KerasTensor:

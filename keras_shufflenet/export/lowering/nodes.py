@@ -131,7 +131,7 @@ class Subtract(Node):
     """Images minus a mean.
 
     Attributes:
-        mean: (channels,) or (height, width, channels).
+        mean: (channels,), (width, channels) or (height, width, channels).
         deviation: (channels,) that the mean's difference is divided by; None once a kernel has it.
     """
 

@@ -29,9 +29,11 @@ PLAIN = (
     layers.Activation,
     layers.Add,
     layers.AveragePooling2D,
+    layers.ELU,
     layers.Flatten,
     layers.GlobalAveragePooling2D,
     layers.GlobalMaxPooling2D,
+    layers.LeakyReLU,
     layers.MaxPooling2D,
     layers.Multiply,
     layers.ReLU,
@@ -215,15 +217,22 @@ class Trace:
             )
         )
 
+    def _rescaling(
+        self, layer: layers.Rescaling, reads: list[References], _step: Any
+    ) -> References:
+        _require(np.ndim(layer.scale) == np.ndim(layer.offset) == 0, layer, "a scale by channel")
+        return self._plain(layer, reads)
+
     # ---- what rearranges channels ----------------------------------------------------------------
 
     def _cropping(
         self, layer: layers.Cropping2D, reads: list[References], _step: Any
     ) -> References:
-        """A slice of channels, see `models.blocks.channel_slice`."""
+        """Smaller maps, or a slice of channels, see `models.blocks.channel_slice`."""
+        if layer.data_format == "channels_last":
+            return self._plain(layer, reads)
         rows, (start, behind) = layer.cropping
-        crosses = layer.data_format == "channels_first" and rows == (0, 0)
-        _require(crosses, layer, "cropping of height or width")
+        _require(rows == (0, 0), layer, "cropping of height and channels")
         return reads[0][start : reads[0].size - behind]
 
 
@@ -235,6 +244,7 @@ WAYS: dict[type, Callable[..., References]] = {
     layers.BatchNormalization: Trace._batch_norm,
     layers.ReLU: Trace._relu,
     layers.Normalization: Trace._normalization,
+    layers.Rescaling: Trace._rescaling,
     layers.Cropping2D: Trace._cropping,
 }
 
