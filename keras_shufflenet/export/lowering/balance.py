@@ -23,7 +23,7 @@ MOST = 16.0  # of a factor, and one over it of the least
 def balance(
     graph: Graph, lowered: keras.Model, assign: Callable[[], None], images: np.ndarray
 ) -> None:
-    """Scale the outputs of every depthwise convolution that nothing but kernels reads.
+    """Scale the outputs of depthwise convolutions whose every channel is read by kernels alone.
 
     Args:
         graph: to change.
