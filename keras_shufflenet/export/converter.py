@@ -3,14 +3,16 @@
 import logging
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.lite.python.convert import mlir_quantize
 
 from keras_shufflenet.export.calibration import representative
+from keras_shufflenet.export.clipping import cut_ranges
 from keras_shufflenet.inference.runtime import quiet_stderr
 
 UNSUPPORTED = re.compile(r"'tf\.(\w+)' op is neither|^\s*(?:Flex|Custom) ops: (.+)$", re.MULTILINE)
@@ -38,6 +40,7 @@ def convert(
     input_dtype: str,
     output_dtype: str,
     per_channel: bool = True,
+    cut: bool = False,
     verbose: bool = False,
 ) -> bytes:
     """Convert a frozen function.
@@ -50,6 +53,7 @@ def convert(
         input_dtype: of a file with quantized activations: "float32", "uint8", "int8", "int16".
         output_dtype: likewise.
         per_channel: whether each output channel of a quantized kernel has its own scale.
+        cut: for int8, whether the ranges of what linear convolutions make are cut off.
         verbose: show the progress of the calibration.
 
     Returns:
@@ -65,17 +69,29 @@ def convert(
         converter._experimental_disable_per_channel = not per_channel
     if precision == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    if images is not None and precision in QUANTIZED:
-        converter.representative_dataset = lambda: representative(images, verbose)
-        converter.inference_input_type = tf.as_dtype(input_dtype)
-        converter.inference_output_type = tf.as_dtype(output_dtype)
-    return _run(converter)
+    if images is None or precision not in QUANTIZED:
+        return _run(converter.convert)
+    converter.representative_dataset = lambda: representative(images, verbose)
+    types = tf.as_dtype(input_dtype), tf.as_dtype(output_dtype)
+    converter.inference_input_type, converter.inference_output_type = types
+    if not cut:
+        return _run(converter.convert)
+    converter._experimental_calibrate_only = True
+    calibrated = cut_ranges(_run(converter.convert), images)
+    return _run(
+        lambda: mlir_quantize(
+            calibrated,
+            disable_per_channel=not per_channel,
+            input_data_type=types[0],
+            output_data_type=types[1],
+        )
+    )
 
 
-def _run(converter: Any) -> bytes:
+def _run(make: Callable[[], bytes]) -> bytes:
     try:
         with _quiet():
-            return converter.convert()
+            return make()
     except Exception as error:  # the converter raises its own, RuntimeError, ValueError, ...
         raise ExportError(
             "The model holds operations that LiteRT's builtin operators cannot express at this "

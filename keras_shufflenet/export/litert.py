@@ -61,7 +61,8 @@ def litert(
         calibration_images: to take from `calibration` at most.
         calibration_method: how the range of what comes out of a ReLU is found for int8: "mse" (the
             least squared error of rounding and clipping), "min_max" (the greatest value) or
-            "moving_average" (of the images' greatest values). Other ranges are the greatest.
+            "moving_average" (of the images' greatest values). With "mse" the ranges between linear
+            convolutions are found so, too; others are the greatest.
         per_channel: False for one scale for each kernel, which some NPUs run several times as
             fast; not for int16x8. It costs accuracy, most in depthwise convolutions.
         input_dtype: "float32"; "uint8" for raw RGB bytes 0..255; "int8" (for int8 only) for bytes
@@ -125,7 +126,15 @@ def litert(
     traced_dtype = "float32" if precision in QUANTIZED else input_dtype
     function, module = frozen_function(network, job.size, traced_dtype)
     content = convert(
-        function, module, precision, images, input_dtype, output_dtype, per_channel, verbose
+        function,
+        module,
+        precision,
+        images,
+        input_dtype,
+        output_dtype,
+        per_channel=per_channel,
+        cut=precision == "int8" and calibration_method == "mse",
+        verbose=verbose,
     )
     return job.finish(content, note)
 

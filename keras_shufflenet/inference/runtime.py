@@ -39,12 +39,15 @@ def quiet_stderr() -> Iterator[None]:
         os.close(saved)
 
 
-def open_interpreter(model: str | Path | bytes, num_threads: int | None = None) -> Any:
+def open_interpreter(
+    model: str | Path | bytes, num_threads: int | None = None, keep_tensors: bool = False
+) -> Any:
     """Open a `.tflite` file with its tensors allocated and XNNPACK in place.
 
     Args:
         model: path of the file, or its bytes.
         num_threads: threads of the interpreter; by default one per core, four at most.
+        keep_tensors: do without XNNPACK, and leave what is between input and output to be read.
 
     Returns:
         An `ai_edge_litert.interpreter.Interpreter`.
@@ -54,16 +57,24 @@ def open_interpreter(model: str | Path | bytes, num_threads: int | None = None) 
         FileNotFoundError: if there is no such file.
         ValueError: if it is not a LiteRT model, or needs operators that LiteRT does not have.
     """
-    interpreter_class = _interpreter_class()
+    runtime = _runtime()
     if not isinstance(model, bytes) and not Path(model).is_file():
         raise FileNotFoundError(f"There is no such .tflite file. Received: {str(model)!r}")
     content = model if isinstance(model, bytes) else Path(model).read_bytes()
     if content[4:8] != b"TFL3":
         raise ValueError(f"Not a LiteRT model (no TFL3 mark). Received: {_describe(model)}")
+    kinds = runtime.OpResolverType
     threads = num_threads or min(os.cpu_count() or 1, MAX_THREADS)
     try:
         with quiet_stderr():
-            interpreter = interpreter_class(model_content=content, num_threads=threads)
+            interpreter = runtime.Interpreter(
+                model_content=content,
+                num_threads=threads,
+                experimental_preserve_all_tensors=keep_tensors,
+                experimental_op_resolver_type=kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+                if keep_tensors
+                else kinds.AUTO,
+            )
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         reason = str(error).rstrip(".")
@@ -73,12 +84,12 @@ def open_interpreter(model: str | Path | bytes, num_threads: int | None = None) 
     return interpreter
 
 
-def _interpreter_class() -> Any:
+def _runtime() -> Any:
     try:
-        from ai_edge_litert.interpreter import Interpreter
+        from ai_edge_litert import interpreter
     except ImportError as error:
         raise ImportError(MISSING) from error
-    return Interpreter
+    return interpreter
 
 
 def _describe(model: str | Path | bytes) -> str:

@@ -113,6 +113,29 @@ def test_an_outlier_is_cut_off():
     assert 6 * 1.02 / lowered.get_layer("relu").kernel.numpy()[0, 0, 0, 0] < 10.5
 
 
+def test_long_tails_between_convolutions_are_cut_off(tmp_path):
+    """One bright pixel in a hundred thousand decides on the range that the converter finds."""
+    inputs = keras.Input((64, 64, 3))
+    x = keras.layers.DepthwiseConv2D(1, use_bias=False, name="dw")(inputs)
+    model = keras.Model(inputs, keras.layers.Conv2D(2, 1, name="pw")(x))
+    model.get_layer("dw").set_weights([np.ones((1, 1, 3, 1))])
+    images = np.random.default_rng(0).normal(0, 1, (32, 64, 64, 3)).astype("float32")
+    images[0, 0, 0] = (40, -40, 40)
+    widths = {}
+    for method in ("min_max", "mse"):
+        path = tmp_path / f"{method}.tflite"
+        ks.export.litert(model, path, "int8", [images], calibration_method=method, lowered=False)
+        interpreter = open_interpreter(path, keep_tensors=True)
+        (dw,) = (
+            tensor
+            for tensor in interpreter.get_tensor_details()
+            if tuple(tensor["shape"]) == (1, 64, 64, 3) and "dw" in tensor["name"]
+        )
+        widths[method] = 255 * dw["quantization"][0]
+    assert widths["min_max"] > 50
+    assert widths["mse"] < widths["min_max"] / 1.5
+
+
 def test_an_unknown_method(classifier, images):
     with pytest.raises(ValueError, match=r"min_max, moving_average, mse.*Received: 'entropy'"):
         ks.export.lower(classifier, images, "entropy")
