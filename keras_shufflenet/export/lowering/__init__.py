@@ -19,7 +19,8 @@ from keras_shufflenet.export.lowering.fold import fold
 from keras_shufflenet.export.lowering.order import choose_orders
 from keras_shufflenet.export.lowering.ranges import METHODS
 from keras_shufflenet.export.lowering.spelling import spell
-from keras_shufflenet.export.lowering.trace import LoweringError, Trace, functional, size
+from keras_shufflenet.export.lowering.steps import functional, size
+from keras_shufflenet.export.lowering.trace import LoweringError, Trace
 
 __all__ = ["METHODS", "LoweringError", "is_worth_it", "lower"]
 

@@ -3,8 +3,7 @@
 import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -24,6 +23,7 @@ from keras_shufflenet.export.lowering.nodes import (
     Subtract,
     Weighted,
 )
+from keras_shufflenet.export.lowering.steps import Step, flattened
 
 PLAIN = (
     layers.Activation,
@@ -83,7 +83,7 @@ class Trace:
             self._views[step.makes] = self._trace(step)
         self.graph.outputs = [self._views[number] for number in results]
 
-    def _trace(self, step: "Step") -> References:
+    def _trace(self, step: Step) -> References:
         """The references of a step's output, after adding its nodes."""
         layer = step.call.operation
         reads = [self._views[number] for number in step.reads]
@@ -105,7 +105,7 @@ class Trace:
             Plain(name=layer.name, reads=reads, channels=reads[0].size, layer=layer)
         )
 
-    def _foldable(self, read: References, step: "Step") -> Weighted | None:
+    def _foldable(self, read: References, step: Step) -> Weighted | None:
         """The node before, if it can take over what a step does to its output."""
         maker = self.graph.maker(read)
         if self._readers[step.reads[0]] > 1 or not isinstance(maker, Weighted):
@@ -286,73 +286,6 @@ def _is_same_relu(node: Node, layer: layers.ReLU) -> bool:
         and type(node.layer) is type(layer)
         and {**node.layer.get_config(), "name": node.name} == config
     )
-
-
-@dataclass(frozen=True)
-class Step:
-    """A layer's part in the computation, tensors by their numbers.
-
-    Attributes:
-        call: Keras' node.
-        reads: the tensors that go in.
-        makes: the tensor that comes out.
-    """
-
-    call: Any
-    reads: list[int]
-    makes: int
-
-    @property
-    def output(self) -> keras.KerasTensor:
-        """What comes out."""
-        return self.call.outputs[0]
-
-
-def flattened(
-    model: keras.Model, reads: list[int], numbers: Iterator[int]
-) -> tuple[list[Step], list[int]]:
-    """The steps of a functional model and of the models that are layers of it.
-
-    Args:
-        model: to look into.
-        reads: the tensors that go in.
-        numbers: where those of further tensors come from.
-
-    Returns:
-        The steps in their order, and the tensors that come out.
-    """
-    steps: list[Step] = []
-    known = dict(zip(map(id, model.inputs), reads, strict=True))
-    for call in calls(model):
-        own = [known[id(x)] for x in call.input_tensors]
-        inner = functional(call.operation)
-        if inner is None:
-            made = [next(numbers)]
-            steps.append(Step(call, own, *made))
-        else:
-            inside, made = flattened(inner, own, numbers)
-            steps += inside
-        known.update(zip(map(id, call.outputs), made, strict=True))
-    return steps, [known[id(x)] for x in model.outputs]
-
-
-def size(model: keras.Model) -> int:
-    """How many layers and operations a functional model consists of."""
-    inner = (functional(call.operation) for call in calls(model))
-    return sum(1 if model is None else size(model) for model in inner)
-
-
-def functional(model: Any) -> keras.Model | None:
-    """The functional model that a model is or, if it is a sequence of layers, has inside."""
-    if isinstance(model, keras.Sequential):
-        model = model._functional
-    return model if hasattr(model, "_nodes_by_depth") else None
-
-
-def calls(model: keras.Model) -> Iterator[Any]:
-    """Keras' nodes of the model, in the order of computation."""
-    for depth in sorted(model._nodes_by_depth, reverse=True):
-        yield from (call for call in model._nodes_by_depth[depth] if not call.is_input)
 
 
 def _array(variable: Any) -> np.ndarray:
