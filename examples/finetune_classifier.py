@@ -20,7 +20,7 @@ arguments = parser.parse_args()
 
 classes = sorted(path.name for path in arguments.folder.iterdir() if path.is_dir())
 images = sum(1 for path in arguments.folder.glob("*/*") if path.is_file())
-train = ks.data.imagenet(arguments.folder, training=True, batch_size=16)
+train = ks.data.classification(arguments.folder, training=True, batch_size=16)
 
 # Everything but the classifier is loaded; it has another number of classes.
 weights = None if arguments.weights == "none" else arguments.weights

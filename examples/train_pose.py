@@ -34,15 +34,15 @@ rate = keras.optimizers.schedules.CosineDecay(
 )
 model.compile(
     keras.optimizers.Adam(rate, epsilon=1e-8),
-    loss=ks.training.JointsMSE(),
-    weighted_metrics=[ks.training.HeatmapPCK(joints=17)],
+    loss=ks.training.KeypointMSELoss(),
+    weighted_metrics=[ks.training.HeatmapPCK(num_keypoints=17)],
     jit_compile=False,
 )
 model.optimizer.build(model.trainable_variables)  # the step is traced once instead of twice
 model.fit(dataset, steps_per_epoch=steps, epochs=arguments.epochs, shuffle=False)
 
 file = arguments.folder / "pose_int8.tflite"
-print(ks.export.litert(model, file, precision="int8", calibration=dataset.take(steps)))
+print(ks.export.litert(model, file, precision="int8", representative_dataset=dataset.take(steps)))
 figures = {
     "Keras": ks.evaluate.coco(model, *held_out),
     "int8": ks.evaluate.coco(file, *held_out),

@@ -89,7 +89,7 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def synth(shared):
-    """The module that synthesises the weights and inputs of the golden fixtures."""
+    """The module that synthesizes the weights and inputs of the golden fixtures."""
     sys.path.insert(0, str(shared / "golden"))
     try:
         import synth as module

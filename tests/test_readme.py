@@ -1,4 +1,4 @@
-"""Everything that README.md shows runs, on drawn people and synthesised checkpoints."""
+"""Everything that README.md shows runs, on drawn people and synthesized checkpoints."""
 
 import contextlib
 import re
@@ -67,7 +67,7 @@ def here(tmp_path, monkeypatch, shared, synth, state):
     for name, golden in CHECKPOINTS.items():
         meta, _ = golden_nets.load_fixture(shared / "golden", golden)
         arrays = golden_nets.state_dict(synth, meta)
-        entry = ks.weights.get(name)
+        entry = ks.weights.get_entry(name)
         path = tmp_path / "mirror" / entry.file
         torch.save({key: torch.from_numpy(array) for key, array in arrays.items()}, path)
         monkeypatch.setitem(

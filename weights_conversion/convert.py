@@ -1,4 +1,4 @@
-"""Convert weights in bulk: every file of the catalogue that can be had, and own checkpoints.
+"""Convert weights in bulk: every file of the catalog that can be had, and own checkpoints.
 
     python weights_conversion/convert.py converted 'shufflenet_v2*' --format .keras
     python weights_conversion/convert.py converted 'detnas*' --checkpoint detnas_voc_fpn_300m=my.pkl
@@ -91,7 +91,7 @@ def _convert(job: Job, output: Path, formats: tuple[str, ...]) -> tuple[bool, st
     except ValueError as error:  # broken, or of another network
         return True, f"broken: {error}"
     published = job.source in ks.weights.catalog.CATALOG
-    layout = ks.weights.get(job.source).layout if published else None
+    layout = ks.weights.get_entry(job.source).layout if published else None
     for suffix in formats:
         ks.weights.save(model, output / f"{job.name}{suffix}", layout=layout)
     keras.backend.clear_session()

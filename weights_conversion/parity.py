@@ -4,7 +4,7 @@
     python weights_conversion/parity.py shufflenet_v2_x1_0 --checkpoint shufflenetv2_x1.pth
 
 The PyTorch side is `torch_networks.py`. Without a checkpoint the weights are random, statistics of
-batch normalisation included. Needs torch: `pip install keras-shufflenet[conversion]`.
+batch normalization included. Needs torch: `pip install keras-shufflenet[conversion]`.
 """
 
 import fnmatch
@@ -36,8 +36,8 @@ class Parity(NamedTuple):
     difference: float
 
 
-def randomise(model: keras.Model, seed: int) -> None:
-    """Random statistics and scales, so that no normalisation is idle."""
+def randomize(model: keras.Model, seed: int) -> None:
+    """Random statistics and scales, so that no normalization is idle."""
     draw = np.random.default_rng(seed)
     ranges = {"gamma": (0.8, 1.2), "moving_variance": (0.6, 1.6)}
     for variable in model.weights:
@@ -75,7 +75,7 @@ def compare(name: str, size: int = 96, checkpoint: Path | None = None, seed: int
 
     model = build(name, size)
     if checkpoint is None:
-        randomise(model, seed)
+        randomize(model, seed)
     else:
         ks.weights.load(model, checkpoint)
     layout = next(layout.name for layout in fitting_layouts(model) if layout.name in NETWORKS)

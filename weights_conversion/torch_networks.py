@@ -23,7 +23,7 @@ def conv(s: State, key: str, x: Tensor, stride: int = 1) -> Tensor:
 
 
 def norm(s: State, key: str, x: Tensor, epsilon: float = 1e-5) -> Tensor:
-    """Batch normalisation at inference."""
+    """Batch normalization at inference."""
     mean, variance = s[f"{key}.running_mean"], s[f"{key}.running_var"]
     return F.batch_norm(
         x, mean, variance, s.get(f"{key}.weight"), s.get(f"{key}.bias"), eps=epsilon
@@ -66,7 +66,7 @@ def shufflenet_v1_megvii(s: State, x: Tensor) -> Tensor:
 
 
 def openmmlab(s: State, key: str, x: Tensor, stride: int = 1) -> Tensor:
-    """OpenMMLab's convolution with normalisation."""
+    """OpenMMLab's convolution with normalization."""
     return norm(s, f"{key}.bn", conv(s, f"{key}.conv", x, stride))
 
 
@@ -115,7 +115,7 @@ Activation = Callable[[Tensor], Tensor]
 def chain(
     s: State, key: str, steps: list[tuple[int, int, bool]], x: Tensor, stride: int, act: Activation
 ) -> Tensor:
-    """Convolutions and normalisations numbered in a sequence; the first depthwise one strides."""
+    """Convolutions and normalizations numbered in a sequence; the first depthwise one strides."""
     for number, norm_number, activated in steps:
         depthwise = s[f"{key}.{number}.weight"].shape[1] == 1
         x = norm(

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from keras_shufflenet.benchmark.networks import CALIBRATION_IMAGES, calibration
 from keras_shufflenet.benchmark.results import append_row
-from keras_shufflenet.benchmark.turns import take_turns
+from keras_shufflenet.benchmark.turns import measure_interleaved
 
 PROGRAM = "python -m keras_shufflenet.benchmark.grouped"
 MODELS = ["shufflenet_v1_x0_5_g3", "shufflenet_v1_x1_0_g3", "shufflenet_v1_x1_0_g8"]
@@ -72,7 +72,7 @@ def main(
                     path = Path(folder) / f"{name}_{precision}_{kind}.tflite"
                     ks.export.litert(model, path, precision, calibration(whole, people))
                     runs[f"{name} {precision} {kind}"] = open_interpreter(path, 1).invoke
-        times = take_turns(runs, rounds)
+        times = measure_interleaved(runs, rounds)
     table = Table("model", "precision", "one operator, ms", "one for each group, ms", "ratio")
     for name in models:
         for precision in PRECISIONS:

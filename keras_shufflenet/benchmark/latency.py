@@ -1,7 +1,7 @@
 """Latency, size and memory of networks in several engines, side by side.
 
 Every engine gets one image as an array of float32 and gives an array back. LiteRT's files take
-pixels and normalise them; the others take images that are normalised and have their channels
+pixels and normalize them; the others take images that are normalized and have their channels
 first, which is done before the clock starts. All outputs are compared with Keras' own before
 anything is timed.
 """
@@ -19,7 +19,7 @@ from rich.progress import track
 from keras_shufflenet.benchmark.engines import CLASSES, OURS, Engine, Network
 from keras_shufflenet.benchmark.engines.channels_first import TranslationError
 from keras_shufflenet.benchmark.memory import peak_memory
-from keras_shufflenet.benchmark.turns import Latency, take_turns
+from keras_shufflenet.benchmark.turns import Latency, measure_interleaved
 
 # Random networks amplify rounding, those of forty blocks even float32's; what another network gives
 # is off by as much as the greatest number, and correlates by 0.
@@ -111,18 +111,18 @@ def _is_present(engine: Engine, say: Callable[[str], None]) -> bool:
 
 
 def measure(
-    files: Sequence[File], threads: int, rounds: int, say: Callable[[str], None]
+    files: Sequence[File], threads: int, iterations: int, say: Callable[[str], None]
 ) -> list[Measured]:
     """Time files in turns.
 
     Args:
         files: of `make_files`.
         threads: of each engine.
-        rounds: turns of each file.
+        iterations: turns of each file.
         say: gets a line for each file that cannot be opened here, or computes something else.
 
     Raises:
-        ValueError: if `rounds` is not positive.
+        ValueError: if `iterations` is not positive.
     """
     runs = {}
     for file in track(files, "Opening", transient=True):
@@ -135,7 +135,7 @@ def measure(
             say(f"{file.title}: not measured, its output is not that of Keras, {disagreement}")
             continue
         runs[file] = run
-    times = take_turns({file.title: run for file, run in runs.items()}, rounds)
+    times = measure_interleaved({file.title: run for file, run in runs.items()}, iterations)
     ours = {
         (file.network, file.engine.precision): times[file.title].median
         for file in runs

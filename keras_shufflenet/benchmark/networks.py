@@ -1,6 +1,6 @@
 """The networks that are measured, with images to calibrate them on.
 
-Without weights nothing has to be downloaded: kernels are random, and batch normalisations get the
+Without weights nothing has to be downloaded: kernels are random, and batch normalizations get the
 statistics of the images, so that ranges are like those of trained networks. With ranges that
 vanish or explode int8 files would hold other operators. Biases let most numbers pass the ReLUs:
 where half of them are cut, networks of forty blocks are chaotic and enlarge every rounding.
@@ -64,13 +64,13 @@ def build(names: Sequence[str], weights: str | None, folder: Path) -> Iterator[N
         dataset = calibration(model, people)
         images = read_images(dataset, model.input_shape[1:3], CALIBRATION_IMAGES)
         if weights is None:
-            normalise(model, images)
+            normalize(model, images)
         (folder / name).mkdir(exist_ok=True)
         yield Network(name, model, images, folder / name)
 
 
-def normalise(model: keras.Model, images: np.ndarray) -> None:
-    """Give a model's batch normalisations the statistics of images, and a bias."""
+def normalize(model: keras.Model, images: np.ndarray) -> None:
+    """Give a model's batch normalizations the statistics of images, and a bias."""
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.0
@@ -83,4 +83,4 @@ def calibration(model: keras.Model, people: "SyntheticPeople") -> "tf.data.Datas
     """Batches of images of a model's size, cut out of drawings."""
     if model.name.startswith(PREFIX):
         return ks.data.keypoints(*people, model=model, training=True)
-    return ks.data.imagenet(people.images, crop=model.input_shape[1:3], batch_size=1)
+    return ks.data.classification(people.images, crop_size=model.input_shape[1:3], batch_size=1)

@@ -1,8 +1,8 @@
 """Training samples of people the usual way: OpenCV and NumPy, one after the other, in processes.
 
 The steps are those of mmpose v0.29's top-down pipeline: read, shift, mirror, half body, size,
-rotation, warp, a heatmap for each joint. What differs is in the rival's favour: the geometry comes
-from the vectorised `keypoints`, pixels are not normalised, and batches stay in the process that
+rotation, warp, a heatmap for each joint. What differs is in the rival's favor: the geometry comes
+from the vectorised `keypoints`, pixels are not normalized, and batches stay in the process that
 made them.
 """
 
@@ -15,8 +15,8 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from keras_shufflenet.keypoints import augmentation
-from keras_shufflenet.keypoints.boxes import Size, affine_matrix, transform_points
-from keras_shufflenet.keypoints.people import People
+from keras_shufflenet.keypoints.boxes import Size, get_warp_matrix, transform_points
+from keras_shufflenet.keypoints.people import PoseInstances
 
 try:
     import cv2
@@ -51,14 +51,14 @@ UNCHANGED = Draws(*np.array([1.0, 0.5, 0.5, 1, 1, 0, 0, 1, 0]))
 class Samples(NamedTuple):
     """N people, their files, their frames and the size (height, width) of crops."""
 
-    people: People
+    people: PoseInstances
     paths: np.ndarray
     center: np.ndarray
     scale: np.ndarray
     input_size: Size
 
 
-def samples_of(people: People, paths: np.ndarray, input_size: Size) -> Samples:
+def samples_of(people: PoseInstances, paths: np.ndarray, input_size: Size) -> Samples:
     """Frame people for crops of a size."""
     return Samples(people, paths, *people.center_scale(input_size), input_size)
 
@@ -84,7 +84,7 @@ def make_sample(samples: Samples, row: int, draws: Draws) -> Batch:
         Crop (H, W, 3) float32 RGB 0..255, heatmaps (K, h, w) and weights (K, 1), both float32.
     """
     image = cv2.cvtColor(cv2.imread(samples.paths[row]), cv2.COLOR_BGR2RGB)
-    joints, visible = samples.people.keypoints[row], samples.people.visible[row]
+    joints, visible = samples.people.keypoints[row], samples.people.keypoints_visible[row]
     center, scale = samples.center[row], samples.scale[row]
     offset = 2 * np.array([draws.shift_x, draws.shift_y]) - 1
     center = augmentation.shift_center(center, scale, draws.shift_gate, offset)
@@ -98,7 +98,7 @@ def make_sample(samples: Samples, row: int, draws: Draws) -> Batch:
         center, scale = half or (center, scale)
     scale = augmentation.change_scale(scale, draws.scale_normal)
     degrees = augmentation.draw_rotation(draws.rotation_gate, draws.rotation_normal)
-    matrix = affine_matrix(center, scale, degrees, samples.input_size)
+    matrix = get_warp_matrix(center, scale, degrees, samples.input_size)
     crop = cv2.warpAffine(image, matrix, samples.input_size[::-1], flags=cv2.INTER_LINEAR)
     heatmaps, weights = draw_heatmaps(transform_points(joints, matrix), visible, samples.input_size)
     return crop.astype(np.float32), heatmaps, weights

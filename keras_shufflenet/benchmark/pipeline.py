@@ -23,7 +23,7 @@ from keras_shufflenet.benchmark.results import append_row
 
 if TYPE_CHECKING:
     from keras_shufflenet.benchmark.opencv_people import Workers
-    from keras_shufflenet.data import KeypointSamples
+    from keras_shufflenet.data import KeypointDataset
 
 PROGRAM = "python -m keras_shufflenet.benchmark.pipeline"
 INPUT_SIZE = (256, 192)
@@ -39,7 +39,7 @@ class Turn(NamedTuple):
 
 
 def compare(
-    samples: "KeypointSamples", *, rounds: int = 5, count: int = 400, workers: int | None = None
+    samples: "KeypointDataset", *, rounds: int = 5, count: int = 400, workers: int | None = None
 ) -> dict[str, float | int]:
     """Measure both pipelines in turns.
 
@@ -65,7 +65,7 @@ def compare(
             f"Received: rounds={rounds}, samples={count}, workers={workers}"
         )
     batches = -(-count // (BATCH * workers)) * workers
-    rival = opencv_people.samples_of(samples.people, samples.paths, INPUT_SIZE)
+    rival = opencv_people.samples_of(samples.instances, samples.paths, INPUT_SIZE)
     with opencv_people.Workers(rival, workers, BATCH) as processes:
         ours, opencv = _take_turns(
             rounds,
@@ -81,11 +81,11 @@ def _take_turns(rounds: int, *sides: Callable[[int], Turn]) -> tuple[list[Turn],
     return tuple(list(side) for side in zip(*turns[1:], strict=True))
 
 
-def _measure_ours(samples: "KeypointSamples", batches: int, start: int) -> Turn:
+def _measure_ours(samples: "KeypointDataset", batches: int, start: int) -> Turn:
     from keras_shufflenet.data import keypoints
 
     pipeline = keypoints(
-        samples, input_size=INPUT_SIZE, training=True, batch_size=BATCH, start=start
+        samples, input_size=INPUT_SIZE, training=True, batch_size=BATCH, start_step=start
     )
     stream = iter(pipeline.take(_WARM_UP + batches))
     for _ in range(_WARM_UP):
@@ -142,10 +142,10 @@ def main(
     results: Annotated[Path | None, typer.Option(help="csv file that gets a row.")] = None,
 ) -> None:
     """Measure how many training crops a second both pipelines make."""
-    from keras_shufflenet.data import keypoint_samples
+    from keras_shufflenet.data import load_keypoint_dataset
 
     folders = images * len(annotations) if len(images) == 1 else images
-    people = keypoint_samples(annotations, folders)
+    people = load_keypoint_dataset(annotations, folders)
     numbers = compare(people, rounds=rounds, count=samples, workers=workers)
     _show(numbers)
     if results is not None:

@@ -1,4 +1,4 @@
-"""The tables of README.md and docs/, written from registry, catalogue and `results/*.csv`.
+"""The tables of README.md and docs/, written from registry, catalog and `results/*.csv`.
 
 `python -m keras_shufflenet.benchmark.tables results README.md docs/models.md` writes them between
 their marks, which are `<!-- table: KIND PATTERN ... -->` and `<!-- end -->`.
@@ -101,8 +101,8 @@ def _ratio_to_best(timed: Sequence[Row], name: str, precision: str) -> str:
 
 
 def weights_table(results: Path, names: Sequence[str]) -> str:
-    """What is published for models: figures, protocol, licence, and where to get it."""
-    head = ("weights", "published", "trained on", "resize → crop", "licence", "file")
+    """What is published for models: figures, protocol, license, and where to get it."""
+    head = ("weights", "published", "trained on", "resize → crop", "license", "file")
     return _markdown(
         head,
         [
@@ -110,8 +110,10 @@ def weights_table(results: Path, names: Sequence[str]) -> str:
                 f"`{entry.name}`",
                 _published(entry),
                 entry.preprocessing,
-                " → ".join([*([str(entry.resize)] if entry.resize else []), _size(entry)]),
-                entry.licence,
+                " → ".join(
+                    [*([str(entry.resize_size)] if entry.resize_size else []), _size(entry)]
+                ),
+                entry.license,
                 f"[{entry.file}]({entry.url})" if entry.url else f"`{entry.file}`: {_steps(entry)}",
             )
             for name in names
@@ -153,7 +155,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def _model_row(name: str, measured: Sequence[Row], timed: Sequence[Row]) -> tuple[str, ...]:
-    cost = models.COSTS.get(name)
+    cost = models.MODEL_STATS.get(name)
     best = next(iter(weights.list_weights(name)), None)
     times = [_ms(_latest(timed, model=name, precision=precision)) for precision in PRECISIONS]
     return (
@@ -168,7 +170,7 @@ def _model_row(name: str, measured: Sequence[Row], timed: Sequence[Row]) -> tupl
     )
 
 
-def _published(entry: weights.Weights) -> str:
+def _published(entry: weights.WeightsEntry) -> str:
     if entry.pckh is not None:
         return f"PCKh {entry.pckh:.3f}"
     if entry.ap is not None:
@@ -176,13 +178,13 @@ def _published(entry: weights.Weights) -> str:
     return f"{entry.top1:.2f} / {entry.top5:.2f}" if entry.top5 else f"{entry.top1:.2f}"
 
 
-def _size(entry: weights.Weights) -> str:
-    return " × ".join(map(str, entry.crop))
+def _size(entry: weights.WeightsEntry) -> str:
+    return " × ".join(map(str, entry.crop_size))
 
 
-def _steps(entry: weights.Weights) -> str:
+def _steps(entry: weights.WeightsEntry) -> str:
     """How to get a file by hand, with its addresses as links."""
-    return re.sub(r"(https://[^\s;]+)", r"<\1>", entry.how_to_get or "")
+    return re.sub(r"(https://[^\s;]+)", r"<\1>", entry.download_instructions or "")
 
 
 def _our_rows(path: Path) -> list[dict[str, str]]:

@@ -15,7 +15,9 @@ class Latency(NamedTuple):
     p90: float
 
 
-def take_turns(runs: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, Latency]:
+def measure_interleaved(
+    runs: Mapping[str, Callable[[], object]], iterations: int
+) -> dict[str, Latency]:
     """Time functions in turns; in its turn each runs twice, and the second run is timed.
 
     The first one brings what the function needs back into the caches. The order changes from round
@@ -23,20 +25,20 @@ def take_turns(runs: Mapping[str, Callable[[], object]], rounds: int) -> dict[st
 
     Args:
         runs: what to run, by name.
-        rounds: turns of each.
+        iterations: turns of each.
 
     Returns:
         Of each function, over its turns.
 
     Raises:
-        ValueError: if `rounds` is not positive.
+        ValueError: if `iterations` is not positive.
     """
-    if rounds < 1:
-        raise ValueError(f"`rounds` has to be positive. Received: rounds={rounds}")
+    if iterations < 1:
+        raise ValueError(f"`rounds` has to be positive. Received: rounds={iterations}")
     functions = list(runs.values())
-    times = np.empty((rounds, len(runs)))
+    times = np.empty((iterations, len(runs)))
     order = np.random.default_rng(0)
-    for turn in track(range(rounds), "Timing", transient=True):
+    for turn in track(range(iterations), "Timing", transient=True):
         for index in order.permutation(len(runs)):
             functions[index]()
             start = perf_counter()

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from keras_shufflenet.cli.options import Protocol, Resize, Weights, open_model
+from keras_shufflenet.cli.options import Resize, ResizeMethod, Weights, open_model
 
 EXAMPLES = """
 keras-shufflenet classify cat.jpg
@@ -24,15 +24,17 @@ def classify(
     weights: Weights = None,
     top: Annotated[int, typer.Option(min=1, help="Classes per image.")] = 5,
     resize: Resize = None,
-    protocol: Protocol = "torchvision",
+    protocol: ResizeMethod = "torchvision",
 ) -> None:
     """Name the most probable classes of images."""
-    from keras_shufflenet.inference import Classifier
+    from keras_shufflenet.inference import ImageClassifier
 
-    classifier = Classifier.load(open_model(model, weights), resize=resize, protocol=protocol)
+    classifier = ImageClassifier.load(
+        open_model(model, weights), resize_size=resize, resize_method=protocol
+    )
     table = Table("image", "class", "score")
     for path in images:
-        for words, score in classifier.classify(path, top):
+        for words, score in classifier.predict(path, top):
             table.add_row(path.name, words, f"{score:.3f}")
         table.add_section()
     Console().print(table)

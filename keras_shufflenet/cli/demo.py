@@ -107,7 +107,7 @@ def _train(train: Source, output: Path, epochs: int, seed: int) -> "keras.Model"
 
     keras.utils.set_random_seed(seed)
     model = ks.PoseEstimator(BACKBONE, head="fpn", input_size=INPUT_SIZE)
-    recipe = ks.training.recipes.scratch(epochs)
+    recipe = ks.training.recipes.from_scratch(epochs)
     ks.training.train_pose(model, [train], output / "run", recipe, seed=seed, resume=False)
     return model
 
@@ -117,7 +117,7 @@ def _export(model: "keras.Model", train: Source, output: Path) -> Path:
 
     path = output / "pose_int8.tflite"
     people = ks.data.keypoints(*train, model=model, training=True)
-    console.print(ks.export.litert(model, path, precision="int8", calibration=people))
+    console.print(ks.export.litert(model, path, precision="int8", representative_dataset=people))
     return path
 
 
@@ -133,29 +133,29 @@ def _sheet(model: Path, held_out: Source, output: Path) -> Path:
 
     import keras_shufflenet as ks
     from keras_shufflenet.inference.drawing import draw_skeletons
-    from keras_shufflenet.inference.sheets import contact_sheet
+    from keras_shufflenet.inference.sheets import image_grid
 
-    samples = ks.data.keypoint_samples(*held_out)
+    samples = ks.data.load_keypoint_dataset(*held_out)
     boxes: dict[str, list[list[float]]] = {}
-    for path, box in zip(samples.paths, samples.people.box, strict=True):
+    for path, box in zip(samples.paths, samples.instances.bboxes, strict=True):
         boxes.setdefault(path, []).append(box)
-    estimator = ks.inference.TopDown.load(model)
+    estimator = ks.inference.PosePredictor.load(model)
     pictures = [
-        draw_skeletons(path, ks.inference.predict_people(estimator, path, boxes[path]))
+        draw_skeletons(path, ks.inference.predict_pose(estimator, path, boxes[path]))
         for path in list(boxes)[:SHOWN]
     ]
     sheet = output / "pictures.png"
-    Image.fromarray(contact_sheet(pictures)).save(sheet)
+    Image.fromarray(image_grid(pictures)).save(sheet)
     return sheet
 
 
 def _report(
     figures: dict[str, dict[str, float]], times: dict[str, float], files: list[Path]
 ) -> None:
-    from keras_shufflenet.evaluate.tables import figures_table
+    from keras_shufflenet.evaluate.tables import metrics_table
 
     console.rule("results")
-    console.print(figures_table(figures, title="held-out people, annotated boxes, flip test"))
+    console.print(metrics_table(figures, title="held-out people, annotated boxes, flip test"))
     table = Table("step", "seconds")
     for step, seconds in (times | {"all": sum(times.values())}).items():
         table.add_row(step, f"{seconds:.0f}")

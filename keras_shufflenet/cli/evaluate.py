@@ -8,8 +8,8 @@ import typer
 from keras_shufflenet.cli.options import (
     MODEL_FILES,
     ModelName,
-    Protocol,
     Resize,
+    ResizeMethod,
     Results,
     Weights,
     open_model,
@@ -34,7 +34,7 @@ def imagenet(
     ],
     weights: Weights = None,
     resize: Resize = None,
-    protocol: Protocol = "torchvision",
+    protocol: ResizeMethod = "torchvision",
     batch_size: Annotated[int, typer.Option(help="Images at a time.")] = 32,
     results: Results = None,
 ) -> None:
@@ -44,8 +44,8 @@ def imagenet(
     numbers = ks.evaluate.imagenet(
         open_model(model, weights),
         data,
-        resize=resize,
-        protocol=protocol,
+        resize_size=resize,
+        resize_method=protocol,
         batch_size=batch_size,
     )
     subject = {"model": Path(model).name, "weights": _named(model, weights), "data": data.name}
@@ -66,7 +66,7 @@ def coco(
     flip_test: Annotated[
         bool, typer.Option(help="Average the heatmaps with those of the mirrored image.")
     ] = True,
-    batch_size: Annotated[int, typer.Option(help="People at a time.")] = 32,
+    batch_size: Annotated[int, typer.Option(help="PoseInstances at a time.")] = 32,
     results: Results = None,
 ) -> None:
     """Measure COCO's ten keypoint numbers of a pose estimator."""

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from keras_shufflenet.weights import Weights
+    from keras_shufflenet.weights import WeightsEntry
 
 EXAMPLES = """
 keras-shufflenet models
@@ -16,13 +16,13 @@ keras-shufflenet models 'shufflenet_v2*' --verbose
 
 UNLIMITED = 10_000  # a file has no width
 SHORT = ("model", "weights", "top-1", "AP / PCKh")
-LONG = ("params", "MACs", "licence", "resize", "size", "source")
+LONG = ("params", "MACs", "license", "resize", "size", "source")
 
 
 def models(
     pattern: Annotated[str, typer.Argument(help="Shell pattern of the names.")] = "*",
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Tell size, licence, protocol and source, too.")
+        bool, typer.Option("--verbose", "-v", help="Tell size, license, protocol and source, too.")
     ] = False,
 ) -> None:
     """List networks and their published weights."""
@@ -54,16 +54,16 @@ def _rows(pattern: str) -> list[tuple[str, ...]]:
     return sorted(row for row in rows if fnmatch(row[0], pattern))
 
 
-def _row(entry: "Weights") -> tuple[str, ...]:
-    crop = "×".join(map(str, entry.crop))
+def _row(entry: "WeightsEntry") -> tuple[str, ...]:
+    crop = "×".join(map(str, entry.crop_size))
     return (
         entry.model,
         entry.name,
         f"{entry.top1:.2f} %" if entry.top1 else "–",
         f"{entry.ap or entry.pckh:.3f}" if entry.ap or entry.pckh else "–",
         *_cost(entry.model),
-        entry.licence,
-        str(entry.resize or "–"),
+        entry.license,
+        str(entry.resize_size or "–"),
         crop,
         entry.source,
     )
@@ -71,9 +71,9 @@ def _row(entry: "Weights") -> tuple[str, ...]:
 
 def _cost(model: str) -> tuple[str, str]:
     """Millions of parameters and of multiply-adds."""
-    from keras_shufflenet.models import COSTS
+    from keras_shufflenet.models import MODEL_STATS
 
-    cost = COSTS.get(model)
+    cost = MODEL_STATS.get(model)
     if cost is None:
         return "–", "–"
     return f"{cost.params / 1e6:.2f} M", f"{cost.macs / 1e6:.0f} M"

@@ -31,7 +31,7 @@ Weights = Annotated[
     str | None,
     typer.Option(
         "--weights",
-        help="Of a network given by its name: imagenet (pose: coco, mpii), none, a catalogue name "
+        help="Of a network given by its name: imagenet (pose: coco, mpii), none, a catalog name "
         "or a checkpoint's path. Default: imagenet; for `pose` and `evaluate coco` none.",
     ),
 ]
@@ -44,7 +44,7 @@ Resize = Annotated[
         "--resize", min=1, help="Pixels of the shorter side before the crop. Default: 256 for 224."
     ),
 ]
-Protocol = Annotated[
+ResizeMethod = Annotated[
     Literal["torchvision", "megvii"],
     typer.Option("--protocol", help="Whose resizing; Megvii's is OpenCV's."),
 ]
@@ -145,5 +145,5 @@ def photographs(data: Path, network: "keras.Model", **arguments: Any) -> Any:
         raise FileNotFoundError(f"there is no such folder or labels.csv. Received: {data}")
     height, width = network.input_shape[1:3]
     if height is None or width is None:
-        return ks.data.imagenet(data, **arguments)
-    return ks.data.imagenet(data, crop=(height, width), **arguments)
+        return ks.data.classification(data, **arguments)
+    return ks.data.classification(data, crop_size=(height, width), **arguments)

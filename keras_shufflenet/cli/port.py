@@ -36,7 +36,7 @@ def port(
     if model is None and Path(source).is_file():
         raise ValueError(f"a file needs --model, the name of its network. Received: {source}")
     if model is None:
-        model = ks.weights.get(source).model
+        model = ks.weights.get_entry(source).model
     if model.endswith(MODEL_FILES):
         raise ValueError(f"--model is the name of a network. Received: {model}")
     ks.weights.save(ks.create_model(model, weights=source), output, layout=layout)

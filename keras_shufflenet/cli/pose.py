@@ -46,9 +46,9 @@ def pose(
             "pictures are written as NAME.png, so names must differ; draw them in turns. "
             f"Received: {', '.join(map(str, images))}"
         )
-    from keras_shufflenet.inference.pose import TopDown
+    from keras_shufflenet.inference.pose import PosePredictor
 
-    estimator = TopDown.load(open_model(model, weights, default=None))
+    estimator = PosePredictor.load(open_model(model, weights, default=None))
     output.mkdir(parents=True, exist_ok=True)
     for path in images:
         drawn = output / f"{path.stem}.png"
@@ -63,9 +63,9 @@ def _draw(
     from PIL import Image
 
     from keras_shufflenet.inference.drawing import draw_skeletons
-    from keras_shufflenet.inference.pose import predict_people
+    from keras_shufflenet.inference.pose import predict_pose
 
-    people = predict_people(estimator, path, boxes)
+    people = predict_pose(estimator, path, boxes)
     drawn = draw_skeletons(path, people, estimator.skeleton, threshold)
     Image.fromarray(drawn).save(output)
     return people

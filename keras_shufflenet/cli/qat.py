@@ -33,7 +33,7 @@ def qat(
         typer.Option(help="Folder of images or labels.csv to train classifiers on."),
     ] = None,
     loss: Annotated[
-        Literal["distillation", "targets"],
+        Literal["distillation", "labels"],
         typer.Option(help="Learn what the float network says, or the annotations."),
     ] = "distillation",
     steps: Annotated[int | None, typer.Option(help="Batches to train on.")] = None,
@@ -55,12 +55,12 @@ def qat(
 
     network = open_network(model, weights)
     given: dict[str, Any] = {"steps": steps, "learning_rate": learning_rate}
-    report = ks.export.quantization_aware(
+    report = ks.export.quantization_aware_training(
         network,
         output,
         _dataset(network, data, annotations, images, loss, batch_size, seed),
         loss=loss,
-        calibration_images=count,
+        num_calibration_samples=count,
         input_dtype=input_dtype,
         verbose=True,
         **{key: value for key, value in given.items() if value is not None},
@@ -84,4 +84,4 @@ def _dataset(
             "quantization-aware training needs --annotations and --images for pose estimators, "
             "--data for classifiers. Received: neither"
         )
-    return photographs(data, network, training=loss == "targets", batch_size=batch_size, seed=seed)
+    return photographs(data, network, training=loss == "labels", batch_size=batch_size, seed=seed)

@@ -22,7 +22,7 @@ EXAMPLES = """
 keras-shufflenet train --annotations person_keypoints_train2017.json --images train2017 \
 --val-annotations person_keypoints_val2017.json --val-images val2017 --output runs/pose
 keras-shufflenet train --annotations a.json --images a --annotations b.json --images b \
---recipe short --head light --epochs 20 --output runs/short
+--recipe finetune --head light --epochs 20 --output runs/short
 """
 
 
@@ -77,10 +77,10 @@ def train(
         sources,
         output,
         _recipe(recipe, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate),
-        validation=validation,
+        val_data=validation,
         seed=seed,
         resume=resume,
-        evaluate_every=evaluate_every,
+        val_interval=evaluate_every,
     )
     typer.echo(f"trained: {output / 'model.keras'}")
 

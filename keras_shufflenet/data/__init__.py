@@ -12,22 +12,26 @@ if TYPE_CHECKING:
         MPII_AUGMENTATION,
         Augmentation,
     )
-    from keras_shufflenet.data.classification import imagenet
-    from keras_shufflenet.data.people import keypoints, person_crops
-    from keras_shufflenet.data.samples import KeypointSamples, keypoint_samples, locate_images
+    from keras_shufflenet.data.classification import classification
+    from keras_shufflenet.data.people import keypoints, person_instances
+    from keras_shufflenet.data.samples import (
+        KeypointDataset,
+        load_keypoint_dataset,
+        resolve_image_paths,
+    )
     from keras_shufflenet.data.synthetic import SyntheticPeople, synthetic_people
 
 __all__ = [
     "COCO_AUGMENTATION",
     "MPII_AUGMENTATION",
     "Augmentation",
-    "KeypointSamples",
+    "KeypointDataset",
     "SyntheticPeople",
-    "imagenet",
-    "keypoint_samples",
+    "classification",
     "keypoints",
-    "locate_images",
-    "person_crops",
+    "load_keypoint_dataset",
+    "person_instances",
+    "resolve_image_paths",
     "synthetic_people",
 ]
 
@@ -35,13 +39,13 @@ _MODULES = {
     "COCO_AUGMENTATION": "augmentation",
     "MPII_AUGMENTATION": "augmentation",
     "Augmentation": "augmentation",
-    "KeypointSamples": "samples",
+    "KeypointDataset": "samples",
     "SyntheticPeople": "synthetic",
-    "imagenet": "classification",
-    "keypoint_samples": "samples",
+    "classification": "classification",
+    "load_keypoint_dataset": "samples",
     "keypoints": "people",
-    "locate_images": "samples",
-    "person_crops": "people",
+    "resolve_image_paths": "samples",
+    "person_instances": "people",
     "synthetic_people": "synthetic",
 }
 

@@ -20,34 +20,34 @@ class Augmentation:
     """How training views vary. The defaults are those of the published COCO networks.
 
     Attributes:
-        shift_probability: chance to move the frame.
-        shift: largest move, as a share of the padded box.
-        flip_probability: chance to mirror the image.
-        half_body_probability: chance to frame only the upper or the lower body, for people with
-            more than `half_body_joints` labelled joints.
-        half_body_joints: see there.
-        upper_body_probability: chance that the upper body is preferred; mmpose asks for a normal
+        shift_prob: chance to move the frame.
+        shift_factor: largest move, as a share of the padded box.
+        flip_prob: chance to mirror the image.
+        half_body_prob: chance to frame only the upper or the lower body, for people with
+            more than `half_body_min_keypoints` labeled joints.
+        half_body_min_keypoints: see there.
+        upper_body_prob: chance that the upper body is preferred; mmpose asks for a normal
             number below 0.5, hence the value.
         half_body_padding: factor on the extent of the chosen joints.
-        scale: standard deviation of the frame's size, and how far it may be from 1.
-        rotation_probability: chance to turn the frame.
-        rotation: standard deviation in degrees; cut at twice that.
+        scale_factor: standard deviation of the frame's size, and how far it may be from 1.
+        rotate_prob: chance to turn the frame.
+        rotate_factor: standard deviation in degrees; cut at twice that.
     """
 
-    shift_probability: float = 0.3
-    shift: float = 0.16
-    flip_probability: float = 0.5
-    half_body_probability: float = 0.3
-    half_body_joints: int = 8
-    upper_body_probability: float = 0.6914624612740131
+    shift_prob: float = 0.3
+    shift_factor: float = 0.16
+    flip_prob: float = 0.5
+    half_body_prob: float = 0.3
+    half_body_min_keypoints: int = 8
+    upper_body_prob: float = 0.6914624612740131
     half_body_padding: float = 1.5
-    scale: float = 0.5
-    rotation_probability: float = 0.6
-    rotation: float = 40.0
+    scale_factor: float = 0.5
+    rotate_prob: float = 0.6
+    rotate_factor: float = 40.0
 
 
 COCO_AUGMENTATION = Augmentation()
-MPII_AUGMENTATION = Augmentation(shift_probability=0.0, half_body_probability=0.0)
+MPII_AUGMENTATION = Augmentation(shift_prob=0.0, half_body_prob=0.0)
 
 
 class Draws(NamedTuple):
@@ -81,10 +81,8 @@ def as_draws(uniform: tf.Tensor) -> Draws:
 def shift(frame: Frame, draws: Draws, recipe: Augmentation) -> Frame:
     """Move some frames by up to a share of their size."""
     offset = 2 * tf.stack([draws.shift_x, draws.shift_y], axis=-1) - 1
-    moved = frame.center + offset * recipe.shift * frame.scale * PIXEL_STD
-    return frame._replace(
-        center=_where(draws.shift_gate < recipe.shift_probability, moved, frame.center)
-    )
+    moved = frame.center + offset * recipe.shift_factor * frame.scale * PIXEL_STD
+    return frame._replace(center=_where(draws.shift_gate < recipe.shift_prob, moved, frame.center))
 
 
 def half_body(
@@ -110,12 +108,12 @@ def half_body(
     Returns:
         The frames; unchanged where fewer than two joints are chosen or they coincide.
     """
-    chosen = _half_of_body(visible, draws.upper_body_gate < recipe.upper_body_probability, skeleton)
+    chosen = _half_of_body(visible, draws.upper_body_gate < recipe.upper_body_prob, skeleton)
     center, extent = _extent(joints, chosen)
     scale = _expand_to_aspect(extent, input_size) / PIXEL_STD * recipe.half_body_padding
     applies = (
-        (_count(visible) > recipe.half_body_joints)
-        & (draws.half_body_gate < recipe.half_body_probability)
+        (_count(visible) > recipe.half_body_min_keypoints)
+        & (draws.half_body_gate < recipe.half_body_prob)
         & (_count(chosen) >= 2)
         & (tf.reduce_max(extent, axis=-1) > 0)
     )
@@ -125,16 +123,18 @@ def half_body(
 def zoom(frame: Frame, draws: Draws, recipe: Augmentation) -> Frame:
     """Vary the frames' size."""
     factor = tf.clip_by_value(
-        1 + recipe.scale * draws.scale_normal, 1 - recipe.scale, 1 + recipe.scale
+        1 + recipe.scale_factor * draws.scale_normal,
+        1 - recipe.scale_factor,
+        1 + recipe.scale_factor,
     )
     return frame._replace(scale=frame.scale * factor[:, None])
 
 
 def rotation(draws: Draws, recipe: Augmentation) -> tf.Tensor:
     """Return the rotations (B,) in degrees."""
-    limit = 2 * recipe.rotation
-    degrees = tf.clip_by_value(recipe.rotation * draws.rotation_normal, -limit, limit)
-    return tf.where(draws.rotation_gate <= recipe.rotation_probability, degrees, 0.0)
+    limit = 2 * recipe.rotate_factor
+    degrees = tf.clip_by_value(recipe.rotate_factor * draws.rotation_normal, -limit, limit)
+    return tf.where(draws.rotation_gate <= recipe.rotate_prob, degrees, 0.0)
 
 
 def _half_of_body(visible: tf.Tensor, prefer_upper: tf.Tensor, skeleton: Skeleton) -> tf.Tensor:

@@ -12,7 +12,7 @@ from keras_shufflenet.data.failures import load_batches
 from keras_shufflenet.data.prefetching import prefetched
 from keras_shufflenet.data.random_crops import DRAWS, random_resized_crop
 from keras_shufflenet.data.randomness import check_batch, shuffled, uniform
-from keras_shufflenet.data.resizing import Protocol, preparation
+from keras_shufflenet.data.resizing import ResizeMethod, preparation
 from keras_shufflenet.keypoints.boxes import Size
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
@@ -21,17 +21,17 @@ UNKNOWN = -1  # class of an image without label
 WORKERS = max(2, os.cpu_count() or 1)  # files decoded at the same time
 
 
-def imagenet(
-    labels: str | Path,
-    images: str | Path | None = None,
+def classification(
+    source: str | Path,
+    image_dir: str | Path | None = None,
     *,
-    resize: int | None = None,
-    crop: int | Size = 224,
-    protocol: Protocol = "torchvision",
+    resize_size: int | None = None,
+    crop_size: int | Size = 224,
+    resize_method: ResizeMethod = "torchvision",
     training: bool = False,
     batch_size: int = 32,
     seed: int = 0,
-    start: int = 0,
+    start_step: int = 0,
 ) -> tf.data.Dataset:
     """Return the batches on which classifiers are evaluated or trained.
 
@@ -39,20 +39,20 @@ def imagenet(
     in a random crop (8 to 100 % of the area), mirrored or not.
 
     Args:
-        labels: a csv with the columns `filename` and `class_index`, a folder that holds one by the
+        source: a csv with the columns `filename` and `class_index`, a folder that holds one by the
             name of labels.csv, or a folder with a folder of images for each class; classes are
             then numbered in the order of their names, which for WordNet ids is ImageNet's.
             Images in a folder without folders have the class -1: enough for calibration.
-        images: the folder of the csv's images; by default `images` beside the csv.
-        resize: length of the shorter side before the crop, in pixels, not used in training; by
+        image_dir: the folder of the csv's images; by default `image_dir` beside the csv.
+        resize_size: length of the shorter side before the crop, in pixels, not used in training; by
             default 256 for a crop of 224, and others in proportion.
-        crop: side of the square cut from the centre, or its (height, width).
-        protocol: "torchvision" (Pillow's bilinear resizing with antialiasing) or "megvii"
+        crop_size: side of the square cut from the center, or its (height, width).
+        resize_method: "torchvision" (Pillow's bilinear resizing with antialiasing) or "megvii"
             (OpenCV's, without); not used in training.
         training: see above.
         batch_size: images in a batch; the last one of an evaluation may be smaller.
         seed: of the order and of the crops in training.
-        start: number of batches to leave out.
+        start_step: number of batches to leave out.
 
     Returns:
         A data set of images (B, crop, crop, 3) float32 RGB 0..255 and classes (B,) int64.
@@ -62,24 +62,24 @@ def imagenet(
         ValueError: the labels do not hold what they should, or an argument is out of range.
         tf.errors.OpError: while iterating, an image cannot be decoded; the message names it.
     """
-    prepare = preparation(resize, crop, protocol)
-    check_batch(batch_size, start)
-    files, classes = _read_labels(Path(labels), images)
-    size = (crop, crop) if isinstance(crop, int) else (crop[0], crop[1])
+    prepare = preparation(resize_size, crop_size, resize_method)
+    check_batch(batch_size, start_step)
+    files, classes = _read_labels(Path(source), image_dir)
+    size = (crop_size, crop_size) if isinstance(crop_size, int) else (crop_size[0], crop_size[1])
     if training and classes.min() < 0:
         raise ValueError(
             "Training needs classes: a csv, or a folder with a folder for each class. "
-            f"Received: {labels}, images without classes"
+            f"Received: {source}, images without classes"
         )
     if training:
-        samples = _training(files, classes, size, batch_size, seed, start * batch_size)
+        samples = _training(files, classes, size, batch_size, seed, start_step * batch_size)
         return prefetched(samples, 2)
 
     def load(file: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image = tf.numpy_function(lambda name: prepare(_open(name)), [file], tf.uint8)
         return tf.cast(tf.ensure_shape(image, (*size, 3)), tf.float32), index
 
-    samples = tf.data.Dataset.from_tensor_slices((files, classes)).skip(start * batch_size)
+    samples = tf.data.Dataset.from_tensor_slices((files, classes)).skip(start_step * batch_size)
     return prefetched(samples.map(load, num_parallel_calls=WORKERS).batch(batch_size), 1)
 
 

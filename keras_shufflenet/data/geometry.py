@@ -1,6 +1,6 @@
 """Affine maps of images and crops for whole batches: the TensorFlow twin of `keypoints.boxes`.
 
-Points are (x, y) in pixels; whole numbers are the centres of pixels. B is the batch.
+Points are (x, y) in pixels; whole numbers are the centers of pixels. B is the batch.
 """
 
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from keras_shufflenet.keypoints.codecs import HeatmapCodec
 
 
 class Frame(NamedTuple):
-    """Where people are looked at: centre (B, 2) in pixels and scale (B, 2) in units of 200."""
+    """Where people are looked at: center (B, 2) in pixels and scale (B, 2) in units of 200."""
 
     center: tf.Tensor
     scale: tf.Tensor

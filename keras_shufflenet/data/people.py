@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from keras_shufflenet.data import augmentation, targets
+from keras_shufflenet.data import augmentation as random_views
+from keras_shufflenet.data import targets
 from keras_shufflenet.data.augmentation import COCO_AUGMENTATION, Augmentation, Draws
 from keras_shufflenet.data.crops import View, crop, plan
 from keras_shufflenet.data.failures import load_batches
@@ -25,7 +26,7 @@ from keras_shufflenet.data.geometry import (
 )
 from keras_shufflenet.data.prefetching import prefetched
 from keras_shufflenet.data.randomness import check_batch, shuffled
-from keras_shufflenet.data.samples import KeypointSamples, keypoint_samples
+from keras_shufflenet.data.samples import KeypointDataset, load_keypoint_dataset
 from keras_shufflenet.keypoints.boxes import Size
 from keras_shufflenet.keypoints.codecs import HeatmapCodec
 from keras_shufflenet.keypoints.skeletons import Skeleton
@@ -56,7 +57,7 @@ class _Sample(NamedTuple):
 
 def keypoints(
     annotations: Any,
-    images: str | Path | list[str | Path] | None = None,
+    image_dir: str | Path | list[str | Path] | None = None,
     *,
     model: Any = None,
     input_size: Size = (256, 192),
@@ -64,9 +65,9 @@ def keypoints(
     training: bool = False,
     batch_size: int = 32,
     seed: int = 0,
-    start: int = 0,
+    start_step: int = 0,
     codec: HeatmapCodec | None = None,
-    augment: Augmentation = COCO_AUGMENTATION,
+    augmentation: Augmentation = COCO_AUGMENTATION,
 ) -> tf.data.Dataset:
     """Return batches for training a pose net: what `fit` takes as (x, y, sample_weight).
 
@@ -74,17 +75,17 @@ def keypoints(
     in new views. Else it is one pass in the order of the file, without augmentation.
 
     Args:
-        annotations: a COCO keypoint json or a list of them, or `KeypointSamples`.
-        images: the folder of the images or one for each json; not needed for `KeypointSamples`.
+        annotations: a COCO keypoint json or a list of them, or `KeypointDataset`.
+        image_dir: the folder of the images or one for each json; not needed for `KeypointDataset`.
         model: a pose net; its input and output sizes are used instead of `input_size`.
         input_size: (height, width) of the network's input; heatmaps are a quarter of it.
         skeleton: the keypoints of the files.
         training: see above.
         batch_size: people in a batch; without `training` the last batch may be smaller.
         seed: of the order and of the views.
-        start: number of batches to leave out, for training that goes on after an interruption.
+        start_step: number of batches to leave out, for training that goes on after an interruption.
         codec: how the heatmaps are drawn, with sizes; overrules `input_size`.
-        augment: how training views vary.
+        augmentation: how training views vary.
 
     Returns:
         A data set of images (B, H, W, 3) float32 RGB 0..255, heatmaps (B, h, w, K) float32 and
@@ -96,21 +97,21 @@ def keypoints(
         tf.errors.InvalidArgumentError: while iterating, an image cannot be decoded; the message
             names the file.
     """
-    samples = _samples(annotations, images, skeleton)
+    samples = _samples(annotations, image_dir, skeleton)
     codec = _codec(model, codec, input_size)
-    check_batch(batch_size, start)
+    check_batch(batch_size, start_step)
     table = _table(samples, codec.input_size)
-    count, first = len(samples), start * batch_size
+    count, first = len(samples), start_step * batch_size
 
     def unvaried(index: tf.Tensor) -> _Sample:
         return _plain_views(_rows(table, index), codec)
 
     def drawn(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return shuffled(number, count, seed), augmentation.uniform_draws(seed, number)
+        return shuffled(number, count, seed), random_views.uniform_draws(seed, number)
 
     def varied(index: tf.Tensor, uniform: tf.Tensor) -> _Sample:
-        draws, rows = augmentation.as_draws(uniform), _rows(table, index)
-        return _random_views(rows, draws, augment, samples.skeleton, codec)
+        draws, rows = random_views.as_draws(uniform), _rows(table, index)
+        return _random_views(rows, draws, augmentation, samples.skeleton, codec)
 
     numbers = tf.data.Dataset.range(first, _ENDLESS if training else max(first, count))
     if training:
@@ -127,8 +128,8 @@ def keypoints(
     return prefetched(crops.prefetch(1).map(finish), 2)
 
 
-def person_crops(
-    samples: KeypointSamples, codec: HeatmapCodec, batch_size: int = 32
+def person_instances(
+    samples: KeypointDataset, codec: HeatmapCodec, batch_size: int = 32
 ) -> tf.data.Dataset:
     """Return what a pose net is shown to find the joints of people, in their order.
 
@@ -169,16 +170,16 @@ def _random_views(
 ) -> _Sample:
     """Vary how people are looked at: shift, mirror, half body, size, rotation."""
     width = rows.image_size[:, 1]
-    flipped = draws.flip_gate <= recipe.flip_probability
-    frame = augmentation.shift(Frame(rows.center, rows.scale), draws, recipe)
+    flipped = draws.flip_gate <= recipe.flip_prob
+    frame = random_views.shift(Frame(rows.center, rows.scale), draws, recipe)
     frame = frame._replace(center=mirror_x(frame.center, flipped, width))
     joints = mirror_x(rows.joints, flipped, width)
     joints, visible = _swap_sides(joints, rows.visible, flipped, skeleton)
-    frame = augmentation.half_body(
+    frame = random_views.half_body(
         frame, joints, visible > 0, draws, recipe, skeleton, codec.input_size
     )
-    frame = augmentation.zoom(frame, draws, recipe)
-    matrix = crop_matrix(frame, augmentation.rotation(draws, recipe), codec)
+    frame = random_views.zoom(frame, draws, recipe)
+    matrix = crop_matrix(frame, random_views.rotation(draws, recipe), codec)
     view = plan(
         invert_affine(compose_mirror(matrix, flipped, width)),
         rows.image_size,
@@ -205,14 +206,14 @@ def _swap_sides(
     )
 
 
-def _samples(annotations: Any, images: Any, skeleton: str | Skeleton) -> KeypointSamples:
-    if isinstance(annotations, KeypointSamples):
+def _samples(annotations: Any, images: Any, skeleton: str | Skeleton) -> KeypointDataset:
+    if isinstance(annotations, KeypointDataset):
         return annotations
     if images is None:
         raise ValueError(
             "`images` has to be the folder of the annotations' images. Received: images=None"
         )
-    return keypoint_samples(annotations, images, skeleton=skeleton)
+    return load_keypoint_dataset(annotations, images, skeleton=skeleton)
 
 
 def _codec(model: Any, codec: HeatmapCodec | None, input_size: Size) -> HeatmapCodec:
@@ -228,8 +229,8 @@ def _codec(model: Any, codec: HeatmapCodec | None, input_size: Size) -> HeatmapC
     return codec
 
 
-def _table(samples: KeypointSamples, input_size: Size) -> _Table:
-    people = samples.people
+def _table(samples: KeypointDataset, input_size: Size) -> _Table:
+    people = samples.instances
     center, scale = people.center_scale(input_size)
     return _Table(
         path=tf.constant(samples.paths.tolist()),
@@ -237,7 +238,7 @@ def _table(samples: KeypointSamples, input_size: Size) -> _Table:
         center=tf.constant(center, tf.float64),
         scale=tf.constant(scale, tf.float64),
         joints=tf.constant(people.keypoints, tf.float64),
-        visible=tf.constant(people.visible, tf.float32),
+        visible=tf.constant(people.keypoints_visible, tf.float32),
     )
 
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from keras_shufflenet.keypoints.boxes import Size
 
-Protocol = Literal["torchvision", "megvii"]
+ResizeMethod = Literal["torchvision", "megvii"]
 
 USUAL_RESIZE, USUAL_CROP = 256, 224
 _FRACTION_BITS = 11  # of the weights of OpenCV's bilinear resizing
@@ -58,33 +58,33 @@ _PREPARATIONS: dict[str, Callable[[Image.Image, int, Size], np.ndarray]] = {
 
 
 def preparation(
-    resize: int | None, crop: int | Size, protocol: str
+    resize_size: int | None, crop_size: int | Size, resize_method: str
 ) -> Callable[[Image.Image], np.ndarray]:
     """Return the function that prepares images in a publisher's way: (crop, crop, 3) uint8.
 
-    Without `resize` the shorter side becomes 256 pixels for a crop of 224, and others in proportion
+    Without `resize_size` the shorter side becomes 256 pixels for a crop of 224, and others in proportion
     to the longer side of the crop.
 
     Raises:
         ValueError: there is no such protocol, or a length is not positive.
     """
-    size = (crop, crop) if isinstance(crop, int) else (crop[0], crop[1])
-    if resize is None:
-        resize = max(1, round(max(size) * USUAL_RESIZE / USUAL_CROP))
-    if resize < 1 or min(size) < 1:
+    size = (crop_size, crop_size) if isinstance(crop_size, int) else (crop_size[0], crop_size[1])
+    if resize_size is None:
+        resize_size = max(1, round(max(size) * USUAL_RESIZE / USUAL_CROP))
+    if resize_size < 1 or min(size) < 1:
         raise ValueError(
-            f"`resize` and `crop` have to be positive. Received: resize={resize}, crop={crop}"
+            f"`resize` and `crop` have to be positive. Received: resize={resize_size}, crop={crop_size}"
         )
-    if protocol not in _PREPARATIONS:
+    if resize_method not in _PREPARATIONS:
         raise ValueError(
             f"`protocol` has to be one of {', '.join(map(repr, _PREPARATIONS))}. "
-            f"Received: protocol={protocol!r}"
+            f"Received: protocol={resize_method!r}"
         )
-    return lambda image: _PREPARATIONS[protocol](image, resize, size)
+    return lambda image: _PREPARATIONS[resize_method](image, resize_size, size)
 
 
 def _central(pixels: np.ndarray, crop: Size) -> np.ndarray:
-    """Cut from the centre; half pixels are rounded to even, as the originals do it."""
+    """Cut from the center; half pixels are rounded to even, as the originals do it."""
     lacking = [max(0, side - length) for side, length in zip(crop, pixels.shape, strict=False)]
     padding = [(lack // 2, lack - lack // 2) for lack in lacking]
     pixels = np.pad(pixels, [*padding, (0, 0)])

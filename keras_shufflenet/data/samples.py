@@ -1,4 +1,4 @@
-"""People in photographs: what the keypoint pipelines draw their samples from."""
+"""PoseInstances in photographs: what the keypoint pipelines draw their samples from."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -11,55 +11,55 @@ from PIL import Image
 
 from keras_shufflenet.keypoints import skeletons
 from keras_shufflenet.keypoints.coco_reader import read_coco, read_detections
-from keras_shufflenet.keypoints.people import People
+from keras_shufflenet.keypoints.people import PoseInstances
 from keras_shufflenet.keypoints.skeletons import Skeleton
 
 Folder = str | Path
 
 
 @dataclass(frozen=True, eq=False)
-class KeypointSamples:
+class KeypointDataset:
     """N people and the files that show them.
 
     Attributes:
-        people: the annotations or detections; every image size is known.
+        instances: the annotations or detections; every image size is known.
         paths: (N,) strings, the image file of each person.
     """
 
-    people: People
+    instances: PoseInstances
     paths: np.ndarray
 
     def __len__(self) -> int:
         """Return N."""
-        return len(self.people)
+        return len(self.instances)
 
     @property
     def skeleton(self) -> Skeleton:
         """What the keypoints are."""
-        return self.people.skeleton
+        return self.instances.skeleton
 
     def steps_per_epoch(self, batch_size: int) -> int:
         """Return the least number of batches that hold every person."""
         return ceil(len(self) / batch_size)
 
-    def select(self, rows: np.ndarray | slice) -> "KeypointSamples":
+    def select(self, rows: np.ndarray | slice) -> "KeypointDataset":
         """Return the samples of some rows: indices, a mask or a slice."""
-        return KeypointSamples(self.people.select(rows), self.paths[rows])
+        return KeypointDataset(self.instances.select(rows), self.paths[rows])
 
 
-def keypoint_samples(
+def load_keypoint_dataset(
     annotations: Any,
-    images: Folder | Sequence[Folder],
+    image_dir: Folder | Sequence[Folder],
     *,
     skeleton: str | Skeleton = "coco",
     detections: Any = None,
     score_threshold: float = 0.0,
-) -> KeypointSamples:
+) -> KeypointDataset:
     """Read the people of COCO files and find their images.
 
     Args:
         annotations: a COCO keypoint json (path or content), or a list of them to be joined.
-        images: the folder of the images, or a list with one folder for each annotation file.
+        image_dir: the folder of the images, or a list with one folder for each annotation file.
         skeleton: the keypoints of the files.
         detections: a detector's boxes (path or content) to be used instead of the annotated
             people; for a single annotation file.
@@ -71,7 +71,7 @@ def keypoint_samples(
     """
     skeleton = skeletons.get(skeleton)
     files = list(annotations) if isinstance(annotations, list | tuple) else [annotations]
-    folders = [images] * len(files) if isinstance(images, str | Path) else list(images)
+    folders = [image_dir] * len(files) if isinstance(image_dir, str | Path) else list(image_dir)
     if not files or len(folders) != len(files):
         raise ValueError(
             "images is one folder, or a list with a folder for each annotation file. "
@@ -86,26 +86,26 @@ def keypoint_samples(
             f"detections go with one annotation file. Received: {len(files)} annotation files"
         )
     return _join(
-        [locate_images(group, folder) for group, folder in zip(groups, folders, strict=True)]
+        [resolve_image_paths(group, folder) for group, folder in zip(groups, folders, strict=True)]
     )
 
 
-def locate_images(people: People, folder: Folder) -> KeypointSamples:
+def resolve_image_paths(people: PoseInstances, image_dir: Folder) -> KeypointDataset:
     """Pair people with their image files.
 
     Args:
         people: from the readers of `keypoints`; sizes that are not known are read from the files.
-        folder: of the images.
+        image_dir: of the images.
 
     Raises:
         FileNotFoundError: images are missing.
     """
     names, index = np.unique(people.file_name, return_inverse=True)
-    paths = [str(Path(folder) / name) for name in names]
+    paths = [str(Path(image_dir) / name) for name in names]
     missing = [path for path in paths if not Path(path).is_file()]
     if missing:
         raise FileNotFoundError(
-            f"Every image of the annotations must be in {folder}. "
+            f"Every image of the annotations must be in {image_dir}. "
             f"Received: {len(missing)} of {len(paths)} are missing, the first is {missing[0]}"
         )
     unknown = np.flatnonzero((people.image_size <= 0).any(axis=1))
@@ -113,7 +113,7 @@ def locate_images(people: People, folder: Folder) -> KeypointSamples:
         sizes = people.image_size.copy()
         sizes[unknown] = [_image_size(paths[image]) for image in index[unknown]]
         people = replace(people, image_size=sizes)
-    return KeypointSamples(people, np.array(paths)[index])
+    return KeypointDataset(people, np.array(paths)[index])
 
 
 def _image_size(path: str) -> tuple[int, int]:
@@ -122,13 +122,13 @@ def _image_size(path: str) -> tuple[int, int]:
         return image.height, image.width
 
 
-def _join(parts: list[KeypointSamples]) -> KeypointSamples:
+def _join(parts: list[KeypointDataset]) -> KeypointDataset:
     if len(parts) == 1:
         return parts[0]
     columns = [
-        np.concatenate([getattr(part.people, field.name) for part in parts])
-        for field in fields(People)[1:]
+        np.concatenate([getattr(part.instances, field.name) for part in parts])
+        for field in fields(PoseInstances)[1:]
     ]
-    return KeypointSamples(
-        People(parts[0].skeleton, *columns), np.concatenate([part.paths for part in parts])
+    return KeypointDataset(
+        PoseInstances(parts[0].skeleton, *columns), np.concatenate([part.paths for part in parts])
     )

@@ -14,7 +14,7 @@ def heatmaps(
 
     Args:
         points: (B, K, 2) in input pixels.
-        visible: (B, K), 1 for labelled joints and 0 for the others.
+        visible: (B, K), 1 for labeled joints and 0 for the others.
         codec: its encoding is one of `ENCODINGS`.
 
     Returns:
@@ -32,8 +32,8 @@ def heatmaps(
     columns = _profile(centers[..., 0], rounded[..., 0], width, codec.sigma, cut)
     rows = _profile(centers[..., 1], rounded[..., 1], height, codec.sigma, cut)
     rows *= tf.cast(weights > 0.5, tf.float32)[:, None]
-    if codec.joint_weights is not None:
-        weights *= tf.constant(codec.joint_weights, tf.float32)
+    if codec.keypoint_weights is not None:
+        weights *= tf.constant(codec.keypoint_weights, tf.float32)
     return rows[:, :, None] * columns[:, None], weights[:, None, None]
 
 
@@ -42,7 +42,7 @@ def _truncate(values: tf.Tensor) -> tf.Tensor:
 
 
 def _reaches_map(centers: tf.Tensor, radius: int, codec: HeatmapCodec) -> tf.Tensor:
-    """Return 1 where the square of a radius around the centres (B, K, 2) touches the map."""
+    """Return 1 where the square of a radius around the centers (B, K, 2) touches the map."""
     size = tf.constant(codec.heatmap_size[::-1], centers.dtype)
     reaches = (centers - radius < size) & (centers + (radius + 1) >= 0)
     return tf.cast(tf.reduce_all(reaches, axis=-1), tf.float32)

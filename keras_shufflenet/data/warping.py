@@ -47,16 +47,16 @@ def _kernel(size: Size) -> Callable[..., tf.Tensor]:
         columns = inverse[0, 0] * x + (inverse[0, 1] * y + inverse[0, 2])
         rows = inverse[1, 0] * x + (inverse[1, 1] * y + inverse[1, 2])
         value = tf.zeros([])
-        for row, row_share in _neighbours(rows, height):
-            for column, column_share in _neighbours(columns, width):
-                neighbour = tf.cast(tf.gather(pixels, row * width + column), tf.float32)
-                value += neighbour * (row_share * column_share)[..., None]
+        for row, row_share in _neighbors(rows, height):
+            for column, column_share in _neighbors(columns, width):
+                neighbor = tf.cast(tf.gather(pixels, row * width + column), tf.float32)
+                value += neighbor * (row_share * column_share)[..., None]
         return value
 
     return resample
 
 
-def _neighbours(position: tf.Tensor, length: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor]]:
+def _neighbors(position: tf.Tensor, length: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor]]:
     """Return the two pixels beside each position along an axis and their shares, 0 outside."""
     before = tf.floor(position)
     fraction = position - before

@@ -3,6 +3,6 @@
 from keras_shufflenet.evaluate.coco import coco
 from keras_shufflenet.evaluate.imagenet import imagenet
 from keras_shufflenet.evaluate.mpii import mpii
-from keras_shufflenet.evaluate.tables import figures_table
+from keras_shufflenet.evaluate.tables import metrics_table
 
-__all__ = ["coco", "figures_table", "imagenet", "mpii"]
+__all__ = ["coco", "imagenet", "metrics_table", "mpii"]

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from keras_shufflenet import data
-from keras_shufflenet.evaluate.people import find_joints
-from keras_shufflenet.inference.pose import TopDown
+from keras_shufflenet.evaluate.people import predict_dataset
+from keras_shufflenet.inference.pose import PosePredictor
 from keras_shufflenet.keypoints import coco as scoring
 from keras_shufflenet.keypoints.codecs import HeatmapCodec
 from keras_shufflenet.keypoints.skeletons import Skeleton
@@ -19,7 +19,7 @@ from keras_shufflenet.keypoints.skeletons import Skeleton
 def coco(
     model: Any,
     annotations: str | Path,
-    images: str | Path,
+    image_dir: str | Path,
     *,
     detections: str | Path | None = None,
     score_threshold: float = 0.0,
@@ -28,7 +28,7 @@ def coco(
     input_size: tuple[int, int] | None = None,
     skeleton: str | Skeleton | None = None,
     codec: HeatmapCodec | None = None,
-    oks_nms: float = 0.9,
+    oks_nms_threshold: float = 0.9,
     visibility_threshold: float = 0.2,
     results_path: str | Path | None = None,
     progress: bool = True,
@@ -39,7 +39,7 @@ def coco(
         model: a `keras.Model`, the path of a `.keras` or `.tflite` file, or a function, from
             images (N, H, W, 3) float32 RGB 0..255 to heatmaps (N, h, w, K).
         annotations: a COCO person-keypoints json.
-        images: the folder of its images.
+        image_dir: the folder of its images.
         detections: a detector's json of boxes (image_id, category_id, bbox, score); by default the
             annotated boxes, which gives higher figures than a detector.
         score_threshold: detections below this score are left out.
@@ -48,7 +48,7 @@ def coco(
         input_size: (height, width) of the crops, for a model that does not fix it.
         skeleton: by default the one in the file, else COCO's for 17 heatmaps and MPII's for 16.
         codec: by default the one in the `.tflite` file, else `"msra"` of the model's sizes.
-        oks_nms: poses that are more similar than this to a better one of the image are dropped.
+        oks_nms_threshold: poses that are more similar than this to a better one of the image are dropped.
         visibility_threshold: joints up to this score do not count for the score of a pose.
         results_path: where to write the poses, as json in the format of COCO's server.
         progress: show a progress bar.
@@ -62,26 +62,26 @@ def coco(
         ValueError: a json does not hold what it should, nobody is left to evaluate, an image cannot
             be decoded, or the model does not give heatmaps of the skeleton.
     """
-    estimator = TopDown.load(
+    estimator = PosePredictor.load(
         model, input_size=input_size, codec=codec, skeleton=skeleton, flip_test=flip_test
     )
-    samples = data.keypoint_samples(
+    samples = data.load_keypoint_dataset(
         annotations,
-        images,
+        image_dir,
         skeleton=estimator.skeleton,
         detections=detections,
         score_threshold=score_threshold,
     )
-    people = samples.people
-    joints = find_joints(estimator, samples, batch_size, progress)
+    people = samples.instances
+    joints = predict_dataset(estimator, samples, batch_size, progress)
     results = scoring.rescore_and_nms(
         people.image_id,
         joints,
-        people.score,
+        people.bbox_scores,
         people.center_scale(estimator.codec.input_size)[1],
         skeleton=estimator.skeleton,
         visibility_threshold=visibility_threshold,
-        oks_threshold=oks_nms,
+        oks_threshold=oks_nms_threshold,
     )
     if results_path is not None:
         scoring.save_results(results, results_path)

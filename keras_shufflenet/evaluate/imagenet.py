@@ -17,31 +17,31 @@ CROP = 224
 
 def imagenet(
     model: Any,
-    labels: str | Path,
-    images: str | Path | None = None,
+    source: str | Path,
+    image_dir: str | Path | None = None,
     *,
-    resize: int | None = None,
-    crop: int | Size | None = None,
-    protocol: Literal["torchvision", "megvii"] = "torchvision",
+    resize_size: int | None = None,
+    crop_size: int | Size | None = None,
+    resize_method: Literal["torchvision", "megvii"] = "torchvision",
     batch_size: int = 32,
     progress: bool = True,
 ) -> dict[str, float]:
     """Measure the accuracy of a classifier.
 
-    Images are resized by their short side and cropped in the centre.
+    Images are resized by their short side and cropped in the center.
 
     Args:
         model: a `keras.Model`, the path of a `.keras` or `.tflite` file, or a function, from
             images (N, H, W, 3) float32 RGB 0..255 to scores (N, classes).
-        labels: a csv with the columns `filename` and `class_index`, a folder that holds one by the
+        source: a csv with the columns `filename` and `class_index`, a folder that holds one by the
             name of labels.csv, or a folder with a folder of images for each class of the model, in
             the order of their names.
-        images: the folder of the csv's images; by default `images` beside the csv.
-        resize: length of the short side in pixels; by default 256 for a crop of 224, and others in
+        image_dir: the folder of the csv's images; by default `image_dir` beside the csv.
+        resize_size: length of the short side in pixels; by default 256 for a crop of 224, and others in
             proportion.
-        crop: side of the square that the model sees, or its (height, width); by default the
+        crop_size: side of the square that the model sees, or its (height, width); by default the
             model's input size, or 224.
-        protocol: whose resizing: "torchvision" (Pillow's, antialiased) or "megvii" (OpenCV's).
+        resize_method: whose resizing: "torchvision" (Pillow's, antialiased) or "megvii" (OpenCV's).
         batch_size: images at a time.
         progress: show a progress bar.
 
@@ -54,12 +54,17 @@ def imagenet(
             model gives no scores of their classes.
     """
     predictor = Predictor.load(model)
-    size = crop or predictor.input_size or CROP
-    dataset = data.imagenet(
-        labels, images, resize=resize, crop=size, protocol=protocol, batch_size=batch_size
+    size = crop_size or predictor.input_size or CROP
+    dataset = data.classification(
+        source,
+        image_dir,
+        resize_size=resize_size,
+        crop_size=size,
+        resize_method=resize_method,
+        batch_size=batch_size,
     )
     steps = int(dataset.cardinality())
-    folders = len(class_folders(Path(labels)))
+    folders = len(class_folders(Path(source)))
     right, count = np.zeros(2, np.int64), 0
     batches = track(arrays(dataset), "Images", total=steps, disable=not progress)
     for pictures, classes in batches:

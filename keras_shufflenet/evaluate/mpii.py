@@ -1,11 +1,11 @@
-"""PCKh of a pose network on MPII Human Pose. Protocol of mmpose v0.29."""
+"""PCKh of a pose network on MPII Human Pose. ResizeMethod of mmpose v0.29."""
 
 from pathlib import Path
 from typing import Any
 
 from keras_shufflenet import data
-from keras_shufflenet.evaluate.people import find_joints
-from keras_shufflenet.inference.pose import TopDown
+from keras_shufflenet.evaluate.people import predict_dataset
+from keras_shufflenet.inference.pose import PosePredictor
 from keras_shufflenet.keypoints.codecs import HeatmapCodec
 from keras_shufflenet.keypoints.mpii import evaluate_pckh, read_mpii
 
@@ -13,7 +13,7 @@ from keras_shufflenet.keypoints.mpii import evaluate_pckh, read_mpii
 def mpii(
     model: Any,
     annotations: str | Path,
-    images: str | Path,
+    image_dir: str | Path,
     ground_truth: str | Path | dict[str, Any],
     *,
     flip_test: bool = True,
@@ -24,13 +24,13 @@ def mpii(
 ) -> dict[str, float]:
     """Measure how many joints a pose network puts within half a head's length of the truth.
 
-    People are cut out by the annotated centres and scales; there is no detector in this benchmark.
+    PoseInstances are cut out by the annotated centers and scales; there is no detector in this benchmark.
 
     Args:
         model: a `keras.Model`, the path of a `.keras` or `.tflite` file, or a function, from
             images (N, H, W, 3) float32 RGB 0..255 to heatmaps (N, h, w, 16).
         annotations: a json list of image, center, scale, joints and joints_vis.
-        images: the folder of its images.
+        image_dir: the folder of its images.
         ground_truth: `mpii_gt_val.mat` of the same people in the same order, or its arrays.
         flip_test: average the heatmaps with those of the mirrored image.
         batch_size: people at a time.
@@ -40,14 +40,14 @@ def mpii(
 
     Returns:
         Percentages: Head, Shoulder, Elbow, Wrist, Hip, Knee, Ankle, PCKh (their mean over all
-        labelled joints) and PCKh@0.1 (within a tenth of a head).
+        labeled joints) and PCKh@0.1 (within a tenth of a head).
 
     Raises:
         FileNotFoundError: the model, a file or an image is missing.
         ValueError: a file does not hold what it should, or the model does not give 16 heatmaps.
     """
-    estimator = TopDown.load(
+    estimator = PosePredictor.load(
         model, input_size=input_size, codec=codec, skeleton="mpii", flip_test=flip_test
     )
-    samples = data.locate_images(read_mpii(annotations), images)
-    return evaluate_pckh(find_joints(estimator, samples, batch_size, progress), ground_truth)
+    samples = data.resolve_image_paths(read_mpii(annotations), image_dir)
+    return evaluate_pckh(predict_dataset(estimator, samples, batch_size, progress), ground_truth)

@@ -5,11 +5,14 @@ from rich.progress import track
 
 from keras_shufflenet import data
 from keras_shufflenet.evaluate.batches import arrays
-from keras_shufflenet.inference.pose import TopDown
+from keras_shufflenet.inference.pose import PosePredictor
 
 
-def find_joints(
-    estimator: TopDown, samples: data.KeypointSamples, batch_size: int = 32, progress: bool = True
+def predict_dataset(
+    estimator: PosePredictor,
+    samples: data.KeypointDataset,
+    batch_size: int = 32,
+    progress: bool = True,
 ) -> np.ndarray:
     """Find the joints of everybody, in the order of the samples.
 
@@ -25,11 +28,11 @@ def find_joints(
     Raises:
         ValueError: an image cannot be decoded.
     """
-    centers, scales = samples.people.center_scale(estimator.codec.input_size)
-    batches = arrays(data.person_crops(samples, estimator.codec, batch_size))
-    starts = track(range(0, len(samples), batch_size), "People", disable=not progress)
+    centers, scales = samples.instances.center_scale(estimator.codec.input_size)
+    batches = arrays(data.person_instances(samples, estimator.codec, batch_size))
+    starts = track(range(0, len(samples), batch_size), "PoseInstances", disable=not progress)
     found = []
     for start, crops in zip(starts, batches, strict=True):
         rows = slice(start, start + batch_size)
-        found.append(estimator.joints(crops, centers[rows], scales[rows]))
+        found.append(estimator.predict_crops(crops, centers[rows], scales[rows]))
     return np.concatenate(found)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from rich.table import Table
 
 
-def figures_table(
+def metrics_table(
     models: Mapping[str, Mapping[str, float]], title: str | None = None, caption: str | None = None
 ) -> Table:
     """Lay out what `coco`, `imagenet` or `mpii` return, a column for each model.

@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_shufflenet.export.calibration import are_pixels
 from keras_shufflenet.export.converter import QUANTIZED
-from keras_shufflenet.inference.description import Description
+from keras_shufflenet.inference.description import ModelMetadata
 from keras_shufflenet.inference.predictor import load_keras
 
 INPUT_DTYPES = {
@@ -18,14 +18,14 @@ INPUT_DTYPES = {
     "float16": ("float32", "uint8"),
     "int8": ("float32", "uint8", "int8"),
     "int16x8": ("float32", "int16"),
-    "dynamic": ("float32", "uint8"),
+    "dynamic_int8": ("float32", "uint8"),
 }
 OUTPUT_DTYPES = {
     "float32": ("float32",),
     "float16": ("float32",),
     "int8": ("float32", "uint8", "int8"),
     "int16x8": ("float32", "int16"),
-    "dynamic": ("float32",),
+    "dynamic_int8": ("float32",),
 }
 
 
@@ -124,7 +124,7 @@ def check_calibration(images: np.ndarray | None, precision: str, input_dtype: st
 
 def warn_of_cost(precision: str, per_channel: bool) -> None:
     """Warn of precisions that are slow or inaccurate."""
-    if precision == "dynamic":
+    if precision == "dynamic_int8":
         warnings.warn(
             "Dynamic range quantization makes a small file, but a slow one: XNNPACK has no such "
             "depthwise convolutions, and a network whose kernels are large enough to be quantized "
@@ -139,28 +139,28 @@ def warn_of_cost(precision: str, per_channel: bool) -> None:
         )
 
 
-def warn_of_normalisation(takes_pixels: bool, description: Description) -> None:
+def warn_of_normalization(takes_pixels: bool, description: ModelMetadata) -> None:
     """Warn of files that classify or find joints, but not in pixels."""
     if not takes_pixels and description.files():
         warnings.warn(
-            "The model takes normalised images, and the file cannot say how they are normalised: "
+            "The model takes normalized images, and the file cannot say how they are normalized: "
             "MediaPipe refuses it, and `inference` would feed it pixels. Build the network with "
             "include_preprocessing=True. If it does take pixels, say so by `samples`.",
             stacklevel=4,
         )
 
 
-def normalises(model: keras.Model) -> bool:
-    """Whether there are layers in a model that normalise pixels."""
+def normalizes(model: keras.Model) -> bool:
+    """Whether there are layers in a model that normalize pixels."""
     kinds = (keras.layers.Normalization, keras.layers.Rescaling)
     return any(isinstance(layer, kinds) for layer in model._flatten_layers())
 
 
 def warn_of_range(model: keras.Model, images: np.ndarray | None) -> None:
-    """Warn of normalised images for a model that normalises pixels by itself."""
-    if images is not None and normalises(model) and not are_pixels(images):
+    """Warn of normalized images for a model that normalizes pixels by itself."""
+    if images is not None and normalizes(model) and not are_pixels(images):
         warnings.warn(
-            "The model takes pixels 0..255 and normalises them by itself, but the calibration "
+            "The model takes pixels 0..255 and normalizes them by itself, but the calibration "
             f"images hold values from {images.min():.3g} to {images.max():.3g}.",
             stacklevel=4,
         )

@@ -7,7 +7,7 @@ import numpy as np
 from rich.progress import track
 
 PIXEL_MAX = 255.0
-BRIGHT = 2.0  # normalised images never reach it without also being negative somewhere
+BRIGHT = 2.0  # normalized images never reach it without also being negative somewhere
 ROUNDING = 0.5  # interpolation leaves the range by a little
 
 
@@ -28,7 +28,7 @@ def read_images(
 
     Raises:
         ValueError: if there are no images, or they are not of the model's size, or not finite, or
-            all of one colour.
+            all of one color.
     """
     if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
         raise ValueError(
@@ -85,7 +85,7 @@ def _check_content(images: np.ndarray) -> None:
 
 
 def are_pixels(images: np.ndarray) -> bool:
-    """Whether the images hold raw pixels 0..255 rather than normalised values."""
+    """Whether the images hold raw pixels 0..255 rather than normalized values."""
     darkest, brightest = images.min(), images.max()
     return bool(darkest >= -ROUNDING and BRIGHT < brightest <= PIXEL_MAX + ROUNDING)
 

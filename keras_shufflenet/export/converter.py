@@ -21,7 +21,7 @@ UNSUPPORTED = re.compile(r"'tf\.(\w+)' op is neither|^\s*(?:Flex|Custom) ops: (.
 OPERATORS = {
     "float32": tf.lite.OpsSet.TFLITE_BUILTINS,
     "float16": tf.lite.OpsSet.TFLITE_BUILTINS,
-    "dynamic": tf.lite.OpsSet.TFLITE_BUILTINS,
+    "dynamic_int8": tf.lite.OpsSet.TFLITE_BUILTINS,
     "int8": tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
     "int16x8": tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
 }

@@ -70,7 +70,7 @@ def frozen_function(
 ) -> tuple[Any, tf.Module]:
     """Trace the model for inference at batch size 1, its variables turned into constants.
 
-    Constants are what lets the converter fold batch normalisation, and they make it several times
+    Constants are what lets the converter fold batch normalization, and they make it several times
     faster than going through a saved model with variables.
 
     Args:

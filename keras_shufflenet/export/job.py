@@ -15,8 +15,8 @@ from keras_shufflenet.export.arguments import (
     check_path,
     check_types,
     keras_model,
-    normalises,
-    warn_of_normalisation,
+    normalizes,
+    warn_of_normalization,
     warn_of_range,
 )
 from keras_shufflenet.export.calibration import are_pixels, read_images
@@ -24,9 +24,9 @@ from keras_shufflenet.export.converter import QUANTIZED, ExportError
 from keras_shufflenet.export.flatbuffer import float_softmax
 from keras_shufflenet.export.graph import in_float32, static_size
 from keras_shufflenet.export.metadata import attach, describe
-from keras_shufflenet.export.report import Deviation, Report, deviation, examine, report_paths
+from keras_shufflenet.export.report import OutputError, Report, deviation, examine, report_paths
 from keras_shufflenet.files import write_whole
-from keras_shufflenet.inference.description import Description
+from keras_shufflenet.inference.description import ModelMetadata
 from keras_shufflenet.inference.predictor import Predictor
 from keras_shufflenet.inference.runtime import InterpreterError, open_interpreter, run_one
 from keras_shufflenet.keypoints.codecs import HeatmapCodec
@@ -60,7 +60,7 @@ class Job:
     images: np.ndarray | None
     samples: np.ndarray | None
     predictor: Predictor
-    description: Description
+    description: ModelMetadata
     evaluate: Evaluate | None
 
     def finish(self, content: bytes, lowered: str) -> Report:
@@ -71,7 +71,7 @@ class Job:
             lowered: "yes", or "no" and why.
         """
         takes_pixels = self._takes_pixels()
-        warn_of_normalisation(takes_pixels, self.description)
+        warn_of_normalization(takes_pixels, self.description)
         content = float_softmax(content)
         content = attach(content, self.predictor.name, self.description, takes_pixels)
         try:
@@ -87,11 +87,11 @@ class Job:
         )
 
     def _takes_pixels(self) -> bool:
-        """Whether raw pixels are fed: said by the images or else by layers that normalise."""
+        """Whether raw pixels are fed: said by the images or else by layers that normalize."""
         images = self.samples if self.images is None else self.images
-        return normalises(self.model) if images is None else are_pixels(images)
+        return normalizes(self.model) if images is None else are_pixels(images)
 
-    def _compare(self, content: bytes) -> Deviation | None:
+    def _compare(self, content: bytes) -> OutputError | None:
         """How far a file's outputs are from the model's on the samples, if any."""
         interpreter = open_interpreter(content)
         if self.samples is None:
@@ -102,16 +102,16 @@ class Job:
 
     def _write(self, report: Report, content: bytes) -> Report:
         """Measure and write the file and its report, which never lies beside another file."""
-        figures: dict[str, float] = {}
+        metrics: dict[str, float] = {}
 
         def write_both(beside: Path) -> None:
             beside.write_bytes(content)
-            figures.update(_numbers(self.evaluate(beside)) if self.evaluate else {})
+            metrics.update(_numbers(self.evaluate(beside)) if self.evaluate else {})
             for old in report_paths(self.path):
                 old.unlink(missing_ok=True)
 
         write_whole(self.path, write_both)
-        report = replace(report, figures=figures)
+        report = replace(report, metrics=metrics)
         report.save()
         return report
 
@@ -120,20 +120,20 @@ def prepare(
     model: keras.Model | str | Path,
     path: str | Path,
     precision: str,
-    calibration: Iterable[Any] | None,
+    representative_dataset: Iterable[Any] | None,
     *,
-    calibration_images: int,
+    num_calibration_samples: int,
     input_dtype: str,
     output_dtype: str,
     input_size: tuple[int, int] | None,
-    samples: np.ndarray | None,
+    comparison_images: np.ndarray | None,
     labels: Sequence[str] | None,
     codec: HeatmapCodec | None,
     skeleton: str | Skeleton | None,
     evaluate: Evaluate | None,
     verbose: bool,
 ) -> Job:
-    """Check the arguments that `litert` and `quantization_aware` share; they are described there.
+    """Check the arguments that `litert` and `quantization_aware_training` share; they are described there.
 
     Raises:
         FileNotFoundError: if `model` is a path to nothing, or the folder of `path` is missing.
@@ -144,17 +144,17 @@ def prepare(
     check_types(precision, input_dtype, output_dtype)
     given = keras_model(model)
     size = static_size(given, input_size)
-    if samples is not None:
-        check_images("samples", samples, size)
+    if comparison_images is not None:
+        check_images("samples", comparison_images, size)
     images = None
-    if calibration is not None:
-        limit = calibration_images if precision in QUANTIZED else COMPARED_IMAGES
-        images = read_images(calibration, size, limit, verbose)
+    if representative_dataset is not None:
+        limit = num_calibration_samples if precision in QUANTIZED else COMPARED_IMAGES
+        images = read_images(representative_dataset, size, limit, verbose)
     if precision in QUANTIZED:
         check_calibration(images, precision, input_dtype)
     warn_of_range(given, images)
     predictor = Predictor.load(given, size)
-    compared = images if samples is None else np.asarray(samples)
+    compared = images if comparison_images is None else np.asarray(comparison_images)
     return Job(
         model=in_float32(given),
         path=path,

@@ -12,7 +12,12 @@ from keras_shufflenet.export.bias_correction import correct_biases
 from keras_shufflenet.export.converter import QUANTIZED, ExportError, convert
 from keras_shufflenet.export.graph import frozen_function
 from keras_shufflenet.export.job import Evaluate, Job, prepare
-from keras_shufflenet.export.lowering import METHODS, LoweringError, is_worth_it, lower
+from keras_shufflenet.export.lowering import (
+    METHODS,
+    GraphOptimizationError,
+    is_worth_it,
+    optimize_for_inference,
+)
 from keras_shufflenet.export.report import Report
 from keras_shufflenet.keypoints.codecs import HeatmapCodec
 from keras_shufflenet.keypoints.skeletons import Skeleton
@@ -24,16 +29,16 @@ def litert(
     model: keras.Model | str | Path,
     path: str | Path,
     precision: str = "float32",
-    calibration: Iterable[Any] | None = None,
+    representative_dataset: Iterable[Any] | None = None,
     *,
-    calibration_images: int = 100,
+    num_calibration_samples: int = 100,
     calibration_method: str = "mse",
     per_channel: bool = True,
     input_dtype: str = "float32",
     output_dtype: str = "float32",
     input_size: tuple[int, int] | None = None,
-    samples: np.ndarray | None = None,
-    lowered: bool = True,
+    comparison_images: np.ndarray | None = None,
+    optimize: bool = True,
     labels: Sequence[str] | None = None,
     codec: HeatmapCodec | None = None,
     skeleton: str | Skeleton | None = None,
@@ -43,7 +48,7 @@ def litert(
     """Write a model as a `.tflite` file for batch size 1 and one image size.
 
     The file uses LiteRT's builtin operators only and runs with ai-edge-litert. It holds TensorFlow
-    Lite metadata: names of classes or joints, pixel normalisation and how heatmaps are decoded.
+    Lite metadata: names of classes or joints, pixel normalization and how heatmaps are decoded.
     The report lies beside it as `NAME.tflite.json` and `NAME.tflite.md`. The model is not changed.
 
     Args:
@@ -52,13 +57,13 @@ def litert(
         path: to write, ending in ".tflite"; replaced if it exists.
         precision: "float32"; "float16" (half-size weights, computed in float32 on most CPUs);
             "int8" (weights and activations: smallest and fastest); "int16x8" (activations of 16
-            bits, to judge int8 by or for NPUs: without fast operators on CPUs); "dynamic" (weights
+            bits, to judge int8 by or for NPUs: without fast operators on CPUs); "dynamic_int8" (weights
             of 8 bits, activations quantized as they come: slower than float32 where convolutions
             are depthwise).
-        calibration: what the model is fed in real life, for int8 and int16x8: a `tf.data.Dataset`
+        representative_dataset: what the model is fed in real life, for int8 and int16x8: a `tf.data.Dataset`
             or an iterable of batches of images, or of tuples that begin with images. Never random
             numbers: the ranges of all tensors are learned from it.
-        calibration_images: to take from `calibration` at most.
+        num_calibration_samples: to take from `representative_dataset` at most.
         calibration_method: how the range of what comes out of a ReLU is found for int8: "mse" (the
             least squared error of rounding and clipping), "min_max" (the greatest value) or
             "moving_average" (of the images' greatest values). With "mse" the ranges between linear
@@ -70,9 +75,9 @@ def litert(
         output_dtype: "float32"; for int8 also "uint8" and "int8", for int16x8 also "int16",
             quantized as the report says.
         input_size: (height, width) in pixels, for a model that leaves them open.
-        samples: images (N, H, W, 3) to compare the file with the model on; by default the first 16
-            of `calibration`.
-        lowered: convert what `export.lower` makes of the model, which computes the same faster; a
+        comparison_images: images (N, H, W, 3) to compare the file with the model on; by default the first 16
+            of `representative_dataset`.
+        optimize: convert what `export.optimize_for_inference` makes of the model, which computes the same faster; a
             model that it does not know is converted as it is, and the report says so.
         labels: names of a classifier's classes; by default ImageNet's for 1000 classes.
         codec: of a pose estimator's heatmaps; by default `"msra"` of the model's sizes.
@@ -90,28 +95,28 @@ def litert(
         ImportError: without ai-edge-litert.
         FileNotFoundError: if `model` is a path to nothing, or the folder of `path` is missing.
         ExportError: (a ValueError) if the model holds what LiteRT's builtins cannot express.
-        ValueError: for other arguments than those above, int8 or int16x8 without `calibration`, or
+        ValueError: for other arguments than those above, int8 or int16x8 without `representative_dataset`, or
             a Keras backend other than TensorFlow.
 
     Warns:
-        UserWarning: for "dynamic" and for one scale for each kernel, of what they cost; for
-            calibration images that seem to be normalised already; for a classifier or pose
-            estimator that takes normalised images, which its file cannot say how to make.
+        UserWarning: for "dynamic_int8" and for one scale for each kernel, of what they cost; for
+            calibration images that seem to be normalized already; for a classifier or pose
+            estimator that takes normalized images, which its file cannot say how to make.
     """
     check_choice("calibration_method", calibration_method, tuple(METHODS))
-    check_flag("lowered", lowered)
+    check_flag("lowered", optimize)
     check_flag("per_channel", per_channel)
     check_scales(precision, per_channel)
     job = prepare(
         model,
         path,
         precision,
-        calibration,
-        calibration_images=calibration_images,
+        representative_dataset,
+        num_calibration_samples=num_calibration_samples,
         input_dtype=input_dtype,
         output_dtype=output_dtype,
         input_size=input_size,
-        samples=samples,
+        comparison_images=comparison_images,
         labels=labels,
         codec=codec,
         skeleton=skeleton,
@@ -120,7 +125,7 @@ def litert(
     )
     warn_of_cost(precision, per_channel)
     images = job.images if precision in QUANTIZED else None
-    network, note = _network(job, images, lowered, calibration_method)
+    network, note = _network(job, images, optimize, calibration_method)
     if images is not None and network is not job.model:
         correct_biases(network, images, per_channel)
     traced_dtype = "float32" if precision in QUANTIZED else input_dtype
@@ -146,8 +151,8 @@ def _network(
     if not lowered:
         return job.model, "no: lowered=False"
     try:
-        network = lower(job.model, images, method)
-    except LoweringError as error:
+        network = optimize_for_inference(job.model, images, method)
+    except GraphOptimizationError as error:
         return job.model, f"no: {error}"
     if not is_worth_it(job.model, network):
         return job.model, f"no: it would take {len(network.operations)} operations"

@@ -1,6 +1,6 @@
 """What an exported file says about itself, for MediaPipe Tasks and for `inference`.
 
-TensorFlow Lite's metadata: a flatbuffer of names, pixel normalisation and associated files inside
+TensorFlow Lite's metadata: a flatbuffer of names, pixel normalization and associated files inside
 of the model, the associated files zipped behind it. Schema: `metadata_schema.fbs` of MediaPipe,
 which alone has the generated classes; here a table of the schema is a tuple of its fields in their
 order: None where a field is left out, an integer for a byte (unions are preceded by their type).
@@ -15,8 +15,8 @@ import flatbuffers
 import numpy as np
 
 from keras_shufflenet.export.flatbuffer import add_metadata
-from keras_shufflenet.inference.description import AXIS_FILES, Description
-from keras_shufflenet.inference.pose import TopDown, knows_joints
+from keras_shufflenet.inference.description import AXIS_FILES, ModelMetadata
+from keras_shufflenet.inference.pose import PosePredictor, knows_joints
 from keras_shufflenet.inference.predictor import Predictor
 from keras_shufflenet.keypoints.codecs import HeatmapCodec
 from keras_shufflenet.keypoints.skeletons import Skeleton
@@ -40,7 +40,7 @@ def describe(
     labels: Sequence[str] | None = None,
     codec: HeatmapCodec | None = None,
     skeleton: str | Skeleton | None = None,
-) -> Description:
+) -> ModelMetadata:
     """Find out what a file of the model should say about itself.
 
     Args:
@@ -58,11 +58,11 @@ def describe(
     shape = predictor.find_output_shape()
     undecided = codec is None and skeleton is None
     if labels is not None or (len(shape) == 1 and undecided):
-        return Description(labels=_labels(labels, shape) or predictor.description.labels)
+        return ModelMetadata(labels=_labels(labels, shape) or predictor.metadata.labels)
     if undecided and not knows_joints(shape):
-        return Description()
-    estimator = TopDown.load(predictor, codec=codec, skeleton=skeleton)
-    return Description(codec=estimator.codec, skeleton=estimator.skeleton)
+        return ModelMetadata()
+    estimator = PosePredictor.load(predictor, codec=codec, skeleton=skeleton)
+    return ModelMetadata(codec=estimator.codec, skeleton=estimator.skeleton)
 
 
 def _labels(labels: Sequence[str] | None, shape: tuple[int, ...]) -> tuple[str, ...]:
@@ -85,7 +85,9 @@ def _labels(labels: Sequence[str] | None, shape: tuple[int, ...]) -> tuple[str, 
     return tuple(labels)
 
 
-def attach(content: bytes, name: str, description: Description, takes_pixels: bool = True) -> bytes:
+def attach(
+    content: bytes, name: str, description: ModelMetadata, takes_pixels: bool = True
+) -> bytes:
     """Write the metadata and the associated files into a `.tflite` file.
 
     Args:
@@ -93,7 +95,7 @@ def attach(content: bytes, name: str, description: Description, takes_pixels: bo
         name: of the model.
         description: what to write.
         takes_pixels: whether real-valued inputs are 0..255; otherwise the metadata do not say how
-            to normalise, and MediaPipe refuses the file rather than feed it pixels.
+            to normalize, and MediaPipe refuses the file rather than feed it pixels.
     """
     files = description.files()
     builder = flatbuffers.Builder()

@@ -43,7 +43,7 @@ class TensorInfo:
 
 
 @dataclass(frozen=True)
-class Deviation:
+class OutputError:
     """How far the file's outputs are from the Keras model's on the same images.
 
     Attributes:
@@ -67,37 +67,37 @@ class Report:
 
     Attributes:
         path: of the file.
-        precision: "float32", "float16", "int8", "int16x8" or "dynamic".
-        lowered: "yes", or "no" and why.
+        precision: "float32", "float16", "int8", "int16x8" or "dynamic_int8".
+        optimized: "yes", or "no" and why.
         size: in bytes.
         input: what goes in.
-        takes_pixels: whether that are raw pixels 0..255; otherwise they are normalised before.
+        takes_pixels: whether that are raw pixels 0..255; otherwise they are normalized before.
         output: what comes out.
         operators: how many of each, by LiteRT's names.
-        partitions: pieces of the graph that XNNPACK runs; 1 is best.
-        outside: operators, in order, that are left to LiteRT's own kernels.
+        delegate_partitions: pieces of the graph that XNNPACK runs; 1 is best.
+        undelegated_ops: operators, in order, that are left to LiteRT's own kernels.
         custom: operators that need more than LiteRT's builtin ones; always empty in our exports.
         requantizes: operators that only take a tensor from one scale to another.
         delegates: what other delegates would leave to the CPU, by the lists of their vendors.
-        deviation: from the Keras model; None if no images were at hand.
-        figures: what `evaluate` measured on the file; empty if nothing was given.
+        error: from the Keras model; None if no images were at hand.
+        metrics: what `evaluate` measured on the file; empty if nothing was given.
     """
 
     path: str
     precision: str
-    lowered: str
+    optimized: str
     size: int
     input: TensorInfo
     takes_pixels: bool
     output: TensorInfo
     operators: dict[str, int]
-    partitions: int
-    outside: tuple[str, ...]
+    delegate_partitions: int
+    undelegated_ops: tuple[str, ...]
     custom: tuple[str, ...]
     requantizes: int
     delegates: dict[str, tuple[Refusal, ...]]
-    deviation: Deviation | None = None
-    figures: dict[str, float] = field(default_factory=dict)
+    error: OutputError | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain dictionaries, ready for JSON."""
@@ -138,25 +138,25 @@ class Report:
     def _rows(self) -> list[tuple[str, str]]:
         total = sum(self.operators.values())
         operators = ", ".join(f"{count} {name}" for name, count in self.operators.items())
-        counted = [f"{count} {name}" for name, count in Counter(self.outside).most_common()]
+        counted = [f"{count} {name}" for name, count in Counter(self.undelegated_ops).most_common()]
         outside = f"; outside: {', '.join(counted)}" if counted else ""
-        pixels = "pixels 0..255" if self.takes_pixels else "normalised before"
-        inside = f"{total - len(self.outside)} of {total} operators"
+        pixels = "pixels 0..255" if self.takes_pixels else "normalized before"
+        inside = f"{total - len(self.undelegated_ops)} of {total} operators"
         return [
             ("size", f"{self.size:,} bytes"),
-            ("lowered", self.lowered),
+            ("lowered", self.optimized),
             ("input", f"{_describe_tensor(self.input)}, {pixels}"),
             ("output", _describe_tensor(self.output)),
             ("operators", f"{total}: {operators}"),
-            ("XNNPACK partitions", f"{self.partitions} with {inside}{outside}"),
+            ("XNNPACK partitions", f"{self.delegate_partitions} with {inside}{outside}"),
             ("re-quantizes", str(self.requantizes)),
             ("custom operators", ", ".join(self.custom) or "none"),
             *(
                 (f"{name} would refuse", _listed(found, total))
                 for name, found in self.delegates.items()
             ),
-            ("against Keras", _describe_deviation(self.deviation)),
-            *((name, f"{value:.6g}") for name, value in self.figures.items()),
+            ("against Keras", _describe_deviation(self.error)),
+            *((name, f"{value:.6g}") for name, value in self.metrics.items()),
         ]
 
 
@@ -189,7 +189,7 @@ def _describe_tensor(tensor: TensorInfo) -> str:
     return f"{tensor.name}: {shape} {tensor.dtype}{steps}"
 
 
-def _describe_deviation(deviation: Deviation | None) -> str:
+def _describe_deviation(deviation: OutputError | None) -> str:
     if deviation is None:
         return "not measured (no images given)"
     correlation = deviation.correlation
@@ -206,7 +206,7 @@ def examine(
     path: Path,
     precision: str,
     lowered: str,
-    deviation: Deviation | None,
+    deviation: OutputError | None,
     takes_pixels: bool,
 ) -> Report:
     """Report on the bytes of a `.tflite` file.
@@ -226,18 +226,18 @@ def examine(
     return Report(
         path=str(path),
         precision=precision,
-        lowered=lowered,
+        optimized=lowered,
         size=len(content),
         input=_tensor(interpreter, "input"),
         takes_pixels=takes_pixels,
         output=_tensor(interpreter, "output"),
         operators=dict(Counter(names).most_common()),
-        partitions=partitions,
-        outside=outside,
+        delegate_partitions=partitions,
+        undelegated_ops=outside,
         custom=tuple(sorted({name for name in names if name.startswith("CUSTOM:")})),
         requantizes=sum(operator.requantizes for operator in operators),
         delegates=refusals(operators),
-        deviation=deviation,
+        error=deviation,
     )
 
 
@@ -282,7 +282,7 @@ def _has_memory(interpreter: Any, index: int) -> bool:
     return True
 
 
-def deviation(expected: np.ndarray, got: np.ndarray) -> Deviation:
+def deviation(expected: np.ndarray, got: np.ndarray) -> OutputError:
     """Compare outputs.
 
     Args:
@@ -291,7 +291,7 @@ def deviation(expected: np.ndarray, got: np.ndarray) -> Deviation:
     """
     difference = np.abs(expected - got)
     constant = np.ptp(expected) == 0 or np.ptp(got) == 0
-    return Deviation(
+    return OutputError(
         images=len(expected),
         maximum=float(difference.max()),
         mean=float(difference.mean()),

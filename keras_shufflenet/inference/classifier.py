@@ -15,10 +15,10 @@ CROP = (224, 224)
 
 
 @dataclass(frozen=True)
-class Classifier:
+class ImageClassifier:
     """A classifier together with what it needs of an image and the names of its classes.
 
-    Make one with `Classifier.load`.
+    Make one with `ImageClassifier.load`.
 
     Attributes:
         predictor: the network: images (N, H, W, 3) RGB 0..255 to scores (N, classes).
@@ -36,10 +36,10 @@ class Classifier:
         model: Any,
         *,
         labels: Sequence[str] | None = None,
-        resize: int | None = None,
-        protocol: Literal["torchvision", "megvii"] = "torchvision",
+        resize_size: int | None = None,
+        resize_method: Literal["torchvision", "megvii"] = "torchvision",
         num_threads: int | None = None,
-    ) -> "Classifier":
+    ) -> "ImageClassifier":
         """Complete a model to a classifier.
 
         Args:
@@ -47,9 +47,9 @@ class Classifier:
                 `.tflite` file, or a function from images (N, H, W, 3) to scores (N, classes).
             labels: names of the classes; by default those in the file, or ImageNet's for a Keras
                 model of 1000 classes.
-            resize: length of the image's short side in pixels, before the central crop; by default
+            resize_size: length of the image's short side in pixels, before the central crop; by default
                 256 for a model of 224, and others in proportion.
-            protocol: whose resizing: "torchvision" (Pillow's, antialiased) or "megvii" (OpenCV's).
+            resize_method: whose resizing: "torchvision" (Pillow's, antialiased) or "megvii" (OpenCV's).
             num_threads: of the interpreter of a `.tflite` file.
 
         Returns:
@@ -68,15 +68,17 @@ class Classifier:
                 "the model must be a classifier, with one score for each class. "
                 f"Received: {predictor.name} with outputs of shape {shape}"
             )
-        names = tuple(predictor.description.labels if labels is None else labels)
+        names = tuple(predictor.metadata.labels if labels is None else labels)
         if names and len(names) != shape[0]:
             raise ValueError(
                 f"{predictor.name} needs {shape[0]} labels, one for each class. "
                 f"Received: {len(names)}"
             )
-        return cls(predictor, names, preparation(resize, predictor.require_size(), protocol))
+        return cls(
+            predictor, names, preparation(resize_size, predictor.require_size(), resize_method)
+        )
 
-    def classify(self, image: Any, top: int = 5) -> list[tuple[str, float]]:
+    def predict(self, image: Any, top: int = 5) -> list[tuple[str, float]]:
         """Name the most probable classes of an image.
 
         Args:

@@ -10,19 +10,23 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_shufflenet.keypoints.boxes import PADDING
+from keras_shufflenet.keypoints.boxes import BBOX_PADDING
 from keras_shufflenet.keypoints.codecs import HeatmapCodec
 from keras_shufflenet.keypoints.skeletons import Skeleton
 
 LABELS_FILE = "labels.txt"
 JOINTS_FILE = "keypoints.txt"
 POSE_FILE = "pose.json"
+# The file format keeps the names of its first version.
+CODEC_KEYS = {"blur_kernel_size": "blur_kernel", "keypoint_weights": "joint_weights"}
+SKELETON_KEYS = {"keypoint_names": "joints", "keypoint_weights": "joint_weights"}
+QUARTER_OFFSET = "quarter_offset", "default"  # the decoding here and in the file
 AXIS_FILES = (LABELS_FILE, JOINTS_FILE)  # names of what stands along the output's last axis
 LIMIT = 1 << 22  # bytes of one file; names of 20 000 classes are a tenth of it
 
 
 @dataclass(frozen=True)
-class Description:
+class ModelMetadata:
     """What is known of a model beyond its numbers.
 
     Attributes:
@@ -41,12 +45,12 @@ class Description:
         if self.labels:
             found[LABELS_FILE] = "\n".join(self.labels)
         if self.codec and self.skeleton:
-            found[JOINTS_FILE] = "\n".join(self.skeleton.joints)
+            found[JOINTS_FILE] = "\n".join(self.skeleton.keypoint_names)
             found[POSE_FILE] = _pose_text(self.codec, self.skeleton)
         return found
 
     @classmethod
-    def read(cls, path: Path) -> "Description":
+    def read(cls, path: Path) -> "ModelMetadata":
         """Read what a `.tflite` file says; nothing if it says nothing.
 
         Raises:
@@ -82,21 +86,35 @@ def _pose_text(codec: HeatmapCodec, skeleton: Skeleton) -> str:
     """As JSON; `stride` and `padding` are for other readers, here they follow from the rest."""
     x, y = map(float, codec.stride)
     facts = {
-        "padding": PADDING,
+        "padding": BBOX_PADDING,
         "stride": (y, x),
-        "codec": asdict(codec),
-        "skeleton": asdict(skeleton),
+        "codec": _to_format(asdict(codec), CODEC_KEYS),
+        "skeleton": _to_format(asdict(skeleton), SKELETON_KEYS),
     }
     return json.dumps(facts, indent=1)
 
 
 def _parse_pose(text: str) -> tuple[HeatmapCodec, Skeleton]:
     facts = json.loads(text)
-    codec, skeleton = (
-        {key: _as_tuples(value) for key, value in facts[name].items()}
-        for name in ("codec", "skeleton")
-    )
+    codec = _from_format(facts["codec"], CODEC_KEYS)
+    skeleton = _from_format(facts["skeleton"], SKELETON_KEYS)
     return HeatmapCodec(**codec), Skeleton(**skeleton)
+
+
+def _to_format(fields: dict[str, Any], keys: dict[str, str]) -> dict[str, Any]:
+    """Fields of a dataclass by their names in the file."""
+    if fields.get("decoding") == QUARTER_OFFSET[0]:
+        fields["decoding"] = QUARTER_OFFSET[1]
+    return {keys.get(name, name): value for name, value in fields.items()}
+
+
+def _from_format(fields: dict[str, Any], keys: dict[str, str]) -> dict[str, Any]:
+    """What the file says, as arguments of a dataclass."""
+    names = {key: name for name, key in keys.items()}
+    found = {names.get(key, key): _as_tuples(value) for key, value in fields.items()}
+    if found.get("decoding") == QUARTER_OFFSET[1]:
+        found["decoding"] = QUARTER_OFFSET[0]
+    return found
 
 
 def _as_tuples(value: Any) -> Any:

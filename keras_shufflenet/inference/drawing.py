@@ -13,12 +13,12 @@ from keras_shufflenet.inference.images import to_pillow
 from keras_shufflenet.keypoints import skeletons
 from keras_shufflenet.keypoints.skeletons import Skeleton
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
-COLOURS: dict[str, Colour] = {
-    "left": (38, 139, 255),  # told apart by the colour blind too: blue, orange, green-white
+COLORS: dict[str, Color] = {
+    "left": (38, 139, 255),  # told apart by the color blind too: blue, orange, green-white
     "right": (255, 128, 14),
-    "centre": (120, 230, 140),
+    "center": (120, 230, 140),
 }
 OUTLINE: tuple[int, int, int, int] = (0, 0, 0, 150)
 SUPERSAMPLING = 4
@@ -27,9 +27,9 @@ MAX_CANVAS = 12_000_000  # pixels of a supersampled canvas
 
 def draw_skeletons(
     image: object,
-    people: np.ndarray,
+    keypoints: np.ndarray,
     skeleton: str | Skeleton = "coco",
-    threshold: float = 0.3,
+    score_threshold: float = 0.3,
     *,
     line_width: float | None = None,
 ) -> np.ndarray:
@@ -40,29 +40,29 @@ def draw_skeletons(
 
     Args:
         image: a path, a `PIL.Image` or an array (H, W, 3), RGB, 0..255.
-        people: (N, K, 3), or (K, 3) for one person: x, y in image pixels (0-based, the pixel's
-            centre at whole numbers) and score.
+        keypoints: (N, K, 3), or (K, 3) for one person: x, y in image pixels (0-based, the pixel's
+            center at whole numbers) and score.
         skeleton: name of a skeleton of K joints, or the skeleton.
-        threshold: the least score of a joint that is drawn.
+        score_threshold: the least score of a joint that is drawn.
         line_width: width of a limb in pixels; by default it follows the size of the person.
 
     Returns:
         A new uint8 array (H, W, 3).
 
     Raises:
-        ValueError: `people` does not have the shape (N, K, 3) of the skeleton's K joints.
+        ValueError: `keypoints` does not have the shape (N, K, 3) of the skeleton's K joints.
     """
     shown = skeletons.get(skeleton)
     canvas = to_pillow(image).convert("RGBA")
-    for person in _check_people(people, shown):
-        _draw_person(canvas, person, shown, threshold, line_width)
+    for person in _check_people(keypoints, shown):
+        _draw_person(canvas, person, shown, score_threshold, line_width)
     return np.asarray(canvas.convert("RGB"))
 
 
 def _check_people(people: np.ndarray, skeleton: Skeleton) -> np.ndarray:
     array = np.asarray(people, np.float64)
     array = array[None] if array.ndim == 2 else array
-    joints = len(skeleton.joints)
+    joints = len(skeleton.keypoint_names)
     if array.size == 0:
         return array.reshape(0, joints, 3)
     if array.ndim != 3 or array.shape[1:] != (joints, 3):
@@ -129,9 +129,9 @@ def _render(
     for joint in np.flatnonzero(seen).tolist():
         _dot(pen, local[joint], 0.8 * outline * finer, OUTLINE)
     for a, b, side in limbs:
-        _limb(pen, local[a], local[b], width * finer, COLOURS[side])
+        _limb(pen, local[a], local[b], width * finer, COLORS[side])
     for joint in np.flatnonzero(seen).tolist():
-        _dot(pen, local[joint], 0.8 * width * finer, COLOURS[joint_side(skeleton, joint)])
+        _dot(pen, local[joint], 0.8 * width * finer, COLORS[joint_side(skeleton, joint)])
         _dot(pen, local[joint], 0.4 * width * finer, (255, 255, 255))
     return canvas.resize(size, Image.Resampling.BOX)
 
@@ -139,18 +139,18 @@ def _render(
 def _limbs(skeleton: Skeleton, seen: np.ndarray) -> Iterator[tuple[int, int, str]]:
     """Limbs with both joints seen, those of the middle first, so that arms lie over the trunk."""
     found = [(a, b, _limb_side(skeleton, a, b)) for a, b in skeleton.limbs if seen[a] and seen[b]]
-    yield from sorted(found, key=lambda limb: limb[2] != "centre")
+    yield from sorted(found, key=lambda limb: limb[2] != "center")
 
 
 def _limb_side(skeleton: Skeleton, a: int, b: int) -> str:
-    sides = {joint_side(skeleton, a), joint_side(skeleton, b)} - {"centre"}
-    return sides.pop() if len(sides) == 1 else "centre"
+    sides = {joint_side(skeleton, a), joint_side(skeleton, b)} - {"center"}
+    return sides.pop() if len(sides) == 1 else "center"
 
 
 def joint_side(skeleton: Skeleton, joint: int) -> str:
-    """The side of the body a joint belongs to, by its name: "left", "right" or "centre"."""
-    side = skeleton.joints[joint].partition("_")[0]
-    return side if side in COLOURS else "centre"
+    """The side of the body a joint belongs to, by its name: "left", "right" or "center"."""
+    side = skeleton.keypoint_names[joint].partition("_")[0]
+    return side if side in COLORS else "center"
 
 
 def _limb(
@@ -158,15 +158,15 @@ def _limb(
     start: np.ndarray,
     end: np.ndarray,
     width: float,
-    colour: tuple[int, ...],
+    color: tuple[int, ...],
 ) -> None:
-    pen.line([*start, *end], fill=colour, width=round(width))
-    _dot(pen, start, width / 2, colour)
-    _dot(pen, end, width / 2, colour)
+    pen.line([*start, *end], fill=color, width=round(width))
+    _dot(pen, start, width / 2, color)
+    _dot(pen, end, width / 2, color)
 
 
 def _dot(
-    pen: ImageDraw.ImageDraw, centre: np.ndarray, radius: float, colour: tuple[int, ...]
+    pen: ImageDraw.ImageDraw, center: np.ndarray, radius: float, color: tuple[int, ...]
 ) -> None:
-    x, y = centre
-    pen.ellipse([x - radius, y - radius, x + radius, y + radius], fill=colour)
+    x, y = center
+    pen.ellipse([x - radius, y - radius, x + radius, y + radius], fill=color)

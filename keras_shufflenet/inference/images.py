@@ -43,9 +43,9 @@ def _open(path: Path) -> Image.Image:
 
 
 def _to_uint8(array: np.ndarray) -> np.ndarray:
-    grey = array.ndim == 2
-    colour = array.ndim == 3 and array.shape[-1] == 3
-    if not (grey or colour) or array.size == 0 or not np.issubdtype(array.dtype, np.number):
+    gray = array.ndim == 2
+    color = array.ndim == 3 and array.shape[-1] == 3
+    if not (gray or color) or array.size == 0 or not np.issubdtype(array.dtype, np.number):
         raise ValueError(
             "An image array must have the shape (height, width, 3) or (height, width) and hold "
             f"numbers 0..255. Received: shape {array.shape}, dtype {array.dtype}"

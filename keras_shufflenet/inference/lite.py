@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from keras_shufflenet.inference.classifier import Classifier
+from keras_shufflenet.inference.classifier import ImageClassifier
 from keras_shufflenet.inference.drawing import draw_skeletons
-from keras_shufflenet.inference.pose import TopDown, predict_people
+from keras_shufflenet.inference.pose import PosePredictor, predict_pose
 from keras_shufflenet.inference.predictor import Predictor
 
 DRAWN_SCORE = 0.3
@@ -86,24 +86,24 @@ def _run(options: argparse.Namespace) -> None:
     if len(predictor.find_output_shape()) == 1:
         if options.draw is not None or options.box:
             raise ValueError(f"--box and --draw are for pose estimators. Received: {options.model}")
-        _classify(Classifier.load(predictor), options)
+        _classify(ImageClassifier.load(predictor), options)
     else:
-        _find_joints(TopDown.load(predictor, flip_test=options.flip_test), options)
+        _find_joints(PosePredictor.load(predictor, flip_test=options.flip_test), options)
 
 
-def _classify(classifier: Classifier, options: argparse.Namespace) -> None:
+def _classify(classifier: ImageClassifier, options: argparse.Namespace) -> None:
     for path in options.images:
         print(path)
-        for name, score in classifier.classify(path, options.top):
+        for name, score in classifier.predict(path, options.top):
             print(f"  {score:.3f}  {name}")
 
 
-def _find_joints(estimator: TopDown, options: argparse.Namespace) -> None:
+def _find_joints(estimator: PosePredictor, options: argparse.Namespace) -> None:
     for path in options.images:
-        people = predict_people(estimator, path, options.box)
+        people = predict_pose(estimator, path, options.box)
         for number, person in enumerate(people, start=1):
             print(f"{path} person {number}")
-            for joint, (x, y, score) in zip(estimator.skeleton.joints, person, strict=True):
+            for joint, (x, y, score) in zip(estimator.skeleton.keypoint_names, person, strict=True):
                 print(f"  {score:.3f}  {joint}  {x:.1f} {y:.1f}")
         if options.draw:
             _draw(estimator, path, people, options.draw)
@@ -124,7 +124,7 @@ def _check_names(images: Sequence[Path]) -> None:
         )
 
 
-def _draw(estimator: TopDown, path: Path, people: np.ndarray, folder: Path) -> None:
+def _draw(estimator: PosePredictor, path: Path, people: np.ndarray, folder: Path) -> None:
     drawn = draw_skeletons(path, people, estimator.skeleton, DRAWN_SCORE)
     Image.fromarray(drawn).save(folder / f"{path.stem}.png")
 

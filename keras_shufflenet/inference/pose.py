@@ -1,7 +1,7 @@
 """Top-down pose estimation: from people's boxes in an image to their joints.
 
 Every person is cut out, the network makes one heatmap per joint, and the codec reads the joints'
-places from the heatmaps. Prediction and evaluation share `TopDown`, so that they cannot differ.
+places from the heatmaps. Prediction and evaluation share `PosePredictor`, so that they cannot differ.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from keras_shufflenet.inference.images import to_array
 from keras_shufflenet.inference.predictor import Predictor
 from keras_shufflenet.keypoints import skeletons
-from keras_shufflenet.keypoints.boxes import PADDING, box_to_center_scale
+from keras_shufflenet.keypoints.boxes import BBOX_PADDING, box_to_center_scale
 from keras_shufflenet.keypoints.codecs import HeatmapCodec
 from keras_shufflenet.keypoints.skeletons import Skeleton
 from keras_shufflenet.keypoints.warping import warp
@@ -22,10 +22,10 @@ _SKELETON_BY_JOINTS = {len(skeleton): skeleton for skeleton in (skeletons.COCO, 
 
 
 @dataclass(frozen=True)
-class TopDown:
+class PosePredictor:
     """A heatmap network together with what turns its output into joints.
 
-    Make one with `TopDown.load`.
+    Make one with `PosePredictor.load`.
 
     Attributes:
         predictor: the network: images (N, H, W, 3) RGB 0..255 to heatmaps (N, h, w, K).
@@ -48,7 +48,7 @@ class TopDown:
         codec: HeatmapCodec | None = None,
         skeleton: str | Skeleton | None = None,
         flip_test: bool = True,
-    ) -> "TopDown":
+    ) -> "PosePredictor":
         """Complete a model to an estimator.
 
         Args:
@@ -71,9 +71,9 @@ class TopDown:
             raise ValueError(f"`codec` has to be a HeatmapCodec. Received: {codec!r}")
         predictor = Predictor.load(model, input_size or (codec.input_size if codec else None))
         height, width, channels = _heatmap_shape(predictor)
-        codec = codec or predictor.description.codec
+        codec = codec or predictor.metadata.codec
         codec = codec or HeatmapCodec(predictor.require_size(), (height, width))
-        skeleton = skeleton or predictor.description.skeleton
+        skeleton = skeleton or predictor.metadata.skeleton
         if codec.heatmap_size != (height, width):
             raise ValueError(
                 f"{predictor.name} must give heatmaps of the codec's size {codec.heatmap_size}. "
@@ -87,17 +87,19 @@ class TopDown:
 
         Args:
             image: uint8 (H, W, 3), RGB.
-            centers: (N, 2), x and y of the boxes' centres in image pixels.
+            centers: (N, 2), x and y of the boxes' centers in image pixels.
             scales: (N, 2), width and height of the padded boxes in units of 200 pixels.
 
         Returns:
-            float32 (N, *input_size, 3): what `data.person_crops` makes of the image's file.
+            float32 (N, *input_size, 3): what `data.person_instances` makes of the image's file.
         """
         pixels = image.astype(np.float32)
         matrices = self.codec.crop_matrix(centers, scales)
         return np.stack([warp(pixels, matrix, self.codec.input_size) for matrix in matrices])
 
-    def joints(self, crops: np.ndarray, centers: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    def predict_crops(
+        self, crops: np.ndarray, centers: np.ndarray, scales: np.ndarray
+    ) -> np.ndarray:
         """Find the joints of people that were cut out.
 
         Args:
@@ -109,7 +111,7 @@ class TopDown:
             float64 (N, K, 3): x, y in image pixels (0-based) and score of every joint.
         """
         points, scores = self.codec.decode(self.heatmaps(crops))
-        places = self.codec.to_image(points, centers, scales)
+        places = self.codec.input_to_image(points, centers, scales)
         return np.concatenate([places, scores[..., None]], axis=-1)
 
     def heatmaps(self, crops: np.ndarray) -> np.ndarray:
@@ -154,7 +156,7 @@ def _skeleton(skeleton: str | Skeleton | None, joints: int, name: str) -> Skelet
     return found
 
 
-def predict_people(
+def predict_pose(
     model: Any,
     image: Any,
     boxes: ArrayLike | None = None,
@@ -164,12 +166,12 @@ def predict_people(
     input_size: tuple[int, int] | None = None,
     flip_test: bool = True,
     batch_size: int = 32,
-    padding: float = PADDING,
+    padding: float = BBOX_PADDING,
 ) -> np.ndarray:
     """Find the joints of the people in an image.
 
     Args:
-        model: what `TopDown.load` takes, or a `TopDown` (the options of the model are then its
+        model: what `PosePredictor.load` takes, or a `PosePredictor` (the options of the model are then its
             own).
         image: a path, a `PIL.Image` or an array (H, W, 3), RGB, 0..255.
         boxes: (N, 4) people's boxes (x, y, width, height) in pixels of the image; by default the
@@ -190,8 +192,8 @@ def predict_people(
     """
     estimator = (
         model
-        if isinstance(model, TopDown)
-        else TopDown.load(
+        if isinstance(model, PosePredictor)
+        else PosePredictor.load(
             model, input_size=input_size, codec=codec, skeleton=skeleton, flip_test=flip_test
         )
     )
@@ -202,7 +204,9 @@ def predict_people(
     people = [np.zeros((0, len(estimator.skeleton), 3))]
     for start in range(0, len(centers), batch_size):
         center, scale = centers[start : start + batch_size], scales[start : start + batch_size]
-        people.append(estimator.joints(estimator.crop(picture, center, scale), center, scale))
+        people.append(
+            estimator.predict_crops(estimator.crop(picture, center, scale), center, scale)
+        )
     return np.concatenate(people)
 
 

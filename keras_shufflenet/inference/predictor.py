@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_shufflenet.inference import runtime
-from keras_shufflenet.inference.description import Description
+from keras_shufflenet.inference.description import ModelMetadata
 
 if TYPE_CHECKING:
     import keras
@@ -40,13 +40,13 @@ class Predictor:
         name: str,
         input_size: tuple[int, int] | None = None,
         output_shape: tuple[int | None, ...] | None = None,
-        description: Description | None = None,
+        metadata: ModelMetadata | None = None,
     ) -> None:
         self._run = run
         self.name = name
         self.input_size = input_size
         self.output_shape = output_shape
-        self.description = description or Description()
+        self.metadata = metadata or ModelMetadata()
 
     @classmethod
     def load(
@@ -153,7 +153,7 @@ class Predictor:
             name=self.name,
             input_size=(height, width),
             output_shape=self.output_shape,
-            description=self.description,
+            metadata=self.metadata,
         )
 
 
@@ -178,17 +178,17 @@ def _from_keras(model: "keras.Model") -> Predictor:
         name=model.name,
         input_size=size,
         output_shape=model.output_shape[1:],
-        description=_describe(model.output_shape[1:]),
+        metadata=_describe(model.output_shape[1:]),
     )
 
 
-def _describe(output_shape: tuple[int | None, ...]) -> Description:
+def _describe(output_shape: tuple[int | None, ...]) -> ModelMetadata:
     """A Keras model of 1000 classes is taken for one of ImageNet, as `decode_predictions` does."""
     from keras_shufflenet.models.predictions import imagenet_classes
 
     classes = imagenet_classes()
     known = output_shape == (len(classes),)
-    return Description(labels=tuple(words for _, words in classes) if known else ())
+    return ModelMetadata(labels=tuple(words for _, words in classes) if known else ())
 
 
 def _from_file(path: Path, num_threads: int | None) -> Predictor:
@@ -236,7 +236,7 @@ def _from_tflite(path: Path, num_threads: int | None) -> Predictor:
         name=path.stem,
         input_size=(height, width),
         output_shape=shape,
-        description=Description.read(path),
+        metadata=ModelMetadata.read(path),
     )
 
 

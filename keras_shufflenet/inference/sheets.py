@@ -17,7 +17,7 @@ TITLE_HEIGHT = 24
 HEAT = np.array([(0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164)])
 
 
-def contact_sheet(
+def image_grid(
     images: Sequence[object],
     columns: int = 4,
     *,
@@ -100,9 +100,9 @@ def overlay_heatmaps(image: object, heatmaps: np.ndarray, opacity: float = 0.6) 
     size = picture.shape[1], picture.shape[0]
     heat = np.clip(np.asarray(highest.resize(size, Image.Resampling.BICUBIC)), 0, 1)
     cover = opacity * np.sqrt(heat)[..., None]
-    return np.rint((1 - cover) * picture + cover * _heat_colours(heat)).astype(np.uint8)
+    return np.rint((1 - cover) * picture + cover * _heat_colors(heat)).astype(np.uint8)
 
 
-def _heat_colours(heat: np.ndarray) -> np.ndarray:
+def _heat_colors(heat: np.ndarray) -> np.ndarray:
     steps = np.linspace(0, 1, len(HEAT))
     return np.stack([np.interp(heat, steps, channel) for channel in HEAT.T], axis=-1)

@@ -1,19 +1,19 @@
 """Geometry and scoring of keypoints: NumPy only, no model and no TensorFlow."""
 
 from keras_shufflenet.keypoints.boxes import (
-    affine_matrix,
     box_to_center_scale,
+    clip_box,
+    get_udp_warp_matrix,
+    get_warp_matrix,
     invert_affine,
-    sanitize_box,
     transform_points,
-    udp_matrix,
 )
 from keras_shufflenet.keypoints.coco import evaluate_keypoints, rescore_and_nms, save_results
 from keras_shufflenet.keypoints.coco_reader import read_coco, read_detections
 from keras_shufflenet.keypoints.codecs import HeatmapCodec
 from keras_shufflenet.keypoints.mpii import evaluate_pckh, read_mpii
 from keras_shufflenet.keypoints.nms import oks, oks_nms, soft_oks_nms
-from keras_shufflenet.keypoints.people import People
+from keras_shufflenet.keypoints.people import PoseInstances
 from keras_shufflenet.keypoints.skeletons import COCO, MPII, Skeleton
 from keras_shufflenet.keypoints.warping import warp
 
@@ -21,12 +21,14 @@ __all__ = [
     "COCO",
     "MPII",
     "HeatmapCodec",
-    "People",
+    "PoseInstances",
     "Skeleton",
-    "affine_matrix",
     "box_to_center_scale",
+    "clip_box",
     "evaluate_keypoints",
     "evaluate_pckh",
+    "get_udp_warp_matrix",
+    "get_warp_matrix",
     "invert_affine",
     "oks",
     "oks_nms",
@@ -34,10 +36,8 @@ __all__ = [
     "read_detections",
     "read_mpii",
     "rescore_and_nms",
-    "sanitize_box",
     "save_results",
     "soft_oks_nms",
     "transform_points",
-    "udp_matrix",
     "warp",
 ]

@@ -32,15 +32,15 @@ def shift_center(
     factor: float = 0.16,
     probability: float = 0.3,
 ) -> np.ndarray:
-    """Move centres (..., 2) by up to `factor` of the padded box.
+    """Move centers (..., 2) by up to `factor` of the padded box.
 
     Args:
         center: (..., 2).
         scale: (..., 2).
-        uniform: (...), the centre moves if it is below `probability`.
+        uniform: (...), the center moves if it is below `probability`.
         shift: (..., 2), uniform in [-1, 1).
         factor: greatest share of the padded box's size.
-        probability: how often centres move.
+        probability: how often centers move.
     """
     moves = np.asarray(uniform) < probability
     return center + moves[..., None] * factor * PIXEL_STD * scale * shift
@@ -80,7 +80,7 @@ def half_body(
         skeleton: tells the halves apart.
 
     Returns:
-        centre (2,) and scale (2,), or None if fewer than 2 joints are selected.
+        center (2,) and scale (2,), or None if fewer than 2 joints are selected.
     """
     skeleton = skeletons.get(skeleton)
     upper, lower = (

@@ -1,7 +1,7 @@
-"""Boxes of people: from (x, y, width, height) to centre and scale, and on to affine matrices.
+"""Boxes of people: from (x, y, width, height) to center and scale, and on to affine matrices.
 
-Points are (x, y) in pixels; whole numbers are the centres of pixels. Sizes are (height, width).
-A person is framed by a centre and a scale, the width and height of its padded box in units of 200
+Points are (x, y) in pixels; whole numbers are the centers of pixels. Sizes are (height, width).
+A person is framed by a center and a scale, the width and height of its padded box in units of 200
 pixels. Source: mmpose v0.29.
 """
 
@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 PIXEL_STD = 200.0  # pixels per unit of scale, a convention inherited from MPII
-PADDING = 1.25
+BBOX_PADDING = 1.25
 
 Size = tuple[int, int]
 
 
-def sanitize_box(box: ArrayLike, image_size: Size) -> np.ndarray | None:
+def clip_box(box: ArrayLike, image_size: Size) -> np.ndarray | None:
     """Clip a box to its image.
 
     Args:
@@ -34,7 +34,7 @@ def sanitize_box(box: ArrayLike, image_size: Size) -> np.ndarray | None:
 
 
 def box_to_center_scale(
-    box: ArrayLike, input_size: Size, padding: float = PADDING
+    box: ArrayLike, input_size: Size, padding: float = BBOX_PADDING
 ) -> tuple[np.ndarray, np.ndarray]:
     """Frame boxes for a network: the smallest frame of the input's shape around the box, padded.
 
@@ -44,7 +44,7 @@ def box_to_center_scale(
         padding: factor on the frame's size.
 
     Returns:
-        centre (..., 2) and scale (..., 2), float64.
+        center (..., 2) and scale (..., 2), float64.
     """
     box = np.asarray(box, np.float64)
     size = expand_to_aspect(box[..., 2:], input_size)
@@ -61,7 +61,7 @@ def expand_to_aspect(size: np.ndarray, input_size: Size) -> np.ndarray:
     )
 
 
-def affine_matrix(
+def get_warp_matrix(
     center: ArrayLike, scale: ArrayLike, rotation_degrees: ArrayLike, output_size: Size
 ) -> np.ndarray:
     """Return the matrices that take image points to points of the crop.
@@ -86,13 +86,13 @@ def affine_matrix(
     return _around(linear, center, np.array([output_size[1] / 2, output_size[0] / 2]))
 
 
-def udp_matrix(
+def get_udp_warp_matrix(
     center: ArrayLike, scale: ArrayLike, rotation_degrees: ArrayLike, output_size: Size
 ) -> np.ndarray:
     """Return the matrices of unbiased data processing (UDP): lengths count pixel intervals.
 
     Width and height are enlarged separately, and rotation has the opposite sense of
-    `affine_matrix`. Source: Huang et al., The Devil is in the Details, CVPR 2020.
+    `get_warp_matrix`. Source: Huang et al., The Devil is in the Details, CVPR 2020.
 
     Args:
         center: (..., 2).
@@ -130,6 +130,6 @@ def _matrix_2x2(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray) -> n
 
 
 def _around(linear: np.ndarray, center: np.ndarray, output_center: np.ndarray) -> np.ndarray:
-    """Return the affine matrices with a linear part that take one centre to the other."""
+    """Return the affine matrices with a linear part that take one center to the other."""
     offset = output_center - (linear @ center[..., None])[..., 0]
     return np.concatenate([linear, offset[..., None]], axis=-1)

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from keras_shufflenet.keypoints import skeletons
-from keras_shufflenet.keypoints.boxes import sanitize_box
+from keras_shufflenet.keypoints.boxes import clip_box
 from keras_shufflenet.keypoints.json_files import Entry, as_entries, load
-from keras_shufflenet.keypoints.people import People
+from keras_shufflenet.keypoints.people import PoseInstances
 from keras_shufflenet.keypoints.skeletons import Skeleton
 
 PERSON = 1  # category_id
@@ -18,10 +18,10 @@ Source = str | Path | Mapping[str, Any]
 Row = tuple[int, np.ndarray, float, np.ndarray, float]  # image, box, score, keypoints, area
 
 
-def read_coco(annotations: Source, skeleton: str | Skeleton = "coco") -> People:
+def read_coco(annotations: Source, skeleton: str | Skeleton = "coco") -> PoseInstances:
     """Read the people of a COCO keypoint file, for training or for evaluation in their own boxes.
 
-    Crowds, people without a labelled keypoint, without area or with nothing of their box inside
+    Crowds, people without a labeled keypoint, without area or with nothing of their box inside
     the image are left out. Boxes are clipped to the image. Order: by image, then by annotation.
 
     Args:
@@ -42,7 +42,7 @@ def read_coco(annotations: Source, skeleton: str | Skeleton = "coco") -> People:
     if not rows:
         raise ValueError(
             f"{root.place}: annotations must hold a person (category_id 1) with a "
-            "labelled keypoint, a box inside the image and no iscrowd. "
+            "labeled keypoint, a box inside the image and no iscrowd. "
             f"Received: {len(images)} images, {len(entries)} annotations"
         )
     return _people(skeleton, images, rows)
@@ -53,7 +53,7 @@ def read_detections(
     annotations: Source,
     score_threshold: float = 0.0,
     skeleton: str | Skeleton = "coco",
-) -> People:
+) -> PoseInstances:
     """Read the person boxes of a detector: a list of image_id, category_id, bbox and score.
 
     Boxes are not clipped. Boxes of images that the annotations lack are left out, so that the
@@ -94,16 +94,16 @@ def images_of(root: Entry) -> dict[int, Entry]:
 
 
 def _annotated(entry: Entry, images: dict[int, Entry], skeleton: Skeleton) -> Row | None:
-    """Return a labelled person, or None for those who are left out."""
+    """Return a labeled person, or None for those who are left out."""
     if entry.value.get("category_id", PERSON) != PERSON:
         return None
     image_id, box = image_of(entry, images), entry.numbers("bbox", 4)
     keypoints = np.array(entry.numbers("keypoints", 3 * len(skeleton)), np.float64)
     image = images[image_id]
-    clipped = sanitize_box(box, (image.integer("height"), image.integer("width")))
+    clipped = clip_box(box, (image.integer("height"), image.integer("width")))
     area = entry.number("area") if "area" in entry.value else box[2] * box[3]
-    labelled = keypoints.max() > 0 and entry.value.get("num_keypoints", 1) != 0
-    if entry.value.get("iscrowd") or clipped is None or area <= 0 or not labelled:
+    labeled = keypoints.max() > 0 and entry.value.get("num_keypoints", 1) != 0
+    if entry.value.get("iscrowd") or clipped is None or area <= 0 or not labeled:
         return None
     return image_id, clipped, 1.0, keypoints.reshape(-1, 3), area
 
@@ -129,18 +129,18 @@ def image_of(entry: Entry, images: Mapping[int, Entry]) -> int:
     return image_id
 
 
-def _people(skeleton: Skeleton, images: dict[int, Entry], rows: list[Row]) -> People:
+def _people(skeleton: Skeleton, images: dict[int, Entry], rows: list[Row]) -> PoseInstances:
     image_ids, boxes, scores, keypoints, areas = zip(*rows, strict=True)
     described = [images[image_id] for image_id in image_ids]
     points = np.stack(keypoints)
-    return People(
+    return PoseInstances(
         skeleton=skeleton,
         image_id=np.array(image_ids, np.int64),
         file_name=np.array([image.text("file_name") for image in described]),
         image_size=np.array([(i.integer("height"), i.integer("width")) for i in described]),
-        box=np.stack(boxes),
-        score=np.array(scores, np.float64),
+        bboxes=np.stack(boxes),
+        bbox_scores=np.array(scores, np.float64),
         keypoints=points[..., :2].astype(np.float32),
-        visible=(points[..., 2] > 0).astype(np.float32),
-        area=np.array(areas, np.float64),
+        keypoints_visible=(points[..., 2] > 0).astype(np.float32),
+        areas=np.array(areas, np.float64),
     )

@@ -13,15 +13,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from keras_shufflenet.keypoints import peaks, skeletons, targets
-from keras_shufflenet.keypoints.boxes import PIXEL_STD, Size, affine_matrix, udp_matrix
+from keras_shufflenet.keypoints.boxes import PIXEL_STD, Size, get_udp_warp_matrix, get_warp_matrix
 from keras_shufflenet.keypoints.skeletons import Skeleton
 
 Encoding = Literal["msra", "unbiased", "udp", "udp_combined", "megvii"]
-Decoding = Literal["none", "default", "unbiased", "udp", "udp_combined", "megvii"]
+Decoding = Literal["none", "quarter_offset", "unbiased", "udp", "udp_combined", "megvii"]
 
 _DECODERS: dict[Decoding, Callable[[np.ndarray, int], peaks.Peaks]] = {
     "none": peaks.maxima,
-    "default": peaks.quarter_offset,
+    "quarter_offset": peaks.quarter_offset,
     "unbiased": peaks.newton_dark,
     "udp": peaks.newton_udp,
     "udp_combined": peaks.combined_offsets,
@@ -44,14 +44,14 @@ class HeatmapCodec:
             (gaussian at the joint, DARK), `"udp"` (the same, lengths counted in pixel intervals),
             `"udp_combined"` (disc and offsets, three channels per joint) or `"megvii"` (blurred
             pixel of height 255).
-        decoding: how maxima are refined: `"none"`, `"default"` (a quarter pixel uphill),
+        decoding: how maxima are refined: `"none"`, `"quarter_offset"` (a quarter pixel uphill),
             `"unbiased"` (DARK's Newton step), `"udp"`, `"udp_combined"` or `"megvii"`; by default
             the one that belongs to the encoding.
         shift_heatmap: whether `flip_back` moves the maps by one column, which makes up for most of
             the misalignment of mirrored maps; by default for `"msra"` and `"unbiased"`.
-        blur_kernel: odd size of the blur in encoding and decoding; by default 11, for a sigma
+        blur_kernel_size: odd size of the blur in encoding and decoding; by default 11, for a sigma
             above 2 it is 17, and 3 for `"udp_combined"`.
-        joint_weights: factors on the weights of the K joints; none by default.
+        keypoint_weights: factors on the weights of the K joints; none by default.
     """
 
     input_size: Size
@@ -61,8 +61,8 @@ class HeatmapCodec:
     encoding: Encoding = "msra"
     decoding: Decoding = None  # type: ignore[assignment]
     shift_heatmap: bool = None  # type: ignore[assignment]
-    blur_kernel: int = None  # type: ignore[assignment]
-    joint_weights: tuple[float, ...] | None = None
+    blur_kernel_size: int = None  # type: ignore[assignment]
+    keypoint_weights: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         """Fill in the defaults and check the values."""
@@ -71,15 +71,17 @@ class HeatmapCodec:
         height, width = self.input_size
         self._set_size("heatmap_size", self.heatmap_size or (height // 4, width // 4))
         self._default("sigma", 2.0 if height <= 256 else 3.0)
-        self._default("decoding", "default" if self.encoding == "msra" else self.encoding)
+        self._default("decoding", "quarter_offset" if self.encoding == "msra" else self.encoding)
         self._default("shift_heatmap", self.encoding in ("msra", "unbiased"))
         kernel = 11 if self.sigma <= 2 else 17
-        self._default("blur_kernel", 3 if self.encoding == "udp_combined" else kernel)
+        self._default("blur_kernel_size", 3 if self.encoding == "udp_combined" else kernel)
         _check_choice("decoding", self.decoding, Decoding)
         if self.sigma <= 0:
             raise ValueError(f"sigma is a positive number of pixels. Received: {self.sigma!r}")
-        if self.blur_kernel < 1 or self.blur_kernel % 2 == 0:
-            raise ValueError(f"blur_kernel is odd and positive. Received: {self.blur_kernel!r}")
+        if self.blur_kernel_size < 1 or self.blur_kernel_size % 2 == 0:
+            raise ValueError(
+                f"blur_kernel_size is odd and positive. Received: {self.blur_kernel_size!r}"
+            )
         if (self.encoding == "udp_combined") != (self.decoding == "udp_combined"):
             raise ValueError(
                 "The encoding 'udp_combined' goes with the decoding 'udp_combined' only. "
@@ -96,11 +98,11 @@ class HeatmapCodec:
 
         Args:
             keypoints: (..., K, 2).
-            visible: (..., K), 1 for labelled joints and 0 for the others.
+            visible: (..., K), 1 for labeled joints and 0 for the others.
 
         Returns:
             heatmaps (..., h, w, K) float32 (3K channels for `"udp_combined"`) and weights (..., K)
-            float32. Weight and map are zero for joints that are not labelled or are too far
+            float32. Weight and map are zero for joints that are not labeled or are too far
             outside.
 
         Raises:
@@ -113,8 +115,8 @@ class HeatmapCodec:
                 f"Received: {keypoints.shape} and {visible.shape}"
             )
         heatmaps, weights = self._draw(keypoints / self.stride, visible)
-        if self.joint_weights is not None:
-            weights = weights * np.asarray(self.joint_weights, np.float32)
+        if self.keypoint_weights is not None:
+            weights = weights * np.asarray(self.keypoint_weights, np.float32)
         return heatmaps, weights
 
     def decode(self, heatmaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -136,7 +138,9 @@ class HeatmapCodec:
             raise ValueError(
                 f"Heatmaps have the shape (N, {height}, {width}, K). Received: {heatmaps.shape}"
             )
-        points, scores = _DECODERS[self.decoding](peaks.channels_first(heatmaps), self.blur_kernel)
+        points, scores = _DECODERS[self.decoding](
+            peaks.channels_first(heatmaps), self.blur_kernel_size
+        )
         return (points * self.stride).astype(np.float32), scores
 
     def flip_back(self, heatmaps: np.ndarray, skeleton: str | Skeleton = "coco") -> np.ndarray:
@@ -163,10 +167,10 @@ class HeatmapCodec:
         self, center: ArrayLike, scale: ArrayLike, rotation_degrees: ArrayLike = 0.0
     ) -> np.ndarray:
         """Return the matrices (..., 2, 3) from image points to input points."""
-        build = udp_matrix if self._counts_intervals else affine_matrix
+        build = get_udp_warp_matrix if self._counts_intervals else get_warp_matrix
         return build(center, scale, rotation_degrees, self.input_size)
 
-    def to_image(self, points: ArrayLike, center: ArrayLike, scale: ArrayLike) -> np.ndarray:
+    def input_to_image(self, points: ArrayLike, center: ArrayLike, scale: ArrayLike) -> np.ndarray:
         """Take points back to the image, for crops that were not rotated.
 
         Args:
@@ -191,7 +195,7 @@ class HeatmapCodec:
 
     def _draw(self, points: np.ndarray, visible: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if self.encoding == "megvii":
-            return targets.blurred_pixels(points, visible, self.heatmap_size, self.blur_kernel)
+            return targets.blurred_pixels(points, visible, self.heatmap_size, self.blur_kernel_size)
         if self.encoding == "udp_combined":
             return targets.offset_discs(points, visible, self.heatmap_size)
         return targets.gaussians(points, visible, self.heatmap_size, self.sigma, self.encoding)

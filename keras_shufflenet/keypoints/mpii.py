@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_shufflenet.keypoints.boxes import PIXEL_STD
 from keras_shufflenet.keypoints.json_files import Entry, as_entries, load
-from keras_shufflenet.keypoints.people import People
+from keras_shufflenet.keypoints.people import PoseInstances
 from keras_shufflenet.keypoints.skeletons import MPII
 
 HEAD_SHARE = 0.6  # of the diagonal of the head's box, the length that errors are measured by
@@ -24,11 +24,11 @@ _GROUPS = {
 _EXCLUDED = [6, 7]  # pelvis and thorax do not enter the mean
 
 
-def read_mpii(annotations: str | Path | list[dict[str, Any]]) -> People:
+def read_mpii(annotations: str | Path | list[dict[str, Any]]) -> PoseInstances:
     """Read a list of image, center, scale, joints and joints_vis.
 
     The file counts pixels from 1, the records from 0. A person's square box is the one that its
-    centre, moved down by 15 * scale, and its scale stand for.
+    center, moved down by 15 * scale, and its scale stand for.
 
     Args:
         annotations: a json file, or what one holds.
@@ -50,16 +50,16 @@ def read_mpii(annotations: str | Path | list[dict[str, Any]]) -> People:
     joints = [entry.pairs("joints", len(MPII)) for entry in entries]
     visible = [entry.numbers("joints_vis", len(MPII)) for entry in entries]
     boxes = np.stack([_box(entry) for entry in entries])
-    return People(
+    return PoseInstances(
         skeleton=MPII,
         image_id=np.array([numbers[file] for file in files], np.int64),
         file_name=np.array(files),
         image_size=np.zeros((len(files), 2), np.int64),
-        box=boxes,
-        score=np.ones(len(files)),
+        bboxes=boxes,
+        bbox_scores=np.ones(len(files)),
         keypoints=(np.array(joints, np.float64) - 1).astype(np.float32),
-        visible=(np.array(visible) > 0).astype(np.float32),
-        area=boxes[:, 2] * boxes[:, 3],
+        keypoints_visible=(np.array(visible) > 0).astype(np.float32),
+        areas=boxes[:, 2] * boxes[:, 3],
     )
 
 
@@ -76,8 +76,8 @@ def evaluate_pckh(
 
     Returns:
         Head, Shoulder, Elbow, Wrist, Hip, Knee, Ankle (the mean of left and right), PCKh (the mean
-        over all labelled joints but pelvis and thorax) and PCKh@0.1 (the same within a tenth of a
-        head). NaN where no joint is labelled.
+        over all labeled joints but pelvis and thorax) and PCKh@0.1 (the same within a tenth of a
+        head). NaN where no joint is labeled.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -93,12 +93,12 @@ def evaluate_pckh(
         )
     heads = HEAD_SHARE * np.linalg.norm(headboxes[1] - headboxes[0], axis=0)
     distances = np.linalg.norm(predictions[..., :2].transpose(1, 2, 0) + 1 - positions, axis=1)
-    errors, labelled = distances / heads, missing == 0
-    joints = _percentages((errors <= 0.5) & labelled, labelled)
+    errors, labeled = distances / heads, missing == 0
+    joints = _percentages((errors <= 0.5) & labeled, labeled)
     # the reference keeps the parts of this figure in single precision
-    strict = _percentages((errors <= 0.1) & labelled, labelled).astype(np.float32)
+    strict = _percentages((errors <= 0.1) & labeled, labeled).astype(np.float32)
     groups = {name: float(np.mean(joints[list(group)])) for name, group in _GROUPS.items()}
-    return groups | {"PCKh": _mean(joints, labelled), "PCKh@0.1": _mean(strict, labelled)}
+    return groups | {"PCKh": _mean(joints, labeled), "PCKh@0.1": _mean(strict, labeled)}
 
 
 def _box(entry: Entry) -> np.ndarray:
@@ -139,16 +139,16 @@ def _load_mat(path: Path) -> dict[str, np.ndarray]:
         raise ValueError(f"{path.name} must be a MATLAB file. Received: {error}") from error
 
 
-def _percentages(correct: np.ndarray, labelled: np.ndarray) -> np.ndarray:
-    """Return the percentage of each joint, NaN where it is never labelled."""
-    count = labelled.sum(1)
+def _percentages(correct: np.ndarray, labeled: np.ndarray) -> np.ndarray:
+    """Return the percentage of each joint, NaN where it is never labeled."""
+    count = labeled.sum(1)
     blank = np.full(len(count), np.nan)
     return np.divide(100.0 * correct.sum(1), count, out=blank, where=count > 0)
 
 
-def _mean(joints: np.ndarray, labelled: np.ndarray) -> float:
-    """Return the mean of the joints that count, each as often as it is labelled."""
-    count = labelled.sum(1)
+def _mean(joints: np.ndarray, labeled: np.ndarray) -> float:
+    """Return the mean of the joints that count, each as often as it is labeled."""
+    count = labeled.sum(1)
     count[_EXCLUDED] = 0
     counted = count > 0
     if not counted.any():

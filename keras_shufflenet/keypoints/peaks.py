@@ -30,13 +30,13 @@ def maxima(heatmaps: np.ndarray, kernel: int = 1) -> Peaks:
 
 
 def quarter_offset(heatmaps: np.ndarray, kernel: int = 1) -> Peaks:
-    """Move each maximum a quarter pixel towards its higher neighbour, along both axes."""
+    """Move each maximum a quarter pixel towards its higher neighbor, along both axes."""
     points, scores = maxima(heatmaps)
     return points + 0.25 * _uphill(heatmaps, points), scores
 
 
 def quarter_offset_megvii(heatmaps: np.ndarray, kernel: int) -> Peaks:
-    """Blur first, move by a quarter pixel and to the pixel's centre; maps have the height 255."""
+    """Blur first, move by a quarter pixel and to the pixel's center; maps have the height 255."""
     blurred = blur_keeping_maximum(heatmaps, kernel)
     points, scores = maxima(blurred)
     inside = _margin(heatmaps, points, 1)[..., None]

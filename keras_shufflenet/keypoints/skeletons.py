@@ -15,28 +15,28 @@ class Skeleton:
 
     Attributes:
         name: what `get` calls it.
-        joints: K names, in the order of the heatmaps' channels.
+        keypoint_names: K names, in the order of the heatmaps' channels.
         flip_pairs: pairs of indices that trade places when the image is mirrored.
         sigmas: K standard deviations of the annotators, relative to the square root of the
             person's area; COCO's OKS uses them.
         limbs: pairs of indices that a drawing connects.
         upper_body: indices of the upper half, for the half-body augmentation.
         lower_body: indices of the lower half.
-        joint_weights: K weights that a loss may give to the joints.
+        keypoint_weights: K weights that a loss may give to the joints.
     """
 
     name: str
-    joints: tuple[str, ...]
+    keypoint_names: tuple[str, ...]
     flip_pairs: tuple[tuple[int, int], ...]
     sigmas: tuple[float, ...]
     limbs: tuple[tuple[int, int], ...]
     upper_body: tuple[int, ...]
     lower_body: tuple[int, ...]
-    joint_weights: tuple[float, ...]
+    keypoint_weights: tuple[float, ...]
 
     def __len__(self) -> int:
         """Return K, the number of joints."""
-        return len(self.joints)
+        return len(self.keypoint_names)
 
     @property
     def flip_permutation(self) -> np.ndarray:
@@ -50,7 +50,7 @@ class Skeleton:
 # fmt: off
 COCO = Skeleton(
     name="coco",
-    joints=(
+    keypoint_names=(
         "nose", "left_eye", "right_eye", "left_ear", "right_ear",
         "left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist",
         "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
@@ -66,14 +66,14 @@ COCO = Skeleton(
     ),
     upper_body=tuple(range(11)),
     lower_body=tuple(range(11, 17)),
-    joint_weights=(
+    keypoint_weights=(
         1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.2, 1.2, 1.5, 1.5, 1.0, 1.0, 1.2, 1.2, 1.5, 1.5,
     ),
 )
 
 MPII = Skeleton(
     name="mpii",
-    joints=(
+    keypoint_names=(
         "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle",
         "pelvis", "thorax", "upper_neck", "head_top",
         "right_wrist", "right_elbow", "right_shoulder", "left_shoulder", "left_elbow", "left_wrist",
@@ -89,7 +89,7 @@ MPII = Skeleton(
     ),
     upper_body=tuple(range(7, 16)),
     lower_body=tuple(range(7)),
-    joint_weights=(
+    keypoint_weights=(
         1.5, 1.2, 1.0, 1.0, 1.2, 1.5, 1.0, 1.0, 1.0, 1.0, 1.5, 1.2, 1.0, 1.0, 1.2, 1.5,
     ),
 )

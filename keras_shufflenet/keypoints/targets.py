@@ -2,7 +2,7 @@
 
 Every function takes points (..., K, 2) as (x, y) in heatmap pixels, visibilities (..., K) and the
 (height, width) of the maps, and returns maps (..., height, width, K) float32 and weights (..., K)
-float32. An unlabelled joint has an empty map. Source: mmpose v0.29.
+float32. An unlabeled joint has an empty map. Source: mmpose v0.29.
 """
 
 from typing import Literal
@@ -21,7 +21,7 @@ def gaussians(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw a gaussian of height 1 at every joint whose 3-sigma square touches the map.
 
-    `"msra"` centres it on the nearest pixel, `"unbiased"` on the joint itself without truncation,
+    `"msra"` centers it on the nearest pixel, `"unbiased"` on the joint itself without truncation,
     `"udp"` on the joint itself, cut to the square around the nearest pixel.
     """
     radius = int(3 * sigma)
@@ -65,7 +65,7 @@ def blurred_pixels(
 
 
 def _reaches_map(centers: np.ndarray, size: Size, radius: int) -> np.ndarray:
-    """Return whether the square of a radius around the centres (..., 2) touches the map."""
+    """Return whether the square of a radius around the centers (..., 2) touches the map."""
     reaches = (centers - radius < [size[1], size[0]]) & (centers + radius + 1 >= 0)
     return np.asarray(reaches.all(-1))
 

@@ -12,7 +12,7 @@ def warp(
 
     Args:
         image: (H, W, C), uint8 or float.
-        matrix: (2, 3) from image points to output points; whole numbers are pixel centres.
+        matrix: (2, 3) from image points to output points; whole numbers are pixel centers.
         output_size: (height, width).
         quantize: round the sampled positions to 1/32 of a pixel as OpenCV 4's `warpAffine` does;
             otherwise sample at the exact positions, as OpenCV 5 does. For uint8 images both give

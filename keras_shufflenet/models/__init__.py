@@ -1,7 +1,7 @@
 """What the networks are."""
 
-from keras_shufflenet.models.cost import Cost, count_cost
-from keras_shufflenet.models.costs import COSTS
+from keras_shufflenet.models.cost import ModelStats, count_params_and_macs
+from keras_shufflenet.models.costs import MODEL_STATS
 from keras_shufflenet.models.detnas import DetNAS
 from keras_shufflenet.models.features import feature_extractor
 from keras_shufflenet.models.mobilenet_v2 import MobileNetV2
@@ -20,10 +20,10 @@ from keras_shufflenet.models.shufflenet_v2_plus import ShuffleNetV2Plus
 
 __all__ = [
     "AUXILIARY_LOSS_WEIGHTS",
-    "COSTS",
-    "Cost",
+    "MODEL_STATS",
     "DetNAS",
     "MobileNetV2",
+    "ModelStats",
     "OneShotNet",
     "PoseEstimator",
     "ShuffleNetV1",
@@ -31,7 +31,7 @@ __all__ = [
     "ShuffleNetV2ExLarge",
     "ShuffleNetV2Large",
     "ShuffleNetV2Plus",
-    "count_cost",
+    "count_params_and_macs",
     "create_model",
     "decode_predictions",
     "feature_extractor",

@@ -24,11 +24,11 @@ class Preprocessing:
 
     Attributes:
         mean: RGB, or an image (height, width, 3) for inputs of that size.
-        deviation: RGB.
+        std: RGB.
     """
 
     mean: Sequence[float] | NDArray[np.floating] = (0.0, 0.0, 0.0)
-    deviation: Sequence[float] = (1.0, 1.0, 1.0)
+    std: Sequence[float] = (1.0, 1.0, 1.0)
 
 
 MEAN_STD = Preprocessing((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))  # ImageNet's pixels
@@ -59,7 +59,7 @@ class Top:
     hidden: Callable[[keras.KerasTensor], keras.KerasTensor] | None = None
 
 
-def variant_name(family: str, width: float) -> str:
+def preset_name(family: str, width: float) -> str:
     """Name of a width in the registry, for example "shufflenet_v2_x1_0"."""
     return f"{family}_x{float(width)}".replace(".", "_")
 
@@ -88,7 +88,7 @@ def is_positive(value: Any) -> bool:
 def build(
     network: Callable[[keras.KerasTensor], keras.KerasTensor],
     *,
-    variant: str,
+    preset: str,
     preprocessing: Preprocessing | None,
     top: Top | None,
     weights: str | None,
@@ -101,15 +101,15 @@ def build(
     """Put a network between its input and its top and load its weights.
 
     Args:
-        network: from normalised image to the maps that the top pools.
-        variant: the network's name in the registry, which "imagenet" weights are looked up by.
+        network: from normalized image to the maps that the top pools.
+        preset: the network's name in the registry, which "imagenet" weights are looked up by.
         preprocessing: what to prepend; None for nothing.
         top: what to append; None for `pooling`.
         weights: as in every builder.
         input_tensor: as in every builder.
         input_shape: as in every builder.
         pooling: as in every builder.
-        name: of the model; None for `variant`.
+        name: of the model; None for `preset`.
         auxiliary: makes further outputs, for training, once the network is there.
     """
     check_choice("pooling", pooling, (None, "avg", "max"))
@@ -123,10 +123,10 @@ def build(
     if auxiliary is not None and top is not None:
         x = [x, *auxiliary(top)]
     sources = keras.utils.get_source_inputs(image)
-    model = keras.Model(sources[0] if len(sources) == 1 else sources, x, name=name or variant)
+    model = keras.Model(sources[0] if len(sources) == 1 else sources, x, name=name or preset)
     if weights is not None:
         partly = top is not None and top.classes != IMAGENET_CLASSES
-        pretrained.load(model, weights, model_name=variant, head_if_it_fits=partly)
+        pretrained.load(model, weights, model_name=preset, head_if_it_fits=partly)
     return model
 
 
@@ -204,7 +204,7 @@ def prepend_preprocessing(
     if preprocessing is AS_IS:  # the layer's name still tells that RGB comes in
         return layers.Identity(name="preprocessing")(image)
     mean = _fit(np.asarray(preprocessing.mean, np.float32), image)
-    variance = np.broadcast_to(np.square(preprocessing.deviation), mean.shape)
+    variance = np.broadcast_to(np.square(preprocessing.std), mean.shape)
     axes: Any = channel_axis() if mean.ndim == 1 else (1, 2, 3)
     if mean.ndim == 3 and channel_axis() == 1:
         mean, variance = mean.transpose(2, 0, 1), variance.transpose(2, 0, 1)
@@ -214,11 +214,11 @@ def prepend_preprocessing(
 
 
 def _fit(mean: NDArray[np.float32], image: keras.KerasTensor) -> NDArray[np.float32]:
-    """A mean image in the size of the input, or its colour if that size is open."""
+    """A mean image in the size of the input, or its color if that size is open."""
     height, width = image.shape[1:3] if channel_axis() == -1 else image.shape[2:4]
     if mean.shape[-1:] != (3,) or mean.ndim not in (1, 3):
         raise ValueError(
-            f"A mean is a colour (3,) or an image (height, width, 3). Received: shape {mean.shape}"
+            f"A mean is a color (3,) or an image (height, width, 3). Received: shape {mean.shape}"
         )
     if mean.ndim == 1 or mean.shape[:2] == (height, width):
         return mean

@@ -7,7 +7,7 @@ Two facts of the PyTorch originals decide the geometry of every block here:
 
 * a strided convolution pads `kernel // 2` on *both* sides. Keras' `padding="same"` pads even sizes
   on one side only and gives different numbers, hence the explicit zero padding;
-* batch normalisation has epsilon 1e-5 and keeps 90 % of its running statistics at every step.
+* batch normalization has epsilon 1e-5 and keeps 90 % of its running statistics at every step.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ MOMENTUM = 0.9
 
 @dataclass(frozen=True)
 class Norm:
-    """How batch normalisations are; the defaults are PyTorch's.
+    """How batch normalizations are; the defaults are PyTorch's.
 
     Attributes:
         epsilon: added to the variance.
@@ -46,7 +46,7 @@ def round_channels(channels: float, divisor: int = 8) -> int:
 
 
 def batch_norm(x: keras.KerasTensor, name: str, norm: Norm = TORCH_NORM) -> keras.KerasTensor:
-    """Batch normalisation over the channels."""
+    """Batch normalization over the channels."""
     return layers.BatchNormalization(
         axis=channel_axis(),
         epsilon=norm.epsilon,
@@ -94,7 +94,7 @@ def conv_bn(
     norm: Norm = TORCH_NORM,
     name: str,
 ) -> keras.KerasTensor:
-    """Convolution, batch normalisation, activation.
+    """Convolution, batch normalization, activation.
 
     Args:
         x: maps.
@@ -103,8 +103,8 @@ def conv_bn(
         strides: 1 or 2.
         groups: of channels that are convolved separately.
         activation: as for `activate`.
-        use_bias: whether the convolution has a bias, which the normalisation makes idle.
-        norm: of the normalisation.
+        use_bias: whether the convolution has a bias, which the normalization makes idle.
+        norm: of the normalization.
         name: of the convolution; its companions are `<name>_pad`, `<name>_bn`, `<name>_relu`.
     """
     x, padding = _pad_for_stride(x, kernel_size, strides, name)
@@ -129,7 +129,7 @@ def depthwise_bn(
     norm: Norm = TORCH_NORM,
     name: str,
 ) -> keras.KerasTensor:
-    """Depthwise convolution without bias, batch normalisation and, rarely, an activation."""
+    """Depthwise convolution without bias, batch normalization and, rarely, an activation."""
     x, padding = _pad_for_stride(x, kernel_size, strides, name)
     x = layers.DepthwiseConv2D(kernel_size, strides, padding=padding, use_bias=False, name=name)(x)
     return activate(batch_norm(x, f"{name}_bn", norm), activation, name)

@@ -10,20 +10,22 @@ from keras_shufflenet.models.blocks import channel_axis
 
 
 @dataclass(frozen=True)
-class Cost:
-    """What `count_cost` counts.
+class ModelStats:
+    """What `count_params_and_macs` counts.
 
     Attributes:
         params: trainable elements: kernels, biases, gamma and beta.
         macs: multiply-adds of one image in (transposed) convolutions and dense layers, which the
-            papers call FLOPs. Biases, normalisation, activation and pooling are not counted.
+            papers call FLOPs. Biases, normalization, activation and pooling are not counted.
     """
 
     params: int
     macs: int
 
 
-def count_cost(model: keras.Model, input_size: tuple[int, int] | None = None) -> Cost:
+def count_params_and_macs(
+    model: keras.Model, input_size: tuple[int, int] | None = None
+) -> ModelStats:
     """Count parameters and multiply-adds.
 
     Args:
@@ -34,7 +36,7 @@ def count_cost(model: keras.Model, input_size: tuple[int, int] | None = None) ->
         ValueError: if the size is not known, or contradicts the model's own.
     """
     params = sum(math.prod(variable.shape) for variable in model.trainable_variables)
-    return Cost(params, sum(_macs(layer) for layer in _at_size(model, input_size).layers))
+    return ModelStats(params, sum(_macs(layer) for layer in _at_size(model, input_size).layers))
 
 
 def _at_size(model: keras.Model, input_size: tuple[int, int] | None) -> keras.Model:

@@ -54,14 +54,14 @@ SEARCHED = {
 DROPOUT = 0.2
 
 # stride: what the names of the layers there begin with
-TAPS = {2: "stem_conv", 4: "stage1", 8: "stage2", 16: "stage3", 32: "stage4"}
+FEATURE_PREFIXES = {2: "stem_conv", 4: "stage1", 8: "stage2", 16: "stage3", 32: "stage4"}
 
 
-def _variant(architecture: str) -> str:
+def _preset_name(architecture: str) -> str:
     return f"detnas_{architecture}".replace(".", "_")
 
 
-VARIANTS = {_variant(name): {"architecture": name} for name in SEARCHED}
+PRESETS = {_preset_name(name): {"architecture": name} for name in SEARCHED}
 SPLITS = {"even_odd": split_even_odd, "standard": split_standard}
 
 
@@ -124,15 +124,15 @@ def DetNAS(
     if isinstance(architecture, str) and architecture in SEARCHED:
         fixed, choices = SEARCHED[architecture]
         assembly.check_choice("size", size, (None, fixed))
-        variant = _variant(architecture)
+        preset = _preset_name(architecture)
     else:
-        fixed, variant = size or "300m", "detnas_custom"
+        fixed, preset = size or "300m", "detnas_custom"
         assembly.check_choice("size", fixed, SIZES)
     channels = SIZES[fixed]
     parsed = parse_architecture(choices, sum(channels.units), SEARCHED)
     return assembly.build(
         lambda x: detnas(x, channels, parsed, split),
-        variant=variant,
+        preset=preset,
         preprocessing=assembly.AS_IS if include_preprocessing else None,
         top=assembly.Top(classes, classifier_activation, spatial_dropout=DROPOUT)
         if include_top

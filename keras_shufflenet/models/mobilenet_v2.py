@@ -7,10 +7,10 @@ Symmetric padding and epsilon 1e-5: it is not the network of keras.applications.
 ImageNet mean and deviation. At width 1 all publishers have the same network; at other widths they
 round channels differently:
 
-* `structure="torchvision"` (https://github.com/pytorch/vision): to the nearest multiple of 8.
-* `structure="mmcls"` (https://github.com/open-mmlab/mmpretrain, also mmpose): likewise, but the
+* `variant="torchvision"` (https://github.com/pytorch/vision): to the nearest multiple of 8.
+* `variant="mmcls"` (https://github.com/open-mmlab/mmpretrain, also mmpose): likewise, but the
   last convolution's channels are not rounded.
-* `structure="tonylins"` (https://github.com/tonylins/pytorch-mobilenet-v2): up to a multiple of 8,
+* `variant="tonylins"` (https://github.com/tonylins/pytorch-mobilenet-v2): up to a multiple of 8,
   and stem and first block have the same channels at every width.
 
 torchvision drops a fifth of the features in training, the others none.
@@ -25,7 +25,7 @@ from keras import layers
 from keras_shufflenet.models import assembly
 from keras_shufflenet.models.blocks import channel_axis, conv_bn, depthwise_bn, round_channels
 
-Structure = Literal["torchvision", "mmcls", "tonylins"]
+Variant = Literal["torchvision", "mmcls", "tonylins"]
 
 # expansion, channels, blocks, stride of the first block
 STAGES = (
@@ -48,31 +48,31 @@ WIDTHS = {
 }  # in the registry
 
 # stride: what the names of the layers there begin with
-TAPS = {2: "block0", 4: "block2", 8: "block5", 16: "block12", 32: "block16"}
+FEATURE_PREFIXES = {2: "block0", 4: "block2", 8: "block5", 16: "block12", 32: "block16"}
 
 
-def _variant(width: float, structure: str) -> str:
-    name = assembly.variant_name("mobilenet_v2", width)
-    return name if structure == "torchvision" else f"{name}_{structure}"
+def _preset_name(width: float, variant: str) -> str:
+    name = assembly.preset_name("mobilenet_v2", width)
+    return name if variant == "torchvision" else f"{name}_{variant}"
 
 
-VARIANTS = {
-    _variant(width, structure): {"width": width, "structure": structure}
-    for structure, widths in WIDTHS.items()
+PRESETS = {
+    _preset_name(width, variant): {"width": width, "variant": variant}
+    for variant, widths in WIDTHS.items()
     for width in widths
 }
 
 
-def scaled_channels(width: float, structure: Structure) -> tuple[int, tuple[int, ...], int]:
+def scaled_channels(width: float, variant: Variant) -> tuple[int, tuple[int, ...], int]:
     """Channels of the stem, of the stages and of the last convolution."""
     stages = [channels for _, channels, _, _ in STAGES]
-    if structure == "tonylins":
+    if variant == "tonylins":
         first, *others = stages
         made = (first, *(_round_up(channels * width) for channels in others))
         return STEM_CHANNELS, made, max(LAST_CHANNELS, _round_up(LAST_CHANNELS * width))
     made = tuple(round_channels(channels * width) for channels in stages)
     last = int(LAST_CHANNELS * max(1.0, width))
-    if structure == "torchvision":
+    if variant == "torchvision":
         last = round_channels(LAST_CHANNELS * max(1.0, width))
     return round_channels(STEM_CHANNELS * width), made, last
 
@@ -95,9 +95,9 @@ def _block(
     return x
 
 
-def mobilenet_v2(x: keras.KerasTensor, width: float, structure: Structure) -> keras.KerasTensor:
-    """The network from normalised image to the last convolution's maps (stride 32)."""
-    stem, channels, last = scaled_channels(width, structure)
+def mobilenet_v2(x: keras.KerasTensor, width: float, variant: Variant) -> keras.KerasTensor:
+    """The network from normalized image to the last convolution's maps (stride 32)."""
+    stem, channels, last = scaled_channels(width, variant)
     x = conv_bn(x, stem, 3, strides=2, activation="relu6", name="stem_conv")
     block = 0
     for (expansion, _, blocks, first_strides), filters in zip(STAGES, channels, strict=True):
@@ -110,7 +110,7 @@ def mobilenet_v2(x: keras.KerasTensor, width: float, structure: Structure) -> ke
 
 def MobileNetV2(
     width: float = 1.0,
-    structure: Structure = "torchvision",
+    variant: Variant = "torchvision",
     include_preprocessing: bool = True,
     include_top: bool = True,
     weights: str | None = None,
@@ -125,8 +125,8 @@ def MobileNetV2(
 
     Args:
         width: multiplier of all channels, any positive number; weights are published for 1.0.
-        structure: "torchvision", "mmcls" or "tonylins", see the head of this module.
-        include_preprocessing: True for images RGB 0..255, False for images already normalised
+        variant: "torchvision", "mmcls" or "tonylins", see the head of this module.
+        include_preprocessing: True for images RGB 0..255, False for images already normalized
             with ImageNet mean and deviation.
         include_top: whether to end in pooling, dropout and classifier.
         weights: None, "imagenet", a name of `weights.list_weights()`, or the path of a file.
@@ -145,13 +145,13 @@ def MobileNetV2(
     Raises:
         ValueError: for an argument outside of what is said above.
     """
-    assembly.check_choice("structure", structure, WIDTHS)
+    assembly.check_choice("variant", variant, WIDTHS)
     assembly.check_positive("width", width)
     return assembly.build(
-        lambda x: mobilenet_v2(x, width, structure),
-        variant=_variant(width, structure),
+        lambda x: mobilenet_v2(x, width, variant),
+        preset=_preset_name(width, variant),
         preprocessing=assembly.MEAN_STD if include_preprocessing else None,
-        top=assembly.Top(classes, classifier_activation, dropout=DROPOUT[structure])
+        top=assembly.Top(classes, classifier_activation, dropout=DROPOUT[variant])
         if include_top
         else None,
         weights=weights,

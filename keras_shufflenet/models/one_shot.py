@@ -47,9 +47,9 @@ UNITS = (4, 4, 8, 4)
 DROPOUT = 0.1
 
 # stride: what the names of the layers there begin with
-TAPS = {2: "stem_conv", 4: "stage1", 8: "stage2", 16: "stage3", 32: "stage4"}
+FEATURE_PREFIXES = {2: "stem_conv", 4: "stage1", 8: "stage2", 16: "stage3", 32: "stage4"}
 
-VARIANTS = {name: {"architecture": name} for name in SEARCHED}
+PRESETS = {name: {"architecture": name} for name in SEARCHED}
 
 
 def _middles(channel_scales: Sequence[float]) -> list[int]:
@@ -96,7 +96,7 @@ def OneShotNet(
             convolutions, 3 for the Xception unit; as numbers or as a string of digits.
         channel_scales: 20 positive factors on the channels inside of the units; default those of
             the named architecture, otherwise 1.
-        affine: whether batch normalisations have gamma and beta. Those of supernets have not, see
+        affine: whether batch normalizations have gamma and beta. Those of supernets have not, see
             `weights.supernet_path`.
         include_preprocessing: True for images RGB 0..255, False for BGR 0..255 as the publisher's
             network takes it.
@@ -132,7 +132,7 @@ def OneShotNet(
         )
     return assembly.build(
         lambda x: one_shot(x, choices, scales, Norm(affine=affine)),
-        variant=str(architecture) if found and channel_scales is None else "one_shot_custom",
+        preset=str(architecture) if found and channel_scales is None else "one_shot_custom",
         preprocessing=assembly.AS_IS if include_preprocessing else None,
         top=assembly.Top(classes, classifier_activation, use_bias=False, dropout=DROPOUT)
         if include_top

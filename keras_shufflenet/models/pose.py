@@ -46,7 +46,7 @@ NAME = re.compile(
 
 
 def deconv_head(backbone: keras.Model) -> keras.KerasTensor:
-    """Three times: 4 × 4 transposed convolution with stride 2, batch normalisation, ReLU."""
+    """Three times: 4 × 4 transposed convolution with stride 2, batch normalization, ReLU."""
     x = backbone.output
     for index in range(1, UPSAMPLINGS + 1):
         name = f"head_deconv{index}"

@@ -46,7 +46,7 @@ class Style:
         activation: after pointwise convolutions.
         squeeze: whether the main branch ends in squeeze-and-excitation.
         split: how a unit of stride 1 splits its input.
-        norm: of the normalisations.
+        norm: of the normalizations.
     """
 
     activation: str = "relu"
@@ -95,7 +95,7 @@ def squeeze_excite(
     Args:
         x: maps.
         pooled: their means, with height and width 1.
-        norm: of the normalisation.
+        norm: of the normalization.
         name: of the group of layers.
     """
     channels = x.shape[channel_axis()]

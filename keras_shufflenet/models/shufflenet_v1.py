@@ -6,10 +6,10 @@ Mobile Devices", CVPR 2018, https://arxiv.org/abs/1707.01083.
 Pointwise convolutions work in groups of channels; a shuffle in between lets the groups talk. Two
 networks bear the name, and weights fit only the one they were trained in:
 
-* `structure="megvii"` (https://github.com/megvii-model/ShuffleNet-Series, the authors' own): the
+* `variant="megvii"` (https://github.com/megvii-model/ShuffleNet-Series, the authors' own): the
   shuffle is the inverse of the paper's, channels follow a table, the classifier has no bias. Input
   is BGR 0..255 as it is.
-* `structure="mmcls"` (https://github.com/open-mmlab/mmpretrain, also mmpose): the paper's shuffle,
+* `variant="mmcls"` (https://github.com/open-mmlab/mmpretrain, also mmpose): the paper's shuffle,
   channels are rounded multiples of the ones at width 1. Input is RGB with ImageNet mean and
   deviation.
 
@@ -33,7 +33,7 @@ from keras_shufflenet.models.blocks import (
     round_channels,
 )
 
-Structure = Literal["megvii", "mmcls"]
+Variant = Literal["megvii", "mmcls"]
 
 # (groups, width): channels of the stem and of stage 2, 3, 4.
 MEGVII_CHANNELS = {
@@ -60,17 +60,17 @@ BOTTLENECK = 4  # the middle of a unit has a quarter of its channels
 PREPROCESSING = {"megvii": assembly.AS_IS, "mmcls": assembly.MEAN_STD}
 
 # stride: what the names of the layers there begin with
-TAPS = {2: "stem_conv", 4: "stem_pool", 8: "stage2", 16: "stage3", 32: "stage4"}
+FEATURE_PREFIXES = {2: "stem_conv", 4: "stem_pool", 8: "stage2", 16: "stage3", 32: "stage4"}
 
 
-def _variant(width: float, groups: int, structure: str) -> str:
-    name = f"{assembly.variant_name('shufflenet_v1', width)}_g{groups}"
-    return name if structure == "megvii" else f"{name}_mmcls"
+def _preset_name(width: float, groups: int, variant: str) -> str:
+    name = f"{assembly.preset_name('shufflenet_v1', width)}_g{groups}"
+    return name if variant == "megvii" else f"{name}_mmcls"
 
 
-VARIANTS = {
-    _variant(width, groups, structure): {"width": width, "groups": groups, "structure": structure}
-    for structure, variants in (
+PRESETS = {
+    _preset_name(width, groups, variant): {"width": width, "groups": groups, "variant": variant}
+    for variant, variants in (
         ("megvii", tuple(MEGVII_CHANNELS)),
         ("mmcls", tuple((groups, 1.0) for groups in MMCLS_CHANNELS)),
     )
@@ -78,15 +78,15 @@ VARIANTS = {
 }
 
 
-def channels(width: float, groups: int, structure: Structure) -> tuple[int, ...]:
+def channels(width: float, groups: int, variant: Variant) -> tuple[int, ...]:
     """Channels of the stem and of stage 2, 3, 4.
 
     Raises:
         ValueError: If the network cannot be built: groups or width are not in the table, or the
             channels of a unit cannot be split into the groups.
     """
-    assembly.check_choice("structure", structure, PREPROCESSING)
-    if structure == "megvii":
+    assembly.check_choice("variant", variant, PREPROCESSING)
+    if variant == "megvii":
         assembly.check_choice("(groups, width)", (groups, width), MEGVII_CHANNELS)
         return MEGVII_CHANNELS[groups, width]
     assembly.check_choice("groups", groups, MMCLS_CHANNELS)
@@ -108,10 +108,8 @@ def _average_pool(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     return layers.AveragePooling2D(3, 2, name=name)(x)
 
 
-def _shuffle(
-    x: keras.KerasTensor, groups: int, structure: Structure, name: str
-) -> keras.KerasTensor:
-    if structure == "mmcls":
+def _shuffle(x: keras.KerasTensor, groups: int, variant: Variant, name: str) -> keras.KerasTensor:
+    if variant == "mmcls":
         return channel_shuffle(x, groups, name=f"{name}_shuffle")
     return channel_shuffle(x, x.shape[channel_axis()] // groups, name=f"{name}_unshuffle")
 
@@ -121,7 +119,7 @@ def _unit(
     filters: int,
     strides: int,
     groups: int,
-    structure: Structure,
+    variant: Variant,
     name: str,
     *,
     first: bool,
@@ -130,7 +128,7 @@ def _unit(
     made = filters if strides == 1 else filters - x.shape[channel_axis()]
     branch = conv_bn(x, filters // BOTTLENECK, groups=1 if first else groups, name=f"{name}_pw1")
     branch = depthwise_bn(branch, strides=strides, name=f"{name}_dw")
-    branch = _shuffle(branch, groups, structure, name)
+    branch = _shuffle(branch, groups, variant, name)
     branch = conv_bn(branch, made, groups=groups, activation=None, name=f"{name}_pw2")
     if strides == 1:
         return activate(layers.Add(name=f"{name}_add")([x, branch]), "relu", name)
@@ -140,10 +138,10 @@ def _unit(
 
 
 def shufflenet_v1(
-    x: keras.KerasTensor, width: float, groups: int, structure: Structure
+    x: keras.KerasTensor, width: float, groups: int, variant: Variant
 ) -> keras.KerasTensor:
-    """The network from normalised image to the last stage's maps (stride 32)."""
-    stem, *stages = channels(width, groups, structure)
+    """The network from normalized image to the last stage's maps (stride 32)."""
+    stem, *stages = channels(width, groups, variant)
     x = conv_bn(x, stem, 3, strides=2, name="stem_conv")
     x = max_pool(x, name="stem_pool")
     for stage, (filters, units) in enumerate(zip(stages, UNITS, strict=True), start=2):
@@ -153,7 +151,7 @@ def shufflenet_v1(
                 filters,
                 2 if unit == 0 else 1,
                 groups,
-                structure,
+                variant,
                 f"stage{stage}_unit{unit}",
                 first=stage == 2 and unit == 0,  # its few input channels are not grouped
             )
@@ -163,7 +161,7 @@ def shufflenet_v1(
 def ShuffleNetV1(
     width: float = 1.0,
     groups: int = 3,
-    structure: Structure = "megvii",
+    variant: Variant = "megvii",
     include_preprocessing: bool = True,
     include_top: bool = True,
     weights: str | None = None,
@@ -177,10 +175,10 @@ def ShuffleNetV1(
     """Build ShuffleNet, version 1.
 
     Args:
-        width: 0.5, 1.0, 1.5 or 2.0; with `structure="mmcls"` any positive number whose channels
+        width: 0.5, 1.0, 1.5 or 2.0; with `variant="mmcls"` any positive number whose channels
             the groups divide.
-        groups: of the pointwise convolutions: 3 or 8; with `structure="mmcls"` 1, 2, 3, 4 or 8.
-        structure: "megvii" or "mmcls", see the head of this module.
+        groups: of the pointwise convolutions: 3 or 8; with `variant="mmcls"` 1, 2, 3, 4 or 8.
+        variant: "megvii" or "mmcls", see the head of this module.
         include_preprocessing: True for images RGB 0..255. False for what the publisher's network
             takes: BGR 0..255 (megvii), RGB with mean and deviation (mmcls).
         include_top: whether to end in pooling and classifier.
@@ -200,12 +198,12 @@ def ShuffleNetV1(
     Raises:
         ValueError: for an argument outside of what is said above.
     """
-    channels(width, groups, structure)  # complains before anything is built
+    channels(width, groups, variant)  # complains before anything is built
     return assembly.build(
-        lambda x: shufflenet_v1(x, width, groups, structure),
-        variant=_variant(width, groups, structure),
-        preprocessing=PREPROCESSING[structure] if include_preprocessing else None,
-        top=assembly.Top(classes, classifier_activation, use_bias=structure == "mmcls")
+        lambda x: shufflenet_v1(x, width, groups, variant),
+        preset=_preset_name(width, groups, variant),
+        preprocessing=PREPROCESSING[variant] if include_preprocessing else None,
+        top=assembly.Top(classes, classifier_activation, use_bias=variant == "mmcls")
         if include_top
         else None,
         weights=weights,

@@ -5,10 +5,10 @@ Design", ECCV 2018, https://arxiv.org/abs/1807.11164.
 
 Two networks bear the name, and weights fit only the one they were trained in:
 
-* `structure="torchvision"` (https://github.com/pytorch/vision, also mmcls, mmpose, PaddleClas): a
+* `variant="torchvision"` (https://github.com/pytorch/vision, also mmcls, mmpose, PaddleClas): a
   unit splits its input into halves and shuffles its output; the two branches of a strided unit give
   half of the channels each. Input is RGB with ImageNet mean and deviation.
-* `structure="megvii"` (https://github.com/megvii-model/ShuffleNet-Series, the authors' own): a unit
+* `variant="megvii"` (https://github.com/megvii-model/ShuffleNet-Series, the authors' own): a unit
   splits its input into even and odd channels and never shuffles its output; the projection of a
   strided unit keeps its input's channels and the main branch makes the rest. The classifier has no
   bias. Input is BGR 0..255 as it is.
@@ -31,7 +31,7 @@ from keras_shufflenet.models.blocks import (
     split_halves,
 )
 
-Structure = Literal["torchvision", "megvii"]
+Variant = Literal["torchvision", "megvii"]
 
 # width: channels of stage 2, 3, 4 and of the last convolution. 0.25 and 0.33 are PaddleClas'.
 CHANNELS = {
@@ -49,52 +49,52 @@ PREPROCESSING = {"torchvision": assembly.MEAN_STD, "megvii": assembly.AS_IS}
 MEGVII_DROPOUT = {2.0: 0.2}
 
 # stride: what the names of the layers there begin with
-TAPS = {2: "stem_conv", 4: "stem_pool", 8: "stage2", 16: "stage3", 32: "stage4"}
+FEATURE_PREFIXES = {2: "stem_conv", 4: "stem_pool", 8: "stage2", 16: "stage3", 32: "stage4"}
 
-VARIANTS = {
-    assembly.variant_name("shufflenet_v2", width) + ("_megvii" if structure == "megvii" else ""): {
+PRESETS = {
+    assembly.preset_name("shufflenet_v2", width) + ("_megvii" if variant == "megvii" else ""): {
         "width": width,
-        "structure": structure,
+        "variant": variant,
     }
-    for structure, widths in WIDTHS.items()
+    for variant, widths in WIDTHS.items()
     for width in widths
 }
 
 
 def _unit(
-    x: keras.KerasTensor, filters: int, strides: int, structure: Structure, name: str
+    x: keras.KerasTensor, filters: int, strides: int, variant: Variant, name: str
 ) -> keras.KerasTensor:
     """Figure 3 of the paper: (c) for stride 1, (d) for stride 2."""
     half, channels = filters // 2, x.shape[channel_axis()]
     if strides == 2:
-        kept = channels if structure == "megvii" else half
+        kept = channels if variant == "megvii" else half
         left = shuffle_projection(x, kept, name=f"{name}_proj")
         right = shuffle_branch(x, half, filters - kept, strides=2, name=f"{name}_main")
     else:
-        split = split_even_odd if structure == "megvii" else split_halves
+        split = split_even_odd if variant == "megvii" else split_halves
         left, right = split(x, name)
         right = shuffle_branch(right, half, half, name=f"{name}_main")
     x = concatenate([left, right], name=f"{name}_concat")
-    if structure == "torchvision":
+    if variant == "torchvision":
         x = channel_shuffle(x, 2, name=f"{name}_shuffle")
     return x
 
 
-def shufflenet_v2(x: keras.KerasTensor, width: float, structure: Structure) -> keras.KerasTensor:
-    """The network from normalised image to the last convolution's maps (stride 32)."""
+def shufflenet_v2(x: keras.KerasTensor, width: float, variant: Variant) -> keras.KerasTensor:
+    """The network from normalized image to the last convolution's maps (stride 32)."""
     *stages, last = CHANNELS[width]
     x = conv_bn(x, STEM_CHANNELS, 3, strides=2, name="stem_conv")
     x = max_pool(x, name="stem_pool")
     for stage, (filters, units) in enumerate(zip(stages, UNITS, strict=True), start=2):
         for unit in range(units):
             strides = 2 if unit == 0 else 1
-            x = _unit(x, filters, strides, structure, name=f"stage{stage}_unit{unit}")
+            x = _unit(x, filters, strides, variant, name=f"stage{stage}_unit{unit}")
     return conv_bn(x, last, name="conv_last")
 
 
 def ShuffleNetV2(
     width: float = 1.0,
-    structure: Structure = "torchvision",
+    variant: Variant = "torchvision",
     include_preprocessing: bool = True,
     include_top: bool = True,
     weights: str | None = None,
@@ -108,8 +108,8 @@ def ShuffleNetV2(
     """Build ShuffleNetV2.
 
     Args:
-        width: 0.25, 0.33, 0.5, 1.0, 1.5 or 2.0; from 0.5 upwards with `structure="megvii"`.
-        structure: "torchvision" or "megvii", see the head of this module.
+        width: 0.25, 0.33, 0.5, 1.0, 1.5 or 2.0; from 0.5 upwards with `variant="megvii"`.
+        variant: "torchvision" or "megvii", see the head of this module.
         include_preprocessing: True for images RGB 0..255. False for what the publisher's network
             takes: RGB with mean and deviation (torchvision), BGR 0..255 (megvii).
         include_top: whether to end in pooling and classifier.
@@ -129,19 +129,19 @@ def ShuffleNetV2(
     Raises:
         ValueError: for an argument outside of what is said above.
     """
-    assembly.check_choice("structure", structure, WIDTHS)
-    assembly.check_choice("width", width, WIDTHS[structure])
-    variant = assembly.variant_name("shufflenet_v2", width)
-    variant += "_megvii" if structure == "megvii" else ""
+    assembly.check_choice("variant", variant, WIDTHS)
+    assembly.check_choice("width", width, WIDTHS[variant])
+    preset = assembly.preset_name("shufflenet_v2", width)
+    preset += "_megvii" if variant == "megvii" else ""
     return assembly.build(
-        lambda x: shufflenet_v2(x, width, structure),
-        variant=variant,
-        preprocessing=PREPROCESSING[structure] if include_preprocessing else None,
+        lambda x: shufflenet_v2(x, width, variant),
+        preset=preset,
+        preprocessing=PREPROCESSING[variant] if include_preprocessing else None,
         top=assembly.Top(
             classes,
             classifier_activation,
-            use_bias=structure == "torchvision",
-            dropout=MEGVII_DROPOUT.get(width, 0.0) if structure == "megvii" else 0.0,
+            use_bias=variant == "torchvision",
+            dropout=MEGVII_DROPOUT.get(width, 0.0) if variant == "megvii" else 0.0,
         )
         if include_top
         else None,

@@ -46,14 +46,14 @@ AUXILIARY_CHANNELS = {16: 1024, 8: 512, 4: 256}  # of the classifiers at these s
 AUXILIARY_LOSS_WEIGHTS = (1.0, 0.7, 0.5, 0.3)  # of the main output and of those of the strides
 
 # stride: what the names of the layers there begin with
-TAPS = {2: "stem_conv3", 4: "stage2", 8: "stage3", 16: "stage4", 32: "stage5"}
+FEATURE_PREFIXES = {2: "stem_conv3", 4: "stage2", 8: "stage3", 16: "stage4", 32: "stage5"}
 
-LARGE_VARIANTS: dict[str, dict[str, Any]] = {"shufflenet_v2_large": {}}
-EXLARGE_VARIANTS: dict[str, dict[str, Any]] = {"shufflenet_v2_exlarge": {}}
+LARGE_PRESETS: dict[str, dict[str, Any]] = {"shufflenet_v2_large": {}}
+EXLARGE_PRESETS: dict[str, dict[str, Any]] = {"shufflenet_v2_exlarge": {}}
 
 Maps = MutableMapping[int, keras.KerasTensor]
 
-MEAN_COLOUR = (123.152, 115.903, 103.063)  # of Large's mean image, RGB 0..255
+MEAN_COLOR = (123.152, 115.903, 103.063)  # of Large's mean image, RGB 0..255
 
 
 def _stem(x: keras.KerasTensor, channels: Sequence[int], norm: Norm) -> keras.KerasTensor:
@@ -193,7 +193,7 @@ def ShuffleNetV2Large(
     Args:
         mean_image: what the published weights want to be subtracted: (224, 224, 3), RGB 0..255,
             from `weights.read_mean_image`. It is resized to other sizes of input. Default is its
-            mean colour, as for inputs of open size.
+            mean color, as for inputs of open size.
         auxiliary: whether to add the three classifiers that the publisher trained with: after the
             stages of stride 16, 8 and 4, in this order behind the main output; needs the top. The
             published loss is the sum of the four with the weights `AUXILIARY_LOSS_WEIGHTS`.
@@ -217,10 +217,10 @@ def ShuffleNetV2Large(
         ValueError: for an argument outside of what is said above.
     """
     maps: Maps = {}
-    mean = MEAN_COLOUR if mean_image is None else mean_image
+    mean = MEAN_COLOR if mean_image is None else mean_image
     return assembly.build(
         lambda x: shufflenet_v2_large(x, maps),
-        variant="shufflenet_v2_large",
+        preset="shufflenet_v2_large",
         preprocessing=assembly.Preprocessing(mean) if include_preprocessing else None,
         top=assembly.Top(classes, classifier_activation, dropout=DROPOUT) if include_top else None,
         auxiliary=(lambda top: _auxiliary_heads(maps, LARGE_NORM, top)) if auxiliary else None,
@@ -271,7 +271,7 @@ def ShuffleNetV2ExLarge(
     maps: Maps = {}
     return assembly.build(
         lambda x: shufflenet_v2_exlarge(x, maps),
-        variant="shufflenet_v2_exlarge",
+        preset="shufflenet_v2_exlarge",
         preprocessing=assembly.AS_IS if include_preprocessing else None,
         top=assembly.Top(classes, classifier_activation, dropout=DROPOUT) if include_top else None,
         auxiliary=(lambda top: _auxiliary_heads(maps, EXLARGE_NORM, top)) if auxiliary else None,

@@ -39,9 +39,9 @@ STYLES = (
 )
 
 # stride: what the names of the layers there begin with
-TAPS = {2: "stem_conv", 4: "stage1", 8: "stage2", 16: "stage3", 32: "stage4"}
+FEATURE_PREFIXES = {2: "stem_conv", 4: "stage1", 8: "stage2", 16: "stage3", 32: "stage4"}
 
-VARIANTS = {f"shufflenet_v2_plus_{size}": {"size": size} for size in CHANNELS}
+PRESETS = {f"shufflenet_v2_plus_{size}": {"size": size} for size in CHANNELS}
 
 
 def shufflenet_v2_plus(x: keras.KerasTensor, channels: Sequence[int]) -> keras.KerasTensor:
@@ -102,7 +102,7 @@ def ShuffleNetV2Plus(
     assembly.check_choice("size", size, CHANNELS)
     return assembly.build(
         lambda x: shufflenet_v2_plus(x, CHANNELS[size]),
-        variant=f"shufflenet_v2_plus_{size}",
+        preset=f"shufflenet_v2_plus_{size}",
         preprocessing=assembly.AS_IS if include_preprocessing else None,
         top=assembly.Top(
             classes, classifier_activation, use_bias=False, dropout=DROPOUT, hidden=_hidden

@@ -1,17 +1,17 @@
 """Training pose estimators: loss, schedule, recipes, and a training that survives being killed."""
 
 from keras_shufflenet.training import recipes
-from keras_shufflenet.training.losses import HeatmapPCK, JointsMSE
-from keras_shufflenet.training.pose import compile_pose, train_pose
+from keras_shufflenet.training.losses import HeatmapPCK, KeypointMSELoss
+from keras_shufflenet.training.pose import compile_pose_model, train_pose
 from keras_shufflenet.training.recipes import Recipe
-from keras_shufflenet.training.schedules import WarmupMultiStep
+from keras_shufflenet.training.schedules import WarmupMultiStepDecay
 
 __all__ = [
     "HeatmapPCK",
-    "JointsMSE",
+    "KeypointMSELoss",
     "Recipe",
-    "WarmupMultiStep",
-    "compile_pose",
+    "WarmupMultiStepDecay",
+    "compile_pose_model",
     "recipes",
     "train_pose",
 ]

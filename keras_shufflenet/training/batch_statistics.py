@@ -1,8 +1,8 @@
-"""Batch normalisation of checkpoints in which it was folded into the convolutions.
+"""Batch normalization of checkpoints in which it was folded into the convolutions.
 
-Some published checkpoints, de-quantized ones for example, keep a batch normalisation only in name:
+Some published checkpoints, de-quantized ones for example, keep a batch normalization only in name:
 mean 0, variance 1, gamma 1, and as beta the bias of the folded convolution. Inference is right, but
-the first step of a training normalises with the batch's own statistics, and everything that the
+the first step of a training normalizes with the batch's own statistics, and everything that the
 network has learned is lost. Here such layers get real statistics, measured on images, together with
 the gamma and beta that leave the network's outputs as they are.
 """
@@ -18,13 +18,13 @@ def folded_layers(model: keras.Model) -> list[keras.layers.BatchNormalization]:
     """The layers that hold no statistics although they were trained.
 
     Args:
-        model: a functional model. Layers as they are initialised, with a beta of 0, do not count.
+        model: a functional model. Layers as they are initialized, with a beta of 0, do not count.
     """
     return [layer for layer in model.layers if _is_folded(layer)]
 
 
 def restore_statistics(model: keras.Model, batches: Iterable[Any]) -> int:
-    """Give folded batch normalisations real statistics; the model's outputs stay the same.
+    """Give folded batch normalizations real statistics; the model's outputs stay the same.
 
     Args:
         model: a functional model.

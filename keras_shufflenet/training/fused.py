@@ -1,6 +1,6 @@
 """A copy of a model that trains faster with TensorFlow.
 
-Keras computes batch normalisation from a dozen elementary operations, which take a third of a
+Keras computes batch normalization from a dozen elementary operations, which take a third of a
 ShuffleNet's training step on a CPU. TensorFlow has one kernel for it. The kernel is not part of a
 Keras layer, so only the copy uses it, and the weights go back into the plain model.
 """
@@ -11,7 +11,7 @@ import keras
 
 
 class FusedBatchNormalization(keras.layers.BatchNormalization):
-    """Batch normalisation over all axes but the last with TensorFlow's fused kernel.
+    """Batch normalization over all axes but the last with TensorFlow's fused kernel.
 
     The moving variance is that of the unbiased estimator, as in PyTorch and the old Keras.
     """

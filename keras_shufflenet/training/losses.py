@@ -10,11 +10,11 @@ from keras import ops
 
 
 @keras.saving.register_keras_serializable(package="keras_shufflenet")
-class JointsMSE(keras.losses.Loss):
+class KeypointMSELoss(keras.losses.Loss):
     """Mean squared error between heatmaps, weighted by joint.
 
     The weights are the ``sample_weight`` of Keras with the shape (batch, 1, 1, joints): 0 for
-    joints that are not labelled. The sum is divided by the number of *all* heatmap pixels, not
+    joints that are not labeled. The sum is divided by the number of *all* heatmap pixels, not
     of the visible ones, and there is no factor of one half.
     """
 
@@ -40,12 +40,12 @@ class HeatmapPCK(keras.metrics.Metric):
         name: Name of the metric.
     """
 
-    def __init__(self, joints: int, threshold: float = 0.05, name: str = "pck") -> None:
+    def __init__(self, num_keypoints: int, threshold: float = 0.05, name: str = "pck") -> None:
         super().__init__(name=name)
-        self.joints = joints
+        self.joints = num_keypoints
         self.threshold = threshold
-        self.correct = self.add_weight(shape=(joints,), initializer="zeros", name="correct")
-        self.count = self.add_weight(shape=(joints,), initializer="zeros", name="count")
+        self.correct = self.add_weight(shape=(num_keypoints,), initializer="zeros", name="correct")
+        self.count = self.add_weight(shape=(num_keypoints,), initializer="zeros", name="count")
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch of heatmaps (batch, height, width, joints)."""

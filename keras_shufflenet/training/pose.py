@@ -17,7 +17,7 @@ from keras_shufflenet.keypoints.codecs import HeatmapCodec
 from keras_shufflenet.training import callbacks
 from keras_shufflenet.training.batch_statistics import restore_statistics
 from keras_shufflenet.training.fused import training_copy
-from keras_shufflenet.training.losses import HeatmapPCK, JointsMSE
+from keras_shufflenet.training.losses import HeatmapPCK, KeypointMSELoss
 from keras_shufflenet.training.recipes import Recipe
 
 Source = tuple[str | Path, str | Path]
@@ -28,21 +28,21 @@ FINAL = "model.keras"
 BEST = "best.keras"
 TENSORBOARD = "tensorboard"
 
-MEASURED = 256  # people whose crops give folded batch normalisations their statistics
+MEASURED = 256  # people whose crops give folded batch normalizations their statistics
 
 
 def train_pose(
     model: keras.Model,
-    train: Sequence[Source],
-    directory: str | Path,
+    train_data: Sequence[Source],
+    output_dir: str | Path,
     recipe: Recipe,
     *,
-    validation: Source | None = None,
+    val_data: Source | None = None,
     skeleton: str = "coco",
     seed: int = 0,
     resume: bool = True,
-    evaluate_every: int = 10,
-    save_minutes: float = 10.0,
+    val_interval: int = 10,
+    checkpoint_minutes: float = 10.0,
     verbose: str | int = "auto",
 ) -> list[dict[str, float]]:
     """Train a pose estimator on people with annotated keypoints.
@@ -55,15 +55,15 @@ def train_pose(
     Args:
         model: From `PoseEstimator`. It receives the weights at the end and stays uncompiled, so
             that it is saved as a plain model.
-        train: Pairs of a COCO keypoint json and the folder of its images.
-        directory: Folder of the training.
+        train_data: Pairs of a COCO keypoint json and the folder of its images.
+        output_dir: Folder of the training.
         recipe: How to train.
-        validation: The pair on which AP is measured, with annotated boxes and flip test.
+        val_data: The pair on which AP is measured, with annotated boxes and flip test.
         skeleton: Name of the set of keypoints.
         seed: Of the order of the people and of their random views.
         resume: Whether to go on with the training that is in the folder; otherwise it is replaced.
-        evaluate_every: Epochs between two measurements of AP; the last epoch is always measured.
-        save_minutes: Greatest age of the checkpoint within an epoch.
+        val_interval: Epochs between two measurements of AP; the last epoch is always measured.
+        checkpoint_minutes: Greatest age of the checkpoint within an epoch.
         verbose: As for `fit`; "auto" is a bar on a terminal and a line per epoch elsewhere.
 
     Returns:
@@ -74,16 +74,16 @@ def train_pose(
         ValueError: If the folder holds another training (other model, recipe, people or seed), or
             an argument is out of range.
     """
-    if evaluate_every < 1:
-        raise ValueError(f"evaluate_every must be at least 1. Received: {evaluate_every}")
-    directory = Path(directory)
-    samples = _samples(train, skeleton)
+    if val_interval < 1:
+        raise ValueError(f"evaluate_every must be at least 1. Received: {val_interval}")
+    output_dir = Path(output_dir)
+    samples = _samples(train_data, skeleton)
     steps = samples.steps_per_epoch(recipe.batch_size)
-    _open_folder(directory, _description(model, recipe, len(samples), seed), resume)
+    _open_folder(output_dir, _description(model, recipe, len(samples), seed), resume)
     codec = _codec(model, recipe)
-    restore_statistics(model, data.person_crops(samples.select(slice(MEASURED)), codec))
-    trainee = compile_pose(training_copy(model), recipe, steps)
-    done = callbacks.restore(trainee, directory)
+    restore_statistics(model, data.person_instances(samples.select(slice(MEASURED)), codec))
+    trainee = compile_pose_model(training_copy(model), recipe, steps)
+    done = callbacks.restore(trainee, output_dir)
     while done < recipe.epochs * steps:
         # A begun epoch is ended by a fit of its own: fit has one number of steps for all epochs.
         epoch, offset = divmod(done, steps)
@@ -94,9 +94,9 @@ def train_pose(
                 training=True,
                 batch_size=recipe.batch_size,
                 seed=seed,
-                start=done,
+                start_step=done,
                 codec=codec,
-                augment=recipe.augment,
+                augmentation=recipe.augmentation,
             ),
             initial_epoch=epoch,
             epochs=epochs,
@@ -104,19 +104,19 @@ def train_pose(
             shuffle=False,  # the data set is in its own random order
             callbacks=[
                 callbacks.StopAtNaN(),
-                *_measuring(model, directory, recipe.epochs, validation, skeleton, evaluate_every),
-                *_logging(directory, epoch),
-                callbacks.Checkpoint(directory, save_minutes),
+                *_measuring(model, output_dir, recipe.epochs, val_data, skeleton, val_interval),
+                *_logging(output_dir, epoch),
+                callbacks.Checkpoint(output_dir, checkpoint_minutes),
             ],
             verbose=_verbosity(verbose),
         )
         done = epochs * steps
-    callbacks.save_plain(model, trainee, directory / FINAL)
-    return callbacks.read_log(directory / LOG)
+    callbacks.save_plain(model, trainee, output_dir / FINAL)
+    return callbacks.read_log(output_dir / LOG)
 
 
-def compile_pose(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> keras.Model:
-    """Compile a pose estimator with the recipe's optimizer, `JointsMSE` and `HeatmapPCK`.
+def compile_pose_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> keras.Model:
+    """Compile a pose estimator with the recipe's optimizer, `KeypointMSELoss` and `HeatmapPCK`.
 
     Args:
         model: Functional model with heatmaps (batch, height, width, joints) as output.
@@ -128,8 +128,8 @@ def compile_pose(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> ke
     """
     model.compile(
         recipe.optimizer(steps_per_epoch),
-        loss=JointsMSE(),
-        weighted_metrics=[HeatmapPCK(joints=model.output_shape[-1])],
+        loss=KeypointMSELoss(),
+        weighted_metrics=[HeatmapPCK(num_keypoints=model.output_shape[-1])],
         jit_compile=_compiles_with_xla(),
     )
     return model
@@ -148,11 +148,11 @@ def _verbosity(verbose: str | int) -> str | int:
     return 2 if verbose == "auto" and not sys.stdout.isatty() else verbose
 
 
-def _samples(train: Sequence[Source], skeleton: str) -> data.KeypointSamples:
+def _samples(train: Sequence[Source], skeleton: str) -> data.KeypointDataset:
     if not train:
         raise ValueError(f"train must hold a pair of json and folder. Received: {train!r}")
     annotations, images = zip(*train, strict=True)
-    return data.keypoint_samples(list(annotations), list(images), skeleton=skeleton)
+    return data.load_keypoint_dataset(list(annotations), list(images), skeleton=skeleton)
 
 
 def _codec(model: keras.Model, recipe: Recipe) -> HeatmapCodec:

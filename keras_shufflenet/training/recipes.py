@@ -14,13 +14,13 @@ import keras
 
 from keras_shufflenet.data import COCO_AUGMENTATION, Augmentation
 from keras_shufflenet.training.optimizers import BackboneAdam
-from keras_shufflenet.training.schedules import WarmupMultiStep
+from keras_shufflenet.training.schedules import WarmupMultiStepDecay
 
 DROPS = (170 / 210, 200 / 210)  # mmpose's, as shares of the training
 WARMUP_RATIO = 0.001
 WARMUP_SHARE = 0.05  # the most that a short training spends on warming up
-MILD_AUGMENTATION = Augmentation(scale=0.25, rotation=20.0, half_body_probability=0.1)
-CALM_AUGMENTATION = Augmentation(scale=0.15, rotation=12.0, half_body_probability=0.0)
+LIGHT_AUGMENTATION = Augmentation(scale_factor=0.25, rotate_factor=20.0, half_body_prob=0.1)
+WEAK_AUGMENTATION = Augmentation(scale_factor=0.15, rotate_factor=12.0, half_body_prob=0.0)
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,14 @@ class Recipe:
 
     Attributes:
         epochs: Passes over the people of the training set.
-        batch_size: People per step.
-        learning_rate: Greatest rate.
+        batch_size: PoseInstances per step.
+        peak_learning_rate: Greatest rate.
         schedule: "step" lets the rate drop to a tenth twice near the end, "cosine" lowers it from
             the warm-up to the end.
         warmup_steps: Steps of the linear warm-up; a twentieth of a short training at most.
         sigma: Standard deviation of the target's peaks in heatmap pixels; None for the codec's own.
-        augment: How the views of people vary.
-        backbone_rate: Factor on the rate of all layers but the head's.
+        augmentation: How the views of people vary.
+        backbone_lr_multiplier: Factor on the rate of all layers but the head's.
 
     Raises:
         ValueError: If a number is not positive or there is no such schedule.
@@ -44,16 +44,16 @@ class Recipe:
 
     epochs: int
     batch_size: int
-    learning_rate: float
+    peak_learning_rate: float
     schedule: Literal["step", "cosine"] = "step"
     warmup_steps: int = 500
     sigma: float | None = None
-    augment: Augmentation = COCO_AUGMENTATION
-    backbone_rate: float = 1.0
+    augmentation: Augmentation = COCO_AUGMENTATION
+    backbone_lr_multiplier: float = 1.0
 
     def __post_init__(self) -> None:
         """Check the values."""
-        for name in ("epochs", "batch_size", "learning_rate", "backbone_rate"):
+        for name in ("epochs", "batch_size", "learning_rate", "backbone_lr_multiplier"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be positive. Received: {getattr(self, name)}")
         if self.schedule not in ("step", "cosine"):
@@ -64,24 +64,24 @@ class Recipe:
         steps = self.epochs * steps_per_epoch
         warmup = min(self.warmup_steps, round(WARMUP_SHARE * steps))
         schedule = self._cosine if self.schedule == "cosine" else self._step
-        return BackboneAdam(schedule(steps, warmup), self.backbone_rate, epsilon=1e-8)
+        return BackboneAdam(schedule(steps, warmup), self.backbone_lr_multiplier, epsilon=1e-8)
 
-    def _step(self, steps: int, warmup: int) -> WarmupMultiStep:
+    def _step(self, steps: int, warmup: int) -> WarmupMultiStepDecay:
         boundaries = sorted({max(1, round(share * steps)) for share in DROPS})
-        return WarmupMultiStep(
-            self.learning_rate, boundaries, warmup_steps=warmup, warmup_ratio=WARMUP_RATIO
+        return WarmupMultiStepDecay(
+            self.peak_learning_rate, boundaries, warmup_steps=warmup, warmup_ratio=WARMUP_RATIO
         )
 
     def _cosine(self, steps: int, warmup: int) -> keras.optimizers.schedules.CosineDecay:
         return keras.optimizers.schedules.CosineDecay(
-            self.learning_rate * WARMUP_RATIO,
+            self.peak_learning_rate * WARMUP_RATIO,
             decay_steps=max(1, steps - warmup),
-            warmup_target=self.learning_rate,
+            warmup_target=self.peak_learning_rate,
             warmup_steps=warmup,
         )
 
 
-def mmpose(epochs: int = 210, batch_size: int = 64, learning_rate: float = 5e-4) -> Recipe:
+def mmpose(epochs: int = 210, batch_size: int = 64, peak_learning_rate: float = 5e-4) -> Recipe:
     """Return the recipe of mmpose for its ShuffleNets and MobileNetV2 on COCO.
 
     ::
@@ -94,22 +94,22 @@ def mmpose(epochs: int = 210, batch_size: int = 64, learning_rate: float = 5e-4)
 
     Args:
         epochs: Passes over the training set; the drops of the rate keep their share of it.
-        batch_size: People per step.
-        learning_rate: Greatest rate.
+        batch_size: PoseInstances per step.
+        peak_learning_rate: Greatest rate.
     """
-    return Recipe(epochs, batch_size, learning_rate)
+    return Recipe(epochs, batch_size, peak_learning_rate)
 
 
-def short(epochs: int = 12, batch_size: int = 16, learning_rate: float = 1e-2) -> Recipe:
+def finetune(epochs: int = 12, batch_size: int = 16, peak_learning_rate: float = 1e-2) -> Recipe:
     """Return a recipe for an hour on two cores: few people, a backbone that knows ImageNet.
 
     The head is new and learns fast, the backbone keeps to a tenth of its rate; wide peaks and calm
     views make the first steps easier. Half of the time at half of the size helps, too::
 
-        keras-shufflenet train --recipe short --model shufflenet_v2_x1_0 --head light
+        keras-shufflenet train --recipe finetune --model shufflenet_v2_x1_0 --head light
             --annotations train.json --images images --weights shufflenetv2_x1.0.pth
             --input-size 192x128 --epochs 11 --output runs/small
-        keras-shufflenet train --recipe short --model shufflenet_v2_x1_0 --head light
+        keras-shufflenet train --recipe finetune --model shufflenet_v2_x1_0 --head light
             --annotations train.json --images images --start-from runs/small/model.keras
             --input-size 256x192 --epochs 5 --lr 5e-3 --output runs/light
 
@@ -118,22 +118,22 @@ def short(epochs: int = 12, batch_size: int = 16, learning_rate: float = 1e-2) -
 
     Args:
         epochs: Passes over the training set.
-        batch_size: People per step.
-        learning_rate: Greatest rate.
+        batch_size: PoseInstances per step.
+        peak_learning_rate: Greatest rate.
     """
     return Recipe(
         epochs,
         batch_size,
-        learning_rate,
+        peak_learning_rate,
         schedule="cosine",
         warmup_steps=200,
         sigma=3.0,
-        augment=MILD_AUGMENTATION,
-        backbone_rate=0.1,
+        augmentation=LIGHT_AUGMENTATION,
+        backbone_lr_multiplier=0.1,
     )
 
 
-def scratch(epochs: int = 5, batch_size: int = 16, learning_rate: float = 2e-2) -> Recipe:
+def from_scratch(epochs: int = 5, batch_size: int = 16, peak_learning_rate: float = 2e-2) -> Recipe:
     """Return a recipe for minutes: a small network without pretrained weights, drawn people.
 
     ::
@@ -142,19 +142,19 @@ def scratch(epochs: int = 5, batch_size: int = 16, learning_rate: float = 2e-2) 
 
     Args:
         epochs: Passes over the training set.
-        batch_size: People per step.
-        learning_rate: Greatest rate.
+        batch_size: PoseInstances per step.
+        peak_learning_rate: Greatest rate.
     """
     return Recipe(
         epochs,
         batch_size,
-        learning_rate,
+        peak_learning_rate,
         schedule="cosine",
         warmup_steps=100,
-        augment=CALM_AUGMENTATION,
+        augmentation=WEAK_AUGMENTATION,
     )
 
 
 RECIPES: Mapping[str, Callable[..., Recipe]] = MappingProxyType(
-    {recipe.__name__: recipe for recipe in (mmpose, short, scratch)}
+    {recipe.__name__: recipe for recipe in (mmpose, finetune, from_scratch)}
 )

@@ -8,7 +8,7 @@ from keras import ops
 
 
 @keras.saving.register_keras_serializable(package="keras_shufflenet")
-class WarmupMultiStep(keras.optimizers.schedules.LearningRateSchedule):
+class WarmupMultiStepDecay(keras.optimizers.schedules.LearningRateSchedule):
     """Linear warm-up, then a constant rate that drops by ``gamma`` at every boundary.
 
     During the warm-up the rate of step i is rate * (1 - (1 - i / warmup_steps) *

@@ -13,7 +13,7 @@ from keras_shufflenet.weights.published import MEAN_STD
 
 
 @dataclass(frozen=True)
-class Weights:
+class WeightsEntry:
     """A file of weights.
 
     Attributes:
@@ -23,11 +23,11 @@ class Weights:
         url: None if there is no direct link.
         sha256: of the file, or the beginning of it that the publisher puts in the name.
         size: in bytes, where known.
-        licence: the publisher's, as SPDX identifier where there is one.
+        license: the publisher's, as SPDX identifier where there is one.
         layout: name in `layouts.LAYOUTS`.
         preprocessing: what the network was trained on. Models do it inside.
-        resize: length of the image's shorter side before the crop, in pixels; None for pose.
-        crop: (height, width) of the network's input in pixels.
+        resize_size: length of the image's shorter side before the crop, in pixels; None for pose.
+        crop_size: (height, width) of the network's input in pixels.
         interpolation: of the resizing.
         top1: published ImageNet accuracy in percent.
         top5: published ImageNet accuracy in percent.
@@ -36,7 +36,7 @@ class Weights:
         ar: the average recall that goes with it.
         pckh: published MPII mean PCKh at 0.5, from 0 to 1.
         source: page of the publisher.
-        how_to_get: what to do where there is no direct link.
+        download_instructions: what to do where there is no direct link.
     """
 
     name: str
@@ -44,20 +44,20 @@ class Weights:
     file: str
     layout: str
     source: str
-    licence: str
+    license: str
     url: str | None = None
     sha256: str | None = None
     size: int | None = None
     preprocessing: str = MEAN_STD
-    resize: int | None = None
-    crop: tuple[int, int] = (224, 224)
+    resize_size: int | None = None
+    crop_size: tuple[int, int] = (224, 224)
     interpolation: str = "bilinear with antialias"
     top1: float | None = None
     top5: float | None = None
     ap: float | None = None
     ar: float | None = None
     pckh: float | None = None
-    how_to_get: str | None = None
+    download_instructions: str | None = None
 
     @property
     def dataset(self) -> str:
@@ -68,10 +68,12 @@ class Weights:
 
 
 DATASETS = ("imagenet", "coco", "mpii")
-CATALOG: dict[str, Weights] = {record["name"]: Weights(**record) for record in published.records()}
+CATALOG: dict[str, WeightsEntry] = {
+    record["name"]: WeightsEntry(**record) for record in published.records()
+}
 
 
-def list_weights(model: str | None = None) -> list[Weights]:
+def list_weights(model: str | None = None) -> list[WeightsEntry]:
     """What is published, the default of each model first.
 
     Args:
@@ -80,7 +82,7 @@ def list_weights(model: str | None = None) -> list[Weights]:
     return [entry for entry in CATALOG.values() if model in (None, entry.model)]
 
 
-def get(name: str) -> Weights:
+def get_entry(name: str) -> WeightsEntry:
     """The entry of a name.
 
     Raises:
@@ -96,7 +98,7 @@ def get(name: str) -> Weights:
     return CATALOG[name]
 
 
-def default(model: str | None, dataset: str = "imagenet") -> Weights:
+def default_entry(model: str | None, dataset: str = "imagenet") -> WeightsEntry:
     """The entry that the name of a dataset stands for, such as `weights="imagenet"`.
 
     Args:
@@ -110,7 +112,7 @@ def default(model: str | None, dataset: str = "imagenet") -> Weights:
     if model is None or not entries:
         models = sorted({entry.model for entry in CATALOG.values() if entry.dataset == dataset})
         raise ValueError(
-            f"Weights of {dataset!r} are published for {', '.join(models)}. Received: "
+            f"WeightsEntry of {dataset!r} are published for {', '.join(models)}. Received: "
             f"weights={dataset!r} for the model {model!r}"
         )
     return entries[0]

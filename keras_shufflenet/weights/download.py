@@ -36,7 +36,7 @@ class _BrokenOffError(OSError):
     """The connection ended before the file did."""
 
 
-def download(url: str, part: Path, title: str) -> bool:
+def download_url(url: str, part: Path, title: str) -> bool:
     """Download a file.
 
     Args:

@@ -12,7 +12,7 @@ class WeightsMismatchError(ValueError):
 
 
 class WeightsUnavailableError(FileNotFoundError):
-    """A file of the catalogue is neither in the cache nor can it be fetched."""
+    """A file of the catalog is neither in the cache nor can it be fetched."""
 
 
 # What reading broken bytes raises inside of Python's and NumPy's own parsers.

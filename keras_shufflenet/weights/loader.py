@@ -10,7 +10,7 @@ from keras_shufflenet.weights.checkpoint import read_checkpoint
 from keras_shufflenet.weights.errors import WeightsMismatchError
 from keras_shufflenet.weights.keras_file import is_keras_file, load_keras_file
 from keras_shufflenet.weights.port import load_state_dict
-from keras_shufflenet.weights.store import fetch
+from keras_shufflenet.weights.store import download
 
 SUFFIXES = (".pth", ".pt", ".tar", ".pkl", ".npz", ".safetensors", ".h5", ".keras")
 
@@ -38,7 +38,7 @@ def load(
     Raises:
         ValueError: if there are no such weights; `CheckpointError` if the file is broken;
             `WeightsMismatchError` if it is of another model. The model is as it was.
-        FileNotFoundError: `WeightsUnavailableError` if a file of the catalogue cannot be fetched.
+        FileNotFoundError: `WeightsUnavailableError` if a file of the catalog cannot be fetched.
     """
     path, layout = _locate(source, model_name or model.name)
     if head_if_it_fits:
@@ -65,5 +65,5 @@ def _locate(source: str | os.PathLike[str], model_name: str) -> tuple[Path, str 
     if name not in catalog.CATALOG and (path.suffix in SUFFIXES or os.sep in name):
         raise FileNotFoundError(f"There is no such file of weights. Received: {name!r}")
     known = name in catalog.DATASETS
-    entry = catalog.default(model_name, name) if known else catalog.get(name)
-    return fetch(entry), entry.layout
+    entry = catalog.default_entry(model_name, name) if known else catalog.get_entry(name)
+    return download(entry), entry.layout

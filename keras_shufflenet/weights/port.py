@@ -198,7 +198,7 @@ def _has_all(model: keras.Model, body: Sequence[keras.Layer], layout: Layout) ->
 
 
 def weighted_layers(model: keras.Model, backbone_only: bool) -> list[keras.Layer]:
-    """Layers that weights are loaded into: all that have some, but for the normalisation of images.
+    """Layers that weights are loaded into: all that have some, but for the normalization of images.
 
     Args:
         model: any functional model.

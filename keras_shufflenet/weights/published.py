@@ -1,4 +1,4 @@
-"""The tables behind the catalogue, as the publishers print them."""
+"""The tables behind the catalog, as the publishers print them."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,29 +11,29 @@ BGR_MEAN_IMAGE = "BGR 0..255, minus the mean image of ImageNet_1000_scale224_mea
 
 TORCHVISION = {
     "source": "https://github.com/pytorch/vision",
-    "licence": "BSD-3-Clause",
+    "license": "BSD-3-Clause",
 }
 MEGVII = {
     "source": "https://github.com/megvii-model/ShuffleNet-Series",
-    "licence": "MIT",
+    "license": "MIT",
     "preprocessing": BGR,
-    "resize": 256,
+    "resize_size": 256,
     "interpolation": "bilinear without antialias (OpenCV)",
 }
 PADDLECLAS = {
     "source": "https://github.com/PaddlePaddle/PaddleClas",
-    "licence": "Apache-2.0",
+    "license": "Apache-2.0",
     "layout": "torchvision/shufflenet_v2",
-    "resize": 256,
+    "resize_size": 256,
 }
 TONYLINS = {
     "source": "https://github.com/tonylins/pytorch-mobilenet-v2",
-    "licence": "see the publisher",
+    "license": "see the publisher",
     "layout": "tonylins/mobilenet_v2",
-    "resize": 256,
+    "resize_size": 256,
 }
-MMCLS = {"source": "https://github.com/open-mmlab/mmpretrain", "licence": "Apache-2.0"}
-MMPOSE = {"source": "https://github.com/open-mmlab/mmpose", "licence": "Apache-2.0"}
+MMCLS = {"source": "https://github.com/open-mmlab/mmpretrain", "license": "Apache-2.0"}
+MMPOSE = {"source": "https://github.com/open-mmlab/mmpose", "license": "Apache-2.0"}
 
 PYTORCH_URL = "https://download.pytorch.org/models"
 MMCLS_URL = "https://download.openmmlab.com/mmclassification/v0"
@@ -175,7 +175,7 @@ def _torchvision() -> Iterator[dict[str, Any]]:
             "sha256": sha256,
             "size": size,
             "layout": f"torchvision/{_family(model)}",
-            "resize": resize,
+            "resize_size": resize,
             "top1": top1,
             "top5": top5,
         }
@@ -191,7 +191,7 @@ def _mmcls() -> Iterator[dict[str, Any]]:
             "url": f"{MMCLS_URL}/{folder}/{file}",
             "sha256": sha256,
             "layout": f"mmcls/{_family(model)}",
-            "resize": 256,
+            "resize_size": 256,
             "top1": top1,
             "top5": top5,
         }
@@ -207,7 +207,7 @@ def _paddleclas() -> Iterator[dict[str, Any]]:
             "file": f"{model}_paddleclas.pth",
             "top1": top1,
             "top5": top5,
-            "how_to_get": (
+            "download_instructions": (
                 f"download {PADDLE_URL}/ShuffleNetV2_x{width}_pretrained.pdparams, rename its "
                 "parameters to those of torchvision's shufflenet_v2 (transposing the classifier) "
                 "and save them with torch.save"
@@ -226,7 +226,7 @@ def _megvii() -> Iterator[dict[str, Any]]:
             "preprocessing": BGR_MEAN_IMAGE if model == "shufflenet_v2_large" else BGR,
             "top1": round(100 - top1_error, 2),
             "top5": round(100 - top5_error, 2),
-            "how_to_get": _from_drive(file, on_drive),
+            "download_instructions": _from_drive(file, on_drive),
         }
 
 
@@ -247,7 +247,7 @@ def _spos() -> dict[str, Any]:
         "layout": "megvii/one_shot",
         "top1": round(100 - top1_error, 2),
         "top5": round(100 - top5_error, 2),
-        "how_to_get": (
+        "download_instructions": (
             "follow the link to the searched model in the README of "
             "https://github.com/megvii-model/SinglePathOneShot; call it one_shot_spos.pth.tar"
         ),
@@ -281,7 +281,7 @@ def _mmpose() -> Iterator[dict[str, Any]]:
             "url": f"{MMPOSE_V1_URL if era == 'v1' else folder}/{file}",
             "sha256": sha256,
             "layout": f"{publisher}/{network}",
-            "crop": crop,
+            "crop_size": crop,
             "interpolation": "bilinear (affine crop of the box)",
             "ap": ap,
             "ar": ar,

@@ -16,8 +16,8 @@ import shutil
 from pathlib import Path
 from urllib.parse import quote
 
-from keras_shufflenet.weights.catalog import Weights
-from keras_shufflenet.weights.download import DownloadError, download
+from keras_shufflenet.weights.catalog import WeightsEntry
+from keras_shufflenet.weights.download import DownloadError, download_url
 from keras_shufflenet.weights.errors import WeightsUnavailableError
 from keras_shufflenet.weights.lock import lock
 
@@ -35,14 +35,14 @@ def cache_directory() -> Path:
     return Path(home).expanduser() / "models" / "keras_shufflenet"
 
 
-def fetch(entry: Weights) -> Path:
-    """Make sure that a file of the catalogue is in the cache.
+def download(entry: WeightsEntry) -> Path:
+    """Make sure that a file of the catalog is in the cache.
 
     It is downloaded beside its place and renamed when its hash is right. A download that broke off
     is resumed. Of several processes that ask at once, one downloads and the others wait.
 
     Args:
-        entry: of the catalogue.
+        entry: of the catalog.
 
     Returns:
         The path in the cache.
@@ -61,7 +61,7 @@ def fetch(entry: Weights) -> Path:
     return path
 
 
-def _obtain(entry: Weights, path: Path) -> None:
+def _obtain(entry: WeightsEntry, path: Path) -> None:
     """Bring the file to its place."""
     part = path.with_name(f"{path.name}.part")
     mirror = os.environ.get(MIRROR)
@@ -72,7 +72,7 @@ def _obtain(entry: Weights, path: Path) -> None:
     os.replace(part, path)
 
 
-def _url(entry: Weights, mirror: str | None, path: Path) -> str:
+def _url(entry: WeightsEntry, mirror: str | None, path: Path) -> str:
     """Where to download from.
 
     Raises:
@@ -83,38 +83,38 @@ def _url(entry: Weights, mirror: str | None, path: Path) -> str:
     if mirror:
         return f"{mirror.rstrip('/')}/{quote(entry.file)}"
     if entry.url is None:
-        raise _unavailable(entry, path, f"there is no direct link: {entry.how_to_get}")
+        raise _unavailable(entry, path, f"there is no direct link: {entry.download_instructions}")
     return entry.url
 
 
-def _copy(entry: Weights, source: Path, part: Path, path: Path) -> None:
+def _copy(entry: WeightsEntry, source: Path, part: Path, path: Path) -> None:
     if not source.is_file():
         raise _unavailable(entry, path, f"the mirror has no file {str(source)!r}")
     shutil.copyfile(source, part)
     _verify(entry, part, f"the copy of {str(source)!r}")
 
 
-def _download(entry: Weights, url: str, part: Path, path: Path) -> None:
+def _download(entry: WeightsEntry, url: str, part: Path, path: Path) -> None:
     """Download; start anew once if what was resumed turns out to be something else."""
     try:
-        if download(url, part, title=entry.name):
+        if download_url(url, part, title=entry.name):
             with contextlib.suppress(WeightsUnavailableError):
                 _verify(entry, part, f"the download of {url}")
                 return
-            download(url, part, title=entry.name)
+            download_url(url, part, title=entry.name)
         _verify(entry, part, f"the download of {url}")
     except DownloadError as error:
         raise _unavailable(entry, path, f"{url} failed: {error}") from error
 
 
-def _is_right(entry: Weights, file: Path) -> bool:
-    """Whether the file is there and has the hash and size of the catalogue, if that knows them."""
+def _is_right(entry: WeightsEntry, file: Path) -> bool:
+    """Whether the file is there and has the hash and size of the catalog, if that knows them."""
     if not file.is_file() or entry.size not in (None, file.stat().st_size):
         return False
     return entry.sha256 is None or _digest(file).startswith(entry.sha256)
 
 
-def _verify(entry: Weights, file: Path, what: str) -> None:
+def _verify(entry: WeightsEntry, file: Path, what: str) -> None:
     """Remove what was obtained and raise if it is not the right file."""
     if _is_right(entry, file):
         return
@@ -132,7 +132,7 @@ def _digest(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _unavailable(entry: Weights, path: Path, reason: str) -> WeightsUnavailableError:
+def _unavailable(entry: WeightsEntry, path: Path, reason: str) -> WeightsUnavailableError:
     return WeightsUnavailableError(
         f"The right file of the weights {entry.name!r} is not at {str(path)!r}, and {reason}. "
         f"{ADVICE} Received: {MIRROR}={os.environ.get(MIRROR)!r}, "

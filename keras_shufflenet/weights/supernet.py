@@ -16,7 +16,7 @@ def supernet_path(
 ) -> dict[str, np.ndarray]:
     """Take the weights of one architecture out of a supernet's state dict.
 
-    For the supernets of SinglePathOneShot (whose batch normalisations have no gamma and beta, hence
+    For the supernets of SinglePathOneShot (whose batch normalizations have no gamma and beta, hence
     ``OneShotNet(architecture, affine=False)``) and DetNAS (which split their channels differently,
     hence ``DetNAS(architecture, split="standard")``).
 

@@ -96,7 +96,7 @@ def tensor(
     return Tensor(storage, offset, tuple(shape), tuple(strides), kind or storage.type)
 
 
-def materialise(
+def materialize(
     tensors: Mapping[str, Tensor], read: Callable[[Storage], memoryview], big_endian: bool = False
 ) -> dict[str, np.ndarray]:
     """Look up tensors in their storages.

@@ -12,7 +12,7 @@ import numpy as np
 from keras_shufflenet.weights.allowed import ALLOWED, PickledArray
 from keras_shufflenet.weights.errors import MALFORMED, CheckpointError
 from keras_shufflenet.weights.placeholders import ForeignObject
-from keras_shufflenet.weights.tensors import ElementType, Storage, Tensor, materialise
+from keras_shufflenet.weights.tensors import ElementType, Storage, Tensor, materialize
 from keras_shufflenet.weights.unpickler import Unpickler
 
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
@@ -36,7 +36,9 @@ def read_pickle(data: bytes) -> dict[str, np.ndarray]:
     if first != MAGIC_NUMBER:
         return _arrays(first, _no_storage)
     if (protocol := unpickler.load()) != PROTOCOL:
-        raise CheckpointError(f"Protocol {protocol!r} of torch is unknown, {PROTOCOL} expected.")
+        raise CheckpointError(
+            f"ResizeMethod {protocol!r} of torch is unknown, {PROTOCOL} expected."
+        )
     unpickler.load()
     loaded, keys = unpickler.load(), unpickler.load()
     places = _places(data, unpickler.position, keys, storages)
@@ -168,7 +170,7 @@ def _arrays(
     """The arrays of whatever was saved."""
     state = _state_dict(loaded)
     views = {key: value for key, value in state.items() if isinstance(value, Tensor)}
-    found = materialise(views, read, big_endian)
+    found = materialize(views, read, big_endian)
     for key, value in state.items():
         if isinstance(value, PickledArray) and value.array is not None:
             found[key] = value.array

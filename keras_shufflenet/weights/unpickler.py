@@ -2,7 +2,7 @@
 
 A pickle is a program for a small stack machine, and the machine of the standard library imports and
 calls whatever the program asks for. This one cannot: a global is looked up in a table, only the
-builders of that table are ever called, and everything else is a placeholder without behaviour.
+builders of that table are ever called, and everything else is a placeholder without behavior.
 
 The standard library's `pickle.Unpickler` with a restricted `find_class` would not do for files that
 may be broken: one flipped bit in a memo index makes it allocate tens of gigabytes.
@@ -210,7 +210,7 @@ def _constant(value: Any) -> Callable[[Unpickler, Any], None]:
 
 
 def _nothing(machine: Unpickler, _: Any) -> None:
-    """Protocol and frame say nothing that matters here."""
+    """ResizeMethod and frame say nothing that matters here."""
 
 
 _LITERALS = (

@@ -19,13 +19,13 @@ TRIED = ("LiteRT", "ONNX Runtime", "OpenVINO", "PyTorch eager")
 def test_functions_take_turns_and_run_twice_in_each():
     calls = []
     runs = {name: lambda name=name: calls.append(name) for name in "abc"}
-    times = turns.take_turns(runs, rounds=20)
+    times = turns.measure_interleaved(runs, iterations=20)
     rounds = [tuple(calls[i : i + 6]) for i in range(0, 120, 6)]
     assert all(turn[::2] == turn[1::2] and sorted(turn[::2]) == ["a", "b", "c"] for turn in rounds)
     assert len(set(rounds)) > 3  # in changing order
     assert all(0 <= time.median <= time.p90 for time in times.values())
     with pytest.raises(ValueError, match="Received: rounds=0"):
-        turns.take_turns(runs, rounds=0)
+        turns.measure_interleaved(runs, iterations=0)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def files(images, shallow, tmp_path_factory):
     """A small pose estimator in the engines that the tests need, and what was said."""
     with shallow():
         model = ks.PoseEstimator("shufflenet_v2_x0_25", head="light", input_size=SIZE)
-    networks.normalise(model, images)
+    networks.normalize(model, images)
     network = Network("small", model, images, tmp_path_factory.mktemp("small"))
     engines = [e for e in ENGINES if e.name in TRIED and "nncf" not in e.packages]
     said = []
@@ -56,7 +56,7 @@ def no_proc(monkeypatch, tmp_path):
 def test_engines_agree_with_keras_and_are_timed(files, no_proc):
     made, said = files
     assert said == []
-    measured = latency.measure(made, threads=1, rounds=2, say=said.append)
+    measured = latency.measure(made, threads=1, iterations=2, say=said.append)
     assert said == []
     assert {row.engine for row in measured} == set(TRIED)
     assert all(0 < row.latency.median <= row.latency.p90 for row in measured)
@@ -80,7 +80,7 @@ def test_another_network_is_found_out(files):
     file = next(file for file in files[0] if file.engine.title == "ONNX Runtime float32")
     wrong = latency.File(file.network, file.engine, file.path, file.input, file.expected + 1)
     said = []
-    assert latency.measure([wrong], threads=1, rounds=1, say=said.append) == []
+    assert latency.measure([wrong], threads=1, iterations=1, say=said.append) == []
     (line,) = said
     assert line.startswith("small, ONNX Runtime float32: not measured, its output is not that of")
 
@@ -111,7 +111,7 @@ def assert_same_in_onnx(model, images, path):
 )
 def test_families_in_onnx_are_the_same_networks(name, images, tmp_path):
     model = ks.create_model(name, input_shape=(*SIZE, 3), classes=10)
-    networks.normalise(model, images)
+    networks.normalize(model, images)
     assert_same_in_onnx(model, images[:1], tmp_path / "network.onnx")
 
 

@@ -37,12 +37,12 @@ def samples(tmp_path_factory):
              "area": 30000, "num_keypoints": 16, "keypoints": keypoints.ravel().tolist()}
         )  # fmt: skip
     content = {"images": images, "annotations": annotations, "categories": [{"id": 1}]}
-    return ks.data.keypoint_samples(content, folder)
+    return ks.data.load_keypoint_dataset(content, folder)
 
 
 @pytest.fixture(scope="module")
 def rival(samples):
-    return opencv_people.samples_of(samples.people, samples.paths, SIZE)
+    return opencv_people.samples_of(samples.instances, samples.paths, SIZE)
 
 
 def assert_agree(ours, theirs):

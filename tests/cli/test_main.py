@@ -77,6 +77,6 @@ def test_debugging_shows_the_traceback():
 
 
 def test_an_unknown_verb_or_option_is_exit_code_2(command):
-    for arguments in (["paint"], ["models", "--colour"], ["evaluate"], ["train"]):
+    for arguments in (["paint"], ["models", "--color"], ["evaluate"], ["train"]):
         code, _, _ = command(*arguments)
         assert code == 2

@@ -4,7 +4,7 @@ def test_networks_and_their_weights_are_listed(command):
     assert "shufflenet_v2_x1_0" in out
     assert "shufflenet_v2_x0_25" in out
     assert "pose_shufflenet_v2_x1_0_coco_256x192" in out
-    assert "licence" not in out
+    assert "license" not in out
 
 
 def test_a_pattern_selects_and_verbose_tells_more(command):
@@ -12,7 +12,7 @@ def test_a_pattern_selects_and_verbose_tells_more(command):
     assert code == 0
     assert "mobilenet_v2_x1_0" in out
     assert "shufflenet_v2" not in out.replace("keras_shufflenet", "")
-    assert "licence" in out
+    assert "license" in out
 
 
 def test_no_match_is_an_error(command):

@@ -86,7 +86,7 @@ def test_train_then_evaluate_with_a_results_row(command, people, shallow, tmp_pa
         *("--annotations", annotations, "--images", images, "--output", run),
         *("--val-annotations", annotations, "--val-images", images),
         *("--model", "shufflenet_v2_x0_25", "--weights", "none", "--input-size", "64x64"),
-        *("--epochs", 2, "--batch-size", 3, "--lr", 0.002, "--recipe", "short"),
+        *("--epochs", 2, "--batch-size", 3, "--lr", 0.002, "--recipe", "finetune"),
     )
     with shallow():
         code, _, err = command("train", *arguments)

@@ -1,4 +1,4 @@
-"""People made of dots, as files."""
+"""PoseInstances made of dots, as files."""
 
 import numpy as np
 import pytest

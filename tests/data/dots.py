@@ -1,4 +1,4 @@
-"""People made of dots: pictures in which every joint can be seen where the annotation says."""
+"""PoseInstances made of dots: pictures in which every joint can be seen where the annotation says."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ def joint_color(name):
 def draw_dots(size, joints, sigma):
     """Return the picture (H, W, 3) uint8 of joints (K, 2) as soft dots."""
     image, reach = np.zeros((*size, 3)), int(5 * sigma)
-    for (x, y), name in zip(joints, COCO.joints, strict=True):
+    for (x, y), name in zip(joints, COCO.keypoint_names, strict=True):
         top, left = max(0, int(y) - reach), max(0, int(x) - reach)
         patch = image[top : int(y) + reach + 1, left : int(x) + reach + 1]
         rows, columns = np.indices(patch.shape[:2])

@@ -1,4 +1,4 @@
-"""Classifier inputs against the reference, and complaints about files."""
+"""ImageClassifier inputs against the reference, and complaints about files."""
 
 import csv
 import hashlib
@@ -32,7 +32,9 @@ def prepared(golden_images, n, protocol):
     folder, numbers = golden_images
     labels = write_labels(folder / f"{n}.csv", [(f"{n}.png", 7)])
     _, _, _, resize, crop = (int(number) for number in numbers[n])
-    data = ks.data.imagenet(labels, folder, resize=resize, crop=crop, protocol=protocol)
+    data = ks.data.classification(
+        labels, folder, resize_size=resize, crop_size=crop, resize_method=protocol
+    )
     [(image, label)] = data.as_numpy_iterator()
     assert (image.dtype, image.shape, label.tolist()) == (np.float32, (1, crop, crop, 3), [7])
     return image[0]
@@ -61,7 +63,7 @@ def test_megvii_preparation(golden_pose, golden_images, n):
 
 @pytest.fixture
 def classes(tmp_path):
-    """Two class folders with two pictures of one colour each."""
+    """Two class folders with two pictures of one color each."""
     for index, name in enumerate(("n01", "n02")):
         (tmp_path / name).mkdir()
         for number in range(2):
@@ -72,7 +74,7 @@ def classes(tmp_path):
 
 
 def test_folders_of_classes(classes):
-    data = ks.data.imagenet(classes, resize=36, crop=(32, 24), batch_size=3)
+    data = ks.data.classification(classes, resize_size=36, crop_size=(32, 24), batch_size=3)
     batches = list(data.as_numpy_iterator())
     assert [len(images) for images, _ in batches] == [3, 1]
     images, labels = (np.concatenate(part) for part in zip(*batches, strict=True))
@@ -87,7 +89,7 @@ def test_grey_and_four_ink_images(tmp_path):
     for name, mode, color in (("a.jpg", "L", 90), ("b.jpg", "CMYK", (0, 0, 0, 165))):
         Image.new(mode, (40, 40), color).save(tmp_path / name)
     labels = write_labels(tmp_path / "labels.csv", [("a.jpg", 0), ("b.jpg", 1)])
-    data = ks.data.imagenet(labels, tmp_path, resize=32, crop=32)
+    data = ks.data.classification(labels, tmp_path, resize_size=32, crop_size=32)
     [(images, _)] = data.as_numpy_iterator()
     np.testing.assert_allclose(images, 90, atol=2)
 
@@ -97,15 +99,15 @@ def test_broken_images_are_named(classes, contents):
     file = classes / "n02" / "1.png"
     file.write_bytes(file.read_bytes()[:-30] if contents == "cut" else contents)
     with pytest.raises(tf.errors.OpError, match=r"Received: [^\n]*1\.png"):
-        list(ks.data.imagenet(classes, resize=36, crop=32))
+        list(ks.data.classification(classes, resize_size=36, crop_size=32))
 
 
 def test_missing_files(classes, tmp_path):
     with pytest.raises(FileNotFoundError, match="csv file or a folder"):
-        ks.data.imagenet(tmp_path / "nowhere.csv")
+        ks.data.classification(tmp_path / "nowhere.csv")
     labels = write_labels(tmp_path / "labels.csv", [("a.jpg", 0)])
     with pytest.raises(FileNotFoundError, match=r"Received: 1 of 1 are missing.*a\.jpg"):
-        ks.data.imagenet(labels)
+        ks.data.classification(labels)
 
 
 @pytest.mark.parametrize(
@@ -120,32 +122,32 @@ def test_missing_files(classes, tmp_path):
 def test_csv_with_missing_fields(tmp_path, rows, columns):
     labels = write_labels(tmp_path / "labels.csv", rows, columns)
     with pytest.raises(ValueError, match=r"columns `filename` and `class_index`.*Received: "):
-        ks.data.imagenet(labels)
+        ks.data.classification(labels)
 
 
 def test_no_images(tmp_path):
     with pytest.raises(ValueError, match="at least one image"):
-        ks.data.imagenet(write_labels(tmp_path / "labels.csv", []))
+        ks.data.classification(write_labels(tmp_path / "labels.csv", []))
     (tmp_path / "folders").mkdir()
     with pytest.raises(ValueError, match="at least one image"):
-        ks.data.imagenet(tmp_path / "folders")
+        ks.data.classification(tmp_path / "folders")
 
 
 @pytest.mark.parametrize("wrong", [{"resize": 0}, {"crop": 0}, {"crop": (8, -1)}])
 def test_wrong_sizes(classes, wrong):
     with pytest.raises(ValueError, match=r"have to be positive.*Received: resize="):
-        ks.data.imagenet(classes, **wrong)
+        ks.data.classification(classes, **wrong)
 
 
 def test_wrong_protocol(classes):
     with pytest.raises(ValueError, match=r"'torchvision', 'megvii'.*Received: protocol='best'"):
-        ks.data.imagenet(classes, protocol="best")
+        ks.data.classification(classes, resize_method="best")
 
 
 def test_images_without_classes_are_for_calibration_only(tmp_path):
     for name in "ab":
         Image.new("RGB", (40, 40)).save(tmp_path / f"{name}.png")
-    _, classes = next(iter(ks.data.imagenet(tmp_path, crop=32)))
+    _, classes = next(iter(ks.data.classification(tmp_path, crop_size=32)))
     assert classes.numpy().tolist() == [-1, -1]
     with pytest.raises(ValueError, match=r"Training needs classes.*Received: .*without classes"):
-        ks.data.imagenet(tmp_path, training=True)
+        ks.data.classification(tmp_path, training=True)

@@ -45,7 +45,7 @@ def crop_of(people, **arguments):
 
 
 def reference_crop(people, picture):
-    frame = ks.data.keypoint_samples(*people).people.center_scale(CODEC.input_size)
+    frame = ks.data.load_keypoint_dataset(*people).people.center_scale(CODEC.input_size)
     matrix = CODEC.crop_matrix(*frame)[0]
     pixels = np.asarray(picture.convert("RGB"), np.float32)
     return ks.keypoints.warp(pixels, matrix, CODEC.input_size)
@@ -55,20 +55,20 @@ KINDS = {  # file: mode, how it is saved, by how much decoders may differ
     "a.jpg": ("RGB", {"quality": 97, "subsampling": 0}, 3),
     "subsampled.jpg": ("RGB", {"quality": 97, "subsampling": 2}, 8),
     "progressive.jpg": ("RGB", {"quality": 97, "subsampling": 0, "progressive": True}, 3),
-    "grey.jpg": ("L", {"quality": 97}, 3),
+    "gray.jpg": ("L", {"quality": 97}, 3),
     "four_inks.jpg": ("CMYK", {"quality": 97}, 8),
     "a.png": ("RGB", {}, 0.01),
-    "grey.png": ("L", {}, 0.01),
+    "gray.png": ("L", {}, 0.01),
     "opaque.png": ("RGBA", {}, 0.01),
     "a.bmp": ("RGB", {}, 0.01),
     "png_named.jpg": ("RGB", {"format": "PNG"}, 0.01),
 }
 STILL = ks.data.Augmentation(
-    shift_probability=0,
-    flip_probability=0,
-    half_body_probability=0,
-    rotation_probability=0,
-    scale=0,
+    shift_prob=0,
+    flip_prob=0,
+    half_body_prob=0,
+    rotate_prob=0,
+    scale_factor=0,
 )
 
 
@@ -88,7 +88,7 @@ def crops_of_kinds(tmp_path_factory):
     arguments = {"input_size": CODEC.input_size, "batch_size": len(KINDS)}
     streams = (
         ks.data.keypoints(*people, **arguments),
-        ks.data.keypoints(*people, **arguments, training=True, augment=STILL),
+        ks.data.keypoints(*people, **arguments, training=True, augmentation=STILL),
     )
     return people, [next(stream.as_numpy_iterator())[0] for stream in streams]
 
@@ -142,7 +142,7 @@ def test_broken_files_are_named(make_people, tmp_path, kind):
 def test_broken_files_are_named_in_evaluation(make_people, tmp_path):
     content = make_people(tmp_path, 3)
     (tmp_path / "3.jpg").write_bytes(cut((tmp_path / "3.jpg").read_bytes()))
-    crops = ks.data.person_crops(ks.data.keypoint_samples(content, tmp_path), CODEC, 1)
+    crops = ks.data.person_instances(ks.data.load_keypoint_dataset(content, tmp_path), CODEC, 1)
     stream = crops.as_numpy_iterator()
     assert next(stream).shape == (1, 128, 96, 3)
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"Received:[^\n]*3\.jpg"):
@@ -151,10 +151,10 @@ def test_broken_files_are_named_in_evaluation(make_people, tmp_path):
 
 def test_crops_of_real_photographs(shared):
     folder = shared / "data" / "coco"
-    samples = ks.data.keypoint_samples(folder / "person_keypoints_val.json", folder / "images")
+    samples = ks.data.load_keypoint_dataset(folder / "person_keypoints_val.json", folder / "images")
     samples = samples.select(slice(0, 6))
-    crops = np.concatenate(list(ks.data.person_crops(samples, CODEC).as_numpy_iterator()))
-    center, scale = samples.people.center_scale(CODEC.input_size)
+    crops = np.concatenate(list(ks.data.person_instances(samples, CODEC).as_numpy_iterator()))
+    center, scale = samples.instances.center_scale(CODEC.input_size)
     for row, crop in enumerate(crops):
         with Image.open(samples.paths[row]) as image:
             pixels = np.asarray(image.convert("RGB"), np.float32)
@@ -168,9 +168,9 @@ def test_training_on_real_annotations(shared):
     """Leeds Sports Pose labels no faces; every batch of it and of COCO is sound."""
     coco, lspet = shared / "data" / "coco", shared / "data" / "lspet"
     files = [coco / "person_keypoints_train.json", lspet / "person_keypoints_train.json"]
-    samples = ks.data.keypoint_samples(files, [coco / "images", lspet / "images"])
+    samples = ks.data.load_keypoint_dataset(files, [coco / "images", lspet / "images"])
     assert len(samples) == 564 + 4000
-    assert not samples.people.visible[564:, :5].any()
+    assert not samples.instances.keypoints_visible[564:, :5].any()
     stream = ks.data.keypoints(samples, training=True, input_size=(128, 96), batch_size=16).take(2)
     for images, heatmaps, weights in stream.as_numpy_iterator():
         assert images.max() <= 255.5

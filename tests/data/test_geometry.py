@@ -11,7 +11,7 @@ from keras_shufflenet.data.geometry import Frame
 from keras_shufflenet.keypoints import augmentation as reference
 from keras_shufflenet.keypoints import boxes
 from keras_shufflenet.keypoints.codecs import HeatmapCodec
-from keras_shufflenet.keypoints.people import People
+from keras_shufflenet.keypoints.people import PoseInstances
 from keras_shufflenet.keypoints.skeletons import COCO, MPII
 
 
@@ -30,16 +30,16 @@ def test_frames_of_the_reference(golden_pose):
     bbox = golden["in/bbox"]
     for width, height in golden["in/image_size"]:
         n = len(bbox)
-        everyone = People(
+        everyone = PoseInstances(
             COCO, np.arange(n), np.full(n, ""), np.full((n, 2), 99), bbox, np.ones(n),
             np.zeros((n, 17, 2)), np.ones((n, 17)), np.ones(n),
         )  # fmt: skip
-        table = people._table(people.KeypointSamples(everyone, np.full(n, "x")), (height, width))
+        table = people._table(people.KeypointDataset(everyone, np.full(n, "x")), (height, width))
         np.testing.assert_allclose(table.center, golden[f"v029/center_{width}x{height}"], rtol=1e-6)
         np.testing.assert_allclose(table.scale, golden[f"v029/scale_{width}x{height}"], rtol=1e-6)
 
 
-@pytest.mark.parametrize(("encoding", "name"), [("msra", "matrix"), ("udp", "udp_matrix")])
+@pytest.mark.parametrize(("encoding", "name"), [("msra", "matrix"), ("udp", "get_udp_warp_matrix")])
 def test_affine_matrices_of_the_reference(golden_pose, encoding, name):
     golden = golden_pose("affine")
     for i, (width, height) in enumerate(golden["in/output_size"]):
@@ -108,12 +108,12 @@ def test_random_draws_of_the_reference(golden_pose):
         rotation_normal=given["rotation_draw"],
     )
     frame = Frame(f64(given["center"]), f64(given["scale"]))
-    shifted = augmentation.shift(frame, drawn, COCO_AUGMENTATION)
+    shifted = augmentation.shift_factor(frame, drawn, COCO_AUGMENTATION)
     np.testing.assert_allclose(shifted.center, golden["v029/shifted_center"], rtol=1e-9)
     np.testing.assert_array_equal(shifted.scale, given["scale"])
     zoomed = augmentation.zoom(frame, drawn, COCO_AUGMENTATION)
     np.testing.assert_allclose(zoomed.scale, golden["v029/scale"], rtol=1e-12)
-    degrees = augmentation.rotation(drawn, COCO_AUGMENTATION)
+    degrees = augmentation.rotate_factor(drawn, COCO_AUGMENTATION)
     np.testing.assert_allclose(degrees, golden["v029/rotation"], rtol=1e-12)
 
 
@@ -190,7 +190,7 @@ def test_targets_agree_with_numpy(encoding):
     random = np.random.default_rng(5)
     joints = random.uniform(-40, 300, (6, 17, 2))
     visible = (random.random((6, 17)) < 0.7).astype(np.float32)
-    codec = HeatmapCodec((256, 192), encoding=encoding, joint_weights=COCO.joint_weights)
+    codec = HeatmapCodec((256, 192), encoding=encoding, keypoint_weights=COCO.keypoint_weights)
     maps, weights = targets.heatmaps(f64(joints), tf.constant(visible), codec)
     expected_maps, expected_weights = codec.encode(joints, visible)
     np.testing.assert_allclose(maps, expected_maps, atol=1e-6)

@@ -73,15 +73,15 @@ def test_everybody_once_in_an_epoch(count):
 
 
 def test_without_training_people_come_in_order_and_unvaried(people):
-    samples = ks.data.keypoint_samples(*people)
+    samples = ks.data.load_keypoint_dataset(*people)
     codec = HeatmapCodec(SIZE)
-    matrix = codec.crop_matrix(*samples.people.center_scale(SIZE))
-    points = ks.keypoints.transform_points(samples.people.keypoints, matrix)
-    heatmaps, weights = codec.encode(points, samples.people.visible)
+    matrix = codec.crop_matrix(*samples.instances.center_scale(SIZE))
+    points = ks.keypoints.transform_points(samples.instances.keypoints, matrix)
+    heatmaps, weights = codec.encode(points, samples.instances.keypoints_visible)
     made = batches(people, 9, training=False)
     np.testing.assert_allclose(np.concatenate([b[1] for b in made]), heatmaps, atol=1e-6)
     np.testing.assert_array_equal(np.concatenate([b[2][:, 0, 0] for b in made]), weights)
-    crops = np.concatenate(list(ks.data.person_crops(samples, codec, 2).as_numpy_iterator()))
+    crops = np.concatenate(list(ks.data.person_instances(samples, codec, 2).as_numpy_iterator()))
     np.testing.assert_allclose(np.concatenate([b[0] for b in made]), crops, atol=12)
 
 
@@ -97,11 +97,11 @@ def test_unlabelled_joints_weigh_nothing(make_people, tmp_path):
 
 def _only(flip=0.0, shift=0.0, half_body=0.0, rotation=0.0, scale=0.0):
     return ks.data.Augmentation(
-        shift_probability=shift,
-        flip_probability=flip,
-        half_body_probability=half_body,
-        rotation_probability=rotation,
-        scale=scale,
+        shift_prob=shift,
+        flip_prob=flip,
+        half_body_prob=half_body,
+        rotate_prob=rotation,
+        scale_factor=scale,
     )
 
 
@@ -117,7 +117,7 @@ VIEWS = {
 
 
 def _dot(image, x, y, radius):
-    """Return where the light around a point is concentrated, and its colour."""
+    """Return where the light around a point is concentrated, and its color."""
     left, top = round(x - radius), round(y - radius)
     patch = image[top : top + 2 * radius + 1, left : left + 2 * radius + 1]
     light = patch.sum(-1)
@@ -127,7 +127,7 @@ def _dot(image, x, y, radius):
 
 
 def _dots(batch, codec, radius):
-    """Yield (sample, joint, point, place of its dot, colour) of joints well inside the crops."""
+    """Yield (sample, joint, point, place of its dot, color) of joints well inside the crops."""
     images, heatmaps, weights = batch
     points, _ = codec.decode(heatmaps)
     inside = (points > radius + 2) & (points < np.array(codec.input_size[::-1]) - radius - 3)
@@ -164,7 +164,7 @@ def test_dots_are_where_the_joints_are(dots_of, view, picture):
     assert len(found) > 12
     error = np.array([np.abs(place - point).max() for _, _, point, place, _ in found])
     assert np.median(error) < 0.3
-    assert (error < 1.5).mean() > 0.9  # neighbours and borders can pull
+    assert (error < 1.5).mean() > 0.9  # neighbors and borders can pull
 
 
 def test_mirroring_swaps_the_sides(people):
@@ -173,7 +173,7 @@ def test_mirroring_swaps_the_sides(people):
     for batch in batches(people, 12, codec=codec, augment=_only(flip=0.5)):
         seen = {0: set(), 1: set()}
         for sample, joint, _, _, color in _dots(batch, codec, 5):
-            side = COCO.joints[joint].split("_")[0]
+            side = COCO.keypoint_names[joint].split("_")[0]
             if side in ("left", "right"):
                 seen[sample].add((side == "left") != (color[0] > color[1]))
         assert all(len(kinds) == 1 for kinds in seen.values())  # all joints agree
@@ -196,7 +196,7 @@ def test_several_files_are_joined(make_people, tmp_path):
         for batch in batches(part, 9, training=False, batch_size=1)
     ]
     assert_same(joined, apart)
-    samples = ks.data.keypoint_samples(files, folders)
+    samples = ks.data.load_keypoint_dataset(files, folders)
     assert (len(samples), samples.steps_per_epoch(2)) == (5, 3)
     assert_same(batches((samples,), 3), batches((files, folders), 3))
 
@@ -207,7 +207,7 @@ def test_sizes_of_a_model(people, shallow):
     images, heatmaps, _ = batches(people, 1, model=model)[0]
     assert images.shape == (2, 64, 96, 3)
     assert heatmaps.shape == (2, 16, 24, 17)
-    model.compile("sgd", ks.training.JointsMSE(), jit_compile=False)
+    model.compile("sgd", ks.training.KeypointMSELoss(), jit_compile=False)
     model.optimizer.build(model.trainable_variables)
     data = ks.data.keypoints(*people, model=model, batch_size=2, training=True)
     history = model.fit(data, steps_per_epoch=1, shuffle=False, verbose=0)

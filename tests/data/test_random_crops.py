@@ -27,7 +27,7 @@ def folder(tmp_path_factory):
 
 
 def batches(folder, count, **arguments):
-    data = ks.data.imagenet(folder, crop=SIZE, training=True, batch_size=2, **arguments)
+    data = ks.data.classification(folder, crop_size=SIZE, training=True, batch_size=2, **arguments)
     return list(data.take(count).as_numpy_iterator())
 
 

@@ -10,7 +10,7 @@ import keras_shufflenet as ks
 
 
 def test_people_and_their_files(people):
-    samples = ks.data.keypoint_samples(*people)
+    samples = ks.data.load_keypoint_dataset(*people)
     assert len(samples) == 5
     assert [samples.steps_per_epoch(batch) for batch in (1, 2, 5, 6)] == [5, 3, 1, 1]
     assert samples.skeleton is ks.keypoints.COCO
@@ -24,8 +24,8 @@ def test_json_files_and_their_content_are_the_same(people, tmp_path):
     file = tmp_path / "people.json"
     file.write_text(json.dumps(people[0]))
     for source in (file, str(file)):
-        samples = ks.data.keypoint_samples(source, str(people[1]))
-        assert samples.paths.tolist() == ks.data.keypoint_samples(*people).paths.tolist()
+        samples = ks.data.load_keypoint_dataset(source, str(people[1]))
+        assert samples.paths.tolist() == ks.data.load_keypoint_dataset(*people).paths.tolist()
 
 
 def test_boxes_of_a_detector(people):
@@ -35,11 +35,11 @@ def test_boxes_of_a_detector(people):
         {"image_id": 3, "category_id": 7, "bbox": [5, 2, 30, 40], "score": 0.9},
         {"image_id": 99, "category_id": 1, "bbox": [5, 2, 30, 40], "score": 0.9},
     ]
-    samples = ks.data.keypoint_samples(*people, detections=boxes, score_threshold=0.5)
-    assert samples.people.box.tolist() == [[1, 2, 30, 40]]
+    samples = ks.data.load_keypoint_dataset(*people, detections=boxes, score_threshold=0.5)
+    assert samples.instances.bboxes.tolist() == [[1, 2, 30, 40]]
     assert samples.paths.tolist() == [str(people[1] / "2.jpg")]
     with pytest.raises(ValueError, match=r"one annotation file\. Received: 2"):
-        ks.data.keypoint_samples([people[0]] * 2, people[1], detections=boxes)
+        ks.data.load_keypoint_dataset([people[0]] * 2, people[1], detections=boxes)
 
 
 def test_missing_images(people, tmp_path):
@@ -81,7 +81,7 @@ def test_nobody(people, emptied):
 
 def test_nobody_with_a_label(make_people, tmp_path):
     content = make_people(tmp_path, 2, visible=np.zeros(17, int))
-    with pytest.raises(ValueError, match="labelled keypoint"):
+    with pytest.raises(ValueError, match="labeled keypoint"):
         ks.data.keypoints(content, tmp_path, training=True)
 
 

@@ -43,7 +43,7 @@ def pictures():
 def test_pycocotools_loads_what_is_drawn(drawn):
     coco = pycoco.COCO(str(drawn.annotations))
     assert len(coco.anns) == 8
-    assert coco.cats[1]["keypoints"] == list(COCO.joints)
+    assert coco.cats[1]["keypoints"] == list(COCO.keypoint_names)
     assert {(a - 1, b - 1) for a, b in coco.cats[1]["skeleton"]} == set(COCO.limbs)
     for image in coco.imgs.values():
         with Image.open(drawn.images / image["file_name"]) as picture:
@@ -168,7 +168,7 @@ def test_visible_joints_show_their_person_and_hidden_ones_something_else(picture
         for number, (person, entry) in enumerate(
             zip(picture.people, annotate(picture), strict=True), start=1
         ):
-            depth = person.place(list(COCO.joints))[:, 2]
+            depth = person.place(list(COCO.keypoint_names))[:, 2]
             for joint, (x, y, flag) in enumerate(np.reshape(entry["keypoints"], (17, 3))):
                 flags_seen.add(flag)
                 column, row = np.floor((np.array([x, y]) + 0.5) * n).astype(int)

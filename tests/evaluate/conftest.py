@@ -11,7 +11,7 @@ SHAPE = (260, 400, 3)
 
 
 def joint_colours():
-    """17 colours of one brightness, far from each other: the brightest match is the right one."""
+    """17 colors of one brightness, far from each other: the brightest match is the right one."""
     directions = [np.array([x, y, 4 - x - y]) for x in range(5) for y in range(5 - x)]
     directions += [np.array([3, 3, 1]), np.array([1, 3, 3])]
     return np.stack([d / np.linalg.norm(d) for d in directions[:17]])
@@ -19,7 +19,7 @@ def joint_colours():
 
 @pytest.fixture(scope="session")
 def make_colour_net():
-    """A maker of Keras models that find dots of the joints' colours: heatmaps (H/4, W/4, K)."""
+    """A maker of Keras models that find dots of the joints' colors: heatmaps (H/4, W/4, K)."""
 
     def make(input_size, joints):
         inputs = keras.Input((*input_size, 3))
@@ -44,13 +44,13 @@ def joint_places():
 
 @pytest.fixture(scope="session")
 def paint():
-    """A painter of dots, of the joints' colours, at joints (K, 2)."""
+    """A painter of dots, of the joints' colors, at joints (K, 2)."""
     return _dot
 
 
 @pytest.fixture
 def dotted_people(tmp_path):
-    """A COCO json and images: two people in each of three images, a coloured dot per joint."""
+    """A COCO json and images: two people in each of three images, a colored dot per joint."""
     images, annotations = [], []
     for number in range(3):
         picture = np.zeros(SHAPE, np.uint8)
@@ -69,8 +69,8 @@ def dotted_people(tmp_path):
 
 
 def _dot(picture, joints):
-    for (x, y), colour in zip(joints, joint_colours(), strict=False):
-        picture[y - 7 : y + 8, x - 7 : x + 8] = np.rint(255 * colour)
+    for (x, y), color in zip(joints, joint_colours(), strict=False):
+        picture[y - 7 : y + 8, x - 7 : x + 8] = np.rint(255 * color)
 
 
 def _annotation(number, image_id, joints):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from keras_shufflenet import data, evaluate, export
-from keras_shufflenet.evaluate.people import find_joints
-from keras_shufflenet.inference import TopDown, predict_people
+from keras_shufflenet.evaluate.people import predict_dataset
+from keras_shufflenet.inference import PosePredictor, predict_pose
 from keras_shufflenet.keypoints import HeatmapCodec
 
 FIGURES = ["AP", "AP .5", "AP .75", "AP (M)", "AP (L)", "AR", "AR .5", "AR .75", "AR (M)", "AR (L)"]
@@ -43,9 +43,9 @@ def test_a_saved_file_scores_the_same(tmp_path, colour_net, dotted_people):
 @pytest.mark.parametrize("precision", ["float32", "int8"])
 def test_an_exported_file_goes_the_same_way(tmp_path, colour_net, dotted_people, precision):
     path = tmp_path / "net.tflite"
-    samples = data.keypoint_samples(dotted_people, dotted_people.parent)
-    crops = data.person_crops(samples, HeatmapCodec((256, 192)))
-    export.litert(colour_net, path, precision, calibration=crops)
+    samples = data.load_keypoint_dataset(dotted_people, dotted_people.parent)
+    crops = data.person_instances(samples, HeatmapCodec((256, 192)))
+    export.litert(colour_net, path, precision, representative_dataset=crops)
     figures = run(path, dotted_people)
     assert figures["AP"] == pytest.approx(1)
 
@@ -69,11 +69,11 @@ def test_detected_boxes(tmp_path, colour_net, dotted_people):
 
 
 def test_prediction_and_evaluation_find_the_same(colour_net, dotted_people):
-    samples = data.keypoint_samples(dotted_people, dotted_people.parent)
-    estimator = TopDown.load(colour_net)
-    together = find_joints(estimator, samples, progress=False)
-    for path, box, joints in zip(samples.paths, samples.people.box, together, strict=True):
-        np.testing.assert_allclose(predict_people(estimator, path, [box])[0], joints, atol=1e-4)
+    samples = data.load_keypoint_dataset(dotted_people, dotted_people.parent)
+    estimator = PosePredictor.load(colour_net)
+    together = predict_dataset(estimator, samples, progress=False)
+    for path, box, joints in zip(samples.paths, samples.instances.bboxes, together, strict=True):
+        np.testing.assert_allclose(predict_pose(estimator, path, [box])[0], joints, atol=1e-4)
 
 
 def test_written_poses_are_those_that_were_scored(tmp_path, colour_net, dotted_people):

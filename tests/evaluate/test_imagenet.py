@@ -39,7 +39,7 @@ def greys(tmp_path):
 
 
 def test_shares_of_right_guesses(greys):
-    found = ks.evaluate.imagenet(nearest_grey, greys, crop=24, resize=32, progress=False)
+    found = ks.evaluate.imagenet(nearest_grey, greys, crop_size=24, resize_size=32, progress=False)
     assert found == {"top1": pytest.approx(6 / 9), "top5": 1.0, "count": 9}
 
 
@@ -58,7 +58,11 @@ def test_batches_do_not_change_anything(greys):
 def test_too_few_classes(greys):
     with pytest.raises(ValueError, match=r"a class 5.*Received: \(9, 3\)"):
         ks.evaluate.imagenet(
-            lambda images: np.zeros((len(images), 3)), greys, crop=24, resize=32, progress=False
+            lambda images: np.zeros((len(images), 3)),
+            greys,
+            crop_size=24,
+            resize_size=32,
+            progress=False,
         )
 
 
@@ -68,9 +72,9 @@ def test_images_without_classes_have_no_accuracy(greys):
 
 
 def test_folders_stand_for_all_classes(tmp_path):
-    for number, grey in enumerate(GREYS):
+    for number, gray in enumerate(GREYS):
         (tmp_path / f"class{number}").mkdir()
-        Image.new("RGB", (60, 40), (grey,) * 3).save(tmp_path / f"class{number}" / "one.png")
+        Image.new("RGB", (60, 40), (gray,) * 3).save(tmp_path / f"class{number}" / "one.png")
     options = {"crop": 24, "resize": 32, "progress": False}
     assert ks.evaluate.imagenet(nearest_grey, tmp_path, **options)["top1"] == 1.0
     (tmp_path / "class0" / "one.png").unlink()
@@ -83,7 +87,7 @@ def test_a_broken_image_is_named(greys):
     image = greys.parent / "images" / "4.png"
     image.write_bytes(image.read_bytes()[:60])
     with pytest.raises(ValueError, match=r"(?s)whole.*Received: .*4\.png"):
-        ks.evaluate.imagenet(nearest_grey, greys, crop=24, resize=32, progress=False)
+        ks.evaluate.imagenet(nearest_grey, greys, crop_size=24, resize_size=32, progress=False)
 
 
 def test_counting():
@@ -101,7 +105,7 @@ def scores_and_classes(shared):
         for file, (name, *_) in REFERENCE.items()
     }
     scores, classes = {file: [] for file in networks}, []
-    for images, numbers in ks.data.imagenet(shared / "data" / "imagenet_val" / "labels.csv"):
+    for images, numbers in ks.data.classification(shared / "data" / "imagenet_val" / "labels.csv"):
         for file, network in networks.items():
             scores[file].append(network.predict(images.numpy()))
         classes.append(numbers)

@@ -31,10 +31,10 @@ def mpii_people(tmp_path, joint_places, paint):
 
 
 def _person(name, joints):
-    centre = joints.mean(axis=0)
+    center = joints.mean(axis=0)
     return {
         "image": name,
-        "center": [centre[0], centre[1] - 15 * 1.1],
+        "center": [center[0], center[1] - 15 * 1.1],
         "scale": 1.1,
         "joints": joints.tolist(),
         "joints_vis": [1] * COUNT,

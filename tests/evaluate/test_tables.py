@@ -4,7 +4,7 @@ import re
 import pytest
 from rich.console import Console
 
-from keras_shufflenet.evaluate.tables import figures_table
+from keras_shufflenet.evaluate.tables import metrics_table
 
 
 def text(table, width=100):
@@ -18,7 +18,7 @@ def test_a_column_for_each_model():
         "float32": {"AP": 0.5604, "AP (M)": -1.0, "count": 12},
         "int8": {"AP": 0.5476, "AP (M)": float("nan"), "count": 12},
     }
-    printed = text(figures_table(models, title="COCO", caption="annotated boxes"))
+    printed = text(metrics_table(models, title="COCO", caption="annotated boxes"))
     cells = [re.findall(r"[\w.–()]+", line) for line in printed.splitlines()]
     assert ["float32", "int8"] in cells
     assert ["AP", "0.560", "0.548"] in cells
@@ -31,10 +31,10 @@ def test_a_column_for_each_model():
 def test_no_figure_is_cut_on_a_narrow_terminal():
     names = ["AP", "AP .5", "AP .75", "AP (M)", "AP (L)", "AR", "AR .5", "AR .75", "AR (M)"]
     models = {kind: dict.fromkeys(names, 0.5) for kind in ("Keras, float32", "LiteRT, int8")}
-    assert "…" not in text(figures_table(models), width=60)
+    assert "…" not in text(metrics_table(models), width=60)
 
 
 @pytest.mark.parametrize("models", [{}, {"a": {}}, {"a": {"AP": 1.0}, "b": {"AR": 1.0}}])
 def test_models_must_agree(models):
     with pytest.raises(ValueError, match=r"same figures.*Received"):
-        figures_table(models)
+        metrics_table(models)

@@ -35,13 +35,13 @@ def test_train_pose(run, tmp_path):
 
 def test_finetune_classifier(run, tmp_path):
     draw = np.random.default_rng(0)
-    for name, colour in (("blue", (20, 20, 230)), ("red", (230, 20, 20))):
-        (tmp_path / "colours" / name).mkdir(parents=True)
+    for name, color in (("blue", (20, 20, 230)), ("red", (230, 20, 20))):
+        (tmp_path / "colors" / name).mkdir(parents=True)
         for index in range(8):
-            pixels = draw.normal(colour, 20, (64, 64, 3)).clip(0, 255).astype("uint8")
-            Image.fromarray(pixels).save(tmp_path / "colours" / name / f"{index}.png")
+            pixels = draw.normal(color, 20, (64, 64, 3)).clip(0, 255).astype("uint8")
+            Image.fromarray(pixels).save(tmp_path / "colors" / name / f"{index}.png")
     arguments = ("--network", "shufflenet_v2_x0_25", "--weights", "none", "--epochs", 1)
-    output = run("finetune_classifier.py", "colours", *arguments)
+    output = run("finetune_classifier.py", "colors", *arguments)
     assert "blue, red: finetuned.keras" in output
     assert keras.saving.load_model(tmp_path / "finetuned.keras").output_shape == (None, 2)
 

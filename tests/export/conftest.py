@@ -13,13 +13,13 @@ SIZE = (64, 64)
 
 
 def smooth_images(count: int, size: tuple[int, int] = SIZE) -> np.ndarray:
-    """Images of blurred colour spots that hold whole numbers 0..255, as photographs do."""
+    """Images of blurred color spots that hold whole numbers 0..255, as photographs do."""
     generator = np.random.default_rng(0)
     coarse = generator.uniform(0, 255, (count, 8, 8, 3)).astype(np.float32)
     return np.round(keras.ops.image.resize(coarse, size, interpolation="bilinear"))
 
 
-def _randomise(model: keras.Model, seed: int = 0) -> keras.Model:
+def _randomize(model: keras.Model, seed: int = 0) -> keras.Model:
     """Give every layer weights of a size that keeps the activations alive."""
     generator = np.random.default_rng(seed)
     for layer in model.layers:
@@ -51,8 +51,8 @@ class Exported:
 
 
 @pytest.fixture(scope="session")
-def randomise():
-    return _randomise
+def randomize():
+    return _randomize
 
 
 @pytest.fixture(scope="session")
@@ -68,7 +68,7 @@ def images(photographs) -> np.ndarray:
 @pytest.fixture(scope="session")
 def classifier(shallow) -> keras.Model:
     with shallow():
-        return _randomise(ks.ShuffleNetV2(width=0.25, input_shape=(*SIZE, 3), classes=10))
+        return _randomize(ks.ShuffleNetV2(width=0.25, input_shape=(*SIZE, 3), classes=10))
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +78,7 @@ def pose(shallow):
     def make(head: str) -> keras.Model:
         with shallow():
             model = ks.PoseEstimator("shufflenet_v2_x0_25", head=head, input_size=SIZE)
-        return _randomise(model)
+        return _randomize(model)
 
     return make
 

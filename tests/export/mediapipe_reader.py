@@ -25,14 +25,14 @@ def metadata(path):
     (graph,) = facts.subgraphMetadata
     (source,), (target,) = graph.inputTensorMetadata, graph.outputTensorMetadata
     image = schema.ContentProperties.ImageProperties
-    normalisation = schema.ProcessUnitOptions.NormalizationOptions
+    normalization = schema.ProcessUnitOptions.NormalizationOptions
     units = source.processUnits or []
-    assert all(unit.optionsType == normalisation for unit in units)
+    assert all(unit.optionsType == normalization for unit in units)
     return {
         "version": facts.minParserVersion.decode(),
         "is_image": source.content.contentPropertiesType == image,
         "is_rgb": source.content.contentProperties.colorSpace == schema.ColorSpaceType.RGB,
-        "normalisation": [
+        "normalization": [
             [[float(n) for n in numbers] for numbers in (unit.options.mean, unit.options.std)]
             for unit in units
         ],
@@ -59,7 +59,7 @@ def classify(path, *images):
     with vision.ImageClassifier.create_from_options(options) as classifier:
         for image in images:
             pixels = mediapipe.Image.create_from_file(image)
-            found += classifier.classify(pixels).classifications[0].categories
+            found += classifier.predict(pixels).classifications[0].categories
     return [[best.index, best.category_name] for best in found]
 
 

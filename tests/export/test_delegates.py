@@ -124,5 +124,5 @@ def test_requantizing_operators_are_counted(photographs, tmp_path):
     ]
     model = keras.Model(inputs, keras.layers.Add()(ends))
     path = tmp_path / "a.tflite"
-    report = ks.export.litert(model, path, "int8", [photographs(4, (16, 16))], lowered=False)
+    report = ks.export.litert(model, path, "int8", [photographs(4, (16, 16))], optimize=False)
     assert (report.requantizes, report.operators["QUANTIZE"]) == (1, 2)

@@ -67,11 +67,11 @@ def test_bad_calibration(tiny, tmp_path, calibration, message):
 def test_no_calibration_images(tiny, photographs, tmp_path):
     with pytest.raises(ValueError, match="At least one calibration image"):
         ks.export.litert(
-            tiny, tmp_path / "a.tflite", "int8", [photographs(2)], calibration_images=0
+            tiny, tmp_path / "a.tflite", "int8", [photographs(2)], num_calibration_samples=0
         )
     with pytest.raises(ValueError, match=r"a whole number, 1 or more. Received: 2\.5"):
         ks.export.litert(
-            tiny, tmp_path / "a.tflite", "int8", [photographs(2)], calibration_images=2.5
+            tiny, tmp_path / "a.tflite", "int8", [photographs(2)], num_calibration_samples=2.5
         )
 
 

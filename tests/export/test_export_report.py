@@ -22,20 +22,20 @@ def test_numbers_are_those_of_the_file(exported):
     # 16 units of two 1×1 convolutions, 3 in projections, the stem and the last one.
     assert report.operators["CONV_2D"] == 6 * 2 + 3 + 2
     assert report.operators["DEPTHWISE_CONV_2D"] == 6 + 3
-    assert report.deviation.images == 16
+    assert report.error.images == 16
 
 
 def test_operators_outside_of_the_partition_are_named(exported):
     report = exported("classifier", "int8", output_dtype="int8").report
-    assert report.outside == ("SOFTMAX",)
-    assert exported("classifier", input_dtype="uint8").report.outside == ("CAST",)
+    assert report.undelegated_ops == ("SOFTMAX",)
+    assert exported("classifier", input_dtype="uint8").report.undelegated_ops == ("CAST",)
 
 
 def test_json_holds_everything(exported):
     report = exported("classifier", "int8").report
     loaded = json.loads(report.to_json())
     assert loaded["operators"] == report.operators
-    assert loaded["deviation"]["correlation"] == report.deviation.correlation
+    assert loaded["deviation"]["correlation"] == report.error.correlation
     assert loaded["input"]["dtype"] == "float32"
 
 
@@ -52,7 +52,7 @@ def test_text_and_rich_table(exported):
 
 def test_report_without_images(classifier, tmp_path):
     report = ks.export.litert(classifier, tmp_path / "a.tflite")
-    assert report.deviation is None
+    assert report.error is None
     assert "not measured" in str(report)
 
 
@@ -76,7 +76,7 @@ def test_figures_of_an_evaluation(classifier, images, tmp_path):
         return {"top1": 0.75}
 
     report = ks.export.litert(classifier, tmp_path / "a.tflite", evaluate=evaluate)
-    assert report.figures == {"top1": 0.75}
+    assert report.metrics == {"top1": 0.75}
     assert json.loads((tmp_path / "a.tflite.json").read_text())["figures"] == {"top1": 0.75}
     assert "│ top1 " in str(report)
     np.testing.assert_allclose(seen[0], classifier.predict_on_batch(images), atol=1e-5)

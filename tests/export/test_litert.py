@@ -32,8 +32,8 @@ def test_float32_equals_keras(exported, images, name):
 @pytest.mark.parametrize("precision", ["float32", "int8"])
 def test_runs_as_one_partition_of_fast_operators(exported, name, precision):
     report = exported(name, precision).report
-    assert report.partitions == 1
-    assert report.outside == ()
+    assert report.delegate_partitions == 1
+    assert report.undelegated_ops == ()
     assert report.custom == ()
     assert not SLOW_OPERATORS & set(report.operators)
 
@@ -187,10 +187,10 @@ def test_calibration_from_a_pipeline_of_tuples(pose_light, images, tmp_path):
     targets = np.zeros((len(images), 1), np.float32)
     endless = tf.data.Dataset.from_tensor_slices((images, targets)).batch(5).repeat()
     report = ks.export.litert(
-        pose_light, tmp_path / "a.tflite", "int8", endless, calibration_images=12
+        pose_light, tmp_path / "a.tflite", "int8", endless, num_calibration_samples=12
     )
-    assert report.deviation.images == 12
-    assert report.deviation.correlation > 0.98
+    assert report.error.images == 12
+    assert report.error.correlation > 0.98
 
 
 def test_nothing_is_printed(classifier, photographs, tmp_path, capfd):

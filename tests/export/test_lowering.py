@@ -48,14 +48,14 @@ def run(model, x) -> np.ndarray:
 )
 def test_arguments_of_lower(classifier, arguments, message):
     with pytest.raises(ValueError, match=message):
-        ks.export.lower(classifier, **arguments)
+        ks.export.optimize_for_inference(classifier, **arguments)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_outputs_stay_and_shuffles_go(name, photographs, randomise):
-    model = randomise(build(name))
+def test_outputs_stay_and_shuffles_go(name, photographs, randomize):
+    model = randomize(build(name))
     before = [keras.ops.convert_to_numpy(w) for w in model.weights]
-    lowered = ks.export.lower(model)
+    lowered = ks.export.optimize_for_inference(model)
     x = photographs(2)
     expected = run(model, x)
     assert np.abs(run(lowered, x) - expected).max() <= TOLERANCE * np.abs(expected).max()
@@ -69,19 +69,19 @@ def test_outputs_stay_and_shuffles_go(name, photographs, randomise):
     assert max((len(op.input) for op in joined), default=0) <= 4
 
 
-def test_an_open_size_is_lowered_too(photographs, randomise):
-    model = randomise(build("shufflenet_v2_x0_25", input_shape=(None, None, 3)))
+def test_an_open_size_is_lowered_too(photographs, randomize):
+    model = randomize(build("shufflenet_v2_x0_25", input_shape=(None, None, 3)))
     x = photographs(1)
     expected = run(model, x)
-    error = np.abs(run(ks.export.lower(model), x) - expected).max()
+    error = np.abs(run(ks.export.optimize_for_inference(model), x) - expected).max()
     assert error <= TOLERANCE * np.abs(expected).max()
 
 
-def test_features_keep_the_order_of_their_channels(photographs, randomise):
-    model = randomise(build("shufflenet_v2_x0_25", include_top=False))
+def test_features_keep_the_order_of_their_channels(photographs, randomize):
+    model = randomize(build("shufflenet_v2_x0_25", include_top=False))
     maps = ks.feature_extractor(model, (8, 32))
     x = photographs(1)
-    for expected, found in zip(maps(x), ks.export.lower(maps)(x), strict=True):
+    for expected, found in zip(maps(x), ks.export.optimize_for_inference(maps)(x), strict=True):
         error = np.abs(keras.ops.convert_to_numpy(expected - found)).max()
         assert error <= TOLERANCE * np.abs(expected).max()
 
@@ -95,7 +95,7 @@ def test_models_inside_of_models():
     model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Dropout(0.2)(x)))
     images = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype("float32")
     for nested in (model, keras.Sequential([keras.Input((64, 64, 3)), model])):
-        lowered = ks.export.lower(nested)
+        lowered = ks.export.optimize_for_inference(nested)
         kinds = {type(layer).__name__ for layer in lowered.layers}
         assert not kinds & {"BatchNormalization", "Functional", "Permute", "Take"}
         expected = run(model, images)
@@ -108,9 +108,11 @@ def test_layers_that_only_others_have(classifier):
     x = keras.layers.Cropping2D(1)(keras.layers.Conv2D(4, 3)(x))
     model = keras.Model(inputs, keras.layers.ELU()(keras.layers.LeakyReLU()(x)))
     images = np.random.default_rng(0).uniform(0, 255, (2, 8, 8, 3)).astype("float32")
-    np.testing.assert_allclose(run(ks.export.lower(model), images), run(model, images), atol=1e-5)
-    lowered = ks.export.lower(classifier)
-    assert ks.export.lower(lowered).count_params() == lowered.count_params()
+    np.testing.assert_allclose(
+        run(ks.export.optimize_for_inference(model), images), run(model, images), atol=1e-5
+    )
+    lowered = ks.export.optimize_for_inference(classifier)
+    assert ks.export.optimize_for_inference(lowered).count_params() == lowered.count_params()
 
 
 def test_layers_of_one_name_in_two_models():
@@ -122,7 +124,9 @@ def test_layers_of_one_name_in_two_models():
     inputs = keras.Input((8, 8, 3))
     model = keras.Model(inputs, second(first(inputs)))
     images = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype("float32")
-    np.testing.assert_allclose(run(ks.export.lower(model), images), run(model, images), atol=1e-5)
+    np.testing.assert_allclose(
+        run(ks.export.optimize_for_inference(model), images), run(model, images), atol=1e-5
+    )
 
 
 def test_a_model_that_is_used_twice():
@@ -133,7 +137,9 @@ def test_a_model_that_is_used_twice():
     once = twice(inputs)
     model = keras.Model(inputs, keras.layers.Add()([once, twice(keras.layers.ReLU()(once))]))
     images = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype("float32")
-    np.testing.assert_allclose(run(ks.export.lower(model), images), run(model, images), atol=1e-5)
+    np.testing.assert_allclose(
+        run(ks.export.optimize_for_inference(model), images), run(model, images), atol=1e-5
+    )
 
 
 def test_depthwise_channels_get_like_ranges():
@@ -152,7 +158,7 @@ def test_depthwise_channels_get_like_ranges():
         ranges = np.abs(maps).max(axis=(0, 1, 2))
         return ranges.max() / ranges.min()
 
-    lowered = ks.export.lower(model, images)
+    lowered = ks.export.optimize_for_inference(model, images)
     expected = run(model, images)
     np.testing.assert_allclose(run(lowered, images), expected, atol=1e-4 * np.abs(expected).max())
     assert spread(lowered) < spread(model) / 5
@@ -164,7 +170,9 @@ def test_a_channel_read_twice():
     twice = keras.layers.Concatenate(name="twice")([x, x])
     model = keras.Model(inputs, keras.layers.Conv2D(2, 3, name="second")(twice))
     images = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype("float32")
-    np.testing.assert_allclose(run(ks.export.lower(model), images), run(model, images), atol=1e-5)
+    np.testing.assert_allclose(
+        run(ks.export.optimize_for_inference(model), images), run(model, images), atol=1e-5
+    )
 
 
 def test_the_deviation_stays_where_others_read_the_images():
@@ -174,7 +182,9 @@ def test_the_deviation_stays_where_others_read_the_images():
     parts = [keras.layers.Conv2D(2, 1, name=f"conv{i}")(x) for i in range(2)]
     model = keras.Model(inputs, keras.layers.Add(name="sum")(parts))
     images = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype("float32")
-    np.testing.assert_allclose(run(ks.export.lower(model), images), run(model, images), atol=1e-5)
+    np.testing.assert_allclose(
+        run(ks.export.optimize_for_inference(model), images), run(model, images), atol=1e-5
+    )
 
 
 def test_a_normalisation_without_a_convolution():
@@ -183,7 +193,9 @@ def test_a_normalisation_without_a_convolution():
     model = keras.Model(inputs, keras.layers.ReLU(name="relu")(x))
     model.layers[1].moving_variance.assign([1, 2, 3, 4])
     images = np.random.default_rng(0).normal(size=(2, 8, 8, 4)).astype("float32")
-    np.testing.assert_allclose(run(ks.export.lower(model), images), run(model, images), atol=1e-5)
+    np.testing.assert_allclose(
+        run(ks.export.optimize_for_inference(model), images), run(model, images), atol=1e-5
+    )
 
 
 @pytest.mark.parametrize(
@@ -199,31 +211,33 @@ def test_a_normalisation_without_a_convolution():
 def test_an_unknown_layer_is_named_and_exported_as_it_is(layer, tmp_path):
     inputs = keras.Input((8, 8, 4))
     model = keras.Model(inputs, layer(inputs))
-    with pytest.raises(ks.export.LoweringError, match=r"'odd' cannot be lowered.*Received: "):
-        ks.export.lower(model)
+    with pytest.raises(
+        ks.export.GraphOptimizationError, match=r"'odd' cannot be lowered.*Received: "
+    ):
+        ks.export.optimize_for_inference(model)
 
 
 def test_the_report_says_what_was_not_lowered(photographs, tmp_path):
     inputs = keras.Input((64, 64, 3))
     model = keras.Model(inputs, keras.layers.LayerNormalization(name="odd")(inputs))
     report = ks.export.litert(model, tmp_path / "odd.tflite")
-    assert report.lowered.startswith("no: The layer 'odd'")
+    assert report.optimized.startswith("no: The layer 'odd'")
     assert "LayerNormalization" in str(report)
-    assert ks.export.litert(model, tmp_path / "odd.tflite", lowered=False).lowered == (
+    assert ks.export.litert(model, tmp_path / "odd.tflite", optimize=False).optimized == (
         "no: lowered=False"
     )
 
 
 def test_only_functional_models_are_lowered():
-    with pytest.raises(ks.export.LoweringError, match="Received: Sequential"):
-        ks.export.lower(keras.Sequential())
+    with pytest.raises(ks.export.GraphOptimizationError, match="Received: Sequential"):
+        ks.export.optimize_for_inference(keras.Sequential())
 
 
 def test_under_another_policy_the_lowered_network_is_in_float32(photographs):
     keras.config.set_dtype_policy("mixed_float16")
     try:
         model = build("shufflenet_v2_x0_25")
-        lowered = ks.export.lower(model)
+        lowered = ks.export.optimize_for_inference(model)
         assert keras.config.dtype_policy().name == "mixed_float16"
     finally:
         keras.config.set_dtype_policy("float32")
@@ -231,10 +245,10 @@ def test_under_another_policy_the_lowered_network_is_in_float32(photographs):
 
 
 @pytest.mark.parametrize("name", ["shufflenet_v2_x0_25", "shufflenet_v1_x0_5_g8"])
-def test_with_one_range_for_all_outputs_stay(name, photographs, randomise):
-    model = randomise(build(name))
+def test_with_one_range_for_all_outputs_stay(name, photographs, randomize):
+    model = randomize(build(name))
     x = photographs(16)
-    lowered = ks.export.lower(model, x)
+    lowered = ks.export.optimize_for_inference(model, x)
     expected = run(model, x)
     assert np.abs(run(lowered, x) - expected).max() <= CLIPPED * np.abs(expected).max()
     scaled = [layer for layer in lowered.layers if getattr(layer, "activation", None) is relu6]
@@ -245,4 +259,4 @@ def test_with_one_range_for_all_outputs_stay(name, photographs, randomise):
 
 def test_what_is_concatenated_in_int8_is_not_quantized_again(exported):
     assert exported("classifier", "int8").report.operators["QUANTIZE"] == 1  # the images
-    assert exported("classifier", "int8", lowered=False).report.lowered == "no: lowered=False"
+    assert exported("classifier", "int8", lowered=False).report.optimized == "no: lowered=False"

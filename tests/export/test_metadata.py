@@ -13,7 +13,7 @@ import pytest
 
 import keras_shufflenet as ks
 from keras_shufflenet.export import flatbuffer
-from keras_shufflenet.inference import Classifier, Predictor, TopDown
+from keras_shufflenet.inference import Classifier, PosePredictor, Predictor
 from keras_shufflenet.keypoints import HeatmapCodec, Skeleton
 
 READER = Path(__file__).with_name("mediapipe_reader.py")
@@ -49,9 +49,9 @@ def test_normalised_images_cannot_be_described(shallow, tmp_path):
             )
         assert not report.takes_pixels
         assert any("include_preprocessing=True" in str(warning.message) for warning in said)
-    pixels = ks.export.litert(model, tmp_path / "a.tflite", samples=np.abs(normal) * 50)
+    pixels = ks.export.litert(model, tmp_path / "a.tflite", comparison_images=np.abs(normal) * 50)
     assert pixels.takes_pixels
-    assert "normalised before" in report.to_markdown()
+    assert "normalized before" in report.to_markdown()
 
 
 def test_image_input_and_pixels(exported, mediapipe):
@@ -59,7 +59,7 @@ def test_image_input_and_pixels(exported, mediapipe):
     facts = mediapipe("metadata", path)
     assert facts["is_image"]
     assert facts["is_rgb"]
-    assert facts["normalisation"] == [[[0.0], [1.0]]]
+    assert facts["normalization"] == [[[0.0], [1.0]]]
     assert (facts["version"], facts["output"]) == ("1.0.0", "output")
     assert facts["output_files"] == []  # ten classes whose names nobody gave
     assert not zipfile.is_zipfile(path)
@@ -68,9 +68,9 @@ def test_image_input_and_pixels(exported, mediapipe):
 def test_normalised_inputs_are_not_called_pixels(tmp_path, mediapipe):
     inputs = keras.Input((16, 16, 3))
     model = keras.Model(inputs, keras.layers.Conv2D(2, 3)(inputs))
-    normalised = np.random.default_rng(0).normal(size=(4, 16, 16, 3))
-    ks.export.litert(model, tmp_path / "a.tflite", "int8", [normalised])
-    assert mediapipe("metadata", tmp_path / "a.tflite")["normalisation"] == []
+    normalized = np.random.default_rng(0).normal(size=(4, 16, 16, 3))
+    ks.export.litert(model, tmp_path / "a.tflite", "int8", [normalized])
+    assert mediapipe("metadata", tmp_path / "a.tflite")["normalization"] == []
 
 
 def test_joints_and_codec_of_a_pose_estimator(exported, mediapipe):
@@ -93,28 +93,28 @@ def test_the_estimator_is_made_of_what_the_file_says(tmp_path):
     model = keras.Model(inputs, keras.layers.Conv2D(5, 4, strides=4)(inputs))
     hand = Skeleton(
         name="hand",
-        joints=("wrist", "thumb", "index", "ring", "little"),
+        keypoint_names=("wrist", "thumb", "index", "ring", "little"),
         flip_pairs=((1, 4),),
         sigmas=(0.1,) * 5,
         limbs=((0, 1), (0, 4)),
         upper_body=(1, 2),
         lower_body=(0,),
-        joint_weights=(1.0,) * 5,
+        keypoint_weights=(1.0,) * 5,
     )
     codec = HeatmapCodec((32, 32), encoding="udp", sigma=1.5)
     path = tmp_path / "hand.tflite"
     pixels = np.random.default_rng(0).uniform(0, 255, (1, 32, 32, 3))
-    ks.export.litert(model, path, samples=pixels, codec=codec, skeleton=hand)
-    estimator = TopDown.load(path)
+    ks.export.litert(model, path, comparison_images=pixels, codec=codec, skeleton=hand)
+    estimator = PosePredictor.load(path)
     assert estimator.codec == codec
     assert estimator.skeleton == hand
-    assert TopDown.load(path, codec=HeatmapCodec((32, 32))).codec.encoding == "msra"
+    assert PosePredictor.load(path, codec=HeatmapCodec((32, 32))).codec.encoding == "msra"
 
 
 def test_labels_of_ones_own(exported, mediapipe):
     labels = tuple(f"class {n} ü" for n in range(10))
     file = exported("classifier", labels=labels)
-    assert Predictor.load(file.path).description.labels == labels
+    assert Predictor.load(file.path).metadata.labels == labels
     assert mediapipe("metadata", file.path)["output_files"] == [["labels.txt", "axis labels"]]
 
 
@@ -176,9 +176,15 @@ def test_mediapipe_finds_the_right_class(shared, tmp_path, mediapipe, arguments)
     with (photographs / "labels.csv").open() as file:
         rows = list(csv.DictReader(file))[:60]
     model = ks.create_model("shufflenet_v2_x0_33", weights=str(weights))
-    images, _ = next(iter(ks.data.imagenet(photographs / "labels.csv", batch_size=60)))
+    images, _ = next(iter(ks.data.classification(photographs / "labels.csv", batch_size=60)))
     path = tmp_path / "x0_33.tflite"
-    ks.export.litert(model, path, calibration=[images.numpy()], calibration_images=16, **arguments)
+    ks.export.litert(
+        model,
+        path,
+        representative_dataset=[images.numpy()],
+        num_calibration_samples=16,
+        **arguments,
+    )
     files = [photographs / "images" / row["filename"] for row in rows]
     ours, right = Classifier.load(path), 0
     for file, row, best in zip(files, rows, mediapipe("classify", path, *files), strict=True):

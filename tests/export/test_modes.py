@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import keras_shufflenet as ks
-from keras_shufflenet.benchmark.networks import normalise
+from keras_shufflenet.benchmark.networks import normalize
 from keras_shufflenet.export.bias_correction import correct_biases
 from keras_shufflenet.export.lowering.ranges import FRACTIONS
 from keras_shufflenet.inference.runtime import open_interpreter
@@ -30,13 +30,13 @@ def test_one_partition_of_fast_operators(name, photographs, tmp_path):
     size = (128, 128) if name in LARGER else (64, 64)
     model = ks.create_model(name, input_shape=(*size, 3), classifier_activation=None)
     images = photographs(8, size)
-    normalise(model, images)
+    normalize(model, images)
     report = ks.export.litert(model, tmp_path / "file.tflite", "int8", [images])
-    assert (report.partitions, report.outside, report.custom) == (1, (), ())
-    assert report.lowered == "yes"
+    assert (report.delegate_partitions, report.undelegated_ops, report.custom) == (1, (), ())
+    assert report.optimized == "yes"
     assert not set(report.operators) & SLOW
-    assert report.deviation.correlation > 0.95
-    lowered = ks.export.lower(model)
+    assert report.error.correlation > 0.95
+    lowered = ks.export.optimize_for_inference(model)
     large = [layer.kernel.shape for layer in lowered.layers if "Depthwise" in type(layer).__name__]
     assert max(height * width for height, width, *_ in large) <= 25
 
@@ -50,12 +50,12 @@ def test_a_large_depthwise_kernel_on_few_rows_stays_whole():
     x = keras.layers.DepthwiseConv2D(7, 2, name="large")(keras.layers.ZeroPadding2D(3)(inputs))
     model = keras.Model(inputs, keras.layers.Conv2D(2, 1, name="pw")(x))
     images = np.random.default_rng(0).normal(size=(1, 6, 6, 4)).astype("float32")
-    cut = ks.export.lower(model)
+    cut = ks.export.optimize_for_inference(model)
     np.testing.assert_allclose(run(cut, images), run(model, images), atol=1e-5)
     assert cut.get_layer("large_rows0").kernel.shape[:2] == (3, 7)
     low = keras.Input((3, 3, 4))  # the last row of the kernel would see nothing but padding
     x = keras.layers.DepthwiseConv2D(7, padding="same", name="large")(low)
-    small = ks.export.lower(keras.Model(low, x))
+    small = ks.export.optimize_for_inference(keras.Model(low, x))
     assert small.get_layer("large").kernel.shape[:2] == (7, 7)
 
 
@@ -65,13 +65,17 @@ def test_hard_swish_is_spelled_out_for_int8_only(photographs):
     x = keras.layers.Activation("hard_silu", name="swish")(x)
     model = keras.Model(inputs, keras.layers.Conv2D(4, 1, name="last")(x))
     images = photographs(2)
-    spelled = ks.export.lower(model, images)
+    spelled = ks.export.optimize_for_inference(model, images)
     assert isinstance(spelled.get_layer("swish"), keras.layers.Multiply)
-    assert isinstance(ks.export.lower(model).get_layer("swish"), keras.layers.Activation)
+    assert isinstance(
+        ks.export.optimize_for_inference(model).get_layer("swish"), keras.layers.Activation
+    )
     expected = run(model, images)
     assert np.abs(run(spelled, images) - expected).max() <= 1e-5 * np.abs(expected).max()
     # As an output it cannot be six times as large.
-    open_ended = ks.export.lower(keras.Model(inputs, model.get_layer("swish").output), images)
+    open_ended = ks.export.optimize_for_inference(
+        keras.Model(inputs, model.get_layer("swish").output), images
+    )
     assert isinstance(open_ended.get_layer("swish"), keras.layers.Activation)
 
 
@@ -96,7 +100,7 @@ def test_methods_of_finding_ranges(method, limit):
     images[0, 0, 0] = 10
     images[1, 0, 0] = 100 if method != "mse" else 30
     limit = limit if method != "mse" else None
-    lowered = ks.export.lower(rectified(images), images, method)
+    lowered = ks.export.optimize_for_inference(rectified(images), images, method)
     # Scaled so that what is cut off, but for a margin, becomes 6.
     (scale,) = set(np.round(lowered.get_layer("relu").kernel.numpy()[0, 0, 0], 6).tolist())
     found = 6 * 1.02 / scale
@@ -109,7 +113,7 @@ def test_methods_of_finding_ranges(method, limit):
 def test_an_outlier_is_cut_off():
     images = np.random.default_rng(0).uniform(0, 10, (32, 64, 64, 3)).astype("float32")
     images[0, 0, 0] = 11.1
-    lowered = ks.export.lower(rectified(images), images, "mse")
+    lowered = ks.export.optimize_for_inference(rectified(images), images, "mse")
     assert 6 * 1.02 / lowered.get_layer("relu").kernel.numpy()[0, 0, 0, 0] < 10.5
 
 
@@ -124,7 +128,7 @@ def test_long_tails_between_convolutions_are_cut_off(tmp_path):
     widths = {}
     for method in ("min_max", "mse"):
         path = tmp_path / f"{method}.tflite"
-        ks.export.litert(model, path, "int8", [images], calibration_method=method, lowered=False)
+        ks.export.litert(model, path, "int8", [images], calibration_method=method, optimize=False)
         interpreter = open_interpreter(path, keep_tensors=True)
         (dw,) = (
             tensor
@@ -138,13 +142,13 @@ def test_long_tails_between_convolutions_are_cut_off(tmp_path):
 
 def test_an_unknown_method(classifier, images):
     with pytest.raises(ValueError, match=r"min_max, moving_average, mse.*Received: 'entropy'"):
-        ks.export.lower(classifier, images, "entropy")
+        ks.export.optimize_for_inference(classifier, images, "entropy")
 
 
 def test_biases_make_up_for_rounded_kernels(classifier, images):
-    lowered = ks.export.lower(classifier, images)
-    rounded = ks.export.lower(classifier, images)
-    corrected = ks.export.lower(classifier, images)
+    lowered = ks.export.optimize_for_inference(classifier, images)
+    rounded = ks.export.optimize_for_inference(classifier, images)
+    corrected = ks.export.optimize_for_inference(classifier, images)
     correct_biases(corrected, images)
     for network in (rounded, corrected):
         for layer in network.layers:
@@ -165,9 +169,9 @@ def round_kernel(layer) -> np.ndarray:
 
 def test_activations_of_sixteen_bits(exported, images):
     file = exported("classifier", "int16x8")
-    assert "CONV_2D" in file.report.outside
+    assert "CONV_2D" in file.report.undelegated_ops
     assert file.report.input.dtype == "float32"
-    assert file.report.deviation.correlation > 0.99
+    assert file.report.error.correlation > 0.99
     shorts = exported("classifier", "int16x8", input_dtype="int16", output_dtype="int16")
     assert (shorts.report.input.dtype, shorts.report.output.dtype) == ("int16", "int16")
     np.testing.assert_allclose(shorts.predict(images), file.predict(images), atol=0.01)
@@ -175,7 +179,7 @@ def test_activations_of_sixteen_bits(exported, images):
 
 def test_sixteen_bits_are_not_interleaved(exported):
     report = exported("pose_deconv", "int16x8").report
-    assert "DEPTH_TO_SPACE" in report.lowered
+    assert "DEPTH_TO_SPACE" in report.optimized
     assert report.operators["TRANSPOSE_CONV"] == 3
 
 
@@ -194,9 +198,9 @@ def warned(classifier, images, tmp_path):
 
 
 def test_dynamic_range_warns_that_it_is_slow(warned):
-    report, (message,) = warned("dynamic")
+    report, (message,) = warned("dynamic_int8")
     assert "int8 is faster" in message
-    assert report.deviation.correlation > 0.99
+    assert report.error.correlation > 0.99
     full, messages = warned("float32")
     assert messages == []
     assert report.size < 0.6 * full.size
@@ -205,7 +209,7 @@ def test_dynamic_range_warns_that_it_is_slow(warned):
 def test_one_scale_for_each_kernel_warns_that_it_costs_accuracy(warned, tmp_path):
     report, (message,) = warned("int8", per_channel=False)
     assert "costs accuracy" in message
-    assert report.deviation.correlation > 0.9
+    assert report.error.correlation > 0.9
     interpreter = open_interpreter(tmp_path / "file.tflite")
     scales = [
         len(tensor["quantization_parameters"]["scales"])
@@ -218,4 +222,4 @@ def test_one_scale_for_each_kernel_warns_that_it_costs_accuracy(warned, tmp_path
 def test_normalised_images_for_a_model_that_normalises_pixels(warned, images):
     assert warned("int8", [images])[1] == []
     _, (message,) = warned("int8", [images / 255])
-    assert "normalises them by itself" in message
+    assert "normalizes them by itself" in message

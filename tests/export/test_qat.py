@@ -14,20 +14,20 @@ SIZE = (64, 64)
 
 def test_without_steps_it_is_quantization_after_training(pose_light, images, exported, tmp_path):
     types = {"input_dtype": "uint8", "output_dtype": "int8"}
-    report = ks.export.quantization_aware(
+    report = ks.export.quantization_aware_training(
         pose_light, tmp_path / "pose.tflite", [images], steps=0, **types
     )
     after_training = exported("pose_light", "int8", **types).report
-    assert report.partitions == after_training.partitions == 1
-    assert report.outside == after_training.outside
+    assert report.delegate_partitions == after_training.partitions == 1
+    assert report.undelegated_ops == after_training.outside
     assert report.operators == after_training.operators
     assert (report.input.dtype, report.input.scale) == ("uint8", 1)
     assert report.output.dtype == "int8"
-    assert report.deviation.mean < 1.1 * after_training.deviation.mean
+    assert report.error.mean < 1.1 * after_training.deviation.mean
 
 
 @pytest.fixture
-def small(randomise):
+def small(randomize):
     """A classifier of a few layers, so that tracing the training takes no time."""
     inputs = keras.Input((*SIZE, 3))
     mean, variance = [128.0] * 3, [4000.0] * 3
@@ -37,23 +37,23 @@ def small(randomise):
     x = keras.layers.Conv2D(8, 1, activation="relu", name="pw")(x)
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
     outputs = keras.layers.Dense(10, activation="softmax", name="predictions")(x)
-    return randomise(keras.Model(inputs, outputs))
+    return randomize(keras.Model(inputs, outputs))
 
 
 def test_targets_are_learned(small, images, tmp_path):
     before = ks.inference.Predictor.load(small).predict(images)
     wanted = int(before.mean(axis=0).argmin())
     path = tmp_path / "classifier.tflite"
-    report = ks.export.quantization_aware(
+    report = ks.export.quantization_aware_training(
         small,
         path,
         [(images, np.full(len(images), wanted))],
         steps=4,
         learning_rate=1e-2,
-        loss="targets",
+        loss="labels",
     )
-    assert report.partitions == 1
-    assert report.outside == ()
+    assert report.delegate_partitions == 1
+    assert report.undelegated_ops == ()
     after = ks.inference.Predictor.load(path).predict(images)
     assert np.all(after[:, wanted] > 2 * before[:, wanted])
     np.testing.assert_allclose(after.sum(axis=-1), 1, atol=1e-3)
@@ -70,7 +70,7 @@ NETWORKS = {
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_what_is_concatenated_shares_a_scale(name):
-    plan = Plan(ks.export.lower(NETWORKS[name]()))
+    plan = Plan(ks.export.optimize_for_inference(NETWORKS[name]()))
     steps = {step.name: step for step in plan.steps}
     joined = [step for step in plan.steps if step.kind in ("Concatenate", "ZeroPadding2D")]
     assert joined
@@ -93,7 +93,9 @@ def test_what_is_concatenated_shares_a_scale(name):
 )
 def test_bad_arguments(classifier, images, tmp_path, arguments, message):
     with pytest.raises(ValueError, match=f"{message}.*Received: "):
-        ks.export.quantization_aware(classifier, tmp_path / "a.tflite", [images], **arguments)
+        ks.export.quantization_aware_training(
+            classifier, tmp_path / "a.tflite", [images], **arguments
+        )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -101,7 +103,7 @@ def test_a_layer_that_cannot_be_rebuilt(images, tmp_path):
     inputs = keras.Input((*SIZE, 3))
     model = keras.Model(inputs, keras.layers.Conv2D(2, 3, activation="gelu", name="odd")(inputs))
     with pytest.raises(ks.export.ExportError, match=r"activations .*Received: 'gelu' of 'odd'"):
-        ks.export.quantization_aware(model, tmp_path / "a.tflite", [images])
+        ks.export.quantization_aware_training(model, tmp_path / "a.tflite", [images])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -125,13 +127,13 @@ def deaf_process(tmp_path, monkeypatch):
     ],
 )
 def test_bad_targets(classifier, images, labels, message):
-    targets = Targets(classifier, "targets")
+    targets = Targets(classifier, "labels")
     with pytest.raises(ValueError, match=message):
         targets(images, labels)
 
 
 def test_a_dataset_is_repeated_until_it_is_used_up(classifier, images):
-    targets = Targets(classifier, "targets")
+    targets = Targets(classifier, "labels")
     dataset = [(images, np.arange(16) % 10, np.arange(16.0))]
     batches = training_batches(dataset, SIZE, targets)
     for batch in (next(batches), next(batches)):
@@ -151,11 +153,11 @@ def test_a_dataset_is_repeated_until_it_is_used_up(classifier, images):
 def test_a_process_that_breaks_off(classifier, images, tmp_path):
     path = tmp_path / "a.tflite"
     with pytest.raises(RuntimeError, match=r"exit code 1. Received: no memory"):
-        ks.export.quantization_aware(classifier, path, [images])
+        ks.export.quantization_aware_training(classifier, path, [images])
     assert not path.exists()
 
 
 def test_the_missing_extra_is_named(classifier, images, tmp_path, monkeypatch):
     monkeypatch.setattr(process, "find_spec", {"tensorflow_model_optimization": True}.get)
     with pytest.raises(ImportError, match=r"keras-shufflenet\[qat\].*Received: no tf_keras"):
-        ks.export.quantization_aware(classifier, tmp_path / "a.tflite", [images])
+        ks.export.quantization_aware_training(classifier, tmp_path / "a.tflite", [images])

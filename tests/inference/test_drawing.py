@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_shufflenet.inference.drawing import COLOURS, draw_skeletons, joint_side
+from keras_shufflenet.inference.drawing import COLORS, draw_skeletons, joint_side
 from keras_shufflenet.keypoints import skeletons
 
 LEFT_ELBOW, LEFT_WRIST = 7, 9
@@ -13,7 +13,7 @@ def person(**joints):
     """A COCO person with only the given joints seen."""
     found = np.zeros((17, 3))
     for joint, (x, y) in joints.items():
-        found[skeletons.COCO.joints.index(joint)] = x, y, 0.9
+        found[skeletons.COCO.keypoint_names.index(joint)] = x, y, 0.9
     return found
 
 
@@ -34,13 +34,13 @@ def test_nobody_leaves_the_image_as_it_was(black):
     [
         (("left_elbow", "left_wrist"), "left"),
         (("right_elbow", "right_wrist"), "right"),
-        (("left_shoulder", "right_shoulder"), "centre"),
+        (("left_shoulder", "right_shoulder"), "center"),
         (("nose", "left_eye"), "left"),
     ],
 )
 def test_a_limb_has_the_colour_of_its_side(black, joints, side):
     drawn = draw_skeletons(black, person(**{joints[0]: (20, 50), joints[1]: (100, 50)}))
-    assert tuple(drawn[50, 60]) == COLOURS[side]
+    assert tuple(drawn[50, 60]) == COLORS[side]
     assert (drawn[20] == 0).all()
 
 
@@ -48,13 +48,13 @@ def test_a_limb_needs_both_joints_above_the_threshold(black):
     people = person(left_elbow=(20, 50), left_wrist=(100, 50))
     people[LEFT_WRIST, 2] = 0.25
     assert (draw_skeletons(black, people)[50, 60] == 0).all()
-    assert draw_skeletons(black, people, threshold=0.2)[50, 60].any()
+    assert draw_skeletons(black, people, score_threshold=0.2)[50, 60].any()
 
 
 def test_joints_are_dots_with_a_white_centre(black):
     drawn = draw_skeletons(black, person(nose=(60, 50)), line_width=8)
     assert tuple(drawn[50, 60]) == (255, 255, 255)
-    assert tuple(drawn[50, 65]) == COLOURS["centre"]
+    assert tuple(drawn[50, 65]) == COLORS["center"]
 
 
 def test_lines_are_smooth(black):
@@ -68,7 +68,7 @@ def test_the_line_width_follows_the_person():
     def thickness(length):
         people = person(left_elbow=(20, 400), left_wrist=(20 + length, 400))
         column = draw_skeletons(image, people)[:, 20 + length // 2]
-        return (column == COLOURS["left"]).all(axis=-1).sum()
+        return (column == COLORS["left"]).all(axis=-1).sum()
 
     assert thickness(700) == pytest.approx(2 * thickness(350), abs=2)
 
@@ -76,7 +76,7 @@ def test_the_line_width_follows_the_person():
 def test_the_caller_can_set_the_line_width(black):
     people = person(left_elbow=(20, 50), left_wrist=(100, 50))
     column = draw_skeletons(black, people, line_width=10)[:, 60]
-    assert (column == COLOURS["left"]).all(axis=-1).sum() == pytest.approx(10, abs=1)
+    assert (column == COLORS["left"]).all(axis=-1).sum() == pytest.approx(10, abs=1)
 
 
 def test_joints_outside_the_image_or_undefined_are_no_trouble(black):
@@ -88,7 +88,7 @@ def test_joints_outside_the_image_or_undefined_are_no_trouble(black):
         ]
     )
     drawn = draw_skeletons(black, people)
-    assert tuple(drawn[50, 30]) == COLOURS["left"]
+    assert tuple(drawn[50, 30]) == COLORS["left"]
     assert drawn.shape == black.shape
     assert not drawn[70].any()
 
@@ -101,7 +101,7 @@ def test_one_person_needs_no_axis_of_people(black):
 def test_a_big_person_is_drawn_on_a_bounded_canvas():
     image = np.zeros((3000, 4000, 3), np.uint8)
     drawn = draw_skeletons(image, person(left_elbow=(10, 10), left_wrist=(3990, 2990)))
-    assert tuple(drawn[1500, 2000]) == COLOURS["left"]
+    assert tuple(drawn[1500, 2000]) == COLORS["left"]
 
 
 def test_mpii_has_sides_too():
@@ -109,7 +109,7 @@ def test_mpii_has_sides_too():
     assert not drawn.any()
     sides = [joint_side(skeletons.MPII, joint) for joint in range(16)]
     assert sides.count("left") == sides.count("right") == 6
-    assert sides.count("centre") == 4
+    assert sides.count("center") == 4
 
 
 def test_people_of_another_skeleton_are_refused(black):

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import keras_shufflenet as ks
-from keras_shufflenet.inference import Classifier, TopDown, lite, predict_people
+from keras_shufflenet.inference import ImageClassifier, PosePredictor, lite, predict_pose
 
 SIZE = (64, 64)
 BOXES = [[4, 2, 40, 60], [20, 10, 30, 50]]
@@ -27,10 +27,10 @@ class Missing:
 
 sys.meta_path.insert(0, Missing())
 classifier, pose, photo, boxes = sys.argv[1:]
-from keras_shufflenet.inference import Classifier, TopDown, lite, predict_people
+from keras_shufflenet.inference import ImageClassifier, PosePredictor, lite, predict_pose
 
-names = Classifier.load(classifier).classify(photo)
-people = predict_people(TopDown.load(pose), photo, json.loads(boxes))
+names = ImageClassifier.load(classifier).classify(photo)
+people = predict_pose(PosePredictor.load(pose), photo, json.loads(boxes))
 assert lite.main([classifier, photo, "--top", "2"]) == 0
 assert not set(MISSING) & set(sys.modules)
 print(json.dumps([names, people.tolist()]))
@@ -81,17 +81,17 @@ def test_the_same_numbers_without_keras(shared, pose_file, tmp_path):
     assert names[0][0] == "brain coral"
     assert printed[0] == str(coral)
     assert printed[1].endswith("  brain coral")
-    expected = Classifier.load(model).classify(coral)
+    expected = ImageClassifier.load(model).predict(coral)
     assert [name for name, _ in names] == [name for name, _ in expected]
     np.testing.assert_allclose([s for _, s in names], [s for _, s in expected], atol=1e-5)
-    np.testing.assert_allclose(people, predict_people(pose_file, coral, BOXES), atol=1e-6)
+    np.testing.assert_allclose(people, predict_pose(pose_file, coral, BOXES), atol=1e-6)
 
 
 def test_classes_are_printed(classifier_file, photo, capsys):
     assert lite.main([str(classifier_file), str(photo), "--top", "2"]) == 0
     first, *classes = capsys.readouterr().out.splitlines()
     assert first == str(photo)
-    expected = Classifier.load(classifier_file).classify(photo, 2)
+    expected = ImageClassifier.load(classifier_file).predict(photo, 2)
     assert classes == [f"  {score:.3f}  {name}" for name, score in expected]
 
 
@@ -102,7 +102,7 @@ def test_joints_are_printed_and_drawn(pose_file, photo, tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2 * (1 + 17)
     assert lines[18] == f"{photo} person 2"
-    people = predict_people(TopDown.load(pose_file, flip_test=True), photo, BOXES)
+    people = predict_pose(PosePredictor.load(pose_file, flip_test=True), photo, BOXES)
     x, y, score = people[1, 0]
     assert lines[19] == f"  {score:.3f}  nose  {x:.1f} {y:.1f}"
     with Image.open(tmp_path / "drawn" / "photo.png") as drawn:
@@ -137,13 +137,13 @@ def test_boxes_have_four_numbers(capsys, box):
 
 
 def test_labels_of_a_classifier(classifier_file, photo):
-    given = Classifier.load(classifier_file, labels=["a", "b", "c"])
+    given = ImageClassifier.load(classifier_file, labels=["a", "b", "c"])
     assert {name for name, _ in given.classify(photo)} == {"a", "b", "c"}
     with pytest.raises(ValueError, match=r"needs 3 labels.*Received: 2"):
-        Classifier.load(classifier_file, labels=["a", "b"])
+        ImageClassifier.load(classifier_file, labels=["a", "b"])
 
     def brightness(images):
         return images.mean(axis=(1, 2))
 
     red = np.full((300, 300, 3), (250, 10, 20), np.uint8)
-    assert Classifier.load(brightness).classify(red, 2) == [("0", 250.0), ("2", 20.0)]
+    assert ImageClassifier.load(brightness).predict(red, 2) == [("0", 250.0), ("2", 20.0)]

@@ -3,34 +3,34 @@ import numpy as np
 import pytest
 
 from keras_shufflenet.inference.images import to_array
-from keras_shufflenet.inference.pose import TopDown, predict_people
+from keras_shufflenet.inference.pose import PosePredictor, predict_pose
 from keras_shufflenet.keypoints import COCO, HeatmapCodec, box_to_center_scale
 
 SIZE = (64, 48)
-COLOURS = np.random.default_rng(0).integers(60, 256, (17, 3))
+COLORS = np.random.default_rng(0).integers(60, 256, (17, 3))
 JOINTS = np.stack([np.arange(17) % 4 * 40 + 60, np.arange(17) // 4 * 40 + 50], axis=-1)
 
 
 def find_colours(crops):
-    """A network that knows the joints by their colours: heatmaps of a quarter of the size."""
+    """A network that knows the joints by their colors: heatmaps of a quarter of the size."""
     count, height, width, _ = crops.shape
     blocks = crops.reshape(count, height // 4, 4, width // 4, 4, 3)[:, :, 1:3, :, 1:3]
-    distance = np.linalg.norm(blocks.mean(axis=(2, 4))[..., None, :] - COLOURS, axis=-1)
+    distance = np.linalg.norm(blocks.mean(axis=(2, 4))[..., None, :] - COLORS, axis=-1)
     return np.exp(-distance / 50)
 
 
 @pytest.fixture(scope="module")
 def dotted():
-    """An image with a dot of its own colour at every joint."""
+    """An image with a dot of its own color at every joint."""
     image = np.zeros((300, 260, 3), np.uint8)
-    for (x, y), colour in zip(JOINTS, COLOURS, strict=True):
-        image[y - 8 : y + 9, x - 8 : x + 9] = colour
+    for (x, y), color in zip(JOINTS, COLORS, strict=True):
+        image[y - 8 : y + 9, x - 8 : x + 9] = color
     return image
 
 
 def test_joints_come_back_in_image_pixels(dotted):
     boxes = [(20, 20, 200, 240), (30, 10, 180, 250)]
-    people = predict_people(find_colours, dotted, boxes, input_size=(256, 192), flip_test=False)
+    people = predict_pose(find_colours, dotted, boxes, input_size=(256, 192), flip_test=False)
     assert people.shape == (2, 17, 3)
     np.testing.assert_allclose(people[0, :, :2], JOINTS, atol=8)
     np.testing.assert_allclose(people[1, :, :2], JOINTS, atol=8)
@@ -39,9 +39,9 @@ def test_joints_come_back_in_image_pixels(dotted):
 
 def test_without_boxes_the_whole_image_is_one_person(dotted):
     options = {"input_size": (256, 192), "flip_test": False}
-    whole = predict_people(find_colours, dotted, **options)
+    whole = predict_pose(find_colours, dotted, **options)
     height, width, _ = dotted.shape
-    boxed = predict_people(find_colours, dotted, [(0, 0, width, height)], **options)
+    boxed = predict_pose(find_colours, dotted, [(0, 0, width, height)], **options)
     assert whole.shape == (1, 17, 3)
     np.testing.assert_array_equal(whole, boxed)
 
@@ -49,30 +49,26 @@ def test_without_boxes_the_whole_image_is_one_person(dotted):
 def test_batches_do_not_change_anything(dotted):
     boxes = [(x, 10, 180, 250) for x in range(10, 60, 10)]
     options = {"input_size": SIZE, "flip_test": False}
-    together = predict_people(find_colours, dotted, boxes, **options)
-    apart = predict_people(find_colours, dotted, boxes, batch_size=2, **options)
+    together = predict_pose(find_colours, dotted, boxes, **options)
+    apart = predict_pose(find_colours, dotted, boxes, batch_size=2, **options)
     np.testing.assert_array_equal(together, apart)
 
 
 def test_nobody_in_the_image(dotted):
-    assert predict_people(find_colours, dotted, [], input_size=SIZE).shape == (0, 17, 3)
+    assert predict_pose(find_colours, dotted, [], input_size=SIZE).shape == (0, 17, 3)
 
 
 def test_an_image_is_a_path_or_an_array(tmp_path, dotted):
     path = tmp_path / "people.png"
     keras.utils.save_img(path, dotted, scale=False)
-    estimator = TopDown.load(find_colours, input_size=SIZE, flip_test=False)
-    np.testing.assert_array_equal(
-        predict_people(estimator, path), predict_people(estimator, dotted)
-    )
+    estimator = PosePredictor.load(find_colours, input_size=SIZE, flip_test=False)
+    np.testing.assert_array_equal(predict_pose(estimator, path), predict_pose(estimator, dotted))
 
 
 @pytest.mark.parametrize("encoding", ["msra", "unbiased", "udp"])
 def test_the_codec_cuts_out_and_reads_in_one_measure(dotted, encoding):
     codec = HeatmapCodec((256, 192), encoding=encoding)
-    people = predict_people(
-        find_colours, dotted, [(20, 20, 200, 240)], codec=codec, flip_test=False
-    )
+    people = predict_pose(find_colours, dotted, [(20, 20, 200, 240)], codec=codec, flip_test=False)
     np.testing.assert_allclose(people[0, :, :2], JOINTS, atol=8)
 
 
@@ -81,8 +77,8 @@ def test_the_flip_test_makes_left_and_right_equal(shared, simple_pose):
     width = image.shape[1]
     x, y, w, h = 388, 69, 109, 277
     options = {"input_size": (256, 192), "padding": 1.25}
-    (person,) = predict_people(simple_pose, image, [(x, y, w, h)], **options)
-    (mirrored,) = predict_people(
+    (person,) = predict_pose(simple_pose, image, [(x, y, w, h)], **options)
+    (mirrored,) = predict_pose(
         simple_pose, image[:, ::-1], [(width - 1 - x - w, y, w, h)], **options
     )
     sure = person[:, 2] > 0.5
@@ -97,17 +93,21 @@ def test_a_keras_model_and_its_file_give_the_same(tmp_path, dotted):
     model = keras.Model(inputs, keras.layers.Conv2D(17, 4, strides=4)(inputs))
     path = tmp_path / "net.keras"
     model.save(path)
-    np.testing.assert_allclose(predict_people(path, dotted), predict_people(model, dotted))
-    assert TopDown.load(model).codec == HeatmapCodec(SIZE)
+    np.testing.assert_allclose(predict_pose(path, dotted), predict_pose(model, dotted))
+    assert PosePredictor.load(model).codec == HeatmapCodec(SIZE)
 
 
 def test_sixteen_heatmaps_are_mpii():
-    estimator = TopDown.load(lambda crops: np.zeros((len(crops), 16, 12, 16)), input_size=SIZE)
+    estimator = PosePredictor.load(
+        lambda crops: np.zeros((len(crops), 16, 12, 16)), input_size=SIZE
+    )
     assert estimator.skeleton.name == "mpii"
 
 
 def test_the_codec_follows_the_network():
-    estimator = TopDown.load(lambda crops: np.zeros((len(crops), 32, 24, 17)), input_size=SIZE)
+    estimator = PosePredictor.load(
+        lambda crops: np.zeros((len(crops), 32, 24, 17)), input_size=SIZE
+    )
     assert estimator.codec.heatmap_size == (32, 24)
 
 
@@ -127,7 +127,7 @@ def test_the_codec_follows_the_network():
 )
 def test_networks_that_do_not_fit(shape, options, message):
     with pytest.raises(ValueError, match=message):
-        TopDown.load(lambda crops: np.zeros((len(crops), *shape)), **options)
+        PosePredictor.load(lambda crops: np.zeros((len(crops), *shape)), **options)
 
 
 @pytest.mark.parametrize(
@@ -136,11 +136,11 @@ def test_networks_that_do_not_fit(shape, options, message):
 )
 def test_boxes_have_a_size(dotted, boxes):
     with pytest.raises(ValueError, match=r"`boxes`.*Received"):
-        predict_people(find_colours, dotted, boxes, input_size=SIZE)
+        predict_pose(find_colours, dotted, boxes, input_size=SIZE)
 
 
 def test_crops_are_of_the_input_size(dotted):
-    estimator = TopDown.load(find_colours, input_size=SIZE)
+    estimator = PosePredictor.load(find_colours, input_size=SIZE)
     centers, scales = box_to_center_scale([(20, 20, 200, 240), (0, 0, 10, 10)], SIZE)
     crops = estimator.crop(dotted, centers, scales)
     assert crops.shape == (2, *SIZE, 3)
@@ -150,4 +150,4 @@ def test_crops_are_of_the_input_size(dotted):
 @pytest.mark.parametrize("box", [(5000, 5, 10, 10), (5, -50, 10, 50)])
 def test_boxes_overlap_with_the_picture(dotted, box):
     with pytest.raises(ValueError, match=r"must overlap with the picture.*Received"):
-        predict_people(find_colours, dotted, [box], input_size=SIZE)
+        predict_pose(find_colours, dotted, [box], input_size=SIZE)

@@ -1,16 +1,16 @@
 import numpy as np
 import pytest
 
-from keras_shufflenet.inference.sheets import PAPER, contact_sheet, overlay_heatmaps
+from keras_shufflenet.inference.sheets import PAPER, image_grid, overlay_heatmaps
 
 
-def plain(height, width, colour):
-    return np.full((height, width, 3), colour, np.uint8)
+def plain(height, width, color):
+    return np.full((height, width, 3), color, np.uint8)
 
 
 def test_pictures_stand_in_rows():
     images = [plain(50, 50, 10 * n + 100) for n in range(5)]
-    sheet = contact_sheet(images, columns=3, tile=(50, 40), margin=5)
+    sheet = image_grid(images, columns=3, tile=(50, 40), margin=5)
     assert sheet.shape == (5 + 2 * 55, 5 + 3 * 45, 3)
     assert (sheet[5 + 25, 5 + 20] == 100).all()
     assert (sheet[5 + 25, 5 + 2 * 45 + 20] == 120).all()
@@ -19,7 +19,7 @@ def test_pictures_stand_in_rows():
 
 
 def test_a_picture_keeps_its_proportions():
-    sheet = contact_sheet([plain(10, 40, 255)], tile=(40, 40), margin=0)
+    sheet = image_grid([plain(10, 40, 255)], tile=(40, 40), margin=0)
     assert sheet.shape == (40, 40, 3)
     white = (sheet == 255).all(axis=-1)
     assert white.any(axis=0).sum() == 40
@@ -27,8 +27,8 @@ def test_a_picture_keeps_its_proportions():
 
 
 def test_titles_are_written_below():
-    bare = contact_sheet([plain(40, 40, 0)], tile=(40, 40))
-    titled = contact_sheet([plain(40, 40, 0)], tile=(40, 40), titles=["one"])
+    bare = image_grid([plain(40, 40, 0)], tile=(40, 40))
+    titled = image_grid([plain(40, 40, 0)], tile=(40, 40), titles=["one"])
     assert titled.shape[0] > bare.shape[0]
     assert titled[48:].max() > 200
 
@@ -43,7 +43,7 @@ def test_titles_are_written_below():
 )
 def test_what_makes_no_sheet(images, arguments, message):
     with pytest.raises(ValueError, match=message):
-        contact_sheet(images, **arguments)
+        image_grid(images, **arguments)
 
 
 def test_a_peak_glows_at_its_place():

@@ -20,7 +20,7 @@ from keras_shufflenet.keypoints import boxes
     ],
 )
 def test_sanitize_box(box, expected):
-    clipped = boxes.sanitize_box(box, (80, 100))
+    clipped = boxes.clip_box(box, (80, 100))
     if expected is None:
         assert clipped is None
     else:
@@ -48,7 +48,7 @@ def test_affine_matrices_of_the_reference(golden_pose):
     golden = golden_pose("affine")
     for i, (width, height) in enumerate(golden["in/output_size"]):
         frame = golden["in/center"][i], golden["in/scale"][i], golden["in/rotation"][i]
-        matrix = boxes.affine_matrix(*frame, (height, width))
+        matrix = boxes.get_warp_matrix(*frame, (height, width))
         np.testing.assert_allclose(matrix[:, :2], golden["v029/matrix"][i][:, :2], atol=2e-6)
         np.testing.assert_allclose(matrix[:, 2], golden["v029/matrix"][i][:, 2], atol=2e-3)
         inverse = boxes.invert_affine(matrix)
@@ -61,8 +61,8 @@ def test_udp_matrices_of_the_reference(golden_pose):
     golden = golden_pose("affine")
     for i, (width, height) in enumerate(golden["in/output_size"]):
         frame = golden["in/center"][i], golden["in/scale"][i], golden["in/rotation"][i]
-        matrix = boxes.udp_matrix(*frame, (height, width))
-        np.testing.assert_allclose(matrix, golden["v029/udp_matrix"][i], atol=2e-3)
+        matrix = boxes.get_udp_warp_matrix(*frame, (height, width))
+        np.testing.assert_allclose(matrix, golden["v029/get_udp_warp_matrix"][i], atol=2e-3)
         points = boxes.transform_points(golden["in/points"][i], matrix)
         np.testing.assert_allclose(points, golden["v029/udp_points"][i], atol=1e-2)
 
@@ -71,7 +71,7 @@ def test_matrices_of_many_people_at_once():
     rng = np.random.default_rng(1)
     center, scale = rng.uniform(0, 300, (5, 2)), rng.uniform(0.5, 2, (5, 2))
     degrees, points = rng.uniform(-80, 80, 5), rng.uniform(0, 300, (5, 17, 2))
-    for build in (boxes.affine_matrix, boxes.udp_matrix):
+    for build in (boxes.get_warp_matrix, boxes.get_udp_warp_matrix):
         matrices = build(center, scale, degrees, (256, 192))
         single = [
             build(c, s, d, (256, 192)) for c, s, d in zip(center, scale, degrees, strict=True)
@@ -83,6 +83,6 @@ def test_matrices_of_many_people_at_once():
 
 
 def test_a_positive_rotation_turns_the_frame_clockwise():
-    matrix = boxes.affine_matrix((50, 50), (0.5, 0.5), 90, (100, 100))
+    matrix = boxes.get_warp_matrix((50, 50), (0.5, 0.5), 90, (100, 100))
     above_of_the_turned_frame = boxes.transform_points([[60.0, 50.0]], matrix)
     np.testing.assert_allclose(above_of_the_turned_frame, [[50, 40]], atol=1e-9)

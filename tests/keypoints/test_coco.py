@@ -23,7 +23,9 @@ def annotations(shared):
 
 def poses_of(people):
     """Return the ground truth as poses of score 1."""
-    return np.concatenate([people.keypoints, np.ones((*people.visible.shape, 1))], axis=-1)
+    return np.concatenate(
+        [people.keypoints, np.ones((*people.keypoints_visible.shape, 1))], axis=-1
+    )
 
 
 @pytest.mark.parametrize(("nms", "name"), [("hard", "hard"), ("soft", "soft"), (None, "no_nms")])
@@ -31,7 +33,9 @@ def test_figures_of_the_reference(shared, golden_pose, annotations, nms, name):
     golden = golden_pose("coco_eval")
     people = read_detections(shared / "golden" / "pose" / "coco_detections.json", annotations)
     _, scale = people.center_scale((256, 192))
-    results = rescore_and_nms(people.image_id, golden["in/preds"], people.score, scale, nms=nms)
+    results = rescore_and_nms(
+        people.image_id, golden["in/preds"], people.bbox_scores, scale, nms=nms
+    )
     figures = evaluate_keypoints(annotations, results)
     assert tuple(figures) == METRICS == tuple(golden[f"v029/{name}_names"])
     np.testing.assert_allclose(list(figures.values()), golden[f"v029/{name}_values"], atol=1e-9)
@@ -41,7 +45,7 @@ def test_results_of_the_reference(shared, golden_pose, annotations, tmp_path):
     golden = golden_pose("coco_eval")
     people = read_detections(shared / "golden" / "pose" / "coco_detections.json", annotations)
     _, scale = people.center_scale((256, 192))
-    results = rescore_and_nms(people.image_id, golden["in/preds"], people.score, scale)
+    results = rescore_and_nms(people.image_id, golden["in/preds"], people.bbox_scores, scale)
     save_results(results, tmp_path / "out" / "results.json")
     saved = json.loads((tmp_path / "out" / "results.json").read_text())
     expected = golden_pose("coco_results_v029.json")
@@ -58,13 +62,15 @@ def test_real_ground_truth_is_nearly_perfect(shared, file):
     path = shared / "data" / "coco" / f"{file}.json"
     people = read_coco(path)
     _, scale = people.center_scale((256, 192))
-    results = rescore_and_nms(people.image_id, poses_of(people), people.score, scale, nms=None)
+    results = rescore_and_nms(
+        people.image_id, poses_of(people), people.bbox_scores, scale, nms=None
+    )
     figures = evaluate_keypoints(path, results)
     # the best of 101 recall levels can be missed by one person who has a twin
     assert min(figures.values()) > 0.98
     worse = poses_of(people)
     worse[..., :2] += np.random.default_rng(0).normal(0, 15, worse[..., :2].shape)
-    spoilt = rescore_and_nms(people.image_id, worse, people.score, scale)
+    spoilt = rescore_and_nms(people.image_id, worse, people.bbox_scores, scale)
     assert evaluate_keypoints(path, spoilt)["AP"] < 0.5
 
 
@@ -75,7 +81,9 @@ def test_no_results_score_zero(annotations):
 def test_images_without_results_only_lower_the_recall(annotations):
     people = read_coco(annotations)
     _, scale = people.center_scale((256, 192))
-    results = rescore_and_nms(people.image_id, poses_of(people), people.score, scale, nms=None)
+    results = rescore_and_nms(
+        people.image_id, poses_of(people), people.bbox_scores, scale, nms=None
+    )
     half = [result for result in results if result["image_id"] < 1050]
     assert 0 < len(half) < len(results)
     whole, part = evaluate_keypoints(annotations, results), evaluate_keypoints(annotations, half)
@@ -85,7 +93,7 @@ def test_images_without_results_only_lower_the_recall(annotations):
 def test_scoring_leaves_what_it_is_given_alone(annotations, capsys):
     people = read_coco(annotations)
     _, scale = people.center_scale((256, 192))
-    results = rescore_and_nms(people.image_id, poses_of(people), people.score, scale)
+    results = rescore_and_nms(people.image_id, poses_of(people), people.bbox_scores, scale)
     before = copy.deepcopy((annotations, results))
     evaluate_keypoints(annotations, results)
     assert (annotations, results) == before
@@ -95,7 +103,7 @@ def test_scoring_leaves_what_it_is_given_alone(annotations, capsys):
 def test_the_first_annotation_may_have_the_id_0(annotations):
     people = read_coco(annotations)
     _, scale = people.center_scale((256, 192))
-    results = rescore_and_nms(people.image_id, poses_of(people), people.score, scale)
+    results = rescore_and_nms(people.image_id, poses_of(people), people.bbox_scores, scale)
     renumbered = copy.deepcopy(annotations)
     for index, annotation in enumerate(renumbered["annotations"]):
         annotation["id"] = index

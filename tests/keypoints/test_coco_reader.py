@@ -49,10 +49,10 @@ def test_training_records_of_the_reference(shared, golden_pose):
     np.testing.assert_allclose(center, golden["v029/train_center"], rtol=1e-6)
     np.testing.assert_allclose(scale, golden["v029/train_scale"], rtol=1e-6)
     np.testing.assert_array_equal(people.keypoints, golden["v029/train_joints"][..., :2])
-    np.testing.assert_array_equal(people.visible, golden["v029/train_visible"][..., 0])
+    np.testing.assert_array_equal(people.keypoints_visible, golden["v029/train_visible"][..., 0])
     np.testing.assert_array_equal(people.image_id, golden["v029/train_image_id"])
-    np.testing.assert_array_equal(people.box, golden["v029/train_bbox"])
-    assert people.score.min() == people.score.max() == 1
+    np.testing.assert_array_equal(people.bboxes, golden["v029/train_bbox"])
+    assert people.bbox_scores.min() == people.bbox_scores.max() == 1
 
 
 def test_detections_of_the_reference(shared, golden_pose):
@@ -61,10 +61,10 @@ def test_detections_of_the_reference(shared, golden_pose):
     people = read_detections(folder / "coco_detections.json", folder / "coco_keypoints.json")
     center, scale = people.center_scale((256, 192))
     area = np.prod(200 * scale, axis=1)
-    found = np.column_stack([center, scale, area, people.score])
+    found = np.column_stack([center, scale, area, people.bbox_scores])
     np.testing.assert_allclose(found, golden["v029/boxes"], rtol=1e-6)
     np.testing.assert_array_equal(people.image_id, golden["in/image_id"])
-    assert not people.visible.any()
+    assert not people.keypoints_visible.any()
 
 
 @pytest.mark.parametrize(
@@ -80,9 +80,9 @@ def test_detections_of_the_reference(shared, golden_pose):
 def test_real_files(shared, file, count):
     people = read_coco(shared / "data" / file)
     assert len(people) == count
-    right_bottom = people.box[:, :2] + people.box[:, 2:]
+    right_bottom = people.bboxes[:, :2] + people.bboxes[:, 2:]
     assert (right_bottom <= people.image_size[:, ::-1] - 1).all()
-    assert (people.visible.sum(1) > 0).all()
+    assert (people.keypoints_visible.sum(1) > 0).all()
 
 
 def test_records_are_ordered_by_image_and_carry_it():
@@ -116,14 +116,14 @@ def test_area_and_keypoint_count_may_be_absent():
     data = dataset()
     for person in data["annotations"]:
         del person["area"], person["num_keypoints"], person["iscrowd"]
-    np.testing.assert_array_equal(read_coco(data).area, [1200] * 3)
+    np.testing.assert_array_equal(read_coco(data).areas, [1200] * 3)
 
 
 def test_detections_are_chosen_by_category_score_and_image():
     found = [detection(), detection(score=0.2), detection(category_id=2), detection(image_id=99)]
     assert len(read_detections(found, dataset())) == 2
     people = read_detections(found, dataset(), score_threshold=0.5)
-    np.testing.assert_array_equal(people.box, [[-9.5, 2, 30, 90]])  # not clipped
+    np.testing.assert_array_equal(people.bboxes, [[-9.5, 2, 30, 90]])  # not clipped
     with pytest.raises(
         ValueError, match=r"score >= 0.9 in one of the 2 images. Received: 4 boxes$"
     ):
@@ -178,7 +178,7 @@ def test_unknown_image():
 def test_empty_datasets():
     data = dataset()
     data["annotations"] = []
-    with pytest.raises(ValueError, match=r"labelled keypoint.* Received: 2 images, 0 annotations$"):
+    with pytest.raises(ValueError, match=r"labeled keypoint.* Received: 2 images, 0 annotations$"):
         read_coco(data)
     with pytest.raises(ValueError, match=r"Received: 0 boxes$"):
         read_detections([], dataset())

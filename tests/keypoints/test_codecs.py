@@ -36,7 +36,7 @@ def test_targets_of_the_reference(golden_pose, joints, name, options):
 def test_joint_weights(golden_pose):
     golden = golden_pose("target")
     keypoints, visible = golden["in/coco_192x256_joints"], golden["in/coco_192x256_visible"]
-    codec = HeatmapCodec((256, 192), joint_weights=COCO.joint_weights)
+    codec = HeatmapCodec((256, 192), keypoint_weights=COCO.keypoint_weights)
     heatmaps, weights = codec.encode(keypoints[:, :2], visible[:, 0])
     expected = golden["v029/coco_192x256_msra_joint_weights_weight"][:, 0]
     np.testing.assert_array_equal(weights, expected)
@@ -50,7 +50,7 @@ def test_joint_weights(golden_pose):
         ("none", {"decoding": "none"}),
         ("default", {}),
         ("unbiased11", {"decoding": "unbiased"}),
-        ("unbiased17", {"decoding": "unbiased", "blur_kernel": 17}),
+        ("unbiased17", {"decoding": "unbiased", "blur_kernel_size": 17}),
         ("megvii11", {"decoding": "megvii"}),
         ("udp11", {"encoding": "udp"}),
         ("udp_combined3", {"encoding": "udp_combined"}),
@@ -62,7 +62,7 @@ def test_decoding_of_the_reference(golden_pose, name, options):
     codec = HeatmapCodec((128, 96), **options)
     points, scores = codec.decode(maps.transpose(0, 2, 3, 1))
     count = len(points)
-    points = codec.to_image(points, golden["in/center"][:count], golden["in/scale"][:count])
+    points = codec.input_to_image(points, golden["in/center"][:count], golden["in/scale"][:count])
     stable = ~golden[f"v029/{name}_unstable"]
     assert stable.mean() > 0.9
     expected = golden[f"v029/{name}_keypoints"]
@@ -81,7 +81,7 @@ def test_transform_preds_of_the_reference(golden_pose, encoding):
     for i, (width, height) in enumerate(golden["in/output_size"]):
         codec = HeatmapCodec((4 * height, 4 * width), encoding=encoding)
         points = golden["in/coords"][i] * codec.stride
-        points = codec.to_image(points, golden["in/center"][i], golden["in/scale"][i])
+        points = codec.input_to_image(points, golden["in/center"][i], golden["in/scale"][i])
         np.testing.assert_allclose(points, expected[i], atol=1e-3)
 
 
@@ -153,7 +153,7 @@ def test_crop_and_image_are_inverse(encoding):
     points = np.random.default_rng(0).uniform(0, 150, (2, 17, 2))
     matrices = codec.crop_matrix(center, scale)
     cropped = points @ matrices[:, :, :2].transpose(0, 2, 1) + matrices[:, None, :, 2]
-    np.testing.assert_allclose(codec.to_image(cropped, center, scale), points, atol=1e-9)
+    np.testing.assert_allclose(codec.input_to_image(cropped, center, scale), points, atol=1e-9)
 
 
 @pytest.mark.parametrize("encoding", ["unbiased", "udp", "udp_combined"])
@@ -197,8 +197,8 @@ def test_empty_maps_decode_to_minus_one_pixel():
 
 def test_defaults_follow_the_input_and_the_encoding():
     small, large = HeatmapCodec((256, 192)), HeatmapCodec((384, 288))
-    assert (small.sigma, small.blur_kernel, small.heatmap_size) == (2, 11, (64, 48))
-    assert (large.sigma, large.blur_kernel, large.heatmap_size) == (3, 17, (96, 72))
+    assert (small.sigma, small.blur_kernel_size, small.heatmap_size) == (2, 11, (64, 48))
+    assert (large.sigma, large.blur_kernel_size, large.heatmap_size) == (3, 17, (96, 72))
     assert small.shift_heatmap
     assert not HeatmapCodec((256, 192), encoding="udp").shift_heatmap
     assert HeatmapCodec((256, 192)) == small
@@ -214,7 +214,7 @@ def test_defaults_follow_the_input_and_the_encoding():
         ({"input_size": (0, 192)}, r"Received: \(0, 192\)$"),
         ({"input_size": 256}, "Received: 256$"),
         ({"input_size": (256, 192), "sigma": 0}, "Received: 0$"),
-        ({"input_size": (256, 192), "blur_kernel": 10}, "Received: 10$"),
+        ({"input_size": (256, 192), "blur_kernel_size": 10}, "Received: 10$"),
         ({"input_size": (256, 192), "encoding": "udp_combined", "decoding": "udp"}, "'udp'$"),
     ],
 )

@@ -21,7 +21,7 @@ def test_records_of_the_reference(shared, golden_pose):
     np.testing.assert_allclose(center, golden["v029/train_center"], atol=1e-9)
     np.testing.assert_allclose(scale, golden["v029/train_scale"], atol=1e-12)
     np.testing.assert_array_equal(people.keypoints, golden["v029/train_joints"][..., :2])
-    np.testing.assert_array_equal(people.visible, golden["v029/train_visible"][..., 0])
+    np.testing.assert_array_equal(people.keypoints_visible, golden["v029/train_visible"][..., 0])
 
 
 def test_figures_of_the_reference(shared, golden_pose):

@@ -11,19 +11,21 @@ BOTH = pytest.mark.parametrize("skeleton", [skeletons.COCO, skeletons.MPII], ids
 @BOTH
 def test_every_table_has_one_entry_per_joint(skeleton):
     count = len(skeleton)
-    assert len(set(skeleton.joints)) == count
-    assert len(skeleton.sigmas) == len(skeleton.joint_weights) == count
+    assert len(set(skeleton.keypoint_names)) == count
+    assert len(skeleton.sigmas) == len(skeleton.keypoint_weights) == count
     assert sorted(skeleton.upper_body + skeleton.lower_body) == list(range(count))
 
 
 @BOTH
 def test_pairs_join_left_and_right(skeleton):
     for pair in skeleton.flip_pairs:
-        sides = {skeleton.joints[joint].split("_")[0] for joint in pair}
-        parts = {skeleton.joints[joint].split("_", 1)[1] for joint in pair}
+        sides = {skeleton.keypoint_names[joint].split("_")[0] for joint in pair}
+        parts = {skeleton.keypoint_names[joint].split("_", 1)[1] for joint in pair}
         assert sides == {"left", "right"}
         assert len(parts) == 1
-    sided = [i for i, joint in enumerate(skeleton.joints) if joint.startswith(("left", "right"))]
+    sided = [
+        i for i, joint in enumerate(skeleton.keypoint_names) if joint.startswith(("left", "right"))
+    ]
     assert sorted(np.ravel(skeleton.flip_pairs)) == sided
 
 
@@ -38,7 +40,7 @@ def test_flip_permutation_is_its_own_inverse(skeleton):
 def test_symmetric_joints_have_the_same_constants(skeleton):
     for left, right in skeleton.flip_pairs:
         assert skeleton.sigmas[left] == skeleton.sigmas[right]
-        assert skeleton.joint_weights[left] == skeleton.joint_weights[right]
+        assert skeleton.keypoint_weights[left] == skeleton.keypoint_weights[right]
 
 
 @BOTH

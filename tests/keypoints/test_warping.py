@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_shufflenet.keypoints import affine_matrix, warp
+from keras_shufflenet.keypoints import get_warp_matrix, warp
 
 
 @pytest.mark.parametrize("case", range(9))
@@ -35,7 +35,9 @@ def test_float_images_and_udp_matrices(golden_pose, case):
         warped = warp(image.astype(np.float32), matrix, (height, width), quantize=quantize)
         assert warped.dtype == np.float32
         np.testing.assert_allclose(warped, golden[f"{version}/warped_float_{case}"], atol=2e-3)
-        warped = warp(image, golden["v029/udp_matrix"][case], (height, width), quantize=quantize)
+        warped = warp(
+            image, golden["v029/get_udp_warp_matrix"][case], (height, width), quantize=quantize
+        )
         np.testing.assert_array_equal(warped, golden[f"{version}/udp_warped_{case}"])
 
 
@@ -64,7 +66,7 @@ def test_identity_and_black_outside():
 def test_warp_moves_pixels_where_the_matrix_moves_points():
     image = np.zeros((60, 80, 1), np.float32)
     image[20, 50] = 1
-    matrix = affine_matrix((45, 25), (0.15, 0.2), 0, (64, 48))
+    matrix = get_warp_matrix((45, 25), (0.15, 0.2), 0, (64, 48))
     warped = warp(image, matrix, (64, 48))[..., 0]
     x, y = matrix @ (50, 20, 1)
     rows, columns = np.indices(warped.shape)

@@ -73,7 +73,7 @@ def load_fixture(golden: Path, name: str):
 
 
 def build(name: str, size) -> keras.Model:
-    """The network of a fixture for images of `size` (height, width), already normalised."""
+    """The network of a fixture for images of `size` (height, width), already normalized."""
     if name in SUPERNETS:
         return SUPERNETS[name](input_shape=(*size, 3), **LOGITS)
     if NETS[name] is not None:
@@ -165,9 +165,9 @@ def deviations(golden: Path, synth, name: str, cases: int | None = None) -> dict
         if name in NETS:
             macs = meta["macs"]["x".join(map(str, x.shape[1:3]))]
             cost = ks.models.Cost(meta["parameters_inference"], macs)
-            same = ks.count_cost(model) == cost
+            same = ks.count_params_and_macs(model) == cost
             if NETS[name] is not None and x.shape[1:3] == (224, 224):
-                same &= ks.models.COSTS[NETS[name]] == cost
+                same &= ks.models.MODEL_STATS[NETS[name]] == cost
             result[f"{case['id']} parameters and MACs"] = 0.0 if same else math.inf
         tapped = [model.get_layer(n).output for n in _tap_layers(model, case["taps"])]
         output, *maps = run(keras.Model(model.input, [model.output, *tapped]), x)

@@ -71,11 +71,11 @@ def test_preprocessing_is_inside_unless_told_otherwise(build):
 
 
 def test_mean_and_deviation_are_applied():
-    raw, normalised = SMALL["mobilenet_v2"](), SMALL["mobilenet_v2"](include_preprocessing=False)
-    normalised.set_weights([w.numpy() for w in raw.weights if "preprocessing" not in w.path])
+    raw, normalized = SMALL["mobilenet_v2"](), SMALL["mobilenet_v2"](include_preprocessing=False)
+    normalized.set_weights([w.numpy() for w in raw.weights if "preprocessing" not in w.path])
     x = images(1, 224, 224)
     mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
-    by_hand = normalised(((x / 255 - mean) / deviation).astype("float32"))
+    by_hand = normalized(((x / 255 - mean) / deviation).astype("float32"))
     np.testing.assert_allclose(raw(x), by_hand, atol=1e-6)
 
 
@@ -91,8 +91,8 @@ def test_other_numbers_of_channels(build):
     ("arguments", "text"),
     [
         ({"width": 0.7}, "`width` has to be one of 0.25, 0.33, 0.5, 1.0, 1.5, 2.0. Received: wi"),
-        ({"width": 0.25, "structure": "megvii"}, "`width` has to be one of 0.5, 1.0, 1.5, 2.0. R"),
-        ({"structure": "mm"}, "`structure` has to be one of 'torchvision', 'megvii'. Received: s"),
+        ({"width": 0.25, "variant": "megvii"}, "`width` has to be one of 0.5, 1.0, 1.5, 2.0. R"),
+        ({"variant": "mm"}, "`variant` has to be one of 'torchvision', 'megvii'. Received: s"),
         ({"input_shape": (31, 64, 3)}, r"at least 32. Received: input_shape=\(31, 64, 3\)"),
         ({"input_shape": (64, 64)}, r"\(height, width, channels\)"),
         ({"input_shape": (64, 64, None)}, "known number of channels"),
@@ -133,7 +133,7 @@ def test_errors_say_what_is_allowed_and_what_was_received(arguments, text):
         (lambda: ks.DetNAS("coco_fpn_1_3g"), r"'coco_fpn_1\.3g', .*Received: .*'coco_fpn_1_3g'"),
         (lambda: ks.MobileNetV2("1.0"), "positive number. Received: width='1.0'"),
         (lambda: ks.MobileNetV2(float("inf")), "positive number. Received: width=inf"),
-        (lambda: ks.MobileNetV2(1.0, "keras"), "'tonylins'. Received: structure='keras'"),
+        (lambda: ks.MobileNetV2(1.0, "keras"), "'tonylins'. Received: variant='keras'"),
         (lambda: ks.ShuffleNetV1([1.0], 3), r"Received: .*=\(3, \[1\.0\]\)"),
         (lambda: ks.ShuffleNetV2Plus(["small"]), r"'large'. Received: size=\['small'\]"),
         (lambda: ks.ShuffleNetV2(0.25, input_shape=64), "three sizes. Received: input_shape=64"),

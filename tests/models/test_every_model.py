@@ -18,7 +18,7 @@ from tests.models import channels_first
 
 GIANTS = ("shufflenet_v2_large", "shufflenet_v2_exlarge")  # built once, as small as can be
 NETWORKS = [name for name in ks.list_models() if name not in GIANTS]
-# One of each structure, where networks of a structure differ in numbers only.
+# One of each variant, where networks of a variant differ in numbers only.
 STRUCTURES = [
     "shufflenet_v1_x0_5_g8",
     "shufflenet_v1_x1_0_g2_mmcls",
@@ -100,7 +100,7 @@ def test_network(name):
     model = ks.create_model(name)
     assert model.name == name
     assert model.output.shape == (None, 1000)
-    assert ks.count_cost(model) == ks.models.COSTS[name]
+    assert ks.count_params_and_macs(model) == ks.models.MODEL_STATS[name]
     check_layers(model)
     check_features(model, 224)
 
@@ -170,9 +170,9 @@ def test_pose_estimator(name):
     size = tuple(map(int, name.rpartition("_")[2].split("x")))
     assert (4 * height, 4 * width) == size == model.input.shape[1:3]
     assert joints == (16 if "_mpii_" in name else 17)
-    assert ks.count_cost(model) == ks.models.COSTS[name]
+    assert ks.count_params_and_macs(model) == ks.models.MODEL_STATS[name]
     (published, *_) = ks.weights.list_weights(name)
-    assert published.crop == size
+    assert published.crop_size == size
 
 
 @pytest.mark.parametrize("name", STRUCTURES[::4])

@@ -1,4 +1,4 @@
-"""Equality with the reference networks, proven on synthesised weights."""
+"""Equality with the reference networks, proven on synthesized weights."""
 
 import json
 import os
@@ -51,7 +51,7 @@ def test_flip_test_and_decoded_keypoints_equal_the_reference(shared, synth, name
     ).max()
     assert error <= TOLERANCE * case["flip_test"]["noise"]
     points, scores = codec.decode(heatmaps)
-    points = codec.to_image(points, arrays["a_center"], arrays["a_scale"])
+    points = codec.input_to_image(points, arrays["a_center"], arrays["a_scale"])
     expected = arrays["a_flip_keypoints"]
     certain = arrays["a_flip_margin"] > TOLERANCE * case["flip_test"]["noise"]
     assert certain.mean() > 0.9

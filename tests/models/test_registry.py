@@ -70,12 +70,12 @@ def test_every_network_has_a_known_size_or_none_is_published():
 
 def test_costs_are_the_published_ones():
     """That the networks have these costs is tested with the networks."""
-    assert {name: ks.models.COSTS[name].params for name in PARAMS} == PARAMS
+    assert {name: ks.models.MODEL_STATS[name].params for name in PARAMS} == PARAMS
 
 
 def test_costs_of_the_giants_are_the_published_ones():
-    assert {name: ks.models.COSTS[name] for name in GIANTS} == GIANTS
-    assert set(ks.models.COSTS) == {*ks.list_models(), *ks.list_models(task="pose")}
+    assert {name: ks.models.MODEL_STATS[name] for name in GIANTS} == GIANTS
+    assert set(ks.models.MODEL_STATS) == {*ks.list_models(), *ks.list_models(task="pose")}
 
 
 def test_list_models_by_pattern():
@@ -126,14 +126,18 @@ def test_errors_of_the_feature_extractor():
 )
 def test_pose_estimators(head, params, macs):
     model = ks.PoseEstimator(head=head)
-    assert ks.count_cost(model) == ks.models.Cost(params, macs)
+    assert ks.count_params_and_macs(model) == ks.models.Cost(params, macs)
     assert model.output.shape == (None, 64, 48, 17)
     assert model.output.dtype == "float32"
 
 
 def test_the_light_head_costs_a_fifteenth():
-    backbone = ks.count_cost(ks.ShuffleNetV2(include_top=False, input_shape=(256, 192, 3))).macs
-    light, deconv = (ks.count_cost(ks.PoseEstimator(head=h)).macs for h in ("light", "deconv"))
+    backbone = ks.count_params_and_macs(
+        ks.ShuffleNetV2(include_top=False, input_shape=(256, 192, 3))
+    ).macs
+    light, deconv = (
+        ks.count_params_and_macs(ks.PoseEstimator(head=h)).macs for h in ("light", "deconv")
+    )
     assert 14 < (deconv - backbone) / (light - backbone) < 16
 
 
@@ -165,21 +169,21 @@ def test_a_pose_estimator_by_its_name():
 
 def test_cost_of_an_open_size():
     model = ks.ShuffleNetV2(0.5, input_shape=(None, None, 3))
-    assert ks.count_cost(model, (224, 224)).macs == 40_476_448
+    assert ks.count_params_and_macs(model, (224, 224)).macs == 40_476_448
     for size in (None, (224, 224)):
-        fixed = ks.count_cost(ks.ShuffleNetV2(0.5), size)
+        fixed = ks.count_params_and_macs(ks.ShuffleNetV2(0.5), size)
         assert fixed.macs == 40_476_448
     with pytest.raises(ValueError, match="Received: input_size=None"):
-        ks.count_cost(model)
+        ks.count_params_and_macs(model)
     with pytest.raises(ValueError, match="Received: input_size="):
-        ks.count_cost(ks.ShuffleNetV2(0.5), (64, 64))
+        ks.count_params_and_macs(ks.ShuffleNetV2(0.5), (64, 64))
 
 
 def test_a_saved_and_loaded_model_counts_the_same(tmp_path):
     pose = ks.PoseEstimator("shufflenet_v2_x0_25", head="light", input_size=(64, 64))
     pose.save(tmp_path / "pose.keras")
     loaded = keras.models.load_model(tmp_path / "pose.keras")
-    assert ks.count_cost(loaded) == ks.count_cost(pose)
+    assert ks.count_params_and_macs(loaded) == ks.count_params_and_macs(pose)
     assert len(ks.feature_extractor(loaded, [8, 32]).outputs) == 2
 
 

@@ -1,4 +1,4 @@
-"""Batch normalisation that was folded into convolutions gets its statistics back."""
+"""Batch normalization that was folded into convolutions gets its statistics back."""
 
 import keras
 import numpy as np
@@ -15,7 +15,7 @@ def images():
 
 @pytest.fixture
 def folded(shallow):
-    """A network whose batch normalisations hold nothing but a bias."""
+    """A network whose batch normalizations hold nothing but a bias."""
     keras.utils.set_random_seed(0)
     with shallow():
         model = ks.ShuffleNetV2(0.25, input_shape=(64, 64, 3), classes=5)

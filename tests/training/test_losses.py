@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_shufflenet.training.losses import HeatmapPCK, JointsMSE
+from keras_shufflenet.training.losses import HeatmapPCK, KeypointMSELoss
 
 
 def channels_last(maps):
@@ -19,7 +19,7 @@ def loss_and_gradient(golden, weight):
     output = tf.Variable(channels_last(golden["in/output"]))
     weights = None if weight is None else sample_weight(golden[f"in/{weight}"])
     with tf.GradientTape() as tape:
-        loss = JointsMSE()(target, output, sample_weight=weights)
+        loss = KeypointMSELoss()(target, output, sample_weight=weights)
     return float(loss), np.moveaxis(tape.gradient(loss, output).numpy(), -1, 1)
 
 
@@ -39,14 +39,14 @@ def test_fit_reports_the_weighted_loss():
     weights = np.array([1, 0, 1], "float32").reshape(1, 1, 1, 3).repeat(4, axis=0)
     inputs = keras.Input((8, 6, 3))
     model = keras.Model(inputs, keras.layers.Rescaling(0.0)(inputs))
-    model.compile(loss=JointsMSE())
+    model.compile(loss=KeypointMSELoss())
     loss = model.evaluate(maps, maps, sample_weight=weights, verbose=0)
     assert loss == pytest.approx((maps**2 * weights).mean(), rel=1e-5)
 
 
 def test_pck_equals_the_reference(golden_pose):
     golden = golden_pose("accuracy")
-    metric = HeatmapPCK(joints=17)
+    metric = HeatmapPCK(num_keypoints=17)
     metric.update_state(
         channels_last(golden["in/target"]),
         channels_last(golden["in/output"]),
@@ -62,7 +62,7 @@ def test_pck_adds_up_over_batches_and_starts_again():
     right = np.zeros((1, 20, 20, 1), "float32")
     right[0, 10, 10] = 1
     wrong = np.roll(right, 5, axis=2)
-    metric = HeatmapPCK(joints=1)
+    metric = HeatmapPCK(num_keypoints=1)
     metric.update_state(right, right)
     metric.update_state(right, wrong)
     assert float(metric.result()) == pytest.approx(0.5)
@@ -73,12 +73,12 @@ def test_pck_adds_up_over_batches_and_starts_again():
 def test_pck_counts_an_empty_map_as_wrong():
     target = np.zeros((1, 20, 20, 1), "float32")
     target[0, 0, 0] = 1
-    metric = HeatmapPCK(joints=1)
+    metric = HeatmapPCK(num_keypoints=1)
     metric.update_state(target, np.zeros_like(target))
     assert float(metric.result()) == 0
 
 
-@pytest.mark.parametrize("thing", [JointsMSE(), HeatmapPCK(joints=3, threshold=0.1)])
+@pytest.mark.parametrize("thing", [KeypointMSELoss(), HeatmapPCK(num_keypoints=3, threshold=0.1)])
 def test_serialisation(thing):
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(thing))
     assert type(copy) is type(thing)

@@ -17,7 +17,7 @@ def step(optimizer):
 
 
 def test_the_backbone_moves_at_a_share_of_the_rate():
-    backbone, head = step(BackboneAdam(0.5, backbone_rate=0.1))
+    backbone, head = step(BackboneAdam(0.5, backbone_lr_multiplier=0.1))
     np.testing.assert_allclose([backbone, head], [0.05, 0.5], rtol=1e-4)
 
 
@@ -26,17 +26,17 @@ def test_without_a_share_it_is_adam():
 
 
 def test_it_counts_a_step_once():
-    optimizer = BackboneAdam(0.5, backbone_rate=0.1)
+    optimizer = BackboneAdam(0.5, backbone_lr_multiplier=0.1)
     step(optimizer)
     assert int(optimizer.iterations) == 1
 
 
 def test_it_is_saved_with_its_share():
-    optimizer = BackboneAdam(0.5, backbone_rate=0.1)
+    optimizer = BackboneAdam(0.5, backbone_lr_multiplier=0.1)
     again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
-    assert again.backbone_rate == 0.1
+    assert again.backbone_lr_multiplier == 0.1
 
 
 def test_no_negative_share():
     with pytest.raises(ValueError, match=r"must not be negative. Received: -1"):
-        BackboneAdam(backbone_rate=-1)
+        BackboneAdam(backbone_lr_multiplier=-1)

@@ -12,7 +12,7 @@ from keras import layers
 
 from keras_shufflenet.training import Recipe, callbacks, train_pose
 
-RECIPE = Recipe(epochs=3, batch_size=4, learning_rate=1e-3, warmup_steps=2)
+RECIPE = Recipe(epochs=3, batch_size=4, peak_learning_rate=1e-3, warmup_steps=2)
 STEPS = 3  # of an epoch: twelve people
 
 # Trains, and kills itself without a word at a given step or while a checkpoint is being written.
@@ -77,8 +77,8 @@ def trained(people, tmp_path_factory):
         [people],
         directory,
         RECIPE,
-        validation=people,
-        evaluate_every=2,
+        val_data=people,
+        val_interval=2,
         verbose=0,
     )
     return directory, model, log
@@ -134,7 +134,7 @@ def test_a_finished_training_is_not_repeated(trained, people):
     ("changes", "named"),
     [
         ({"seed": 1}, "seed"),
-        ({"recipe": Recipe(epochs=4, batch_size=4, learning_rate=1e-3)}, "recipe"),
+        ({"recipe": Recipe(epochs=4, batch_size=4, peak_learning_rate=1e-3)}, "recipe"),
         ({"filters": 4}, "network"),
     ],
 )
@@ -147,7 +147,7 @@ def test_another_training_in_the_folder_is_an_error(trained, people, changes, na
 
 
 def test_without_resuming_the_training_starts_anew(trained, people, tmp_path):
-    recipe = Recipe(epochs=1, batch_size=12, learning_rate=1e-3)
+    recipe = Recipe(epochs=1, batch_size=12, peak_learning_rate=1e-3)
     for seed in (0, 1):
         log = train_pose(network(), [people], tmp_path, recipe, seed=seed, resume=False, verbose=0)
         assert len(log) == 1

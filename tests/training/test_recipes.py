@@ -12,7 +12,7 @@ def rates(recipe, steps_per_epoch, steps):
 
 def test_mmpose_is_the_published_recipe():
     recipe = mmpose()
-    assert (recipe.epochs, recipe.batch_size, recipe.learning_rate) == (210, 64, 5e-4)
+    assert (recipe.epochs, recipe.batch_size, recipe.peak_learning_rate) == (210, 64, 5e-4)
     steps = (0, 500, 170 * 293 - 1, 170 * 293, 200 * 293)
     expected = [5e-7, 5e-4, 5e-4, 5e-5, 5e-6]
     assert rates(recipe, 293, steps) == pytest.approx(expected, rel=1e-4)
@@ -39,7 +39,7 @@ def test_cosine_starts_low_peaks_after_the_warm_up_and_ends_at_zero():
 @pytest.mark.parametrize("steps_per_epoch", [1, 10])
 def test_every_recipe_makes_an_optimizer_for_the_shortest_training(recipe, steps_per_epoch):
     values = rates(recipe(epochs=1), steps_per_epoch, range(steps_per_epoch))
-    assert all(0 < value <= recipe().learning_rate * 1.0001 for value in values)
+    assert all(0 < value <= recipe().peak_learning_rate * 1.0001 for value in values)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,11 @@
 import keras
 import pytest
 
-from keras_shufflenet.training.schedules import WarmupMultiStep
+from keras_shufflenet.training.schedules import WarmupMultiStepDecay
 
 
 def schedule():
-    return WarmupMultiStep(5e-4, boundaries=(1000, 2000), warmup_steps=500)
+    return WarmupMultiStepDecay(5e-4, boundaries=(1000, 2000), warmup_steps=500)
 
 
 @pytest.mark.parametrize(
@@ -27,12 +27,12 @@ def test_rate(step, rate):
 
 
 def test_without_warm_up_the_first_step_has_the_full_rate():
-    assert float(WarmupMultiStep(0.1, (), warmup_steps=0)(0)) == pytest.approx(0.1)
+    assert float(WarmupMultiStepDecay(0.1, (), warmup_steps=0)(0)) == pytest.approx(0.1)
 
 
 def test_boundaries_must_ascend():
     with pytest.raises(ValueError, match=r"must ascend\. Received: boundaries=\[20, 10\]"):
-        WarmupMultiStep(0.1, (20, 10))
+        WarmupMultiStepDecay(0.1, (20, 10))
 
 
 def test_an_optimizer_with_the_schedule_survives_its_config():

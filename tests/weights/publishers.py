@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-# Fixture to the catalogue's entry: one of each network and publisher.
+# Fixture to the catalog's entry: one of each network and publisher.
 NETS = {
     "megvii_shufflenet_v1_g3_0.5x": "shufflenet_v1_x0_5_g3.megvii",
     "megvii_shufflenet_v1_g8_0.5x": "shufflenet_v1_x0_5_g8.megvii",

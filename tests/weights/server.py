@@ -39,10 +39,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     """Answers requests as the server's fields say."""
 
     protocol_version = "HTTP/1.1"
-    behaviour: Server
+    behavior: Server
 
     def do_GET(self) -> None:
-        server = self.behaviour
+        server = self.behavior
         server.asked.append({"path": self.path, **self.headers})
         limit = server.cut.pop(0) if server.cut else None
         if server.status is not None:
@@ -62,15 +62,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.close_connection = True
 
     def _start(self) -> int:
-        server = self.behaviour
+        server = self.behavior
         wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         same = self.headers.get("If-Range") in (None, server.tag)
         return int(wanted[1]) if wanted and same and server.ranges else 0
 
     def _send(self, data: bytes) -> None:
         for begin in range(0, len(data), 1000):
-            time.sleep(self.behaviour.pause)
-            self.behaviour.sent += len(data[begin : begin + 1000])  # before the client can look
+            time.sleep(self.behavior.pause)
+            self.behavior.sent += len(data[begin : begin + 1000])  # before the client can look
             self.wfile.write(data[begin : begin + 1000])
 
     def log_message(self, *_) -> None:
@@ -80,7 +80,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 @contextlib.contextmanager
 def serve(server: Server) -> Iterator[Server]:
     """Run it in a thread on a free port."""
-    handler = type("Handler", (Handler,), {"behaviour": server})
+    handler = type("Handler", (Handler,), {"behavior": server})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as web:
         web.daemon_threads = True
         server.url = f"http://127.0.0.1:{web.server_port}"

@@ -1,4 +1,4 @@
-"""The catalogue agrees with itself, with the networks and with the layouts."""
+"""The catalog agrees with itself, with the networks and with the layouts."""
 
 import pytest
 
@@ -13,15 +13,15 @@ def test_entry(entry):
     assert entry.name.startswith(f"{entry.model}.")
     assert entry.layout in layouts.LAYOUTS
     assert entry.source.startswith("https://")
-    assert entry.licence
-    assert (entry.url is None) == bool(entry.how_to_get)
+    assert entry.license
+    assert (entry.url is None) == bool(entry.download_instructions)
     if entry.url is not None:
         assert entry.url.startswith("https://")
         assert entry.sha256[:7] in entry.file
         assert entry.file in entry.url
     assert "/" not in entry.file
     assert sum(figure is not None for figure in (entry.top1, entry.ap, entry.pckh)) == 1
-    assert (entry.resize is None) == (entry.top1 is None)
+    assert (entry.resize_size is None) == (entry.top1 is None)
     assert ("BGR" in entry.preprocessing) == (layouts.LAYOUTS[entry.layout].channel_order == "bgr")
 
 
@@ -38,9 +38,9 @@ def test_every_entry_is_of_a_model_that_exists():
 def test_every_published_pose_configuration_has_weights_of_its_keypoints():
     for name in ks.list_models(task="pose"):
         dataset = "mpii" if "_mpii_" in name else "coco"
-        assert catalog.default(name, dataset).layout.startswith("mmpose")
+        assert catalog.default_entry(name, dataset).layout.startswith("mmpose")
         with pytest.raises(ValueError, match=rf"'imagenet' for the model '{name}'"):
-            catalog.default(name)
+            catalog.default_entry(name)
 
 
 def test_names_of_pose_models_are_the_builders():
@@ -51,7 +51,7 @@ def test_names_of_pose_models_are_the_builders():
 
 def test_every_network_with_published_weights_has_a_default():
     defaults = {
-        model: catalog.default(model).name
+        model: catalog.default_entry(model).name
         for model in ks.list_models()
         if any(entry.model == model for entry in ENTRIES)
     }

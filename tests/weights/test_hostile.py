@@ -360,7 +360,7 @@ NO_CHECKPOINTS = {
     ),
     "unknown protocol": (
         lambda: pickle.dumps(0x1950A86A20F9469CFC6C, 2) + pickle.dumps(1002, 2),
-        "Protocol 1002",
+        "ResizeMethod 1002",
     ),
     "pickle of a newer Python": (lambda: b"\x80\x09N.", "no tensors by name"),
 }

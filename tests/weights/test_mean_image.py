@@ -44,8 +44,8 @@ def test_it_is_resized_to_other_sizes_and_becomes_a_colour_for_open_ones():
     ramp = np.broadcast_to(np.arange(224.0)[:, None, None], (224, 224, 3)).astype("float32")
     half = subtracted(ramp, (112, 56, 3))
     np.testing.assert_allclose(half[1:-1, :, 0].mean(1), np.arange(1, 111) * 2 + 0.5, atol=0.01)
-    colour = subtracted(ramp, (None, None, 3))
-    np.testing.assert_allclose(colour, np.full_like(colour, 111.5), rtol=1e-5)
+    color = subtracted(ramp, (None, None, 3))
+    np.testing.assert_allclose(color, np.full_like(color, 111.5), rtol=1e-5)
 
 
 def test_large_takes_it(monkeypatch, path):

@@ -1,4 +1,4 @@
-"""A checkpoint of each publisher, in its container, by its path and through the catalogue."""
+"""A checkpoint of each publisher, in its container, by its path and through the catalog."""
 
 from dataclasses import replace
 from hashlib import sha256
@@ -15,9 +15,9 @@ from tests.weights.test_port import unchanged, values
 
 @pytest.fixture(scope="module", params=publishers.NETS)
 def published(request, shared, tmp_path_factory):
-    """A net's fixture, its entry of the catalogue, its state dict and its file in a mirror."""
+    """A net's fixture, its entry of the catalog, its state dict and its file in a mirror."""
     net = request.param
-    entry = catalog.get(publishers.NETS[net])
+    entry = catalog.get_entry(publishers.NETS[net])
     state = publishers.state_dict(shared, net)
     path = tmp_path_factory.mktemp("mirror") / entry.file
     publishers.pack(shared, net, state, path)

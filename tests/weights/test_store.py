@@ -7,11 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import import_module
 
 import pytest
 
-from keras_shufflenet.weights import Weights, WeightsUnavailableError, catalog, download, fetch
+from keras_shufflenet.weights import WeightsEntry, WeightsUnavailableError, catalog, download
 from tests.weights.server import Server, serve
+
+download_module = import_module("keras_shufflenet.weights.download")
 
 BODY = random.Random(0).randbytes(100_000)
 
@@ -22,7 +25,7 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("KERAS_SHUFFLENET_MIRROR", raising=False)
     monkeypatch.delenv("KERAS_SHUFFLENET_OFFLINE", raising=False)
-    monkeypatch.setattr(download, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(download_module, "FIRST_PAUSE", 0.01)
     return tmp_path / "home" / "models" / "keras_shufflenet"
 
 
@@ -32,15 +35,15 @@ def server():
         yield running
 
 
-def entry(url: str | None, body=BODY, **fields) -> Weights:
-    return Weights(
+def entry(url: str | None, body=BODY, **fields) -> WeightsEntry:
+    return WeightsEntry(
         **{
             "name": "tiny.publisher",
             "model": "tiny",
             "file": "tiny-0123.pth",
             "layout": "torchvision/shufflenet_v2",
             "source": "https://example.org",
-            "licence": "MIT",
+            "license": "MIT",
             "url": url and f"{url}/files/tiny-0123.pth",
             "sha256": hashlib.sha256(body).hexdigest()[:8],
             "size": len(body),
@@ -54,11 +57,11 @@ def leftovers(home) -> set[str]:
 
 
 def test_download_and_cache(home, server, capfd):
-    path = fetch(entry(server.url))
+    path = download(entry(server.url))
     assert path == home / "tiny-0123.pth"
     assert path.read_bytes() == BODY
     assert leftovers(home) == set()
-    assert fetch(entry(server.url)) == path
+    assert download(entry(server.url)) == path
     assert len(server.asked) == 1
     assert server.asked[0]["path"] == "/files/tiny-0123.pth"
     assert capfd.readouterr() == ("", "")  # the bar is for terminals
@@ -67,7 +70,7 @@ def test_download_and_cache(home, server, capfd):
 @pytest.mark.parametrize("tag", ['"one"', None])
 def test_broken_connection_is_resumed_if_the_server_marks_the_file(home, server, tag):
     server.tag, server.cut = tag, [30_000, 20_000]
-    assert fetch(entry(server.url)).read_bytes() == BODY
+    assert download(entry(server.url)).read_bytes() == BODY
     ranges = [request.get("Range") for request in server.asked]
     assert ranges == [None, *(["bytes=30000-", "bytes=50000-"] if tag else [None, None])]
     assert server.sent == (len(BODY) if tag else len(BODY) + 50_000)
@@ -76,16 +79,16 @@ def test_broken_connection_is_resumed_if_the_server_marks_the_file(home, server,
 
 def test_server_without_ranges_starts_anew(server):
     server.ranges, server.cut = False, [30_000]
-    assert fetch(entry(server.url)).read_bytes() == BODY
+    assert download(entry(server.url)).read_bytes() == BODY
 
 
 def test_file_that_changed_meanwhile_starts_anew(home, server):
     server.cut = [30_000, 0, 0, 0]
     with pytest.raises(WeightsUnavailableError, match="after 4 attempts"):
-        fetch(entry(server.url))
+        download(entry(server.url))
     assert (home / "tiny-0123.pth.part").stat().st_size == 30_000
     server.body, server.tag = BODY[::-1], '"two"'
-    assert fetch(entry(server.url, BODY[::-1])).read_bytes() == BODY[::-1]
+    assert download(entry(server.url, BODY[::-1])).read_bytes() == BODY[::-1]
     assert server.asked[-1]["If-Range"] == '"one"'
 
 
@@ -93,29 +96,29 @@ def test_file_that_changed_meanwhile_starts_anew(home, server):
 def test_damaged_beginning_is_noticed_and_downloaded_anew(home, server, damage):
     server.cut = [30_000, 0, 0, 0]
     with pytest.raises(WeightsUnavailableError):
-        fetch(entry(server.url))
+        download(entry(server.url))
     part = home / "tiny-0123.pth.part"
     part.write_bytes(damage(part.read_bytes()))
-    assert fetch(entry(server.url)).read_bytes() == BODY
+    assert download(entry(server.url)).read_bytes() == BODY
 
 
 def test_beginning_longer_than_the_file(home, server):
     server.cut = [30_000, 0, 0, 0]
     with pytest.raises(WeightsUnavailableError):
-        fetch(entry(server.url))
+        download(entry(server.url))
     (home / "tiny-0123.pth.part").write_bytes(bytes(200_000))
-    assert fetch(entry(server.url)).read_bytes() == BODY
+    assert download(entry(server.url)).read_bytes() == BODY
 
 
 SCRIPT = """
 import sys
-from keras_shufflenet.weights import Weights, fetch
+from keras_shufflenet.weights import WeightsEntry, download
 print("ready", flush=True)
-print(fetch(Weights(**eval(sys.argv[1]))), flush=True)
+print(download(WeightsEntry(**eval(sys.argv[1]))), flush=True)
 """
 
 
-def start(weights: Weights, script=SCRIPT) -> subprocess.Popen:
+def start(weights: WeightsEntry, script=SCRIPT) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, "-c", script, repr(vars(weights))],
         stdout=subprocess.PIPE,
@@ -137,17 +140,17 @@ def test_killed_download_is_resumed(home, server):
     assert 0 < received < len(BODY)
     assert not (home / "tiny-0123.pth").exists()
     server.pause = 0
-    assert fetch(entry(server.url)).read_bytes() == BODY
+    assert download(entry(server.url)).read_bytes() == BODY
     assert server.asked[-1]["Range"] == f"bytes={received}-"
     assert leftovers(home) == set()
 
 
 EIGHT = """
 import multiprocessing, sys
-from keras_shufflenet.weights import Weights, fetch
-entry = Weights(**eval(sys.argv[1]))
+from keras_shufflenet.weights import WeightsEntry, download
+entry = WeightsEntry(**eval(sys.argv[1]))
 def work(_):
-    return hash(fetch(entry).read_bytes())
+    return hash(download(entry).read_bytes())
 with multiprocessing.get_context("fork").Pool(8) as pool:
     print(len(set(pool.map(work, range(8), chunksize=1))))
 """
@@ -166,7 +169,7 @@ def test_wrong_hash_is_removed(home, server):
     with pytest.raises(
         WeightsUnavailableError, match=rf"download of {server.url}.*removed.*Received: .*26 bytes"
     ):
-        fetch(entry(server.url))
+        download(entry(server.url))
     assert leftovers(home) == set()
     assert not (home / "tiny-0123.pth").exists()
 
@@ -175,14 +178,14 @@ def test_wrong_file_in_the_cache_is_replaced(home, server):
     home.mkdir(parents=True)
     for wrong in (b"", BODY[:-1], BODY[:-1] + b"x"):
         (home / "tiny-0123.pth").write_bytes(wrong)
-        assert fetch(entry(server.url)).read_bytes() == BODY
+        assert download(entry(server.url)).read_bytes() == BODY
 
 
 @pytest.mark.parametrize("status", [403, 404])
 def test_final_answers_are_not_repeated(home, server, status):
     server.status = status
     with pytest.raises(FileNotFoundError) as info:
-        fetch(entry(server.url))
+        download(entry(server.url))
     text = str(info.value)
     assert f"says {status}" in text
     for hint in (server.url, str(home / "tiny-0123.pth"), "KERAS_SHUFFLENET_MIRROR", "Received: "):
@@ -193,27 +196,27 @@ def test_final_answers_are_not_repeated(home, server, status):
 def test_busy_server_is_asked_again(server):
     server.status = 503
     with pytest.raises(WeightsUnavailableError, match=r"503.*after 4 attempts"):
-        fetch(entry(server.url))
+        download(entry(server.url))
     assert len(server.asked) == 4
     server.status = None
-    assert fetch(entry(server.url)).read_bytes() == BODY
+    assert download(entry(server.url)).read_bytes() == BODY
 
 
 def test_silent_server(server, monkeypatch):
-    monkeypatch.setattr(download, "TIMEOUT", 0.05)
+    monkeypatch.setattr(download_module, "TIMEOUT", 0.05)
     server.pause = 0.2
     with pytest.raises(WeightsUnavailableError, match=r"timed out.*after 4 attempts"):
-        fetch(entry(server.url))
+        download(entry(server.url))
 
 
 def test_no_server():
     with pytest.raises(WeightsUnavailableError, match=r"refused.*KERAS_SHUFFLENET_MIRROR"):
-        fetch(entry("http://127.0.0.1:9"))
+        download(entry("http://127.0.0.1:9"))
 
 
 def test_mirror_by_url(server, monkeypatch):
     monkeypatch.setenv("KERAS_SHUFFLENET_MIRROR", f"{server.url}/mirror/")
-    assert fetch(entry("http://127.0.0.1:9")).read_bytes() == BODY
+    assert download(entry("http://127.0.0.1:9")).read_bytes() == BODY
     assert server.asked[0]["path"] == "/mirror/tiny-0123.pth"
 
 
@@ -221,30 +224,30 @@ def test_mirror_directory(tmp_path, home, monkeypatch):
     monkeypatch.setenv("KERAS_SHUFFLENET_MIRROR", str(tmp_path))
     monkeypatch.setenv("KERAS_SHUFFLENET_OFFLINE", "1")
     with pytest.raises(WeightsUnavailableError, match="the mirror has no file"):
-        fetch(entry("http://127.0.0.1:9"))
+        download(entry("http://127.0.0.1:9"))
     (tmp_path / "tiny-0123.pth").write_bytes(BODY[:-1])
     with pytest.raises(WeightsUnavailableError, match=r"copy of.*Received: .*99999 bytes"):
-        fetch(entry("http://127.0.0.1:9"))
+        download(entry("http://127.0.0.1:9"))
     (tmp_path / "tiny-0123.pth").write_bytes(BODY)
-    assert fetch(entry("http://127.0.0.1:9")) == home / "tiny-0123.pth"
+    assert download(entry("http://127.0.0.1:9")) == home / "tiny-0123.pth"
     assert leftovers(home) == set()
 
 
 def test_offline(home, server, monkeypatch):
     monkeypatch.setenv("KERAS_SHUFFLENET_OFFLINE", "1")
     with pytest.raises(WeightsUnavailableError, match="KERAS_SHUFFLENET_OFFLINE forbids"):
-        fetch(entry(server.url))
+        download(entry(server.url))
     assert server.asked == []
     (home / "tiny-0123.pth").write_bytes(BODY)
-    assert fetch(entry(server.url)).read_bytes() == BODY
+    assert download(entry(server.url)).read_bytes() == BODY
 
 
 def test_files_without_a_link_tell_what_to_do(home):
-    megvii = catalog.get("shufflenet_v2_x1_0_megvii.megvii")
+    megvii = catalog.get_entry("shufflenet_v2_x1_0_megvii.megvii")
     with pytest.raises(WeightsUnavailableError) as info:
-        fetch(megvii)
+        download(megvii)
     place = home / "ShuffleNetV2.1.0x.pth.tar"
     assert "1drv.ms" in str(info.value)
     assert str(place) in str(info.value)
     place.write_bytes(b"put there by hand")
-    assert fetch(megvii) == place
+    assert download(megvii) == place

@@ -31,7 +31,7 @@ def mirror(tmp_path, monkeypatch):
     (tmp_path / "mirror").mkdir()
     state = ks.weights.state_dict(ks.ShuffleNetV1(0.5))
     tensors = {f"module.{key}": torch.from_numpy(array) for key, array in state.items()}
-    file = ks.weights.get("shufflenet_v1_x0_5_g3.megvii").file
+    file = ks.weights.get_entry("shufflenet_v1_x0_5_g3.megvii").file
     torch.save({"state_dict": tensors}, tmp_path / "mirror" / file)
     return state
 

@@ -43,7 +43,7 @@ def test_every_family_equals_pytorch(parity, name):
 
 def test_report_of_a_checkpoint(parity, tmp_path):
     model = ks.ShuffleNetV2(0.25)
-    parity.randomise(model, 1)
+    parity.randomize(model, 1)
     state = {key: torch.from_numpy(a) for key, a in ks.weights.state_dict(model).items()}
     torch.save(state, tmp_path / "x0_25.pth")
     app = typer.Typer()

@@ -1,8 +1,8 @@
 """A network as an ONNX file in the form that its PyTorch original has, channels first.
 
 That is what the other engines are made for: padding belongs to convolutions and poolings, halves
-are one split, the shuffle is a transposition of five axes, batch normalisations are folded into
-kernels. The images' normalisation stays outside: `planes` does it before the clock starts.
+are one split, the shuffle is a transposition of five axes, batch normalizations are folded into
+kernels. The images' normalization stays outside: `planes` does it before the clock starts.
 """
 
 from collections import Counter
@@ -40,7 +40,7 @@ def planes(model: keras.Model, images: np.ndarray) -> np.ndarray:
         images: (N, H, W, 3), what the model is fed.
 
     Returns:
-        (N, 3, H, W) float32, normalised if the model does that itself.
+        (N, 3, H, W) float32, normalized if the model does that itself.
     """
     for layer in model.layers:
         if isinstance(layer, layers.Normalization):

@@ -66,7 +66,7 @@ class Engine:
         make: writes the files of a network into a folder and returns the one to open.
         open: opens a file for an input and a number of threads. What it returns runs the network
             from the input, an array, to the output, an array.
-        planar: whether input and output have their channels first, and the input is normalised.
+        planar: whether input and output have their channels first, and the input is normalized.
     """
 
     name: str

@@ -16,7 +16,7 @@ def _maker(precision: str, lowered: bool) -> Callable[[Network, Path], Path]:
         import keras_shufflenet as ks
 
         path = folder / f"{network.name}.tflite"
-        ks.export.litert(network.model, path, precision, network.images, lowered=lowered)
+        ks.export.litert(network.model, path, precision, network.images, optimize=lowered)
         return path
 
     return make

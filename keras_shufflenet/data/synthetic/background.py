@@ -13,13 +13,13 @@ Color = tuple[int, int, int]
 
 
 def _display(color: tuple[float, float, float]) -> Color:
-    """Linear colour to 8 bits."""
+    """Linear color to 8 bits."""
     red, green, blue = (round(255 * min(max(c, 0.0), 1.0) ** (1 / 2.2)) for c in color)
     return red, green, blue
 
 
 def _clutter_color(rng: np.random.Generator) -> Color:
-    """A random colour, often one that skin or clothes have."""
+    """A random color, often one that skin or clothes have."""
     if rng.random() < 0.15:
         return _display(SKIN[rng.integers(len(SKIN))])
     return _display(random_color(rng))
@@ -77,7 +77,7 @@ def _indoors(draw: ImageDraw.ImageDraw, rng: np.random.Generator, horizon: int) 
 
 
 def _blobs(draw: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:
-    """Shapes in the colours of skin and clothes that belong to nobody."""
+    """Shapes in the colors of skin and clothes that belong to nobody."""
     width, height = draw.im.size
     for _ in range(rng.integers(0, 8)):
         x, y = rng.uniform(0, width), rng.uniform(0, height)
@@ -136,7 +136,7 @@ def backdrop(
 
 
 def thing(rng: np.random.Generator, size: float) -> list[Shape]:
-    """A solid of about `size` metres that stands on its origin: box, ball, post or bush."""
+    """A solid of about `size` meters that stands on its origin: box, ball, post or bush."""
     material = cloth(rng, patterned=0.3)
     half = size * rng.uniform(0.25, 0.6, 3)
     center = np.array([0.0, half[1], 0.0])
@@ -155,7 +155,7 @@ def thing(rng: np.random.Generator, size: float) -> list[Shape]:
 
 
 def seat(rng: np.random.Generator, height: float) -> list[Shape]:
-    """A stool, bench or chair; its top is the origin, `height` metres above the ground."""
+    """A stool, bench or chair; its top is the origin, `height` meters above the ground."""
     material = cloth(rng, patterned=0.2)
     w, d = rng.uniform(0.22, 0.6), rng.uniform(0.2, 0.26)
     identity = np.eye(3)

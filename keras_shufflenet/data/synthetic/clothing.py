@@ -46,11 +46,11 @@ class Outfit(NamedTuple):
 
 
 def random_color(rng: np.random.Generator) -> tuple[float, float, float]:
-    """A colour as cloth has them: many greys, blues, dark tones, some vivid ones."""
+    """A color as cloth has them: many greys, blues, dark tones, some vivid ones."""
     kind = rng.random()
     if kind < 0.35:
-        grey = rng.uniform(0.05, 0.95) ** 2.2
-        values = grey * (1 + 0.08 * rng.normal(size=3))
+        gray = rng.uniform(0.05, 0.95) ** 2.2
+        values = gray * (1 + 0.08 * rng.normal(size=3))
     elif kind < 0.55:
         values = np.array([0.35, 0.55, 1.0]) * rng.uniform(0.02, 0.45) * rng.uniform(0.7, 1.3, 3)
     else:

@@ -132,7 +132,7 @@ def _coco(plan: Plan, drawn: list[list[dict]]) -> dict[str, Any]:
         "id": 1,
         "name": "person",
         "supercategory": "person",
-        "keypoints": list(COCO.joints),
+        "keypoints": list(COCO.keypoint_names),
         "skeleton": [[a + 1, b + 1] for a, b in COCO.limbs],
     }
     return {

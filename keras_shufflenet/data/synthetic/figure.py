@@ -10,7 +10,7 @@ from keras_shufflenet.data.synthetic.head import build_head
 from keras_shufflenet.data.synthetic.pose import Posed
 from keras_shufflenet.data.synthetic.shapes import Array, Material, Shape
 
-# Radii in metres of an adult's limbs at the start, in the middle and at the end.
+# Radii in meters of an adult's limbs at the start, in the middle and at the end.
 Radii = tuple[float, float, float]
 UPPER_ARM: Radii = (0.050, 0.046, 0.037)
 FOREARM: Radii = (0.040, 0.037, 0.025)

@@ -3,7 +3,7 @@
 Flags follow the practice of COCO's annotators. 2: the joint can be seen, which is to say that its
 pixel shows this person and nothing lies much in front of the joint. 1: something else is in front,
 be it the person's own body, somebody else or a thing. 0, with x = y = 0: outside of the picture, or
-a point of the face on the far side of the person's own head, which COCO leaves unlabelled.
+a point of the face on the far side of the person's own head, which COCO leaves unlabeled.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from keras_shufflenet.data.synthetic.scene import Person, Picture
 from keras_shufflenet.data.synthetic.shapes import HEAD, Array
 from keras_shufflenet.keypoints.skeletons import COCO
 
-# How far the surface may lie in front of a joint's centre, in metres, for an adult.
+# How far the surface may lie in front of a joint's center, in meters, for an adult.
 DEPTH_OF = {"nose": 0.045, "eye": 0.03, "ear": 0.03, "shoulder": 0.12, "elbow": 0.085,
             "wrist": 0.075, "hip": 0.165, "knee": 0.11, "ankle": 0.09}  # fmt: skip
 FACE = 5  # the first five joints are the nose, eyes and ears
@@ -32,14 +32,14 @@ def _samples(picture: Picture, pixels: Array) -> tuple[NDArray[np.int64], NDArra
 
 def visibility(picture: Picture, person: Person, owner: int) -> tuple[Array, NDArray[np.int64]]:
     """(17, 2) pixel positions and (17,) flags of a person's joints."""
-    joints = person.place(list(COCO.joints))
+    joints = person.place(list(COCO.keypoint_names))
     pixels = picture.camera.project(joints)
     at, inside = _samples(picture, pixels)
     seen = picture.buffers.index[at[:, 1], at[:, 0]]
     depth = picture.buffers.depth[at[:, 1], at[:, 0]]
     own = (seen >= 0) & (picture.owner[seen] == owner)
     scale = max(person.posed.shape.build, 1.0)
-    allowed = np.array([DEPTH_OF[name.split("_")[-1]] * scale for name in COCO.joints])
+    allowed = np.array([DEPTH_OF[name.split("_")[-1]] * scale for name in COCO.keypoint_names])
     visible = own & (joints[:, 2] - depth < allowed)
     flags = np.where(visible, 2, 1)
     far_side = own & ~visible & (picture.part[seen] == HEAD)

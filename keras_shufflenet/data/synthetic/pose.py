@@ -1,7 +1,7 @@
 """Who stands there and how: body proportions, joint angles, forward kinematics.
 
 The body's own system has its origin between the hips, x to the person's left, y up, z forward;
-lengths are metres, angles degrees. At rest the figure stands upright with hanging arms.
+lengths are meters, angles degrees. At rest the figure stands upright with hanging arms.
 """
 
 from dataclasses import dataclass
@@ -77,7 +77,7 @@ QUIET = ("stand", "pause", "walk")
 
 
 class Proportions(NamedTuple):
-    """Lengths of one person in metres; `build` widens trunk and limbs, `curve` is 0..1 (bust)."""
+    """Lengths of one person in meters; `build` widens trunk and limbs, `curve` is 0..1 (bust)."""
 
     stature: float
     build: float

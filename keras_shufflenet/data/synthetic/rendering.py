@@ -14,7 +14,7 @@ Bool = NDArray[np.bool_]
 
 
 class Camera(NamedTuple):
-    """A pinhole camera looking along +z; pixel centres have integer coordinates."""
+    """A pinhole camera looking along +z; pixel centers have integer coordinates."""
 
     height: int
     width: int
@@ -41,7 +41,7 @@ class Camera(NamedTuple):
 
 @dataclass(frozen=True)
 class Buffers:
-    """What every sample sees: depth in metres (inf: nothing) and the number of the shape (-1)."""
+    """What every sample sees: depth in meters (inf: nothing) and the number of the shape (-1)."""
 
     depth: Float
     index: NDArray[np.int16]
@@ -67,14 +67,14 @@ def windows(surfaces: s.Surfaces, camera: Camera) -> NDArray[np.int64]:
 
 
 class _Equations(NamedTuple):
-    """Where rays meet shapes, as polynomials of the slopes (x, y) about the window's centre.
+    """Where rays meet shapes, as polynomials of the slopes (x, y) about the window's center.
 
     A ray s * (x, y, 1) has the local coordinates s * g + offset with linear g, and meets a quadric
     where a s^2 + 2 b s + c = 0 with a quadratic a, a linear b and a constant c. Quadratic ones have
     the coefficients of 1, x, y, xx, xy, yy; linear ones those of 1, x, y.
 
     Attributes:
-        center: (N, 2) slopes of the window's centre.
+        center: (N, 2) slopes of the window's center.
         divisor: (N, 6) a.
         radicand: (N, 6) b^2 - a c.
         middle: (N, 3) -b.

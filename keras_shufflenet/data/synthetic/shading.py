@@ -1,4 +1,4 @@
-"""Colour of what the camera sees: light, cloth patterns, wrinkles."""
+"""Color of what the camera sees: light, cloth patterns, wrinkles."""
 
 from typing import NamedTuple
 
@@ -27,14 +27,14 @@ class Hits(NamedTuple):
         shape: number of the shape.
         ray: direction from the camera, z = 1.
         local: local coordinates of the point.
-        metres: the same in metres.
+        meters: the same in meters.
         normal: unit normal, towards the camera.
     """
 
     shape: NDArray[np.int16]
     ray: Float
     local: Float
-    metres: Float
+    meters: Float
     normal: Float
 
 
@@ -92,12 +92,12 @@ def _values(surfaces: s.Surfaces, name: str) -> Float:
 
 
 def _second_color(surfaces: s.Surfaces, hits: Hits) -> NDArray[np.bool_]:
-    """Where a pattern shows its second colour."""
+    """Where a pattern shows its second color."""
     pattern = _values(surfaces, "pattern").astype(np.int8)[hits.shape]
     shown = np.zeros(len(pattern), bool)
     patterned = np.nonzero(pattern)[0]
     number, local = hits.shape[patterned], hits.local[:, patterned]
-    x, y, z = hits.metres[:, patterned]
+    x, y, z = hits.meters[:, patterned]
     period = _values(surfaces, "period")[number]
     along, around = z / period, np.arctan2(local[1], local[0]) * 0.15 / period
     strip = (y > 0) & (np.abs(x) < period)
@@ -117,7 +117,7 @@ def _second_color(surfaces: s.Surfaces, hits: Hits) -> NDArray[np.bool_]:
 def _wrinkled(surfaces: s.Surfaces, hits: Hits) -> Float:
     """Normals disturbed by folds of the cloth."""
     strength = _values(surfaces, "wrinkle")[hits.shape]
-    x, y, z = hits.metres
+    x, y, z = hits.meters
     phase = hits.shape * np.float32(1.7)
     normal = hits.normal.copy()
     normal[0] += strength * np.sin(38 * x + 61 * z + phase + 2 * np.sin(29 * z + 17 * y))

@@ -16,7 +16,7 @@ THING, BODY, HEAD = range(3)
 
 @dataclass(frozen=True)
 class Material:
-    """How a surface looks: colours are linear RGB in 0..1, the pattern's period is in metres."""
+    """How a surface looks: colors are linear RGB in 0..1, the pattern's period is in meters."""
 
     color: tuple[float, float, float]
     second: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -28,7 +28,7 @@ class Material:
 
 @dataclass(frozen=True)
 class Shape:
-    """One solid in metres.
+    """One solid in meters.
 
     A point p has the local coordinates l = frame @ (p - center) / size. A quadric is the surface
     l0^2 + l1^2 = c0 + c1 * l2 + c2 * l2^2 with (c0, c1, c2) = profile and l2 within span; this
@@ -82,8 +82,8 @@ def limb(
     """A tapered, bulging tube from `start` to `end`.
 
     Args:
-        start: centre of the first section.
-        end: centre of the last section.
+        start: center of the first section.
+        end: center of the last section.
         radii: radius along `side` at the start, the middle and the end.
         material: how it looks.
         side: direction of the section's first half axis.
@@ -131,7 +131,7 @@ class Surfaces(NamedTuple):
         profile: (N, 3) coefficients of the squared radius.
         span: (N, 2) range of the third local coordinate.
         reach: (N,) largest section radius in local units.
-        size: (N, 3) half axes in metres.
+        size: (N, 3) half axes in meters.
         is_box: (N,) and hollow: (N,) booleans.
         part: (N,) THING, BODY or HEAD.
         owner: (N,) 0 for things, 1.. for people.

@@ -20,14 +20,16 @@ from keras_shufflenet.export.lowering.order import choose_orders
 from keras_shufflenet.export.lowering.ranges import METHODS
 from keras_shufflenet.export.lowering.spelling import spell
 from keras_shufflenet.export.lowering.steps import functional, size
-from keras_shufflenet.export.lowering.trace import LoweringError, Trace
+from keras_shufflenet.export.lowering.trace import GraphOptimizationError, Trace
 
-__all__ = ["METHODS", "LoweringError", "is_worth_it", "lower"]
+__all__ = ["METHODS", "GraphOptimizationError", "is_worth_it", "lower"]
 
 MOST_GROWTH = 3  # in operations; a network that needs more slices is better off as it is
 
 
-def lower(model: keras.Model, images: np.ndarray | None = None, method: str = "mse") -> keras.Model:
+def optimize_for_inference(
+    model: keras.Model, images: np.ndarray | None = None, method: str = "mse"
+) -> keras.Model:
     """Rewrite a model for inference.
 
     Args:
@@ -45,14 +47,14 @@ def lower(model: keras.Model, images: np.ndarray | None = None, method: str = "m
         of layers: convolutions with bias, slices and concatenations of channels, pooling.
 
     Raises:
-        LoweringError: (a ValueError) if the model is not functional, or holds a layer that is not
+        GraphOptimizationError: (a ValueError) if the model is not functional, or holds a layer that is not
             known here.
         ValueError: for another method, or images that the model does not take.
     """
     check_choice("method", method, tuple(METHODS))
     network = functional(model)
     if network is None:
-        raise LoweringError(
+        raise GraphOptimizationError(
             "Only functional models and sequences of layers can be lowered. "
             f"Received: {type(model).__name__}"
         )

@@ -1,4 +1,4 @@
-"""What the nodes of a graph take over from their neighbours once all readers are known."""
+"""What the nodes of a graph take over from their neighbors once all readers are known."""
 
 from typing import TypeGuard
 

@@ -63,7 +63,7 @@ class Image(Node):
 
 @dataclass(eq=False, kw_only=True)
 class Weighted(Node):
-    """What has a kernel: a normalisation and an activation behind it can be folded in.
+    """What has a kernel: a normalization and an activation behind it can be folded in.
 
     Attributes:
         kernel: with output channels on `output_axis`.
@@ -92,7 +92,7 @@ class Conv(Weighted):
 
     @property
     def is_rigid(self) -> bool:
-        """Groups are runs of neighbours."""
+        """Groups are runs of neighbors."""
         return self.config["groups"] > 1
 
 

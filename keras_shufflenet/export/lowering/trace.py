@@ -57,7 +57,7 @@ NOTHING = (  # outside of training
 )
 
 
-class LoweringError(ValueError):
+class GraphOptimizationError(ValueError):
     """The model holds what the lowering does not know."""
 
 
@@ -205,7 +205,7 @@ class Trace:
     ) -> References:
         mean, variance = (_array(x).squeeze() for x in (layer.mean, layer.variance))
         deviation = np.sqrt(variance).reshape(-1, reads[0].size)
-        _require(not layer.invert, layer, "the inverse of a normalisation")
+        _require(not layer.invert, layer, "the inverse of a normalization")
         _require(np.ptp(deviation, axis=0).max() == 0, layer, "a deviation for each pixel")
         return self.graph.add(
             Subtract(
@@ -273,7 +273,7 @@ def rearranged(
     elif type(layer).__name__ == "Take" and layer.axis in (-1, len(before)):
         (_, indices), _ = call.arguments.args, call.arguments.kwargs
         return references[np.asarray(indices)]
-    raise LoweringError(
+    raise GraphOptimizationError(
         f"The layer {layer.name!r} cannot be lowered. "
         f"Received: {type(layer).__name__} from {before} to {after}"
     )
@@ -305,7 +305,7 @@ def _count(sizes: tuple[int | None, ...]) -> int | None:
 
 def _require(condition: bool, layer: keras.Layer, what: str) -> None:
     if not condition:
-        raise LoweringError(
+        raise GraphOptimizationError(
             f"The layer {layer.name!r} cannot be lowered. "
             f"Received: {type(layer).__name__} with {what}"
         )

@@ -15,20 +15,24 @@ from keras_shufflenet.export.calibration import are_pixels
 from keras_shufflenet.export.converter import ExportError
 from keras_shufflenet.export.graph import output_name
 from keras_shufflenet.export.job import Evaluate, prepare
-from keras_shufflenet.export.lowering import LoweringError, is_worth_it, lower
+from keras_shufflenet.export.lowering import (
+    GraphOptimizationError,
+    is_worth_it,
+    optimize_for_inference,
+)
 from keras_shufflenet.export.qat.batches import Loss, Targets, training_batches
 from keras_shufflenet.export.qat.plan import Plan, PlanError
 from keras_shufflenet.export.qat.process import TrainingProcess, check_installed
 from keras_shufflenet.export.report import Report
 from keras_shufflenet.keypoints import HeatmapCodec, Skeleton
 
-__all__ = ["Loss", "quantization_aware"]
+__all__ = ["Loss", "quantization_aware_training"]
 
 STEPS = 300
 LEARNING_RATE = 1e-4
 
 
-def quantization_aware(
+def quantization_aware_training(
     model: keras.Model | str | Path,
     path: str | Path,
     dataset: Iterable[Any],
@@ -36,12 +40,12 @@ def quantization_aware(
     steps: int = STEPS,
     learning_rate: float = LEARNING_RATE,
     loss: Loss = "distillation",
-    calibration: Iterable[Any] | None = None,
-    calibration_images: int = 100,
+    representative_dataset: Iterable[Any] | None = None,
+    num_calibration_samples: int = 100,
     input_dtype: str = "float32",
     output_dtype: str = "float32",
     input_size: tuple[int, int] | None = None,
-    samples: np.ndarray | None = None,
+    comparison_images: np.ndarray | None = None,
     labels: Sequence[str] | None = None,
     codec: HeatmapCodec | None = None,
     skeleton: str | Skeleton | None = None,
@@ -61,21 +65,21 @@ def quantization_aware(
         path: likewise.
         dataset: a `tf.data.Dataset` or an iterable of batches: images (N, H, W, 3), or tuples of
             images, targets and, if wanted, sample weights, such as `ks.data.keypoints` and
-            `ks.data.imagenet` give, of the kind that the model sees in real life. A finite one is
+            `ks.data.classification` give, of the kind that the model sees in real life. A finite one is
             repeated.
         steps: batches to train on.
         learning_rate: of Adam at its greatest: it rises during the first tenth of the steps and
             falls to 0 along a cosine. Weights count in units of the greatest of their channel.
         loss: "distillation": what the float model says is learned, no targets are needed and few
-            images suffice. "targets": those of `dataset`: classes (N,) or probabilities
+            images suffice. "labels": those of `dataset`: classes (N,) or probabilities
             (N, classes) for a model that ends in softmax, arrays like its output for others.
             Probabilities are compared by cross-entropy, others by their squared difference.
-        calibration: images for the ranges, as for `litert`; `dataset` by default.
-        calibration_images: to take from it at most.
+        representative_dataset: images for the ranges, as for `litert`; `dataset` by default.
+        num_calibration_samples: to take from it at most.
         input_dtype: "float32", "uint8" or "int8", as for `litert`.
         output_dtype: likewise.
         input_size: (height, width) in pixels, for a model that leaves them open.
-        samples: images (N, H, W, 3) to compare the file with the model on; by default the first 16
+        comparison_images: images (N, H, W, 3) to compare the file with the model on; by default the first 16
             of the calibration.
         labels: names of a classifier's classes, as for `litert`.
         codec: of a pose estimator's heatmaps, as for `litert`.
@@ -99,12 +103,12 @@ def quantization_aware(
         model,
         path,
         "int8",
-        dataset if calibration is None else calibration,
-        calibration_images=calibration_images,
+        dataset if representative_dataset is None else representative_dataset,
+        num_calibration_samples=num_calibration_samples,
         input_dtype=input_dtype,
         output_dtype=output_dtype,
         input_size=input_size,
-        samples=samples,
+        comparison_images=comparison_images,
         labels=labels,
         codec=codec,
         skeleton=skeleton,
@@ -145,7 +149,7 @@ def _check_training(steps: int, learning_rate: float, loss: str) -> None:
 
 def _plan(model: keras.Model, images: np.ndarray) -> Plan:
     try:
-        lowered = lower(model, images)
+        lowered = optimize_for_inference(model, images)
         if not is_worth_it(model, lowered):
             raise PlanError(
                 "Quantization-aware training takes networks that lowering does not blow up. "
@@ -153,7 +157,7 @@ def _plan(model: keras.Model, images: np.ndarray) -> Plan:
             )
         correct_biases(lowered, images)
         return Plan(lowered)
-    except (LoweringError, PlanError) as error:
+    except (GraphOptimizationError, PlanError) as error:
         raise ExportError(f"The network cannot be trained quantization-aware. {error}") from error
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_shufflenet.inference.predictor import Predictor
 
-Loss = Literal["distillation", "targets"]
+Loss = Literal["distillation", "labels"]
 
 
 class Targets:
@@ -16,7 +16,7 @@ class Targets:
 
     Args:
         model: the float network.
-        loss: see `quantization_aware`.
+        loss: see `quantization_aware_training`.
     """
 
     def __init__(self, model: keras.Model, loss: Loss) -> None:
@@ -72,7 +72,7 @@ def training_batches(
     """Batches for the training process, without end.
 
     Args:
-        dataset: see `quantization_aware`.
+        dataset: see `quantization_aware_training`.
         size: (height, width) of the images.
         targets: makes the targets.
 

@@ -43,9 +43,9 @@ class Subtract(tf_keras.layers.Layer):
         self.mean, self.deviation = mean, deviation
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Return the normalised images."""
-        centred = inputs - self.mean
-        return centred if np.all(self.deviation == 1) else centred * (1 / self.deviation)
+        """Return the normalized images."""
+        centered = inputs - self.mean
+        return centered if np.all(self.deviation == 1) else centered * (1 / self.deviation)
 
 
 class DepthToSpace(tf_keras.layers.Layer):

@@ -30,7 +30,7 @@ def _giant(
         unit_module: of a stage, counted from 2, and a unit, counted from 0.
         main: layers of the main branch to their modules.
         dense: what dense layers' modules are called inside of theirs, with the dot before it.
-        convs: further convolutions with normalisation.
+        convs: further convolutions with normalization.
     """
     modules = conv_bn_all({**STEM, **convs}.items())
     modules["predictions"] = f"fc{dense}"

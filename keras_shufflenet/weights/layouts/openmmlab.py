@@ -6,7 +6,7 @@ from keras_shufflenet.weights.layouts.layout import Layout
 
 
 def _deconvolution_head(prefix: str) -> dict[str, str]:
-    """Head of mmpose: convolution, normalisation and activation in turn, three times."""
+    """Head of mmpose: convolution, normalization and activation in turn, three times."""
     layers = {f"head_deconv{i + 1}": f"{prefix}.deconv_layers.{3 * i}" for i in range(3)}
     norms = {f"head_deconv{i + 1}_bn": f"{prefix}.deconv_layers.{3 * i + 1}" for i in range(3)}
     return {**layers, **norms, "head_final": f"{prefix}.final_layer"}
