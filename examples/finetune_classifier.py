@@ -35,4 +35,4 @@ model.optimizer.build(model.trainable_variables)  # the step is traced once inst
 model.fit(train, steps_per_epoch=max(1, images // 16), epochs=arguments.epochs, shuffle=False)
 model.save(arguments.output)
 print(f"{', '.join(classes)}: {arguments.output}")
-print(ks.evaluate.imagenet(arguments.output, arguments.folder))
+print(ks.metrics.imagenet(arguments.output, arguments.folder))

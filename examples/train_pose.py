@@ -2,7 +2,7 @@
 
     python examples/train_pose.py --people 2000 --epochs 10
 
-Replace `synthetic_people` by a COCO keypoint json and its folder of images for real ones.
+Replace `create_dataset` by a COCO keypoint json and its folder of images for real ones.
 """
 
 import argparse
@@ -19,8 +19,10 @@ parser.add_argument("--folder", type=Path, default=Path("train_pose"))
 arguments = parser.parse_args()
 
 easy = {"image_size": (256, 256), "people_per_image": (1, 1), "difficulty": 0.0}
-train = ks.data.synthetic_people(arguments.folder / "train", arguments.people, seed=0, **easy)
-held_out = ks.data.synthetic_people(
+train = ks.synthetic_people.create_dataset(
+    arguments.folder / "train", arguments.people, seed=0, **easy
+)
+held_out = ks.synthetic_people.create_dataset(
     arguments.folder / "held_out", max(8, arguments.people // 40), seed=1, **easy
 )
 
@@ -44,8 +46,8 @@ model.fit(dataset, steps_per_epoch=steps, epochs=arguments.epochs, shuffle=False
 file = arguments.folder / "pose_int8.tflite"
 print(ks.export.litert(model, file, precision="int8", representative_dataset=dataset.take(steps)))
 figures = {
-    "Keras": ks.evaluate.coco(model, *held_out),
-    "int8": ks.evaluate.coco(file, *held_out),
+    "Keras": ks.metrics.coco(model, *held_out),
+    "int8": ks.metrics.coco(file, *held_out),
 }
 for name, values in figures.items():
     print(f"{name}: AP {values['AP']:.3f}")

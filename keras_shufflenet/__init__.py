@@ -1,6 +1,6 @@
 """ShuffleNets, MobileNetV2 and top-down pose estimation in Keras 3.
 
-The networks and their weights run on every backend of Keras; the rooms `data`, `evaluate`,
+The networks and their weights run on every backend of Keras; the rooms `data`, `metrics`,
 `export`, `inference` and `training` need TensorFlow. Everything is imported at its first use.
 """
 
@@ -12,11 +12,12 @@ from keras_shufflenet.version import __version__
 if TYPE_CHECKING:
     from keras_shufflenet import (
         data,
-        evaluate,
         export,
         inference,
         keypoints,
+        metrics,
         models,
+        synthetic_people,
         training,
         weights,
     )
@@ -53,21 +54,21 @@ __all__ = [
     "create_model",
     "data",
     "decode_predictions",
-    "evaluate",
     "export",
     "feature_extractor",
     "inference",
     "keypoints",
     "list_models",
+    "metrics",
     "models",
     "preprocess_input",
+    "synthetic_people",
     "training",
     "weights",
 ]
 
-_ROOMS = {
+_PACKAGES = {
     "data",
-    "evaluate",
     "export",
     "inference",
     "keypoints",
@@ -78,7 +79,7 @@ _ROOMS = {
 
 
 def __getattr__(name: str) -> Any:
-    if name in _ROOMS:
+    if name in _PACKAGES:
         return import_module(f"keras_shufflenet.{name}")
     if name in __all__:
         return getattr(import_module("keras_shufflenet.models"), name)

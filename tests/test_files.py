@@ -1,6 +1,6 @@
 import pytest
 
-from keras_shufflenet.files import sweep, write_whole
+from keras_shufflenet._files import sweep, write_whole
 
 
 def test_a_failing_write_leaves_the_file_and_nothing_else(tmp_path):

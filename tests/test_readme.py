@@ -79,7 +79,7 @@ def here(tmp_path, monkeypatch, shared, synth, state):
             state.update(torch.load(path))
             shutil.copy(path, tmp_path / "shufflenetv2_x1-5666bf0f80.pth")
     for folder, count in DATASETS.items():
-        people = ks.data.synthetic_people(
+        people = ks.synthetic_people.create_dataset(
             tmp_path / folder, count, image_size=(160, 160), workers=1, progress=False
         )
         shutil.copy(people.annotations, tmp_path / f"person_keypoints_{folder}.json")

@@ -16,9 +16,9 @@ from keras import layers
 from rich.console import Console
 from rich.table import Table
 
+from keras_shufflenet._results import append_row
+from keras_shufflenet.benchmark.interleaved import measure_interleaved
 from keras_shufflenet.benchmark.networks import CALIBRATION_IMAGES, calibration
-from keras_shufflenet.benchmark.results import append_row
-from keras_shufflenet.benchmark.turns import measure_interleaved
 
 PROGRAM = "python -m keras_shufflenet.benchmark.grouped"
 MODELS = ["shufflenet_v1_x0_5_g3", "shufflenet_v1_x1_0_g3", "shufflenet_v1_x1_0_g8"]
@@ -60,11 +60,11 @@ def main(
 ) -> None:
     """Measure ShuffleNetV1 with whole and with divided grouped convolutions on one thread."""
     import keras_shufflenet as ks
-    from keras_shufflenet.inference.runtime import open_interpreter
+    from keras_shufflenet.litert.interpreter import open_interpreter
 
     runs = {}
     with tempfile.TemporaryDirectory() as folder:
-        people = ks.data.synthetic_people(folder, CALIBRATION_IMAGES, progress=False)
+        people = ks.synthetic_people.create_dataset(folder, CALIBRATION_IMAGES, progress=False)
         for name in models:
             whole = ks.create_model(name)
             for kind, model in (("one", whole), ("each", take_apart(whole))):

@@ -18,8 +18,8 @@ from rich.progress import track
 
 from keras_shufflenet.benchmark.engines import CLASSES, OURS, Engine, Network
 from keras_shufflenet.benchmark.engines.channels_first import TranslationError
+from keras_shufflenet.benchmark.interleaved import Latency, measure_interleaved
 from keras_shufflenet.benchmark.memory import peak_memory
-from keras_shufflenet.benchmark.turns import Latency, measure_interleaved
 
 # Random networks amplify rounding, those of forty blocks even float32's; what another network gives
 # is off by as much as the greatest number, and correlates by 0.

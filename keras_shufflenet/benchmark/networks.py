@@ -1,6 +1,6 @@
 """The networks that are measured, with images to calibrate them on.
 
-Without weights nothing has to be downloaded: kernels are random, and batch normalizations get the
+Without weights nothing must be downloaded: kernels are random, and batch normalizations get the
 statistics of the images, so that ranges are like those of trained networks. With ranges that
 vanish or explode int8 files would hold other operators. Biases let most numbers pass the ReLUs:
 where half of them are cut, networks of forty blocks are chaotic and enlarge every rounding.
@@ -17,7 +17,7 @@ import numpy as np
 
 import keras_shufflenet as ks
 from keras_shufflenet.benchmark.engines import Network
-from keras_shufflenet.export.calibration import read_images
+from keras_shufflenet.export.quantization import read_images
 from keras_shufflenet.models.pose import PREFIX
 
 if TYPE_CHECKING:
@@ -58,7 +58,9 @@ def build(names: Sequence[str], weights: str | None, folder: Path) -> Iterator[N
     Yields:
         Each network with images.
     """
-    people = ks.data.synthetic_people(folder / "people", CALIBRATION_IMAGES, progress=False)
+    people = ks.synthetic_people.create_dataset(
+        folder / "people", CALIBRATION_IMAGES, progress=False
+    )
     for name in names:
         model = REFERENCES.get(name, partial(ks.create_model, name))(weights=weights)
         dataset = calibration(model, people)

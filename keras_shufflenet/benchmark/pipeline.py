@@ -19,7 +19,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from keras_shufflenet.benchmark.results import append_row
+from keras_shufflenet._results import append_row
 
 if TYPE_CHECKING:
     from keras_shufflenet.benchmark.opencv_people import Workers
@@ -61,7 +61,7 @@ def compare(
     workers = workers or os.cpu_count() or 1
     if min(rounds, count, workers) < 1:
         raise ValueError(
-            "rounds, samples and workers have to be positive. "
+            "rounds, samples and workers must be positive. "
             f"Received: rounds={rounds}, samples={count}, workers={workers}"
         )
     batches = -(-count // (BATCH * workers)) * workers

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_shufflenet.files import write_whole
+from keras_shufflenet._files import write_whole
 
 if TYPE_CHECKING:
     from keras_shufflenet.benchmark.latency import Measured

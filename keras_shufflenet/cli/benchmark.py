@@ -10,9 +10,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from keras_shufflenet._results import append_row
 from keras_shufflenet.benchmark.engines import ENGINES, OURS, Engine
 from keras_shufflenet.benchmark.plot import check_plot, draw
-from keras_shufflenet.benchmark.results import append_row
 from keras_shufflenet.cli.options import parse_weights
 
 if TYPE_CHECKING:

@@ -80,8 +80,8 @@ def _draw(output: Path, people: int, seed: int) -> tuple[Source, Source]:
     folder = output / "people"
     others = math.ceil(people * HELD_OUT)
     return (
-        ks.data.synthetic_people(folder / "train", people, 2 * seed, **DRAWING),
-        ks.data.synthetic_people(folder / "held_out", others, 2 * seed + 1, **DRAWING),
+        ks.synthetic_people.create_dataset(folder / "train", people, 2 * seed, **DRAWING),
+        ks.synthetic_people.create_dataset(folder / "held_out", others, 2 * seed + 1, **DRAWING),
     )
 
 
@@ -124,7 +124,7 @@ def _export(model: "keras.Model", train: Source, output: Path) -> Path:
 def _evaluate(model: "keras.Model | Path", held_out: Source) -> dict[str, float]:
     import keras_shufflenet as ks
 
-    return ks.evaluate.coco(model, *held_out)
+    return ks.metrics.coco(model, *held_out)
 
 
 def _sheet(model: Path, held_out: Source, output: Path) -> Path:
@@ -132,8 +132,8 @@ def _sheet(model: Path, held_out: Source, output: Path) -> Path:
     from PIL import Image
 
     import keras_shufflenet as ks
-    from keras_shufflenet.inference.drawing import draw_skeletons
     from keras_shufflenet.inference.sheets import image_grid
+    from keras_shufflenet.inference.visualization import draw_skeletons
 
     samples = ks.data.load_keypoint_dataset(*held_out)
     boxes: dict[str, list[list[float]]] = {}
@@ -152,7 +152,7 @@ def _sheet(model: Path, held_out: Source, output: Path) -> Path:
 def _report(
     figures: dict[str, dict[str, float]], times: dict[str, float], files: list[Path]
 ) -> None:
-    from keras_shufflenet.evaluate.tables import metrics_table
+    from keras_shufflenet.metrics.tables import metrics_table
 
     console.rule("results")
     console.print(metrics_table(figures, title="held-out people, annotated boxes, flip test"))

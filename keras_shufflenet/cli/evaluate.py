@@ -41,7 +41,7 @@ def imagenet(
     """Measure the top-1 and top-5 accuracy of a classifier."""
     import keras_shufflenet as ks
 
-    numbers = ks.evaluate.imagenet(
+    numbers = ks.metrics.imagenet(
         open_model(model, weights),
         data,
         resize_size=resize,
@@ -72,7 +72,7 @@ def coco(
     """Measure COCO's ten keypoint numbers of a pose estimator."""
     import keras_shufflenet as ks
 
-    numbers = ks.evaluate.coco(
+    numbers = ks.metrics.coco(
         open_model(model, weights, default=None),
         annotations,
         images,

@@ -140,5 +140,5 @@ def _evaluation(
         if path is not None and not path.exists():
             raise FileNotFoundError(f"there is no such data to evaluate with. Received: {path}")
     if annotations is not None and images is not None:
-        return lambda file: ks.evaluate.coco(file, annotations, images)
-    return None if data is None else lambda file: ks.evaluate.imagenet(file, data)
+        return lambda file: ks.metrics.coco(file, annotations, images)
+    return None if data is None else lambda file: ks.metrics.imagenet(file, data)

@@ -19,11 +19,11 @@ import typer
 from keras_shufflenet.cli import (
     benchmark,
     classify,
+    convert,
     demo,
     evaluate,
     export,
     models,
-    port,
     pose,
     qat,
     train,
@@ -91,7 +91,7 @@ app.add_typer(evaluation, name="evaluate")
 _add(app, "export", export.export, export.EXAMPLES)
 _add(app, "benchmark", benchmark.benchmark, benchmark.EXAMPLES)
 _add(app, "qat", qat.qat, qat.EXAMPLES)
-_add(app, "port", port.port, port.EXAMPLES)
+_add(app, "convert", convert.convert, convert.EXAMPLES)
 _add(app, "demo", demo.demo, demo.EXAMPLES)
 
 

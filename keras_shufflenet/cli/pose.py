@@ -62,8 +62,8 @@ def _draw(
 ) -> "np.ndarray":
     from PIL import Image
 
-    from keras_shufflenet.inference.drawing import draw_skeletons
     from keras_shufflenet.inference.pose import predict_pose
+    from keras_shufflenet.inference.visualization import draw_skeletons
 
     people = predict_pose(estimator, path, boxes)
     drawn = draw_skeletons(path, people, estimator.skeleton, threshold)

@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from keras_shufflenet.benchmark.results import append_row
+from keras_shufflenet._results import append_row
 
 
 def report(

@@ -1,6 +1,6 @@
 """Input pipelines: photographs and annotations in, batches for `fit` out.
 
-All but `synthetic_people` need TensorFlow. Everything is imported at its first use.
+They need TensorFlow. Everything is imported at its first use.
 """
 
 from importlib import import_module
@@ -12,27 +12,24 @@ if TYPE_CHECKING:
         MPII_AUGMENTATION,
         Augmentation,
     )
-    from keras_shufflenet.data.classification import classification
-    from keras_shufflenet.data.people import keypoints, person_instances
+    from keras_shufflenet.data.classification_pipeline import classification
+    from keras_shufflenet.data.keypoint_pipeline import keypoints, person_instances
     from keras_shufflenet.data.samples import (
         KeypointDataset,
         load_keypoint_dataset,
         resolve_image_paths,
     )
-    from keras_shufflenet.data.synthetic import SyntheticPeople, synthetic_people
 
 __all__ = [
     "COCO_AUGMENTATION",
     "MPII_AUGMENTATION",
     "Augmentation",
     "KeypointDataset",
-    "SyntheticPeople",
     "classification",
     "keypoints",
     "load_keypoint_dataset",
     "person_instances",
     "resolve_image_paths",
-    "synthetic_people",
 ]
 
 _MODULES = {
@@ -40,13 +37,11 @@ _MODULES = {
     "MPII_AUGMENTATION": "augmentation",
     "Augmentation": "augmentation",
     "KeypointDataset": "samples",
-    "SyntheticPeople": "synthetic",
-    "classification": "classification",
+    "classification": "classification_pipeline",
     "load_keypoint_dataset": "samples",
-    "keypoints": "people",
+    "keypoints": "keypoint_pipeline",
     "resolve_image_paths": "samples",
-    "person_instances": "people",
-    "synthetic_people": "synthetic",
+    "person_instances": "keypoint_pipeline",
 }
 
 

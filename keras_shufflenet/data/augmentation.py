@@ -10,7 +10,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from keras_shufflenet.data.geometry import Frame
-from keras_shufflenet.data.randomness import uniform
+from keras_shufflenet.data.pipeline import uniform
 from keras_shufflenet.keypoints.boxes import PIXEL_STD, Size
 from keras_shufflenet.keypoints.skeletons import Skeleton
 

@@ -4,7 +4,7 @@ from math import log
 
 import tensorflow as tf
 
-from keras_shufflenet.data.crops import Window, decode
+from keras_shufflenet.data.decode import Window, decode
 from keras_shufflenet.keypoints.boxes import Size
 
 AREAS = (0.08, 1.0)

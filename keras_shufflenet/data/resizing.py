@@ -73,11 +73,11 @@ def preparation(
         resize_size = max(1, round(max(size) * USUAL_RESIZE / USUAL_CROP))
     if resize_size < 1 or min(size) < 1:
         raise ValueError(
-            f"`resize` and `crop` have to be positive. Received: resize={resize_size}, crop={crop_size}"
+            f"`resize` and `crop` must be positive. Received: resize={resize_size}, crop={crop_size}"
         )
     if resize_method not in _PREPARATIONS:
         raise ValueError(
-            f"`protocol` has to be one of {', '.join(map(repr, _PREPARATIONS))}. "
+            f"`protocol` must be one of {', '.join(map(repr, _PREPARATIONS))}. "
             f"Received: protocol={resize_method!r}"
         )
     return lambda image: _PREPARATIONS[resize_method](image, resize_size, size)

@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from keras_shufflenet.keypoints import skeletons
+from keras_shufflenet.keypoints.annotations import PoseInstances
 from keras_shufflenet.keypoints.coco_reader import read_coco, read_detections
-from keras_shufflenet.keypoints.people import PoseInstances
 from keras_shufflenet.keypoints.skeletons import Skeleton
 
 Folder = str | Path

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from keras_shufflenet.keypoints.codecs import HeatmapCodec
+from keras_shufflenet.keypoints.codec import HeatmapCodec
 
 ENCODINGS = ("msra", "unbiased", "udp")
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_shufflenet.export.flatbuffer import operator_name, pack, schema
-from keras_shufflenet.inference.runtime import open_interpreter
+from keras_shufflenet.litert.interpreter import open_interpreter
+from keras_shufflenet.litert.schema import operator_name, pack, schema
 
 STEPS = 255
 MOST_IMAGES = 32  # every tensor of each is looked at

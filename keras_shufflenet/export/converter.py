@@ -11,9 +11,9 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.lite.python.convert import mlir_quantize
 
-from keras_shufflenet.export.calibration import representative
 from keras_shufflenet.export.clipping import cut_ranges
-from keras_shufflenet.inference.runtime import quiet_stderr
+from keras_shufflenet.export.quantization import representative
+from keras_shufflenet.litert.interpreter import quiet_stderr
 
 UNSUPPORTED = re.compile(r"'tf\.(\w+)' op is neither|^\s*(?:Flex|Custom) ops: (.+)$", re.MULTILINE)
 

@@ -50,7 +50,7 @@ def _agreed_size(
     sides = wanted if isinstance(wanted, (tuple, list)) else ()
     if wanted is not None and not (len(sides) == 2 and all(isinstance(n, int) for n in sides)):
         raise ValueError(
-            f"`input_size` has to be (height, width) in whole pixels. Received: {wanted!r}"
+            f"`input_size` must be (height, width) in whole pixels. Received: {wanted!r}"
         )
     height, width = wanted or own
     if height is None or width is None:

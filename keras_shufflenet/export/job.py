@@ -8,7 +8,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_shufflenet.export.arguments import (
+from keras_shufflenet._files import write_whole
+from keras_shufflenet.export.converter import QUANTIZED, ExportError
+from keras_shufflenet.export.graph import in_float32, static_size
+from keras_shufflenet.export.metadata import attach, describe
+from keras_shufflenet.export.options import (
     check_calibration,
     check_evaluate,
     check_images,
@@ -19,18 +23,14 @@ from keras_shufflenet.export.arguments import (
     warn_of_normalization,
     warn_of_range,
 )
-from keras_shufflenet.export.calibration import are_pixels, read_images
-from keras_shufflenet.export.converter import QUANTIZED, ExportError
-from keras_shufflenet.export.flatbuffer import float_softmax
-from keras_shufflenet.export.graph import in_float32, static_size
-from keras_shufflenet.export.metadata import attach, describe
+from keras_shufflenet.export.quantization import are_pixels, read_images
 from keras_shufflenet.export.report import OutputError, Report, deviation, examine, report_paths
-from keras_shufflenet.files import write_whole
-from keras_shufflenet.inference.description import ModelMetadata
 from keras_shufflenet.inference.predictor import Predictor
-from keras_shufflenet.inference.runtime import InterpreterError, open_interpreter, run_one
-from keras_shufflenet.keypoints.codecs import HeatmapCodec
+from keras_shufflenet.keypoints.codec import HeatmapCodec
 from keras_shufflenet.keypoints.skeletons import Skeleton
+from keras_shufflenet.litert.interpreter import InterpreterError, open_interpreter, run_one
+from keras_shufflenet.litert.metadata import ModelMetadata
+from keras_shufflenet.litert.schema import float_softmax
 
 COMPARED_IMAGES = 16
 
@@ -175,6 +175,6 @@ def _numbers(figures: Any) -> dict[str, float]:
         isinstance(value, kinds) and np.isfinite(value) for value in figures.values()
     ):
         raise ValueError(
-            f"`evaluate` has to give a dictionary of finite numbers. Received: {figures!r}"
+            f"`evaluate` must give a dictionary of finite numbers. Received: {figures!r}"
         )
     return {str(name): float(value) for name, value in figures.items()}

@@ -7,19 +7,19 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_shufflenet.export.arguments import check_choice, check_flag, check_scales, warn_of_cost
 from keras_shufflenet.export.bias_correction import correct_biases
 from keras_shufflenet.export.converter import QUANTIZED, ExportError, convert
 from keras_shufflenet.export.graph import frozen_function
 from keras_shufflenet.export.job import Evaluate, Job, prepare
-from keras_shufflenet.export.lowering import (
+from keras_shufflenet.export.optimization import (
     METHODS,
     GraphOptimizationError,
     is_worth_it,
     optimize_for_inference,
 )
+from keras_shufflenet.export.options import check_choice, check_flag, check_scales, warn_of_cost
 from keras_shufflenet.export.report import Report
-from keras_shufflenet.keypoints.codecs import HeatmapCodec
+from keras_shufflenet.keypoints.codec import HeatmapCodec
 from keras_shufflenet.keypoints.skeletons import Skeleton
 
 __all__ = ["ExportError", "litert"]
@@ -83,7 +83,7 @@ def litert(
         codec: of a pose estimator's heatmaps; by default `"msra"` of the model's sizes.
         skeleton: of a pose estimator; by default COCO's for 17 heatmaps and MPII's for 16.
         evaluate: measures the file, for the report: a function of its path such as
-            `lambda file: ks.evaluate.coco(file, annotations, images)`. The path is that of a file
+            `lambda file: ks.metrics.coco(file, annotations, images)`. The path is that of a file
             beside `path`, which is moved there when it has been measured.
         verbose: show progress bars.
 

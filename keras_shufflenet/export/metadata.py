@@ -14,12 +14,12 @@ from typing import Any
 import flatbuffers
 import numpy as np
 
-from keras_shufflenet.export.flatbuffer import add_metadata
-from keras_shufflenet.inference.description import AXIS_FILES, ModelMetadata
 from keras_shufflenet.inference.pose import PosePredictor, knows_joints
 from keras_shufflenet.inference.predictor import Predictor
-from keras_shufflenet.keypoints.codecs import HeatmapCodec
+from keras_shufflenet.keypoints.codec import HeatmapCodec
 from keras_shufflenet.keypoints.skeletons import Skeleton
+from keras_shufflenet.litert.metadata import AXIS_FILES, ModelMetadata
+from keras_shufflenet.litert.schema import add_metadata
 from keras_shufflenet.version import __version__
 
 ENTRY = "TFLITE_METADATA"
@@ -70,18 +70,18 @@ def _labels(labels: Sequence[str] | None, shape: tuple[int, ...]) -> tuple[str, 
         return ()
     if isinstance(labels, str) or not isinstance(labels, (Sequence, np.ndarray)):
         raise ValueError(
-            "`labels` has to be a list with one name for each class of a classifier. "
+            "`labels` must be a list with one name for each class of a classifier. "
             f"Received: {labels!r}"
         )
     if len(shape) != 1 or len(labels) != shape[0]:
         raise ValueError(
-            "`labels` has to be a list with one name for each class of a classifier. "
+            "`labels` must be a list with one name for each class of a classifier. "
             f"Received: {len(labels)} names for an output of shape {shape}"
         )
     wrong = [label for label in labels if not isinstance(label, str) or not label.strip()]
     wrong += [label for label in labels if isinstance(label, str) and len(label.splitlines()) > 1]
     if wrong:
-        raise ValueError(f"Labels have to be lines of text, not empty. Received: {wrong[0]!r}")
+        raise ValueError(f"Labels must be lines of text, not empty. Received: {wrong[0]!r}")
     return tuple(labels)
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from keras_shufflenet.export.flatbuffer import operator_name, schema
+from keras_shufflenet.litert.schema import operator_name, schema
 
 DTYPES = {
     code: name.lower() for name, code in vars(schema.TensorType).items() if isinstance(code, int)

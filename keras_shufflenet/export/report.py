@@ -15,10 +15,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from keras_shufflenet.export.delegates import Refusal, refusals
+from keras_shufflenet._files import write_whole
 from keras_shufflenet.export.operators import read_operators
-from keras_shufflenet.files import write_whole
-from keras_shufflenet.inference.runtime import open_interpreter
+from keras_shufflenet.litert.delegates import Refusal, refusals
+from keras_shufflenet.litert.interpreter import open_interpreter
 
 TEXT_WIDTH = 100
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from keras_shufflenet.inference.classifier import ImageClassifier
-from keras_shufflenet.inference.drawing import draw_skeletons
+from keras_shufflenet.inference.classification import ImageClassifier
 from keras_shufflenet.inference.pose import PosePredictor, predict_pose
 from keras_shufflenet.inference.predictor import Predictor
+from keras_shufflenet.inference.visualization import draw_skeletons
 
 DRAWN_SCORE = 0.3
 
@@ -76,9 +76,9 @@ def _box(text: str) -> list[float]:
 
 def _run(options: argparse.Namespace) -> None:
     if options.threads is not None and options.threads < 1:
-        raise ValueError(f"--threads has to be at least 1. Received: {options.threads}")
+        raise ValueError(f"--threads must be at least 1. Received: {options.threads}")
     if options.model.suffix != ".tflite":
-        raise ValueError(f"The model has to be a .tflite file. Received: {options.model}")
+        raise ValueError(f"The model must be a .tflite file. Received: {options.model}")
     if options.draw is not None:
         _make_folder(options.draw)
         _check_names(options.images)

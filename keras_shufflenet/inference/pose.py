@@ -14,7 +14,7 @@ from keras_shufflenet.inference.images import to_array
 from keras_shufflenet.inference.predictor import Predictor
 from keras_shufflenet.keypoints import skeletons
 from keras_shufflenet.keypoints.boxes import BBOX_PADDING, box_to_center_scale
-from keras_shufflenet.keypoints.codecs import HeatmapCodec
+from keras_shufflenet.keypoints.codec import HeatmapCodec
 from keras_shufflenet.keypoints.skeletons import Skeleton
 from keras_shufflenet.keypoints.warping import warp
 
@@ -68,7 +68,7 @@ class PosePredictor:
                 heatmaps of the skeleton and the codec.
         """
         if codec is not None and not isinstance(codec, HeatmapCodec):
-            raise ValueError(f"`codec` has to be a HeatmapCodec. Received: {codec!r}")
+            raise ValueError(f"`codec` must be a HeatmapCodec. Received: {codec!r}")
         predictor = Predictor.load(model, input_size or (codec.input_size if codec else None))
         height, width, channels = _heatmap_shape(predictor)
         codec = codec or predictor.metadata.codec

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_shufflenet.inference import runtime
-from keras_shufflenet.inference.description import ModelMetadata
+from keras_shufflenet.litert.interpreter import open_interpreter, run_one
+from keras_shufflenet.litert.metadata import ModelMetadata
 
 if TYPE_CHECKING:
     import keras
@@ -115,7 +115,7 @@ class Predictor:
     __call__ = predict
 
     def require_size(self) -> tuple[int, int]:
-        """`input_size`, where it has to be known.
+        """`input_size`, where it must be known.
 
         Raises:
             ValueError: the model takes images of any size.
@@ -184,7 +184,7 @@ def _from_keras(model: "keras.Model") -> Predictor:
 
 def _describe(output_shape: tuple[int | None, ...]) -> ModelMetadata:
     """A Keras model of 1000 classes is taken for one of ImageNet, as `decode_predictions` does."""
-    from keras_shufflenet.models.predictions import imagenet_classes
+    from keras_shufflenet.models.imagenet import imagenet_classes
 
     classes = imagenet_classes()
     known = output_shape == (len(classes),)
@@ -214,21 +214,21 @@ def load_keras(path: Path) -> "keras.Model":
         return keras.saving.load_model(path, compile=False)
     except Exception as error:  # a broken file fails in zipfile, json, h5py or Keras
         raise ValueError(
-            f"The file has to be a model saved by Keras, a zip archive; reading it ends in "
+            f"The file must be a model saved by Keras, a zip archive; reading it ends in "
             f"{type(error).__name__}. Received: {str(path)!r}"
         ) from error
 
 
 def _from_tflite(path: Path, num_threads: int | None) -> Predictor:
-    interpreter = runtime.open_interpreter(path, num_threads)
+    interpreter = open_interpreter(path, num_threads)
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
     _check_single("the file", str(path), len(inputs), len(outputs))
     batch, height, width, _ = _image_shape(inputs[0]["shape"], path)
     if batch != 1:
-        raise ValueError(f"A .tflite file has to have batch size 1. Received: {batch} in {path}")
+        raise ValueError(f"A .tflite file must have batch size 1. Received: {batch} in {path}")
 
     def run(images: np.ndarray) -> np.ndarray:
-        return np.stack([runtime.run_one(interpreter, image) for image in images])
+        return np.stack([run_one(interpreter, image) for image in images])
 
     shape = tuple(int(n) for n in outputs[0]["shape"][1:])
     return Predictor(
@@ -243,7 +243,7 @@ def _from_tflite(path: Path, num_threads: int | None) -> Predictor:
 def _image_shape(shape: np.ndarray, path: Path) -> tuple[int, int, int, int]:
     if len(shape) != 4 or shape[-1] != 3:
         raise ValueError(
-            f"A .tflite file has to take images (1, H, W, 3). Received: {tuple(shape)} in {path}"
+            f"A .tflite file must take images (1, H, W, 3). Received: {tuple(shape)} in {path}"
         )
     batch, height, width, channels = (int(n) for n in shape)
     return batch, height, width, channels

@@ -1,5 +1,6 @@
 """Geometry and scoring of keypoints: NumPy only, no model and no TensorFlow."""
 
+from keras_shufflenet.keypoints.annotations import PoseInstances
 from keras_shufflenet.keypoints.boxes import (
     box_to_center_scale,
     clip_box,
@@ -10,10 +11,9 @@ from keras_shufflenet.keypoints.boxes import (
 )
 from keras_shufflenet.keypoints.coco import evaluate_keypoints, rescore_and_nms, save_results
 from keras_shufflenet.keypoints.coco_reader import read_coco, read_detections
-from keras_shufflenet.keypoints.codecs import HeatmapCodec
+from keras_shufflenet.keypoints.codec import HeatmapCodec
 from keras_shufflenet.keypoints.mpii import evaluate_pckh, read_mpii
 from keras_shufflenet.keypoints.nms import oks, oks_nms, soft_oks_nms
-from keras_shufflenet.keypoints.people import PoseInstances
 from keras_shufflenet.keypoints.skeletons import COCO, MPII, Skeleton
 from keras_shufflenet.keypoints.warping import warp
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from keras_shufflenet.files import write_whole
+from keras_shufflenet._files import write_whole
 from keras_shufflenet.keypoints import skeletons
 from keras_shufflenet.keypoints.boxes import PIXEL_STD
 from keras_shufflenet.keypoints.coco_reader import (

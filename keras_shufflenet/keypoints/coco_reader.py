@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from keras_shufflenet.keypoints import skeletons
+from keras_shufflenet.keypoints.annotations import PoseInstances
 from keras_shufflenet.keypoints.boxes import clip_box
 from keras_shufflenet.keypoints.json_files import Entry, as_entries, load
-from keras_shufflenet.keypoints.people import PoseInstances
 from keras_shufflenet.keypoints.skeletons import Skeleton
 
 PERSON = 1  # category_id

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from keras_shufflenet.keypoints.annotations import PoseInstances
 from keras_shufflenet.keypoints.boxes import PIXEL_STD
 from keras_shufflenet.keypoints.json_files import Entry, as_entries, load
-from keras_shufflenet.keypoints.people import PoseInstances
 from keras_shufflenet.keypoints.skeletons import MPII
 
 HEAD_SHARE = 0.6  # of the diagonal of the head's box, the length that errors are measured by

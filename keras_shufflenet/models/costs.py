@@ -7,7 +7,7 @@ and building the largest takes seconds.
 
 from collections.abc import Mapping
 
-from keras_shufflenet.models.cost import ModelStats
+from keras_shufflenet.models._profile import ModelStats
 
 MODEL_STATS: Mapping[str, ModelStats] = {
     "detnas_coco_fpn_1_3g": ModelStats(10_426_328, 1_318_374_496),

@@ -13,9 +13,9 @@ from typing import Literal, NamedTuple
 
 import keras
 
-from keras_shufflenet.models import assembly
-from keras_shufflenet.models.blocks import conv_bn
-from keras_shufflenet.models.search_units import (
+from keras_shufflenet.models import _builder
+from keras_shufflenet.models.layers import conv_bn
+from keras_shufflenet.models.search_space import (
     Style,
     parse_architecture,
     search_stages,
@@ -119,22 +119,22 @@ def DetNAS(
     Raises:
         ValueError: for an argument outside of what is said above.
     """
-    assembly.check_choice("split", split, SPLITS)
+    _builder.check_choice("split", split, SPLITS)
     choices: str | Sequence[int] = architecture
     if isinstance(architecture, str) and architecture in SEARCHED:
         fixed, choices = SEARCHED[architecture]
-        assembly.check_choice("size", size, (None, fixed))
+        _builder.check_choice("size", size, (None, fixed))
         preset = _preset_name(architecture)
     else:
         fixed, preset = size or "300m", "detnas_custom"
-        assembly.check_choice("size", fixed, SIZES)
+        _builder.check_choice("size", fixed, SIZES)
     channels = SIZES[fixed]
     parsed = parse_architecture(choices, sum(channels.units), SEARCHED)
-    return assembly.build(
+    return _builder.build(
         lambda x: detnas(x, channels, parsed, split),
         preset=preset,
-        preprocessing=assembly.AS_IS if include_preprocessing else None,
-        top=assembly.Top(classes, classifier_activation, spatial_dropout=DROPOUT)
+        preprocessing=_builder.AS_IS if include_preprocessing else None,
+        top=_builder.Top(classes, classifier_activation, spatial_dropout=DROPOUT)
         if include_top
         else None,
         weights=weights,

@@ -31,7 +31,7 @@ def feature_extractor(
     strides = list(strides) if isinstance(strides, Iterable) else [strides]
     if not strides or any(stride not in taps for stride in strides):
         allowed = ", ".join(map(str, taps))
-        raise ValueError(f"`strides` have to be among {allowed}. Received: strides={strides}")
+        raise ValueError(f"`strides` must be among {allowed}. Received: strides={strides}")
     outputs = [_layers_of(model, taps[stride])[-1].output for stride in strides]
     return keras.Model(model.input, outputs, name=f"{model.name}_features")
 

@@ -22,8 +22,8 @@ from typing import Literal
 import keras
 from keras import layers
 
-from keras_shufflenet.models import assembly
-from keras_shufflenet.models.blocks import channel_axis, conv_bn, depthwise_bn, round_channels
+from keras_shufflenet.models import _builder
+from keras_shufflenet.models.layers import channel_axis, conv_bn, depthwise_bn, round_channels
 
 Variant = Literal["torchvision", "mmcls", "tonylins"]
 
@@ -52,7 +52,7 @@ FEATURE_PREFIXES = {2: "block0", 4: "block2", 8: "block5", 16: "block12", 32: "b
 
 
 def _preset_name(width: float, variant: str) -> str:
-    name = assembly.preset_name("mobilenet_v2", width)
+    name = _builder.preset_name("mobilenet_v2", width)
     return name if variant == "torchvision" else f"{name}_{variant}"
 
 
@@ -145,13 +145,13 @@ def MobileNetV2(
     Raises:
         ValueError: for an argument outside of what is said above.
     """
-    assembly.check_choice("variant", variant, WIDTHS)
-    assembly.check_positive("width", width)
-    return assembly.build(
+    _builder.check_choice("variant", variant, WIDTHS)
+    _builder.check_positive("width", width)
+    return _builder.build(
         lambda x: mobilenet_v2(x, width, variant),
         preset=_preset_name(width, variant),
-        preprocessing=assembly.MEAN_STD if include_preprocessing else None,
-        top=assembly.Top(classes, classifier_activation, dropout=DROPOUT[variant])
+        preprocessing=_builder.MEAN_STD if include_preprocessing else None,
+        top=_builder.Top(classes, classifier_activation, dropout=DROPOUT[variant])
         if include_top
         else None,
         weights=weights,

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import keras
 
-from keras_shufflenet.models import assembly
-from keras_shufflenet.models.blocks import Norm, conv_bn
-from keras_shufflenet.models.search_units import (
+from keras_shufflenet.models import _builder
+from keras_shufflenet.models.layers import Norm, conv_bn
+from keras_shufflenet.models.search_space import (
     Style,
     parse_architecture,
     search_stages,
@@ -124,17 +124,17 @@ def OneShotNet(
         scales = found.channel_scales if found else (1.0,) * units
     else:
         scales = tuple(channel_scales) if isinstance(channel_scales, Iterable) else ()
-    known = len(scales) == units and all(map(assembly.is_positive, scales))
+    known = len(scales) == units and all(map(_builder.is_positive, scales))
     if not known or min(_middles(scales)) < 1:
         raise ValueError(
-            f"`channel_scales` have to be {units} positive numbers that leave a channel. "
+            f"`channel_scales` must be {units} positive numbers that leave a channel. "
             f"Received: channel_scales={channel_scales!r}"
         )
-    return assembly.build(
+    return _builder.build(
         lambda x: one_shot(x, choices, scales, Norm(affine=affine)),
         preset=str(architecture) if found and channel_scales is None else "one_shot_custom",
-        preprocessing=assembly.AS_IS if include_preprocessing else None,
-        top=assembly.Top(classes, classifier_activation, use_bias=False, dropout=DROPOUT)
+        preprocessing=_builder.AS_IS if include_preprocessing else None,
+        top=_builder.Top(classes, classifier_activation, use_bias=False, dropout=DROPOUT)
         if include_top
         else None,
         weights=weights,

@@ -21,10 +21,10 @@ import keras
 from keras import initializers, layers
 
 from keras_shufflenet import weights as pretrained
-from keras_shufflenet.models.assembly import check_choice
-from keras_shufflenet.models.blocks import activate, batch_norm, conv_bn, depthwise_bn
+from keras_shufflenet.models._builder import check_choice
 from keras_shufflenet.models.families import build_network
 from keras_shufflenet.models.features import feature_extractor
+from keras_shufflenet.models.layers import activate, batch_norm, conv_bn, depthwise_bn
 
 KEYPOINTS = {"coco": 17, "mpii": 16}
 STRIDE = 32  # of the backbone; the heads take it back to 4
@@ -200,7 +200,7 @@ def _check_size(input_size: tuple[int, int]) -> tuple[int, int]:
     )
     if not valid:
         raise ValueError(
-            f"`input_size` has to be (height, width), both positive multiples of {STRIDE}. "
+            f"`input_size` must be (height, width), both positive multiples of {STRIDE}. "
             f"Received: input_size={input_size!r}"
         )
     return input_size[0], input_size[1]

@@ -21,8 +21,8 @@ from typing import Literal
 import keras
 from keras import layers
 
-from keras_shufflenet.models import assembly
-from keras_shufflenet.models.blocks import (
+from keras_shufflenet.models import _builder
+from keras_shufflenet.models.layers import (
     activate,
     channel_axis,
     channel_shuffle,
@@ -57,14 +57,14 @@ MMCLS_CHANNELS = {
 MMCLS_STEM_CHANNELS = 24
 UNITS = (4, 8, 4)  # of stage 2, 3, 4
 BOTTLENECK = 4  # the middle of a unit has a quarter of its channels
-PREPROCESSING = {"megvii": assembly.AS_IS, "mmcls": assembly.MEAN_STD}
+PREPROCESSING = {"megvii": _builder.AS_IS, "mmcls": _builder.MEAN_STD}
 
 # stride: what the names of the layers there begin with
 FEATURE_PREFIXES = {2: "stem_conv", 4: "stem_pool", 8: "stage2", 16: "stage3", 32: "stage4"}
 
 
 def _preset_name(width: float, groups: int, variant: str) -> str:
-    name = f"{assembly.preset_name('shufflenet_v1', width)}_g{groups}"
+    name = f"{_builder.preset_name('shufflenet_v1', width)}_g{groups}"
     return name if variant == "megvii" else f"{name}_mmcls"
 
 
@@ -85,12 +85,12 @@ def channels(width: float, groups: int, variant: Variant) -> tuple[int, ...]:
         ValueError: If the network cannot be built: groups or width are not in the table, or the
             channels of a unit cannot be split into the groups.
     """
-    assembly.check_choice("variant", variant, PREPROCESSING)
+    _builder.check_choice("variant", variant, PREPROCESSING)
     if variant == "megvii":
-        assembly.check_choice("(groups, width)", (groups, width), MEGVII_CHANNELS)
+        _builder.check_choice("(groups, width)", (groups, width), MEGVII_CHANNELS)
         return MEGVII_CHANNELS[groups, width]
-    assembly.check_choice("groups", groups, MMCLS_CHANNELS)
-    assembly.check_positive("width", width)
+    _builder.check_choice("groups", groups, MMCLS_CHANNELS)
+    _builder.check_positive("width", width)
     stages = tuple(round_channels(count * width) for count in MMCLS_CHANNELS[groups])
     made = (int(MMCLS_STEM_CHANNELS * width), *stages)
     splits = [stages[0] - made[0], *(count // BOTTLENECK for count in stages)]
@@ -199,11 +199,11 @@ def ShuffleNetV1(
         ValueError: for an argument outside of what is said above.
     """
     channels(width, groups, variant)  # complains before anything is built
-    return assembly.build(
+    return _builder.build(
         lambda x: shufflenet_v1(x, width, groups, variant),
         preset=_preset_name(width, groups, variant),
         preprocessing=PREPROCESSING[variant] if include_preprocessing else None,
-        top=assembly.Top(classes, classifier_activation, use_bias=variant == "mmcls")
+        top=_builder.Top(classes, classifier_activation, use_bias=variant == "mmcls")
         if include_top
         else None,
         weights=weights,

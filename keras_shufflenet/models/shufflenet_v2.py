@@ -18,8 +18,8 @@ from typing import Literal
 
 import keras
 
-from keras_shufflenet.models import assembly
-from keras_shufflenet.models.blocks import (
+from keras_shufflenet.models import _builder
+from keras_shufflenet.models.layers import (
     channel_axis,
     channel_shuffle,
     concatenate,
@@ -45,14 +45,14 @@ CHANNELS = {
 STEM_CHANNELS = 24
 UNITS = (4, 8, 4)  # of stage 2, 3, 4
 WIDTHS = {"torchvision": tuple(CHANNELS), "megvii": (0.5, 1.0, 1.5, 2.0)}
-PREPROCESSING = {"torchvision": assembly.MEAN_STD, "megvii": assembly.AS_IS}
+PREPROCESSING = {"torchvision": _builder.MEAN_STD, "megvii": _builder.AS_IS}
 MEGVII_DROPOUT = {2.0: 0.2}
 
 # stride: what the names of the layers there begin with
 FEATURE_PREFIXES = {2: "stem_conv", 4: "stem_pool", 8: "stage2", 16: "stage3", 32: "stage4"}
 
 PRESETS = {
-    assembly.preset_name("shufflenet_v2", width) + ("_megvii" if variant == "megvii" else ""): {
+    _builder.preset_name("shufflenet_v2", width) + ("_megvii" if variant == "megvii" else ""): {
         "width": width,
         "variant": variant,
     }
@@ -129,15 +129,15 @@ def ShuffleNetV2(
     Raises:
         ValueError: for an argument outside of what is said above.
     """
-    assembly.check_choice("variant", variant, WIDTHS)
-    assembly.check_choice("width", width, WIDTHS[variant])
-    preset = assembly.preset_name("shufflenet_v2", width)
+    _builder.check_choice("variant", variant, WIDTHS)
+    _builder.check_choice("width", width, WIDTHS[variant])
+    preset = _builder.preset_name("shufflenet_v2", width)
     preset += "_megvii" if variant == "megvii" else ""
-    return assembly.build(
+    return _builder.build(
         lambda x: shufflenet_v2(x, width, variant),
         preset=preset,
         preprocessing=PREPROCESSING[variant] if include_preprocessing else None,
-        top=assembly.Top(
+        top=_builder.Top(
             classes,
             classifier_activation,
             use_bias=variant == "torchvision",

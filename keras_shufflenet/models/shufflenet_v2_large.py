@@ -13,8 +13,8 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
-from keras_shufflenet.models import assembly
-from keras_shufflenet.models.blocks import (
+from keras_shufflenet.models import _builder
+from keras_shufflenet.models.layers import (
     Norm,
     activate,
     channel_axis,
@@ -154,7 +154,7 @@ def shufflenet_v2_exlarge(x: keras.KerasTensor, maps: Maps) -> keras.KerasTensor
 
 
 def _auxiliary_head(
-    x: keras.KerasTensor, filters: int, norm: Norm, top: assembly.Top, name: str
+    x: keras.KerasTensor, filters: int, norm: Norm, top: _builder.Top, name: str
 ) -> keras.KerasTensor:
     x = max_pool(x, name=f"{name}_pool")
     x = conv_bn(x, filters, norm=norm, name=f"{name}_conv1")
@@ -166,7 +166,7 @@ def _auxiliary_head(
 
 
 def _auxiliary_heads(
-    maps: Mapping[int, keras.KerasTensor], norm: Norm, top: assembly.Top
+    maps: Mapping[int, keras.KerasTensor], norm: Norm, top: _builder.Top
 ) -> list[keras.KerasTensor]:
     """The classifiers of the strides 16, 8, 4."""
     return [
@@ -218,11 +218,11 @@ def ShuffleNetV2Large(
     """
     maps: Maps = {}
     mean = MEAN_COLOR if mean_image is None else mean_image
-    return assembly.build(
+    return _builder.build(
         lambda x: shufflenet_v2_large(x, maps),
         preset="shufflenet_v2_large",
-        preprocessing=assembly.Preprocessing(mean) if include_preprocessing else None,
-        top=assembly.Top(classes, classifier_activation, dropout=DROPOUT) if include_top else None,
+        preprocessing=_builder.Preprocessing(mean) if include_preprocessing else None,
+        top=_builder.Top(classes, classifier_activation, dropout=DROPOUT) if include_top else None,
         auxiliary=(lambda top: _auxiliary_heads(maps, LARGE_NORM, top)) if auxiliary else None,
         weights=weights,
         input_tensor=input_tensor,
@@ -269,11 +269,11 @@ def ShuffleNetV2ExLarge(
         ValueError: for an argument outside of what is said above.
     """
     maps: Maps = {}
-    return assembly.build(
+    return _builder.build(
         lambda x: shufflenet_v2_exlarge(x, maps),
         preset="shufflenet_v2_exlarge",
-        preprocessing=assembly.AS_IS if include_preprocessing else None,
-        top=assembly.Top(classes, classifier_activation, dropout=DROPOUT) if include_top else None,
+        preprocessing=_builder.AS_IS if include_preprocessing else None,
+        top=_builder.Top(classes, classifier_activation, dropout=DROPOUT) if include_top else None,
         auxiliary=(lambda top: _auxiliary_heads(maps, EXLARGE_NORM, top)) if auxiliary else None,
         weights=weights,
         input_tensor=input_tensor,

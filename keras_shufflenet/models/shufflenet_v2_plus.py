@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
-from keras_shufflenet.models import assembly
-from keras_shufflenet.models.blocks import TORCH_NORM, activate, channel_axis, conv_bn
-from keras_shufflenet.models.search_units import (
+from keras_shufflenet.models import _builder
+from keras_shufflenet.models.layers import TORCH_NORM, activate, channel_axis, conv_bn
+from keras_shufflenet.models.search_space import (
     Style,
     parse_architecture,
     search_stages,
@@ -99,12 +99,12 @@ def ShuffleNetV2Plus(
     Raises:
         ValueError: for an argument outside of what is said above.
     """
-    assembly.check_choice("size", size, CHANNELS)
-    return assembly.build(
+    _builder.check_choice("size", size, CHANNELS)
+    return _builder.build(
         lambda x: shufflenet_v2_plus(x, CHANNELS[size]),
         preset=f"shufflenet_v2_plus_{size}",
-        preprocessing=assembly.AS_IS if include_preprocessing else None,
-        top=assembly.Top(
+        preprocessing=_builder.AS_IS if include_preprocessing else None,
+        top=_builder.Top(
             classes, classifier_activation, use_bias=False, dropout=DROPOUT, hidden=_hidden
         )
         if include_top

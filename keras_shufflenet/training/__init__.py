@@ -2,9 +2,9 @@
 
 from keras_shufflenet.training import recipes
 from keras_shufflenet.training.losses import HeatmapPCK, KeypointMSELoss
-from keras_shufflenet.training.pose import compile_pose_model, train_pose
 from keras_shufflenet.training.recipes import Recipe
 from keras_shufflenet.training.schedules import WarmupMultiStepDecay
+from keras_shufflenet.training.trainer import compile_pose_model, train_pose
 
 __all__ = [
     "HeatmapPCK",

@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from keras_shufflenet.files import write_whole
+from keras_shufflenet._files import write_whole
 
 LAST = "last.weights.h5"
 PREVIOUS = "previous.weights.h5"

@@ -53,7 +53,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        for name in ("epochs", "batch_size", "learning_rate", "backbone_lr_multiplier"):
+        for name in ("epochs", "batch_size", "peak_learning_rate", "backbone_lr_multiplier"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be positive. Received: {getattr(self, name)}")
         if self.schedule not in ("step", "cosine"):

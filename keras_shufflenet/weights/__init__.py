@@ -4,6 +4,7 @@
 anything, `layouts` knows the publishers' names, and `port` assigns with strict accounting.
 """
 
+from keras_shufflenet.weights.cache import download
 from keras_shufflenet.weights.catalog import WeightsEntry, default_entry, get_entry, list_weights
 from keras_shufflenet.weights.checkpoint import read_checkpoint
 from keras_shufflenet.weights.errors import (
@@ -13,8 +14,7 @@ from keras_shufflenet.weights.errors import (
 )
 from keras_shufflenet.weights.loader import load
 from keras_shufflenet.weights.mean_image import read_mean_image
-from keras_shufflenet.weights.port import load_state_dict, state_dict
-from keras_shufflenet.weights.store import download
+from keras_shufflenet.weights.state_dict import load_state_dict, state_dict
 from keras_shufflenet.weights.supernet import supernet_path
 from keras_shufflenet.weights.writer import save
 

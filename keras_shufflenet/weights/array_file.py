@@ -45,7 +45,7 @@ def _header_length(data: bytes) -> int:
 
 
 def read_safetensors(data: bytes) -> dict[str, np.ndarray]:
-    """Read a .safetensors file, whose tensors have to fill it without gap or overlap."""
+    """Read a .safetensors file, whose tensors must fill it without gap or overlap."""
     start = 8 + _header_length(data)
     if start > len(data):
         raise CheckpointError(f"The header ends at byte {start}, the file at {len(data)}.")

@@ -8,8 +8,8 @@ tonylins/pytorch-mobilenet-v2.
 import difflib
 from dataclasses import dataclass
 
-from keras_shufflenet.weights import published
-from keras_shufflenet.weights.published import MEAN_STD
+from keras_shufflenet.weights import catalog_data
+from keras_shufflenet.weights.catalog_data import MEAN_STD
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class WeightsEntry:
 
 DATASETS = ("imagenet", "coco", "mpii")
 CATALOG: dict[str, WeightsEntry] = {
-    record["name"]: WeightsEntry(**record) for record in published.records()
+    record["name"]: WeightsEntry(**record) for record in catalog_data.records()
 }
 
 
@@ -91,7 +91,7 @@ def get_entry(name: str) -> WeightsEntry:
     if name not in CATALOG:
         near = difflib.get_close_matches(name, CATALOG, n=5, cutoff=0.4) or list(CATALOG)[:5]
         raise ValueError(
-            f"`weights` has to be None, {', '.join(map(repr, DATASETS))}, the path of an existing "
+            f"`weights` must be None, {', '.join(map(repr, DATASETS))}, the path of an existing "
             "file, or a name of "
             f"`list_weights()` such as {', '.join(map(repr, near))}. Received: weights={name!r}"
         )

@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_shufflenet.weights.array_file import is_safetensors, read_npz, read_safetensors
 from keras_shufflenet.weights.errors import MALFORMED, CheckpointError
-from keras_shufflenet.weights.torch_file import open_zip, read_pickle, read_zip
+from keras_shufflenet.weights.torch_pickle import open_zip, read_pickle, read_zip
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 ZIP = b"PK\3\4"

@@ -6,11 +6,11 @@ from pathlib import Path
 import keras
 
 from keras_shufflenet.weights import catalog
+from keras_shufflenet.weights.cache import download
 from keras_shufflenet.weights.checkpoint import read_checkpoint
 from keras_shufflenet.weights.errors import WeightsMismatchError
-from keras_shufflenet.weights.keras_file import is_keras_file, load_keras_file
-from keras_shufflenet.weights.port import load_state_dict
-from keras_shufflenet.weights.store import download
+from keras_shufflenet.weights.hdf5 import is_keras_file, load_keras_file
+from keras_shufflenet.weights.state_dict import load_state_dict
 
 SUFFIXES = (".pth", ".pt", ".tar", ".pkl", ".npz", ".safetensors", ".h5", ".keras")
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from keras_shufflenet.weights.errors import WeightsMismatchError
-from keras_shufflenet.weights.torch_file import without_wrapper
+from keras_shufflenet.weights.torch_pickle import without_wrapper
 
 CHOICE = re.compile(r"features\.(\d+)\.(\d+)\.(.+)")
 
@@ -43,7 +43,7 @@ def supernet_path(
             path[f"features.{match[1]}.{match[3]}"] = array
     if found != set(range(len(architecture))):
         raise WeightsMismatchError(
-            f"The state dict has to be a supernet's with the {len(architecture)} units of the "
+            f"The state dict must be a supernet's with the {len(architecture)} units of the "
             f"architecture. Received: the choices of {len(found)} units and "
             f"architecture={tuple(architecture)}"
         )

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import keras
 
-from keras_shufflenet.files import write_whole
-from keras_shufflenet.weights.port import state_dict
+from keras_shufflenet._files import write_whole
+from keras_shufflenet.weights.state_dict import state_dict
 
 FORMATS = (".keras", ".weights.h5", ".safetensors")
 

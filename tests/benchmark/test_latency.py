@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import keras_shufflenet as ks
-from keras_shufflenet.benchmark import grouped, latency, memory, networks, tables, turns
+from keras_shufflenet.benchmark import grouped, interleaved, latency, memory, networks, tables
 from keras_shufflenet.benchmark.engines import ENGINES, Network, channels_first
 from keras_shufflenet.cli import main
 
@@ -19,13 +19,13 @@ TRIED = ("LiteRT", "ONNX Runtime", "OpenVINO", "PyTorch eager")
 def test_functions_take_turns_and_run_twice_in_each():
     calls = []
     runs = {name: lambda name=name: calls.append(name) for name in "abc"}
-    times = turns.measure_interleaved(runs, iterations=20)
+    times = interleaved.measure_interleaved(runs, iterations=20)
     rounds = [tuple(calls[i : i + 6]) for i in range(0, 120, 6)]
     assert all(turn[::2] == turn[1::2] and sorted(turn[::2]) == ["a", "b", "c"] for turn in rounds)
     assert len(set(rounds)) > 3  # in changing order
     assert all(0 <= time.median <= time.p90 for time in times.values())
     with pytest.raises(ValueError, match="Received: rounds=0"):
-        turns.measure_interleaved(runs, iterations=0)
+        interleaved.measure_interleaved(runs, iterations=0)
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ from PIL import Image
 from scipy.special import ndtri
 
 import keras_shufflenet as ks
+from keras_shufflenet._results import append_row
 from keras_shufflenet.benchmark import opencv_people, pipeline
-from keras_shufflenet.benchmark.results import append_row
 from keras_shufflenet.data import augmentation
-from keras_shufflenet.data.people import shuffled
+from keras_shufflenet.data.keypoint_pipeline import shuffled
 
 SIZE = (256, 192)
 
@@ -108,7 +108,7 @@ def test_a_small_run(samples, tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize("wrong", [{"rounds": 0}, {"count": 0}, {"workers": -1}])
 def test_wrong_numbers(samples, wrong):
-    with pytest.raises(ValueError, match=r"have to be positive\. Received: rounds="):
+    with pytest.raises(ValueError, match=r"must be positive\. Received: rounds="):
         pipeline.compare(samples, **wrong)
 
 

@@ -1,7 +1,7 @@
 import keras
 import pytest
 
-from keras_shufflenet import data
+from keras_shufflenet import synthetic_people
 from keras_shufflenet.cli import main
 from keras_shufflenet.models import PoseEstimator
 
@@ -24,7 +24,9 @@ def command(capsys, monkeypatch):
 def people(tmp_path_factory):
     """Six drawn people: (json, folder of images)."""
     folder = tmp_path_factory.mktemp("people")
-    return tuple(data.synthetic_people(folder, 6, image_size=(96, 96), workers=1, progress=False))
+    return tuple(
+        synthetic_people.create_dataset(folder, 6, image_size=(96, 96), workers=1, progress=False)
+    )
 
 
 @pytest.fixture(scope="session")

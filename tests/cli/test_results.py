@@ -2,7 +2,7 @@ import csv
 
 import pytest
 
-from keras_shufflenet.benchmark.results import append_row
+from keras_shufflenet._results import append_row
 
 
 def test_rows_follow_a_header_with_the_circumstances(tmp_path):

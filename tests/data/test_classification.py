@@ -135,7 +135,7 @@ def test_no_images(tmp_path):
 
 @pytest.mark.parametrize("wrong", [{"resize": 0}, {"crop": 0}, {"crop": (8, -1)}])
 def test_wrong_sizes(classes, wrong):
-    with pytest.raises(ValueError, match=r"have to be positive.*Received: resize="):
+    with pytest.raises(ValueError, match=r"must be positive.*Received: resize="):
         ks.data.classification(classes, **wrong)
 
 

@@ -6,9 +6,9 @@ import tensorflow as tf
 from PIL import Image
 
 import keras_shufflenet as ks
-from keras_shufflenet.data.crops import warp
+from keras_shufflenet.data.decode import warp
 from keras_shufflenet.keypoints import boxes
-from keras_shufflenet.keypoints.codecs import HeatmapCodec
+from keras_shufflenet.keypoints.codec import HeatmapCodec
 from tests.data.dots import annotation, coco_file, spread_joints
 
 SIZE = (240, 200)

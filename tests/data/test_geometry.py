@@ -5,13 +5,13 @@ import pytest
 import tensorflow as tf
 from scipy.special import ndtr
 
-from keras_shufflenet.data import augmentation, geometry, people, targets
+from keras_shufflenet.data import augmentation, geometry, keypoint_pipeline, samples, targets
 from keras_shufflenet.data.augmentation import COCO_AUGMENTATION, Draws
 from keras_shufflenet.data.geometry import Frame
 from keras_shufflenet.keypoints import augmentation as reference
 from keras_shufflenet.keypoints import boxes
-from keras_shufflenet.keypoints.codecs import HeatmapCodec
-from keras_shufflenet.keypoints.people import PoseInstances
+from keras_shufflenet.keypoints.annotations import PoseInstances
+from keras_shufflenet.keypoints.codec import HeatmapCodec
 from keras_shufflenet.keypoints.skeletons import COCO, MPII
 
 
@@ -34,7 +34,9 @@ def test_frames_of_the_reference(golden_pose):
             COCO, np.arange(n), np.full(n, ""), np.full((n, 2), 99), bbox, np.ones(n),
             np.zeros((n, 17, 2)), np.ones((n, 17)), np.ones(n),
         )  # fmt: skip
-        table = people._table(people.KeypointDataset(everyone, np.full(n, "x")), (height, width))
+        table = keypoint_pipeline._table(
+            samples.KeypointDataset(everyone, np.full(n, "x")), (height, width)
+        )
         np.testing.assert_allclose(table.center, golden[f"v029/center_{width}x{height}"], rtol=1e-6)
         np.testing.assert_allclose(table.scale, golden[f"v029/scale_{width}x{height}"], rtol=1e-6)
 
@@ -75,7 +77,7 @@ def test_flip_joints_of_the_reference(golden_pose, skeleton):
     flipped = tf.ones_like(width, tf.bool)
     joints, visible = golden[f"in/{name}_joints"][..., :2], golden[f"in/{name}_visible"][..., 0]
     points = geometry.mirror_x(f64(joints), flipped, width)
-    points, seen = people._swap_sides(points, tf.constant(visible), flipped, skeleton)
+    points, seen = keypoint_pipeline._swap_sides(points, tf.constant(visible), flipped, skeleton)
     np.testing.assert_array_equal(seen, golden[f"v029/{name}_visible"][..., 0])
     mask = seen.numpy() > 0
     expected = golden[f"v029/{name}_joints"][..., :2]

@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 import keras_shufflenet as ks
-from keras_shufflenet.data.people import shuffled
-from keras_shufflenet.keypoints.codecs import HeatmapCodec
+from keras_shufflenet.data.keypoint_pipeline import shuffled
+from keras_shufflenet.keypoints.codec import HeatmapCodec
 from keras_shufflenet.keypoints.skeletons import COCO
 
 SIZE = (128, 96)

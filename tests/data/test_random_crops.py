@@ -7,7 +7,7 @@ from PIL import Image
 
 import keras_shufflenet as ks
 from keras_shufflenet.data import random_crops
-from keras_shufflenet.data.randomness import uniform
+from keras_shufflenet.data.pipeline import uniform
 
 SIZE = (40, 32)
 

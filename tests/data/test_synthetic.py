@@ -10,20 +10,20 @@ import pytest
 from PIL import Image
 from pycocotools import coco as pycoco
 
-from keras_shufflenet.data.synthetic import shapes as s
-from keras_shufflenet.data.synthetic import synthetic_people
-from keras_shufflenet.data.synthetic.labels import annotate
-from keras_shufflenet.data.synthetic.plan import Plan
-from keras_shufflenet.data.synthetic.pose import pose, sample_proportions
-from keras_shufflenet.data.synthetic.rendering import Camera, render
-from keras_shufflenet.data.synthetic.scene import draw_scene
 from keras_shufflenet.keypoints.skeletons import COCO
+from keras_shufflenet.synthetic_people import create_dataset
+from keras_shufflenet.synthetic_people import shapes as s
+from keras_shufflenet.synthetic_people.labels import annotate
+from keras_shufflenet.synthetic_people.plan import Plan
+from keras_shufflenet.synthetic_people.pose import pose, sample_proportions
+from keras_shufflenet.synthetic_people.rendering import Camera, render
+from keras_shufflenet.synthetic_people.scene import draw_scene
 
 SIZE = (160, 128)
 
 
 def draw(directory, count=8, seed=3, **options):
-    return synthetic_people(directory, count, seed, image_size=SIZE, progress=False, **options)
+    return create_dataset(directory, count, seed, image_size=SIZE, progress=False, **options)
 
 
 def contents(paths):
@@ -107,8 +107,8 @@ def test_other_peoples_annotations_are_left_alone(tmp_path):
 
 def test_a_killed_run_leaves_no_annotations_and_can_be_repeated(drawn, tmp_path):
     code = f"""
-from keras_shufflenet.data.synthetic import synthetic_people
-synthetic_people({str(tmp_path)!r}, 500, image_size={SIZE}, progress=False, workers=1)
+from keras_shufflenet.synthetic_people import create_dataset
+create_dataset({str(tmp_path)!r}, 500, image_size={SIZE}, progress=False, workers=1)
 """
     environment = os.environ | {"KERAS_BACKEND": "numpy"}
     process = subprocess.Popen([sys.executable, "-c", code], env=environment)
@@ -149,7 +149,7 @@ def test_a_failing_helper_is_reported(tmp_path, monkeypatch):
 )
 def test_bad_arguments(tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
-        synthetic_people(tmp_path / "x", **{"count": 2, "progress": False, **options})
+        create_dataset(tmp_path / "x", **{"count": 2, "progress": False, **options})
     assert not (tmp_path / "x").exists()
 
 

@@ -6,8 +6,8 @@ import keras
 import pytest
 
 import keras_shufflenet as ks
-from keras_shufflenet.export.delegates import EDGE_TPU, GPU, NNAPI, Refusal, refusals
 from keras_shufflenet.export.operators import Operator, Tensor, read_operators
+from keras_shufflenet.litert.delegates import EDGE_TPU, GPU, NNAPI, Refusal, refusals
 
 
 def tensor(*shape, dtype="int8", constant=False, scale=0.5):

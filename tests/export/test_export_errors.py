@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import keras_shufflenet as ks
-from keras_shufflenet.export import flatbuffer
+from keras_shufflenet.litert import schema
 
 SIZE = (64, 64)
 
@@ -22,20 +22,20 @@ def tiny() -> keras.Model:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"precision": "int4"}, "precision has to be one of float32, float16, int8"),
-        ({"input_dtype": "int8"}, "input_dtype for float32 has to be one of float32, uint8"),
-        ({"output_dtype": "uint8"}, "output_dtype for float32 has to be one of float32"),
+        ({"precision": "int4"}, "precision must be one of float32, float16, int8"),
+        ({"input_dtype": "int8"}, "input_dtype for float32 must be one of float32, uint8"),
+        ({"output_dtype": "uint8"}, "output_dtype for float32 must be one of float32"),
         ({"precision": "int8"}, "int8 needs `calibration`"),
         ({"input_size": 64}, r"\(height, width\) in whole pixels"),
         ({"input_size": (64, 64, 3)}, r"\(height, width\) in whole pixels"),
         ({"samples": np.zeros((0, *SIZE, 3))}, "N at least 1"),
         ({"samples": np.full((1, *SIZE, 3), np.nan)}, "finite images"),
-        ({"lowered": "yes"}, "`lowered` has to be True or False"),
-        ({"per_channel": 1}, "`per_channel` has to be True or False"),
+        ({"lowered": "yes"}, "`lowered` must be True or False"),
+        ({"per_channel": 1}, "`per_channel` must be True or False"),
         ({"precision": "int16x8", "per_channel": False}, "a scale for each channel"),
         ({"evaluate": 3}, "a function of a path"),
         ({"labels": {"cat": 0}}, "a list with one name for each class"),
-        ({"codec": "msra"}, "`codec` has to be a HeatmapCodec"),
+        ({"codec": "msra"}, "`codec` must be a HeatmapCodec"),
         ({"input_size": (32, 32)}, r"of \(64, 64\) \(height, width\) only"),
     ],
 )
@@ -76,7 +76,7 @@ def test_no_calibration_images(tiny, photographs, tmp_path):
 
 
 def test_wrong_suffix_and_missing_folder(tiny, tmp_path):
-    with pytest.raises(ValueError, match=r"has to end in \.tflite"):
+    with pytest.raises(ValueError, match=r"must end in \.tflite"):
         ks.export.litert(tiny, tmp_path / "a.lite")
     with pytest.raises(ValueError, match=r"a string or a pathlib\.Path\. Received: None"):
         ks.export.litert(tiny, None)
@@ -133,7 +133,7 @@ def test_without_the_runtime_the_extra_is_named(tiny, tmp_path, monkeypatch):
     with pytest.raises(ImportError, match=r"pip install keras-shufflenet\[export\]"):
         ks.inference.Predictor.load(tmp_path / "a.tflite")
     with pytest.raises(ImportError, match=r"pip install keras-shufflenet\[export\]"):
-        importlib.reload(flatbuffer)
+        importlib.reload(schema)
 
 
 def test_other_backends_are_refused(tiny, tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import keras_shufflenet as ks
-from keras_shufflenet.inference.runtime import open_interpreter
+from keras_shufflenet.litert.interpreter import open_interpreter
 
 SLOW_OPERATORS = {"SHAPE", "PACK", "GATHER", "GATHER_ND", "RESIZE_NEAREST_NEIGHBOR", "SPLIT_V"}
 MODELS = ["classifier", "pose_fpn", "pose_deconv"]

@@ -43,7 +43,7 @@ def run(model, x) -> np.ndarray:
             r"shape \(N, 64, 64, 3\).*Received: ndarray of shape",
         ),
         ({"images": [["cat.jpg"]]}, "Received: list of shape"),
-        ({"method": "best"}, "method has to be one of min_max, moving_average, mse"),
+        ({"method": "best"}, "method must be one of min_max, moving_average, mse"),
     ],
 )
 def test_arguments_of_lower(classifier, arguments, message):

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import keras_shufflenet as ks
-from keras_shufflenet.export import flatbuffer
-from keras_shufflenet.inference import Classifier, PosePredictor, Predictor
+from keras_shufflenet.inference import ImageClassifier, PosePredictor, Predictor
 from keras_shufflenet.keypoints import HeatmapCodec, Skeleton
+from keras_shufflenet.litert import schema
 
 READER = Path(__file__).with_name("mediapipe_reader.py")
 PYTHON = Path(__file__).parents[2] / ".venv" / "mediapipe" / "bin" / "python"
@@ -161,7 +161,7 @@ def test_a_broken_description_is_an_error(exported, tmp_path):
 
 def test_weights_lie_at_multiples_of_sixteen(exported):
     content = exported("classifier", "int8").path.read_bytes()
-    model = flatbuffer.schema.Model.GetRootAs(content, 0)
+    model = schema.schema.Model.GetRootAs(content, 0)
     buffers = [model.Buffers(i).DataAsNumpy() for i in range(model.BuffersLength())]
     starts = np.frombuffer(content, np.uint8).__array_interface__["data"][0]
     places = [b.__array_interface__["data"][0] - starts for b in buffers if np.size(b) > 1]
@@ -186,9 +186,9 @@ def test_mediapipe_finds_the_right_class(shared, tmp_path, mediapipe, arguments)
         **arguments,
     )
     files = [photographs / "images" / row["filename"] for row in rows]
-    ours, right = Classifier.load(path), 0
+    ours, right = ImageClassifier.load(path), 0
     for file, row, best in zip(files, rows, mediapipe("classify", path, *files), strict=True):
-        ((name, score),) = ours.classify(file, top=1)
+        ((name, score),) = ours.predict(file, top=1)
         if score > 0.8:
             assert best[1] == name
             right += best[0] == int(row["class_index"])

@@ -9,8 +9,8 @@ import pytest
 import keras_shufflenet as ks
 from keras_shufflenet.benchmark.networks import normalize
 from keras_shufflenet.export.bias_correction import correct_biases
-from keras_shufflenet.export.lowering.ranges import FRACTIONS
-from keras_shufflenet.inference.runtime import open_interpreter
+from keras_shufflenet.export.optimization.ranges import FRACTIONS
+from keras_shufflenet.litert.interpreter import open_interpreter
 
 # One of each structure; the pose estimators are in test_litert.py.
 NETWORKS = [

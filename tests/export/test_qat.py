@@ -84,11 +84,11 @@ def test_what_is_concatenated_shares_a_scale(name):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"steps": -1}, "`steps` has to be a whole number"),
-        ({"steps": "a"}, "`steps` has to be a whole number"),
-        ({"learning_rate": 0.0}, "`learning_rate` has to be positive"),
-        ({"loss": "mse"}, "`loss` has to be one of distillation, targets"),
-        ({"input_dtype": "int4"}, "input_dtype for int8 has to be one of float32, uint8, int8"),
+        ({"steps": -1}, "`steps` must be a whole number"),
+        ({"steps": "a"}, "`steps` must be a whole number"),
+        ({"learning_rate": 0.0}, "`learning_rate` must be positive"),
+        ({"loss": "mse"}, "`loss` must be one of distillation, targets"),
+        ({"input_dtype": "int4"}, "input_dtype for int8 must be one of float32, uint8, int8"),
     ],
 )
 def test_bad_arguments(classifier, images, tmp_path, arguments, message):

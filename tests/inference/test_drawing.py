@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_shufflenet.inference.drawing import COLORS, draw_skeletons, joint_side
+from keras_shufflenet.inference.visualization import COLORS, draw_skeletons, joint_side
 from keras_shufflenet.keypoints import skeletons
 
 LEFT_ELBOW, LEFT_WRIST = 7, 9

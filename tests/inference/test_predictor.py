@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import keras_shufflenet as ks
-from keras_shufflenet.inference import Predictor, runtime
+from keras_shufflenet.inference import Predictor
+from keras_shufflenet.litert import interpreter as runtime
 
 SIZE = (32, 48)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_shufflenet.keypoints import COCO, HeatmapCodec
-from keras_shufflenet.keypoints.peaks import heatmap_pck
+from keras_shufflenet.keypoints.refinement import heatmap_pck
 
 ENCODINGS = ["msra", "unbiased", "udp", "udp_combined", "megvii"]
 

@@ -90,9 +90,9 @@ def test_other_numbers_of_channels(build):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"width": 0.7}, "`width` has to be one of 0.25, 0.33, 0.5, 1.0, 1.5, 2.0. Received: wi"),
-        ({"width": 0.25, "variant": "megvii"}, "`width` has to be one of 0.5, 1.0, 1.5, 2.0. R"),
-        ({"variant": "mm"}, "`variant` has to be one of 'torchvision', 'megvii'. Received: s"),
+        ({"width": 0.7}, "`width` must be one of 0.25, 0.33, 0.5, 1.0, 1.5, 2.0. Received: wi"),
+        ({"width": 0.25, "variant": "megvii"}, "`width` must be one of 0.5, 1.0, 1.5, 2.0. R"),
+        ({"variant": "mm"}, "`variant` must be one of 'torchvision', 'megvii'. Received: s"),
         ({"input_shape": (31, 64, 3)}, r"at least 32. Received: input_shape=\(31, 64, 3\)"),
         ({"input_shape": (64, 64)}, r"\(height, width, channels\)"),
         ({"input_shape": (64, 64, None)}, "known number of channels"),

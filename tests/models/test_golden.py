@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import keras_shufflenet as ks
-from keras_shufflenet.keypoints.codecs import HeatmapCodec
+from keras_shufflenet.keypoints.codec import HeatmapCodec
 from tests.models import golden_nets
 
 TOLERANCE = 20  # multiples of the reference's own noise, as the fixtures ask for

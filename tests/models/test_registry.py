@@ -54,8 +54,8 @@ PARAMS = {
 
 # Built with the golden fixtures only: they have hundreds of millions of parameters.
 GIANTS = {
-    "shufflenet_v2_large": ks.models.Cost(125_120_936, 12_780_652_544),
-    "shufflenet_v2_exlarge": ks.models.Cost(255_374_504, 46_174_794_752),
+    "shufflenet_v2_large": ks.models.ModelStats(125_120_936, 12_780_652_544),
+    "shufflenet_v2_exlarge": ks.models.ModelStats(255_374_504, 46_174_794_752),
 }
 WITHOUT_FIGURES = {
     "shufflenet_v2_x0_25",
@@ -126,7 +126,7 @@ def test_errors_of_the_feature_extractor():
 )
 def test_pose_estimators(head, params, macs):
     model = ks.PoseEstimator(head=head)
-    assert ks.count_params_and_macs(model) == ks.models.Cost(params, macs)
+    assert ks.count_params_and_macs(model) == ks.models.ModelStats(params, macs)
     assert model.output.shape == (None, 64, 48, 17)
     assert model.output.dtype == "float32"
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import keras_shufflenet as ks
-from keras_shufflenet.training.batch_statistics import folded_layers, restore_statistics
+from keras_shufflenet.training.batch_norm import folded_layers, restore_statistics
 
 
 @pytest.fixture

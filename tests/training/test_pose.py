@@ -174,7 +174,7 @@ def test_a_training_killed_twice_ends_like_one_that_was_not(people, tmp_path, un
     for seed, (kill_at, while_writing) in enumerate([(STEPS + 2, 0), (STEPS, 1)]):
         killed = train_in_a_process(people, tmp_path, seed, kill_at, while_writing)
         assert killed.returncode == -signal.SIGKILL, killed.stderr
-    # Other initial weights: everything has to come from the checkpoint.
+    # Other initial weights: everything must come from the checkpoint.
     resumed = train_in_a_process(people, tmp_path, seed=2)
     assert resumed.returncode == 0, resumed.stderr
     weights = keras.saving.load_model(tmp_path / "model.keras").get_weights()

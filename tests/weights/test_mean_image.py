@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import keras_shufflenet as ks
-from keras_shufflenet.models.assembly import Preprocessing, prepend_preprocessing
+from keras_shufflenet.models._builder import Preprocessing, prepend_preprocessing
 from keras_shufflenet.weights import CheckpointError, read_mean_image
 
 XML = """<?xml version="1.0"?>

@@ -14,7 +14,7 @@ from keras_shufflenet.weights import (
     load_state_dict,
     state_dict,
 )
-from keras_shufflenet.weights.port import _find_layout
+from keras_shufflenet.weights.state_dict import _find_layout
 from tests.weights import publishers
 
 SHAPE = {"input_shape": (64, 64, 3)}

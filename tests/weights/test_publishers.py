@@ -8,7 +8,7 @@ import pytest
 
 import keras_shufflenet as ks
 from keras_shufflenet.weights import WeightsMismatchError, catalog
-from keras_shufflenet.weights.port import _find_layout
+from keras_shufflenet.weights.state_dict import _find_layout
 from tests.weights import publishers
 from tests.weights.test_port import unchanged, values
 

@@ -14,8 +14,8 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_shufflenet.export.lowering.steps import calls
-from keras_shufflenet.export.lowering.trace import NOTHING, rearranged
+from keras_shufflenet.export.optimization.steps import calls
+from keras_shufflenet.export.optimization.trace import NOTHING, rearranged
 
 OPSET = 17
 IR_VERSION = 8  # the oldest of that opset: every engine reads it

@@ -62,7 +62,7 @@ class Engine:
     Attributes:
         name: of the engine, as tables show it.
         precision: of arithmetic: "float32", "bfloat16" or "int8".
-        packages: what has to be imported to make and run files; the first one runs them.
+        packages: what must be imported to make and run files; the first one runs them.
         make: writes the files of a network into a folder and returns the one to open.
         open: opens a file for an input and a number of threads. What it returns runs the network
             from the input, an array, to the output, an array.

@@ -23,7 +23,7 @@ def _maker(precision: str, lowered: bool) -> Callable[[Network, Path], Path]:
 
 
 def _open(path: Path, images: np.ndarray, threads: int) -> Run:
-    from keras_shufflenet.inference.runtime import open_interpreter, run_one
+    from keras_shufflenet.litert.interpreter import open_interpreter, run_one
 
     interpreter = open_interpreter(path, threads)
     return lambda: run_one(interpreter, images[0])[np.newaxis]

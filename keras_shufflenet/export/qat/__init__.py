@@ -11,11 +11,10 @@ import numpy as np
 from rich.progress import Progress
 
 from keras_shufflenet.export.bias_correction import correct_biases
-from keras_shufflenet.export.calibration import are_pixels
 from keras_shufflenet.export.converter import ExportError
 from keras_shufflenet.export.graph import output_name
 from keras_shufflenet.export.job import Evaluate, prepare
-from keras_shufflenet.export.lowering import (
+from keras_shufflenet.export.optimization import (
     GraphOptimizationError,
     is_worth_it,
     optimize_for_inference,
@@ -23,6 +22,7 @@ from keras_shufflenet.export.lowering import (
 from keras_shufflenet.export.qat.batches import Loss, Targets, training_batches
 from keras_shufflenet.export.qat.plan import Plan, PlanError
 from keras_shufflenet.export.qat.process import TrainingProcess, check_installed
+from keras_shufflenet.export.quantization import are_pixels
 from keras_shufflenet.export.report import Report
 from keras_shufflenet.keypoints import HeatmapCodec, Skeleton
 
@@ -140,11 +140,11 @@ def quantization_aware_training(
 
 def _check_training(steps: int, learning_rate: float, loss: str) -> None:
     if not isinstance(steps, int) or steps < 0:
-        raise ValueError(f"`steps` has to be a whole number, 0 or more. Received: {steps!r}")
+        raise ValueError(f"`steps` must be a whole number, 0 or more. Received: {steps!r}")
     if not isinstance(learning_rate, (int, float)) or not learning_rate > 0:
-        raise ValueError(f"`learning_rate` has to be positive. Received: {learning_rate!r}")
+        raise ValueError(f"`learning_rate` must be positive. Received: {learning_rate!r}")
     if loss not in get_args(Loss):
-        raise ValueError(f"`loss` has to be one of {', '.join(get_args(Loss))}. Received: {loss!r}")
+        raise ValueError(f"`loss` must be one of {', '.join(get_args(Loss))}. Received: {loss!r}")
 
 
 def _plan(model: keras.Model, images: np.ndarray) -> Plan:

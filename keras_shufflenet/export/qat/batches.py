@@ -39,7 +39,7 @@ class Targets:
             targets = self._one_hot(targets)
         if not self._fits(targets, len(images)):
             raise ValueError(
-                f"Targets have to be of the shape (N, {', '.join(map(str, self._shape))}) of the "
+                f"Targets must be of the shape (N, {', '.join(map(str, self._shape))}) of the "
                 f"model's output. Received: shape={targets.shape}"
             )
         return {"targets": targets.astype(np.float32), "weights": weights}
@@ -54,7 +54,7 @@ class Targets:
         (count,) = self._shape
         if classes.min() < 0 or classes.max() >= count:
             raise ValueError(
-                f"Classes have to be whole numbers from 0 to {count - 1}. "
+                f"Classes must be whole numbers from 0 to {count - 1}. "
                 f"Received: {classes.min()} to {classes.max()}"
             )
         return np.eye(count, dtype=np.float32)[classes.astype(np.int64)]
@@ -95,6 +95,6 @@ def training_batches(
             count += 1
         if count == 0:
             raise ValueError(
-                "`dataset` has to be one that can be gone through again, with at least one batch. "
+                "`dataset` must be one that can be gone through again, with at least one batch. "
                 f"Received: {type(dataset).__name__} without any left"
             )

@@ -7,13 +7,13 @@ follows from the class of our layer, so that a new publisher needs a new table a
 
 from keras_shufflenet.weights.layouts import (
     detnas,
-    giants,
+    large,
     mobilenet_v2,
-    searched,
+    search_space,
     shufflenet_v1,
     shufflenet_v2,
 )
-from keras_shufflenet.weights.layouts.layout import Layout
+from keras_shufflenet.weights.layouts._layout import Layout
 
 LAYOUTS: dict[str, Layout] = {
     layout.name: layout
@@ -21,12 +21,12 @@ LAYOUTS: dict[str, Layout] = {
         shufflenet_v1.MEGVII,
         shufflenet_v2.TORCHVISION,
         shufflenet_v2.MEGVII,
-        searched.ONE_SHOT,
-        searched.SHUFFLENET_V2_PLUS,
+        search_space.ONE_SHOT,
+        search_space.SHUFFLENET_V2_PLUS,
         detnas.SHALLOW,
         detnas.DEEP,
-        giants.LARGE,
-        giants.EXLARGE,
+        large.LARGE,
+        large.EXLARGE,
         mobilenet_v2.TORCHVISION,
         mobilenet_v2.TONYLINS,
         *shufflenet_v1.OPENMMLAB,
@@ -43,5 +43,5 @@ def get(name: str) -> Layout:
         ValueError: if there is none.
     """
     if name not in LAYOUTS:
-        raise ValueError(f"`layout` has to be one of {', '.join(LAYOUTS)}. Received: {name!r}")
+        raise ValueError(f"`layout` must be one of {', '.join(LAYOUTS)}. Received: {name!r}")
     return LAYOUTS[name]

@@ -2,7 +2,7 @@
 
 from string import ascii_lowercase
 
-from keras_shufflenet.weights.layouts.layout import Layout, conv_bn, places
+from keras_shufflenet.weights.layouts._layout import Layout, conv_bn, places
 
 
 def _interstellar(layer: str, module: str, place: str, branch: str) -> dict[str, str]:

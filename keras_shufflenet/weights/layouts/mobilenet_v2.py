@@ -1,6 +1,6 @@
 """MobileNetV2: torchvision's names, tonylins' and OpenMMLab's."""
 
-from keras_shufflenet.weights.layouts.layout import Layout, conv_bn, conv_bn_all, join
+from keras_shufflenet.weights.layouts._layout import Layout, conv_bn, conv_bn_all, join
 from keras_shufflenet.weights.layouts.openmmlab import with_heads
 
 BLOCKS = 17

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from keras_shufflenet.weights.layouts.layout import Layout
+from keras_shufflenet.weights.layouts._layout import Layout
 
 
 def _deconvolution_head(prefix: str) -> dict[str, str]:

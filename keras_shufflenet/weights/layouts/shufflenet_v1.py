@@ -1,6 +1,6 @@
 """ShuffleNetV1: the authors' names and OpenMMLab's."""
 
-from keras_shufflenet.weights.layouts.layout import Layout, conv_bn, conv_bn_all, join, places
+from keras_shufflenet.weights.layouts._layout import Layout, conv_bn, conv_bn_all, join, places
 from keras_shufflenet.weights.layouts.openmmlab import with_heads
 
 UNITS = places((4, 8, 4), first_stage=2)

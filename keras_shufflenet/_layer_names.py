@@ -1,0 +1,30 @@
+"""Names of layers that builders, weights, optimizers and feature extractors rely on.
+
+Layer names are part of the public API: `.keras` files and checkpoints are matched by them.
+"""
+
+import re
+
+IMAGE = "image"
+PREPROCESSING = "preprocessing"
+STEM = "stem_conv"
+STAGE_PREFIX = "stage"
+CONV_LAST = "conv_last"
+PREDICTIONS = "predictions"
+HEAD_PREFIX = "head_"
+AUXILIARY_PREFIX = "auxiliary_"
+HEATMAPS = "head_final"
+
+_TOP = re.compile(rf"{PREDICTIONS}|{HEAD_PREFIX}.*|{AUXILIARY_PREFIX}.*")
+# Hidden layers in front of ShuffleNetV2+'s classifier do not depend on the number of classes.
+_HEAD = re.compile(rf"{PREDICTIONS}|{HEAD_PREFIX}(?!se_|fc).*|{AUXILIARY_PREFIX}.*")
+
+
+def is_top(name: str) -> bool:
+    """Return whether a network built with `include_top=False` lacks the layer of this name."""
+    return _TOP.fullmatch(name) is not None
+
+
+def is_head(name: str) -> bool:
+    """Return whether the shape of a layer depends on the number of classes or keypoints."""
+    return _HEAD.fullmatch(name) is not None

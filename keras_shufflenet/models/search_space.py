@@ -1,0 +1,197 @@
+"""The units of Megvii's search spaces, of which ShuffleNetV2+, OneShot and DetNAS are made.
+
+An architecture is a sequence of choices, one for each unit: 0, 1 and 2 are ShuffleNetV2 units with
+a 3 × 3, 5 × 5 and 7 × 7 depthwise convolution, 3 is the "Xception" unit of three separable ones.
+
+Paper: Guo et al., "Single Path One-Shot Neural Architecture Search with Uniform Sampling",
+ECCV 2020, https://arxiv.org/abs/1904.00420; code: https://github.com/megvii-model/ShuffleNet-Series.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import keras
+from keras import layers
+
+from keras_shufflenet.models.layers import (
+    TORCH_NORM,
+    Norm,
+    channel_axis,
+    channel_shuffle,
+    concatenate,
+    conv_bn,
+    depthwise_bn,
+    shuffle_branch,
+    shuffle_projection,
+    split_even_odd,
+    split_halves,
+)
+
+KERNEL_SIZES = (3, 5, 7)
+XCEPTION = 3
+CHOICES = (0, 1, 2, XCEPTION)
+SQUEEZE = 4  # squeeze-and-excitation goes through a quarter of the channels
+
+
+def split_standard(x: keras.KerasTensor, name: str) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    """Shuffle two groups, then take halves: the split of DetNAS' search configurations."""
+    return split_halves(channel_shuffle(x, 2, f"{name}_shuffle"), name)
+
+
+@dataclass(frozen=True)
+class Style:
+    """What the networks do differently with the same units.
+
+    Attributes:
+        activation: after pointwise convolutions.
+        squeeze: whether the main branch ends in squeeze-and-excitation.
+        split: how a unit of stride 1 splits its input.
+        norm: of the normalizations.
+    """
+
+    activation: str = "relu"
+    squeeze: bool = False
+    split: Callable[[keras.KerasTensor, str], tuple[keras.KerasTensor, keras.KerasTensor]] = (
+        split_even_odd
+    )
+    norm: Norm = TORCH_NORM
+
+
+PLAIN = Style()
+
+
+def parse_architecture(
+    architecture: Sequence[int] | str, units: int, names: Iterable[str] = ()
+) -> tuple[int, ...]:
+    """The choices of an architecture, given as numbers or as a string of digits.
+
+    Args:
+        architecture: one choice for each unit; spaces and bars in a string mean nothing.
+        units: how many there must be.
+        names: of known architectures, for the error.
+
+    Raises:
+        ValueError: if there are more or fewer, or a choice is not among 0 to 3.
+    """
+    if isinstance(architecture, str):
+        digits = architecture.replace(" ", "").replace("|", "")
+        choices = tuple(int(digit) if digit.isdigit() else -1 for digit in digits)
+    else:
+        choices = tuple(architecture) if isinstance(architecture, Iterable) else ()
+    if len(choices) != units or any(choice not in CHOICES for choice in choices):
+        known = "".join(f"{name!r}, " for name in names)
+        raise ValueError(
+            f"`architecture` must be {known and f'one of {known}or '}{units} choices among "
+            f"{CHOICES}. Received: architecture={architecture!r}"
+        )
+    return tuple(int(choice) for choice in choices)
+
+
+def squeeze_excite(
+    x: keras.KerasTensor, pooled: keras.KerasTensor, norm: Norm, name: str
+) -> keras.KerasTensor:
+    """Multiply channels by gates between 0 and 1 that follow from their means.
+
+    Args:
+        x: maps.
+        pooled: their means, with height and width 1.
+        norm: of the normalization.
+        name: of the group of layers.
+    """
+    channels = x.shape[channel_axis()]
+    gate = conv_bn(pooled, channels // SQUEEZE, norm=norm, name=f"{name}_reduce")
+    gate = layers.Conv2D(channels, 1, use_bias=False, name=f"{name}_expand")(gate)
+    gate = layers.Activation("hard_sigmoid", name=f"{name}_gate")(gate)
+    return layers.Multiply(name=f"{name}_scale")([x, gate])
+
+
+def _xception_branch(
+    x: keras.KerasTensor, middle: int, filters: int, strides: int, style: Style, name: str
+) -> keras.KerasTensor:
+    for index, channels in enumerate((middle, middle, filters), start=1):
+        part = f"{name}_separable{index}"
+        x = depthwise_bn(x, 3, strides if index == 1 else 1, norm=style.norm, name=f"{part}_dw")
+        x = conv_bn(x, channels, activation=style.activation, norm=style.norm, name=f"{part}_pw")
+    return x
+
+
+def search_unit(
+    x: keras.KerasTensor,
+    choice: int,
+    filters: int,
+    middle: int,
+    strides: int,
+    style: Style,
+    name: str,
+) -> keras.KerasTensor:
+    """A unit of the search space.
+
+    Args:
+        x: maps.
+        choice: which one, of `CHOICES`.
+        filters: channels that come out, even.
+        middle: channels inside of the main branch.
+        strides: 1: half of the channels pass, the main branch takes the others; 2: both branches
+            take all channels, the projection keeps their number.
+        style: of the network.
+        name: of the unit; its layers' names begin with it.
+    """
+    act, norm = style.activation, style.norm
+    if strides == 1:
+        kept, x = style.split(x, name)
+    else:
+        kernel_size = 3 if choice == XCEPTION else KERNEL_SIZES[choice]
+        channels = x.shape[channel_axis()]
+        kept = shuffle_projection(
+            x, channels, kernel_size, activation=act, norm=norm, name=f"{name}_proj"
+        )
+    made = filters - kept.shape[channel_axis()]
+    main = f"{name}_main"
+    if choice == XCEPTION:
+        x = _xception_branch(x, middle, made, strides, style, main)
+    else:
+        kernel_size = KERNEL_SIZES[choice]
+        x = shuffle_branch(
+            x, middle, made, kernel_size, strides, activation=act, norm=norm, name=main
+        )
+    if style.squeeze:
+        pooled = layers.GlobalAveragePooling2D(keepdims=True, name=f"{main}_se_pool")(x)
+        x = squeeze_excite(x, pooled, style.norm, f"{main}_se")
+    return concatenate([kept, x], name=f"{name}_concat")
+
+
+def unit_positions(units: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """(stage, unit) of all units in turn; stages count from 1, units from 0."""
+    return ((stage, unit) for stage, count in enumerate(units, 1) for unit in range(count))
+
+
+def search_stages(
+    x: keras.KerasTensor,
+    architecture: Sequence[int],
+    units: Sequence[int],
+    channels: Sequence[int],
+    middles: Sequence[int],
+    styles: Sequence[Style],
+) -> keras.KerasTensor:
+    """All stages; the first unit of each has stride 2.
+
+    Args:
+        x: the stem's maps.
+        architecture: a choice for each unit.
+        units: how many each stage has.
+        channels: of each stage.
+        middles: channels inside of each unit.
+        styles: of each stage.
+    """
+    positions = unit_positions(units)
+    for (stage, unit), choice, middle in zip(positions, architecture, middles, strict=True):
+        x = search_unit(
+            x,
+            choice,
+            channels[stage - 1],
+            middle,
+            2 if unit == 0 else 1,
+            styles[stage - 1],
+            name=f"stage{stage}_unit{unit}",
+        )
+    return x

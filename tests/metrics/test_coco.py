@@ -1,0 +1,144 @@
+import json
+
+import numpy as np
+import pytest
+
+from keras_shufflenet import data, export, metrics
+from keras_shufflenet.inference import PosePredictor, predict_pose
+from keras_shufflenet.keypoints import HeatmapCodec
+from keras_shufflenet.metrics.people import predict_dataset
+
+FIGURES = ["AP", "AP .5", "AP .75", "AP (M)", "AP (L)", "AR", "AR .5", "AR .75", "AR (M)", "AR (L)"]
+QUICK = {"flip_test": False, "progress": False}
+
+
+def run(model, people, **options):
+    return metrics.coco(model, people, people.parent, **QUICK | options)
+
+
+def test_who_finds_every_joint_has_all_the_precision(colour_net, dotted_people):
+    figures = run(colour_net, dotted_people)
+    assert list(figures) == FIGURES
+    assert figures["AP"] == pytest.approx(1)
+    assert figures["AP (L)"] == pytest.approx(1)
+    assert figures["AP (M)"] == -1
+
+
+def test_the_last_batch_may_be_smaller(colour_net, dotted_people):
+    assert run(colour_net, dotted_people, batch_size=4)["AP"] == pytest.approx(1)
+
+
+def test_a_blind_network_has_none(dotted_people):
+    nothing = np.zeros((6, 64, 48, 17))
+    blind = run(lambda crops: nothing[: len(crops)], dotted_people, input_size=(256, 192))
+    assert blind["AP"] == 0
+
+
+def test_a_saved_file_scores_the_same(tmp_path, colour_net, dotted_people):
+    path = tmp_path / "net.keras"
+    colour_net.save(path)
+    assert run(path, dotted_people) == run(colour_net, dotted_people)
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_an_exported_file_goes_the_same_way(tmp_path, colour_net, dotted_people, precision):
+    path = tmp_path / "net.tflite"
+    samples = data.load_keypoint_dataset(dotted_people, dotted_people.parent)
+    crops = data.person_instances(samples, HeatmapCodec((256, 192)))
+    export.litert(colour_net, path, precision, representative_dataset=crops)
+    figures = run(path, dotted_people)
+    assert figures["AP"] == pytest.approx(1)
+
+
+def test_detected_boxes(tmp_path, colour_net, dotted_people):
+    truth = json.loads(dotted_people.read_text())["annotations"]
+    boxes = [
+        {"image_id": a["image_id"], "category_id": 1, "bbox": a["bbox"], "score": 0.9}
+        for a in truth[:3]
+    ]
+    boxes.append(boxes[0] | {"bbox": [150, 100, 80, 90], "score": 0.3})
+    boxes.append(boxes[0] | {"category_id": 2})
+    boxes.append(boxes[0] | {"image_id": 999})
+    path, poses = tmp_path / "boxes.json", tmp_path / "poses.json"
+    path.write_text(json.dumps(boxes))
+    options = {"detections": path, "results_path": poses}
+    assert run(colour_net, dotted_people, **options)["AR"] == pytest.approx(0.5)
+    assert len(json.loads(poses.read_text())) == 4
+    run(colour_net, dotted_people, score_threshold=0.5, **options)
+    assert len(json.loads(poses.read_text())) == 3
+
+
+def test_prediction_and_evaluation_find_the_same(colour_net, dotted_people):
+    samples = data.load_keypoint_dataset(dotted_people, dotted_people.parent)
+    estimator = PosePredictor.load(colour_net)
+    together = predict_dataset(estimator, samples, progress=False)
+    for path, box, joints in zip(samples.paths, samples.instances.bboxes, together, strict=True):
+        np.testing.assert_allclose(predict_pose(estimator, path, [box])[0], joints, atol=1e-4)
+
+
+def test_written_poses_are_those_that_were_scored(tmp_path, colour_net, dotted_people):
+    poses = tmp_path / "poses.json"
+    run(colour_net, dotted_people, results_path=poses)
+    scored = [pose for pose in json.loads(poses.read_text()) if pose["image_id"] == 5]
+    found = np.array([pose["keypoints"] for pose in scored]).reshape(2, 17, 3)
+    found = found[found[:, 0, 0].argsort()]
+    truth = json.loads(dotted_people.read_text())["annotations"][:2]
+    wanted = np.array([person["keypoints"] for person in truth]).reshape(2, 17, 3)
+    np.testing.assert_allclose(found[..., :2], wanted[..., :2], atol=6)
+    means = [np.mean(pose["keypoints"][2::3]) for pose in scored]
+    np.testing.assert_allclose([pose["score"] for pose in scored], means)
+
+
+def test_a_trained_network_has_its_known_precision(shared, simple_pose):
+    coco = shared / "data" / "coco"
+    figures = metrics.coco(
+        simple_pose,
+        coco / "person_keypoints_val_complete.json",
+        coco / "images",
+        input_size=(256, 192),
+        progress=False,
+    )
+    assert figures["AP"] == pytest.approx(0.560, abs=0.01)
+
+
+def test_a_trained_network_on_the_boxes_of_a_detector(shared, simple_pose):
+    coco = shared / "data" / "coco"
+    figures = metrics.coco(
+        simple_pose,
+        coco / "person_keypoints_val_det.json",
+        coco / "images",
+        detections=coco / "person_detections_val_det.json",
+        score_threshold=0.5,
+        input_size=(256, 192),
+        progress=False,
+    )
+    assert figures["AP"] == pytest.approx(0.557, abs=0.01)
+
+
+def test_a_classifier_is_refused(dotted_people):
+    with pytest.raises(ValueError, match=r"\(N, h, w, K\).*Received: \(N, 1000\)"):
+        run(lambda crops: np.zeros((len(crops), 1000)), dotted_people, input_size=(64, 48))
+
+
+def test_a_function_needs_an_input_size(dotted_people):
+    with pytest.raises(ValueError, match=r"input_size.*Received: input_size=None"):
+        run(lambda crops: crops, dotted_people)
+
+
+def test_missing_images_are_named(tmp_path, colour_net, dotted_people):
+    with pytest.raises(FileNotFoundError, match=r"Received: 3 of 3 .*0\.png"):
+        metrics.coco(colour_net, dotted_people, tmp_path / "nowhere", **QUICK)
+
+
+def test_a_broken_image_is_named(colour_net, dotted_people):
+    image = dotted_people.with_name("1.png")
+    image.write_bytes(image.read_bytes()[:200])
+    with pytest.raises(ValueError, match=r"(?s)whole.*Received: .*1\.png"):
+        run(colour_net, dotted_people)
+
+
+def test_nobody_to_evaluate(colour_net, dotted_people):
+    content = json.loads(dotted_people.read_text()) | {"annotations": []}
+    dotted_people.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="Received: 3 images, 0 annotations"):
+        run(colour_net, dotted_people)

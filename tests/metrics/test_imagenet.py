@@ -1,0 +1,134 @@
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import keras_shufflenet as ks
+from keras_shufflenet.inference import Predictor
+from keras_shufflenet.metrics.imagenet import count_correct
+
+GREYS = [10, 60, 110, 160, 210, 250]
+REFERENCE = {
+    "shufflenetv2_x0.25_imagenet.pth": ("shufflenet_v2_x0_25", 0.5976, 0.8402),
+    "shufflenetv2_x0.33_imagenet.pth": ("shufflenet_v2_x0_33", 0.6317, 0.8585),
+    "shufflenetv2_x1.0_imagenet_dequantized.pth": ("shufflenet_v2_x1_0", 0.7744, 0.9341),
+    "mobilenet_v2_imagenet_dequantized.pth": ("mobilenet_v2_x1_0", 0.7829, 0.9415),
+}
+
+
+def nearest_grey(images):
+    """A classifier of six greys: the nearer, the higher the score."""
+    return -np.abs(images.mean(axis=(1, 2, 3))[:, None] - GREYS)
+
+
+@pytest.fixture
+def greys(tmp_path):
+    """Nine images of six classes: every label of the last three is two classes off."""
+    (tmp_path / "images").mkdir()
+    rows = []
+    for number in range(9):
+        label = number % 6
+        name = f"{number}.png"
+        Image.new("RGB", (60, 40), (GREYS[label],) * 3).save(tmp_path / "images" / name)
+        rows.append((name, label if number < 6 else label + 2))
+    path = tmp_path / "labels.csv"
+    with open(path, "w", newline="") as file:
+        csv.writer(file).writerows([("filename", "class_index"), *rows])
+    return path
+
+
+def test_shares_of_right_guesses(greys):
+    found = ks.metrics.imagenet(nearest_grey, greys, crop_size=24, resize_size=32, progress=False)
+    assert found == {"top1": pytest.approx(6 / 9), "top5": 1.0, "count": 9}
+
+
+def test_a_folder_may_hold_the_labels(greys):
+    options = {"crop": 24, "resize": 32, "progress": False}
+    found = ks.metrics.imagenet(nearest_grey, greys.parent, **options)
+    assert found == ks.metrics.imagenet(nearest_grey, greys, **options)
+
+
+def test_batches_do_not_change_anything(greys):
+    options = {"crop": 24, "resize": 32, "progress": False}
+    found = ks.metrics.imagenet(nearest_grey, greys, batch_size=2, **options)
+    assert found == ks.metrics.imagenet(nearest_grey, greys, **options)
+
+
+def test_too_few_classes(greys):
+    with pytest.raises(ValueError, match=r"a class 5.*Received: \(9, 3\)"):
+        ks.metrics.imagenet(
+            lambda images: np.zeros((len(images), 3)),
+            greys,
+            crop_size=24,
+            resize_size=32,
+            progress=False,
+        )
+
+
+def test_images_without_classes_have_no_accuracy(greys):
+    with pytest.raises(ValueError, match=r"a folder for each class. Received: class -1"):
+        ks.metrics.imagenet(nearest_grey, greys.parent / "images", progress=False)
+
+
+def test_folders_stand_for_all_classes(tmp_path):
+    for number, gray in enumerate(GREYS):
+        (tmp_path / f"class{number}").mkdir()
+        Image.new("RGB", (60, 40), (gray,) * 3).save(tmp_path / f"class{number}" / "one.png")
+    options = {"crop": 24, "resize": 32, "progress": False}
+    assert ks.metrics.imagenet(nearest_grey, tmp_path, **options)["top1"] == 1.0
+    (tmp_path / "class0" / "one.png").unlink()
+    (tmp_path / "class0").rmdir()
+    with pytest.raises(ValueError, match=r"each of its 6 classes, or a csv. Received: 5 folders"):
+        ks.metrics.imagenet(nearest_grey, tmp_path, **options)
+
+
+def test_a_broken_image_is_named(greys):
+    image = greys.parent / "images" / "4.png"
+    image.write_bytes(image.read_bytes()[:60])
+    with pytest.raises(ValueError, match=r"(?s)whole.*Received: .*4\.png"):
+        ks.metrics.imagenet(nearest_grey, greys, crop_size=24, resize_size=32, progress=False)
+
+
+def test_counting():
+    scores = np.array([[3, 2, 1, 0], [0, 1, 2, 3], [1, 0, 3, 2]])
+    assert count_correct(scores, np.array([0, 0, 3]), 1) == 1
+    assert count_correct(scores, np.array([0, 0, 3]), 2) == 2
+    assert count_correct(scores, np.array([0, 0, 3]), 5) == 3
+
+
+@pytest.fixture(scope="module")
+def scores_and_classes(shared):
+    """What every ported network says of the photographs, which are read once."""
+    networks = {
+        file: Predictor.load(ks.create_model(name, weights=shared / "weights" / file))
+        for file, (name, *_) in REFERENCE.items()
+    }
+    scores, classes = {file: [] for file in networks}, []
+    for images, numbers in ks.data.classification(shared / "data" / "imagenet_val" / "labels.csv"):
+        for file, network in networks.items():
+            scores[file].append(network.predict(images.numpy()))
+        classes.append(numbers)
+    return {file: np.concatenate(parts) for file, parts in scores.items()}, np.concatenate(classes)
+
+
+@pytest.mark.parametrize("file", REFERENCE)
+def test_ported_networks_have_their_accuracy(scores_and_classes, file):
+    scores, classes = scores_and_classes
+    assert len(classes) == 820
+    for top, expected in zip((1, 5), REFERENCE[file][1:], strict=True):
+        assert count_correct(scores[file], classes, top) / 820 == pytest.approx(
+            expected, abs=0.0025
+        )
+
+
+def test_the_same_in_one_call(shared):
+    file = "shufflenetv2_x0.25_imagenet.pth"
+    name, top1, top5 = REFERENCE[file]
+    model = ks.create_model(name, weights=shared / "weights" / file)
+    found = ks.metrics.imagenet(
+        model, shared / "data" / "imagenet_val" / "labels.csv", progress=False
+    )
+    assert found["count"] == 820
+    assert found["top1"] == pytest.approx(top1, abs=0.0025)
+    assert found["top5"] == pytest.approx(top5, abs=0.0025)

@@ -1,0 +1,76 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_shufflenet import metrics
+
+COUNT = 16
+
+
+@pytest.fixture
+def mpii_people(tmp_path, joint_places, paint):
+    """Two people in MPII's files: a json list, and the ground truth with pixels counted from 1."""
+    people, positions = [], []
+    for number in range(2):
+        picture = np.zeros((300, 220 + 30 * number, 3), np.uint8)
+        joints = joint_places[:COUNT] + 20 * number
+        paint(picture, joints)
+        Image.fromarray(picture).save(tmp_path / f"{number}.png")
+        positions.append(joints + 1)
+        people.append(_person(f"{number}.png", joints + 1))
+    path = tmp_path / "mpii.json"
+    path.write_text(json.dumps(people))
+    truth = {
+        "jnt_missing": np.zeros((COUNT, 2)),
+        "pos_gt_src": np.stack(positions, axis=-1),
+        "headboxes_src": np.stack([np.zeros((2, 2)), np.full((2, 2), 30)]),
+    }
+    return path, truth
+
+
+def _person(name, joints):
+    center = joints.mean(axis=0)
+    return {
+        "image": name,
+        "center": [center[0], center[1] - 15 * 1.1],
+        "scale": 1.1,
+        "joints": joints.tolist(),
+        "joints_vis": [1] * COUNT,
+    }
+
+
+def test_who_finds_every_joint_has_them_all(make_colour_net, mpii_people):
+    path, truth = mpii_people
+    net = make_colour_net((256, 256), COUNT)
+    figures = metrics.mpii(net, path, path.parent, truth, flip_test=False, progress=False)
+    assert figures["PCKh"] == pytest.approx(100)
+    assert figures["Wrist"] == figures["Head"] == 100
+
+
+def test_joints_that_are_not_where_they_should_be(make_colour_net, mpii_people):
+    path, truth = mpii_people
+    truth["pos_gt_src"][10, 0] += 60
+    net = make_colour_net((256, 256), COUNT)
+    figures = metrics.mpii(net, path, path.parent, truth, flip_test=False, progress=False)
+    assert figures["Wrist"] == 50
+    assert figures["Head"] == 100
+
+
+def test_coco_networks_are_refused(colour_net, mpii_people):
+    path, truth = mpii_people
+    with pytest.raises(ValueError, match=r"'mpii' needs .* 16 heatmaps.*Received: .* with 17"):
+        metrics.mpii(colour_net, path, path.parent, truth, progress=False)
+
+
+def test_the_files_of_the_benchmark(shared, make_colour_net):
+    folder = shared / "data" / "mpii"
+    figures = metrics.mpii(
+        make_colour_net((256, 256), COUNT),
+        folder / "mpii_val_5.json",
+        folder / "images",
+        folder / "mpii_gt_val_5.mat",
+        progress=False,
+    )
+    assert 0 <= figures["PCKh"] < 50
