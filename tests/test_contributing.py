@@ -23,7 +23,7 @@ def shown():
 def test_a_new_network_takes_one_line(shown, monkeypatch):
     name, size, architecture = re.search(r'"(\w+)": \("(\w+)", "([\d ]+)"\)', shown[0]).groups()
     monkeypatch.setitem(detnas.SEARCHED, name, (size, architecture))
-    monkeypatch.setitem(detnas.VARIANTS, f"detnas_{name}", {"architecture": name})
+    monkeypatch.setitem(detnas.PRESETS, f"detnas_{name}", {"architecture": name})
     assert f"detnas_{name}" in ks.list_models()
     model = ks.create_model(f"detnas_{name}", input_shape=(32, 32, 3))
     assert model.name == f"detnas_{name}"

@@ -1,8 +1,6 @@
-"""What every builder does around its network: input, preprocessing, top, weights."""
+"""What all builders do around their networks: input, preprocessing, top, weights."""
 
-import math
-import numbers
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,19 +10,22 @@ from keras import layers
 from numpy.typing import NDArray
 
 from keras_shufflenet import weights as pretrained
+from keras_shufflenet._checks import check_choice, check_integer
+from keras_shufflenet._layer_names import IMAGE, PREDICTIONS
+from keras_shufflenet._layer_names import PREPROCESSING as PREPROCESSING_LAYER
 from keras_shufflenet.models.layers import channel_axis
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """From RGB 0..255 to what a network was trained on.
+    """Normalization of RGB images 0..255 that a network was trained with.
 
-    That a network was trained on BGR is not seen here: the loader of weights turns the kernel of
-    the first convolution round in a model that has preprocessing.
+    Networks trained on BGR need nothing here: when weights are loaded into a model with
+    preprocessing, the input channels of the first kernel are reversed.
 
     Attributes:
-        mean: RGB, or an image (height, width, 3) for inputs of that size.
-        std: RGB.
+        mean: Mean RGB color, or a mean image (height, width, 3) for inputs of that size.
+        std: Standard deviation of RGB.
     """
 
     mean: Sequence[float] | NDArray[np.floating] = (0.0, 0.0, 0.0)
@@ -32,7 +33,7 @@ class Preprocessing:
 
 
 MEAN_STD = Preprocessing((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))  # ImageNet's pixels
-AS_IS = Preprocessing()
+IDENTITY = Preprocessing()
 MINIMUM_SIZE = 32
 DEFAULT_SIZE = 224
 IMAGENET_CLASSES = 1000
@@ -40,15 +41,15 @@ IMAGENET_CLASSES = 1000
 
 @dataclass(frozen=True)
 class Top:
-    """The classifier: dropout of channels, global average, hidden layers, dropout, dense layer.
+    """The classifier: spatial dropout, global pooling, hidden layers, dropout, dense layer.
 
     Attributes:
-        classes: how many.
-        activation: of the dense layer.
-        use_bias: whether the dense layer has one.
-        dropout: share of features dropped in training; 0 for no such layer.
-        spatial_dropout: share of whole channels dropped in training before they are pooled.
-        hidden: layers between pooling and dropout, from (N, C) to (N, D).
+        classes: Number of classes.
+        activation: Activation of the dense layer.
+        use_bias: Whether the dense layer has a bias.
+        dropout: Dropout rate of the features; 0 for no such layer.
+        spatial_dropout: Dropout rate of whole channels before pooling; 0 for no such layer.
+        hidden: Layers between pooling and dropout, from (N, C) to (N, D).
     """
 
     classes: int
@@ -60,27 +61,8 @@ class Top:
 
 
 def preset_name(family: str, width: float) -> str:
-    """Name of a width in the registry, for example "shufflenet_v2_x1_0"."""
+    """Return the registry name of a width, for example "shufflenet_v2_x1_0"."""
     return f"{family}_x{float(width)}".replace(".", "_")
-
-
-def check_choice(argument: str, value: Any, allowed: Collection[Any]) -> None:
-    """Raise ValueError unless `value` is one of `allowed`."""
-    if not any(value == choice for choice in allowed):
-        choices = ", ".join(repr(choice) for choice in allowed)
-        raise ValueError(f"`{argument}` must be one of {choices}. Received: {argument}={value!r}")
-
-
-def check_positive(argument: str, value: float) -> None:
-    """Raise ValueError unless `value` is a finite number above 0."""
-    if not is_positive(value):
-        raise ValueError(f"`{argument}` must be a positive number. Received: {argument}={value!r}")
-
-
-def is_positive(value: Any) -> bool:
-    """Whether a value is a finite number above 0."""
-    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    return number and 0 < value < math.inf
 
 
 def build(
@@ -96,24 +78,25 @@ def build(
     name: str | None,
     auxiliary: Callable[[Top], list[keras.KerasTensor]] | None = None,
 ) -> keras.Model:
-    """Put a network between its input and its top and load its weights.
+    """Build a model from a network and load its weights.
 
     Args:
-        network: from normalized image to the maps that the top pools.
-        preset: the network's name in the registry, which "imagenet" weights are looked up by.
-        preprocessing: what to prepend; None for nothing.
-        top: what to append; None for `pooling`.
-        weights: as in every builder.
-        input_tensor: as in every builder.
-        input_shape: as in every builder.
-        pooling: as in every builder.
-        name: of the model; None for `preset`.
-        auxiliary: makes further outputs, for training, once the network is there.
+        network: Maps normalized images to the feature maps that the top pools.
+        preset: Registry name of the network, by which "imagenet" weights are looked up.
+        preprocessing: Normalization to prepend; None for none.
+        top: Classifier to append; None for `pooling`.
+        weights: As in every builder.
+        input_tensor: As in every builder.
+        input_shape: As in every builder.
+        pooling: As in every builder.
+        name: Name of the model; None for `preset`.
+        auxiliary: Builds further outputs for training; called after `network`.
     """
     check_choice("pooling", pooling, (None, "avg", "max"))
-    _check_top(top)
+    if top is not None:
+        check_integer("classes", top.classes)
     if auxiliary is not None and top is None:
-        raise ValueError("`auxiliary` needs the top. Received: include_top=False")
+        raise ValueError("`auxiliary` requires `include_top=True`. Received: include_top=False")
     image = _image(input_tensor, input_shape, fixed=top is not None)
     _check_channels(image, preprocessing, weights)
     x = network(prepend_preprocessing(image, preprocessing))
@@ -128,29 +111,21 @@ def build(
     return model
 
 
-def _check_top(top: Top | None) -> None:
-    if top is None:
-        return
-    countable = isinstance(top.classes, numbers.Integral) and not isinstance(top.classes, bool)
-    if not countable or top.classes < 1:
-        raise ValueError(f"`classes` must be a positive integer. Received: classes={top.classes!r}")
-
-
 def _image(
     input_tensor: keras.KerasTensor | None, input_shape: tuple[int | None, ...] | None, fixed: bool
 ) -> keras.KerasTensor:
-    """The tensor of images: the one given, or a new input."""
+    """Return the given image tensor or a new input."""
     if input_tensor is not None:
         if not keras.utils.is_keras_tensor(input_tensor):
             raise ValueError(
-                "`input_tensor` must be a Keras tensor, the output of `keras.Input` or of a "
-                f"layer. Received: input_tensor of type {type(input_tensor).__name__}"
+                "`input_tensor` must be a Keras tensor, the output of `keras.Input` or of a layer. "
+                f"Received: input_tensor of type {type(input_tensor).__name__}"
             )
         shape = tuple(input_tensor.shape[1:])
         _check_shape(shape)
         if input_shape is not None and tuple(input_shape) != shape:
             raise ValueError(
-                f"`input_shape` must be the one of `input_tensor`, {shape}, or None. "
+                f"`input_shape` must be the shape of `input_tensor`, {shape}, or None. "
                 f"Received: input_shape={tuple(input_shape)}"
             )
         return input_tensor
@@ -159,10 +134,11 @@ def _image(
         input_shape = (size, size, 3) if channel_axis() == -1 else (3, size, size)
     if not isinstance(input_shape, Sequence):
         raise ValueError(
-            f"`input_shape` must be a tuple of three sizes. Received: input_shape={input_shape!r}"
+            "`input_shape` must be a tuple of three integers. "
+            f"Received: input_shape={input_shape!r}"
         )
     _check_shape(tuple(input_shape))
-    return keras.Input(tuple(input_shape), name="image")
+    return keras.Input(tuple(input_shape), name=IMAGE)
 
 
 def _check_shape(shape: tuple[int | None, ...]) -> None:
@@ -175,7 +151,8 @@ def _check_shape(shape: tuple[int | None, ...]) -> None:
     size = shape[:2] if channel_axis() == -1 else shape[1:]
     if any(side is not None and side < MINIMUM_SIZE for side in size):
         raise ValueError(
-            f"Height and width must be at least {MINIMUM_SIZE}. Received: input_shape={shape}"
+            f"`input_shape` must be at least {MINIMUM_SIZE} × {MINIMUM_SIZE}. Received: "
+            f"input_shape={shape}"
         )
 
 
@@ -185,36 +162,37 @@ def _check_channels(
     channels = image.shape[channel_axis()]
     if channels != 3 and (preprocessing is not None or weights is not None):
         raise ValueError(
-            "Preprocessing and pretrained weights are for RGB images with 3 channels; for others "
+            "Preprocessing and pretrained weights require RGB images with 3 channels; for others "
             "use `include_preprocessing=False` and `weights=None`. "
-            f"Received: an input of {channels} channels"
+            f"Received: an input with {channels} channels"
         )
 
 
 def prepend_preprocessing(
     image: keras.KerasTensor, preprocessing: Preprocessing | None
 ) -> keras.KerasTensor:
-    """Turn RGB 0..255 into what the network takes."""
+    """Normalize RGB images 0..255 as the network expects."""
     if preprocessing is None:
         return image
-    if preprocessing is AS_IS:  # the layer's name still tells that RGB comes in
-        return layers.Identity(name="preprocessing")(image)
+    if preprocessing is IDENTITY:  # the layer's name tells the weight loader that input is RGB
+        return layers.Identity(name=PREPROCESSING_LAYER)(image)
     mean = _fit(np.asarray(preprocessing.mean, np.float32), image)
     variance = np.broadcast_to(np.square(preprocessing.std), mean.shape)
     axes: Any = channel_axis() if mean.ndim == 1 else (1, 2, 3)
     if mean.ndim == 3 and channel_axis() == 1:
         mean, variance = mean.transpose(2, 0, 1), variance.transpose(2, 0, 1)
     return layers.Normalization(
-        axis=axes, mean=mean.tolist(), variance=variance.tolist(), name="preprocessing"
+        axis=axes, mean=mean.tolist(), variance=variance.tolist(), name=PREPROCESSING_LAYER
     )(image)
 
 
 def _fit(mean: NDArray[np.float32], image: keras.KerasTensor) -> NDArray[np.float32]:
-    """A mean image in the size of the input, or its color if that size is open."""
+    """Resize a mean image to the input, or average it if the input size is variable."""
     height, width = image.shape[1:3] if channel_axis() == -1 else image.shape[2:4]
     if mean.shape[-1:] != (3,) or mean.ndim not in (1, 3):
         raise ValueError(
-            f"A mean is a color (3,) or an image (height, width, 3). Received: shape {mean.shape}"
+            "`mean` must be a color (3,) or an image (height, width, 3). "
+            f"Received: mean of shape {mean.shape}"
         )
     if mean.ndim == 1 or mean.shape[:2] == (height, width):
         return mean
@@ -238,8 +216,8 @@ def _append_top(x: keras.KerasTensor, top: Top) -> keras.KerasTensor:
         int(top.classes),
         activation=top.activation,
         use_bias=top.use_bias,
-        dtype="float32",  # probabilities in full precision whatever the policy
-        name="predictions",
+        dtype="float32",  # probabilities in full precision, whatever the dtype policy
+        name=PREDICTIONS,
     )(x)
 
 

@@ -1,21 +1,30 @@
-"""How much a network costs: parameters and multiply-adds."""
+"""The size of a model: parameters and multiply-adds.
 
+The counts of all models of the registry are in `model_stats.csv`, which `tools/model_stats.py`
+writes: lists of models need them, and building the largest models takes seconds. They are read
+without importing Keras.
+"""
+
+import csv
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING
 
-import keras
-from keras import layers
+if TYPE_CHECKING:
+    import keras
 
-from keras_shufflenet.models.layers import channel_axis
+STATS_FILE = "model_stats.csv"
 
 
 @dataclass(frozen=True)
 class ModelStats:
-    """What `count_params_and_macs` counts.
+    """Counts of `count_params_and_macs`.
 
     Attributes:
-        params: trainable elements: kernels, biases, gamma and beta.
-        macs: multiply-adds of one image in (transposed) convolutions and dense layers, which the
+        params: Trainable parameters: kernels, biases, gamma and beta.
+        macs: Multiply-adds for one image in (transposed) convolutions and dense layers, which the
             papers call FLOPs. Biases, normalization, activation and pooling are not counted.
     """
 
@@ -23,48 +32,81 @@ class ModelStats:
     macs: int
 
 
+def _read_stats() -> dict[str, ModelStats]:
+    text = files(__package__).joinpath(STATS_FILE).read_text(encoding="utf-8")
+    return {
+        row["name"]: ModelStats(int(row["params"]), int(row["macs"]))
+        for row in csv.DictReader(text.splitlines())
+    }
+
+
+MODEL_STATS: Mapping[str, ModelStats] = _read_stats()
+"""Counts by registry name: networks at 224 × 224 with 1000 classes, others at their own size."""
+
+
 def count_params_and_macs(
-    model: keras.Model, input_size: tuple[int, int] | None = None
+    model: "keras.Model", input_size: tuple[int, int] | None = None
 ) -> ModelStats:
-    """Count parameters and multiply-adds.
+    """Count parameters and multiply-adds of a model.
 
     Args:
-        model: a functional model of one image input.
-        input_size: (height, width) in pixels; needed if the model takes images of any size.
+        model: A functional model with one image input.
+        input_size: (height, width) in pixels; required if the model accepts images of any size.
 
     Raises:
-        ValueError: if the size is not known, or contradicts the model's own.
+        ValueError: If the size is missing, or contradicts the model's own.
     """
     params = sum(math.prod(variable.shape) for variable in model.trainable_variables)
-    return ModelStats(params, sum(_macs(layer) for layer in _at_size(model, input_size).layers))
+    return ModelStats(params, _count_macs(model, input_size))
 
 
-def _at_size(model: keras.Model, input_size: tuple[int, int] | None) -> keras.Model:
-    """The same graph with a fixed size of input."""
-    shape = list(model.inputs[0].shape[1:])
-    first = 0 if channel_axis() == -1 else 1
-    own_size = tuple(shape[first : first + 2])
-    if None not in own_size and input_size in (None, own_size):
-        return model
-    if None not in own_size or input_size is None:
+def _count_macs(model: "keras.Model", input_size: tuple[int, int] | None) -> int:
+    import keras
+
+    size = _input_size(model, input_size)
+    dense = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
+    transposed = keras.layers.Conv2DTranspose
+    convolutions = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, transposed)
+    swept = [layer for layer in model.layers if isinstance(layer, convolutions)]
+    # Kernels are (kh, kw, Cin / groups, Cout), (kh, kw, C, 1) or (kh, kw, Cout, Cin): each element
+    # is used once for each position of the output, or of the input of a transposed convolution.
+    tensors = [layer.input if isinstance(layer, transposed) else layer.output for layer in swept]
+    positions = [math.prod(_spatial(shape)) for shape in _shapes(model, tensors, size)]
+    return sum(math.prod(layer.kernel.shape) for layer in dense) + sum(
+        count * math.prod(layer.kernel.shape) for count, layer in zip(positions, swept, strict=True)
+    )
+
+
+def _spatial(shape: tuple[int, ...]) -> tuple[int, ...]:
+    import keras
+
+    return shape[1:3] if keras.config.image_data_format() == "channels_last" else shape[2:]
+
+
+def _input_size(model: "keras.Model", input_size: tuple[int, int] | None) -> tuple[int, ...]:
+    own = _spatial(tuple(model.inputs[0].shape))
+    if None not in own and input_size in (None, own):
+        return own
+    if None not in own or input_size is None:
         raise ValueError(
-            "`input_size` is (height, width), needed if the model takes images of any size and "
-            f"not free if it takes those of {own_size}. Received: input_size={input_size!r}"
+            "`input_size` must be (height, width) for a model that accepts images of any size, and "
+            f"None for one that accepts {own} only. Received: input_size={input_size!r}"
         )
-    shape[first : first + 2] = input_size
-    return keras.models.clone_model(model, input_tensors=keras.Input(shape))
+    return input_size
 
 
-def _macs(layer: keras.Layer) -> int:
-    if isinstance(layer, layers.Dense):
-        return math.prod(layer.kernel.shape)
-    if isinstance(layer, layers.Conv2DTranspose):
-        return _positions(layer.input) * math.prod(layer.kernel.shape)
-    if isinstance(layer, (layers.Conv2D, layers.DepthwiseConv2D)):
-        # (kh, kw, Cin / groups, Cout) and (kh, kw, C, 1): each element is used once per position.
-        return _positions(layer.output) * math.prod(layer.kernel.shape)
-    return 0
+def _shapes(
+    model: "keras.Model", tensors: "list[keras.KerasTensor]", size: tuple[int, ...]
+) -> list[tuple[int, ...]]:
+    """Return the shapes of a model's tensors at an input size."""
+    import keras
 
-
-def _positions(maps: keras.KerasTensor) -> int:
-    return math.prod(maps.shape[1:3] if channel_axis() == -1 else maps.shape[2:])
+    image = model.inputs[0]
+    if None not in _spatial(tuple(image.shape)) or not tensors:
+        return [tuple(tensor.shape) for tensor in tensors]
+    channels_last = keras.config.image_data_format() == "channels_last"
+    shape = (1, *size, image.shape[-1]) if channels_last else (1, image.shape[1], *size)
+    specs = keras.Model(model.inputs, tensors).compute_output_spec(
+        keras.KerasTensor(shape, image.dtype)
+    )
+    return [tuple(spec.shape) for spec in keras.tree.flatten(specs)]

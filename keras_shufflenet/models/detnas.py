@@ -4,8 +4,8 @@ Paper: Chen et al., "DetNAS: Backbone Search for Object Detection", NeurIPS 2019
 https://arxiv.org/abs/1903.10979. Weights: https://github.com/megvii-model/ShuffleNet-Series and
 https://github.com/megvii-model/DetNAS.
 
-The units are those of OneShot without scaled channels; stem, last convolution and classifier have
-biases, and whole channels are dropped before they are pooled. Input is BGR 0..255 as it is.
+The units are those of OneShot without channel scales; stem, last convolution and classifier have
+biases, and spatial dropout precedes the pooling. Input is BGR 0..255, not normalized.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,9 @@ from typing import Literal, NamedTuple
 
 import keras
 
+from keras_shufflenet._checks import check_choice
 from keras_shufflenet.models import _builder
+from keras_shufflenet.models._registry import register_family
 from keras_shufflenet.models.layers import conv_bn
 from keras_shufflenet.models.search_space import (
     Style,
@@ -28,7 +30,7 @@ Split = Literal["even_odd", "standard"]
 
 
 class Size(NamedTuple):
-    """Units of the stages, channels of stem, stages and last convolution."""
+    """Number of units of the stages; channels of the stem, the stages and the last convolution."""
 
     units: tuple[int, ...]
     stem: int
@@ -53,7 +55,7 @@ SEARCHED = {
 }
 DROPOUT = 0.2
 
-# stride: what the names of the layers there begin with
+# stride: prefix of the names of the layers that end there
 FEATURE_PREFIXES = {2: "stem_conv", 4: "stage1", 8: "stage2", 16: "stage3", 32: "stage4"}
 
 
@@ -68,11 +70,11 @@ SPLITS = {"even_odd": split_even_odd, "standard": split_standard}
 def detnas(
     x: keras.KerasTensor, size: Size, architecture: Sequence[int], split: Split
 ) -> keras.KerasTensor:
-    """The network from image to the last convolution's maps (stride 32)."""
+    """Map images to the feature maps of the last convolution (stride 32)."""
     x = conv_bn(x, size.stem, 3, strides=2, use_bias=True, name="stem_conv")
-    middles = [size.stages[stage - 1] // 2 for stage, _ in unit_positions(size.units)]
+    bottleneck_channels = [size.stages[stage - 1] // 2 for stage, _ in unit_positions(size.units)]
     styles = [Style(split=SPLITS[split])] * len(size.units)
-    x = search_stages(x, architecture, size.units, size.stages, middles, styles)
+    x = search_stages(x, architecture, size.units, size.stages, bottleneck_channels, styles)
     return conv_bn(x, size.last, use_bias=True, name="conv_last")
 
 
@@ -97,43 +99,45 @@ def DetNAS(
             "coco_fpn_1.3g", "coco_fpn_3.8g", or a choice for each unit (20 for 300m, 40 for the
             others): 0, 1, 2 for units with 3 × 3, 5 × 5, 7 × 7 depthwise convolutions, 3 for the
             Xception unit; as numbers or as a string of digits.
-        size: of an architecture given by its choices: "300m" (default), "1.3g" or "3.8g".
+        size: Size of an architecture given by its choices: "300m" (default), "1.3g" or "3.8g".
         split: how units split their channels: "even_odd" as in all released weights, or
             "standard" as in supernets, see `weights.supernet_path`.
-        include_preprocessing: True for images RGB 0..255, False for BGR 0..255 as the publisher's
-            network takes it.
-        include_top: whether to end in pooling and classifier.
-        weights: None, "imagenet", a name of `weights.list_weights()`, or the path of a file.
-        input_tensor: tensor to build on, instead of a new input.
-        input_shape: (height, width, channels), at least 32 × 32; None for a size that varies.
-            Default (224, 224, 3) with the top and (None, None, 3) without.
-        pooling: without top: None for maps (N, H/32, W/32, C), "avg" or "max" for vectors (N, C).
-        classes: how many. With pretrained weights and other than 1000, all but the classifier
-            is loaded.
-        classifier_activation: of the classifier; None for logits.
-        name: of the model; default is the registry's, such as "detnas_coco_fpn_300m".
+        include_preprocessing: Whether the model takes RGB images 0..255. If False, it takes what
+            the publisher's network does: BGR 0..255.
+        include_top: Whether to include pooling and the classifier.
+        weights: None (random initialization), "imagenet", a name of `weights.list_weights()`, or
+            the path of a file.
+        input_tensor: Keras tensor to use as the image input.
+        input_shape: (height, width, channels), at least 32 × 32; None for a variable side.
+            Defaults to (224, 224, 3) with the top and (None, None, 3) without.
+        pooling: Without the top: None for feature maps (N, H/32, W/32, C), "avg" or "max" for
+            vectors (N, C).
+        classes: Number of classes. With pretrained weights and a number other than 1000,
+            everything but the classifier is loaded.
+        classifier_activation: Activation of the classifier; None returns logits.
+        name: Name of the model. Defaults to its registry name, such as "detnas_coco_fpn_300m".
 
     Returns:
         A functional `keras.Model`.
 
     Raises:
-        ValueError: for an argument outside of what is said above.
+        ValueError: If an argument is none of those described above.
     """
-    _builder.check_choice("split", split, SPLITS)
+    check_choice("split", split, SPLITS)
     choices: str | Sequence[int] = architecture
     if isinstance(architecture, str) and architecture in SEARCHED:
         fixed, choices = SEARCHED[architecture]
-        _builder.check_choice("size", size, (None, fixed))
+        check_choice("size", size, (None, fixed))
         preset = _preset_name(architecture)
     else:
         fixed, preset = size or "300m", "detnas_custom"
-        _builder.check_choice("size", fixed, SIZES)
+        check_choice("size", fixed, SIZES)
     channels = SIZES[fixed]
     parsed = parse_architecture(choices, sum(channels.units), SEARCHED)
     return _builder.build(
         lambda x: detnas(x, channels, parsed, split),
         preset=preset,
-        preprocessing=_builder.AS_IS if include_preprocessing else None,
+        preprocessing=_builder.IDENTITY if include_preprocessing else None,
         top=_builder.Top(classes, classifier_activation, spatial_dropout=DROPOUT)
         if include_top
         else None,
@@ -143,3 +147,6 @@ def DetNAS(
         pooling=pooling,
         name=name,
     )
+
+
+register_family(DetNAS, PRESETS, FEATURE_PREFIXES)

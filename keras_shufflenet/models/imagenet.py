@@ -1,4 +1,4 @@
-"""From class probabilities to words."""
+"""Pre- and post-processing of ImageNet classifiers, as keras.applications has them."""
 
 import csv
 from functools import cache
@@ -12,34 +12,34 @@ CLASSES_FILE = "imagenet_classes.csv"
 
 @cache
 def imagenet_classes() -> tuple[tuple[str, str], ...]:
-    """(WordNet id, words) of the 1000 ImageNet classes, in the order of every network here."""
+    """Return (WordNet id, words) of the 1000 ImageNet classes, in the order of all networks."""
     text = files(__package__).joinpath(CLASSES_FILE).read_text(encoding="utf-8")
     return tuple((row["wnid"], row["words"]) for row in csv.DictReader(text.splitlines()))
 
 
 def preprocess_input(x: Any, data_format: str | None = None) -> Any:
-    """Return `x` as it is: preprocessing is a part of the models.
+    """Return `x` unchanged: preprocessing is part of the models.
 
     Args:
-        x: images RGB 0..255.
-        data_format: unused; there because keras.applications has it.
+        x: RGB images 0..255.
+        data_format: Ignored; accepted for compatibility with keras.applications.
     """
     del data_format
     return x
 
 
 def decode_predictions(preds: Any, top: int = 5) -> list[list[tuple[str, str, float]]]:
-    """Name the most probable ImageNet classes.
+    """Return the most probable ImageNet classes.
 
     Args:
-        preds: probabilities or logits (N, 1000).
-        top: how many, 1 to 1000.
+        preds: Probabilities or logits (N, 1000).
+        top: Number of classes to return, 1 to 1000.
 
     Returns:
-        For each image a list of (WordNet id, words, score), best first.
+        A list of (WordNet id, words, score) for each image, best first.
 
     Raises:
-        ValueError: if the shape is another one or `top` is out of range.
+        ValueError: If the shape is another one or `top` is out of range.
     """
     scores = np.asarray(preds)
     classes = imagenet_classes()

@@ -1,13 +1,13 @@
-"""The vocabulary that the networks are written in.
+"""Building blocks that the networks share.
 
-Every block maps a tensor to a tensor and is made of Keras' own layers only, so that a saved model
-opens without this package. No tensor has more than four axes: mobile runtimes refuse the fifth.
+Every block maps a tensor to a tensor and consists of Keras' own layers only, so that a saved model
+opens without this package. No tensor has more than four axes, as mobile runtimes require.
 
-Two facts of the PyTorch originals decide the geometry of every block here:
+Two properties of the PyTorch originals determine every block:
 
 * a strided convolution pads `kernel // 2` on *both* sides. Keras' `padding="same"` pads even sizes
-  on one side only and gives different numbers, hence the explicit zero padding;
-* batch normalization has epsilon 1e-5 and keeps 90 % of its running statistics at every step.
+  on one side only, which gives different outputs; hence the explicit zero padding;
+* batch normalization has epsilon 1e-5 and momentum 0.9 (PyTorch's 0.1).
 """
 
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ MOMENTUM = 0.9
 
 @dataclass(frozen=True)
 class Norm:
-    """How batch normalizations are; the defaults are PyTorch's.
+    """Parameters of batch normalization; the defaults are PyTorch's.
 
     Attributes:
-        epsilon: added to the variance.
-        affine: whether there are gamma and beta.
+        epsilon: Added to the variance.
+        affine: Whether there are gamma and beta.
     """
 
     epsilon: float = 1e-5
@@ -35,18 +35,18 @@ TORCH_NORM = Norm()
 
 
 def channel_axis() -> int:
-    """The axis of the channels in a batch of maps, from Keras' `image_data_format`."""
+    """Return the channel axis of a batch of feature maps, from Keras' `image_data_format`."""
     return -1 if keras.config.image_data_format() == "channels_last" else 1
 
 
 def round_channels(channels: float, divisor: int = 8) -> int:
-    """The nearest multiple of 8, at least 8, and not less than 90 % of what was asked for."""
+    """Round to the nearest multiple of 8, at least 8 and at least 90 % of the argument."""
     rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * channels else rounded
 
 
 def batch_norm(x: keras.KerasTensor, name: str, norm: Norm = TORCH_NORM) -> keras.KerasTensor:
-    """Batch normalization over the channels."""
+    """Normalize the channels of a batch."""
     return layers.BatchNormalization(
         axis=channel_axis(),
         epsilon=norm.epsilon,
@@ -58,12 +58,12 @@ def batch_norm(x: keras.KerasTensor, name: str, norm: Norm = TORCH_NORM) -> kera
 
 
 def activate(x: keras.KerasTensor, activation: str | None, name: str) -> keras.KerasTensor:
-    """Apply an activation; the layer is called `<name>_relu` or `<name>_<activation>`.
+    """Apply an activation; the layer is named `<name>_relu` or `<name>_<activation>`.
 
     Args:
-        x: maps.
+        x: Feature maps.
         activation: "relu", "relu6", another activation of Keras such as "hard_silu", or None.
-        name: of the layer before.
+        name: Name of the preceding layer.
     """
     if activation is None:
         return x
@@ -76,7 +76,7 @@ def activate(x: keras.KerasTensor, activation: str | None, name: str) -> keras.K
 def _pad_for_stride(
     x: keras.KerasTensor, kernel_size: int, strides: int, name: str
 ) -> tuple[keras.KerasTensor, str]:
-    """Pad as PyTorch does, and say which `padding` the convolution must use."""
+    """Pad as PyTorch does; also return the `padding` of the convolution that follows."""
     if strides == 1:
         return x, "same"
     return layers.ZeroPadding2D(kernel_size // 2, name=f"{name}_pad")(x), "valid"
@@ -94,18 +94,19 @@ def conv_bn(
     norm: Norm = TORCH_NORM,
     name: str,
 ) -> keras.KerasTensor:
-    """Convolution, batch normalization, activation.
+    """Apply convolution, batch normalization and activation.
 
     Args:
-        x: maps.
-        filters: channels that come out.
+        x: Feature maps.
+        filters: Number of output channels.
         kernel_size: 1, 3, ...; the padding is `kernel_size // 2` on every side.
         strides: 1 or 2.
-        groups: of channels that are convolved separately.
-        activation: as for `activate`.
-        use_bias: whether the convolution has a bias, which the normalization makes idle.
-        norm: of the normalization.
-        name: of the convolution; its companions are `<name>_pad`, `<name>_bn`, `<name>_relu`.
+        groups: Number of groups of channels.
+        activation: As for `activate`.
+        use_bias: Whether the convolution has a bias, although the normalization makes it redundant.
+        norm: Parameters of the normalization.
+        name: Name of the convolution; the other layers are `<name>_pad`, `<name>_bn`,
+            `<name>_relu`.
     """
     x, padding = _pad_for_stride(x, kernel_size, strides, name)
     x = layers.Conv2D(
@@ -129,7 +130,7 @@ def depthwise_bn(
     norm: Norm = TORCH_NORM,
     name: str,
 ) -> keras.KerasTensor:
-    """Depthwise convolution without bias, batch normalization and, rarely, an activation."""
+    """Apply a depthwise convolution without bias, batch normalization and an activation."""
     x, padding = _pad_for_stride(x, kernel_size, strides, name)
     x = layers.DepthwiseConv2D(kernel_size, strides, padding=padding, use_bias=False, name=name)(x)
     return activate(batch_norm(x, f"{name}_bn", norm), activation, name)
@@ -137,7 +138,7 @@ def depthwise_bn(
 
 def shuffle_branch(
     x: keras.KerasTensor,
-    middle: int,
+    bottleneck: int,
     filters: int,
     kernel_size: int = 3,
     strides: int = 1,
@@ -146,8 +147,8 @@ def shuffle_branch(
     norm: Norm = TORCH_NORM,
     name: str,
 ) -> keras.KerasTensor:
-    """The branch of a ShuffleNetV2 unit that works: pointwise, depthwise, pointwise."""
-    x = conv_bn(x, middle, activation=activation, norm=norm, name=f"{name}_pw1")
+    """Apply the main branch of a ShuffleNetV2 unit: pointwise, depthwise, pointwise."""
+    x = conv_bn(x, bottleneck, activation=activation, norm=norm, name=f"{name}_pw1")
     x = depthwise_bn(x, kernel_size, strides, norm=norm, name=f"{name}_dw")
     return conv_bn(x, filters, activation=activation, norm=norm, name=f"{name}_pw2")
 
@@ -161,22 +162,22 @@ def shuffle_projection(
     norm: Norm = TORCH_NORM,
     name: str,
 ) -> keras.KerasTensor:
-    """The other branch of a ShuffleNetV2 unit with stride 2: depthwise, pointwise."""
+    """Apply the projection branch of a ShuffleNetV2 unit with stride 2: depthwise, pointwise."""
     x = depthwise_bn(x, kernel_size, 2, norm=norm, name=f"{name}_dw")
     return conv_bn(x, filters, activation=activation, norm=norm, name=f"{name}_pw")
 
 
 def max_pool(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    """3 × 3 maximum with stride 2. Zeros may pad because what comes in is never negative."""
+    """Apply 3 × 3 max pooling with stride 2 to activations that are never negative."""
     x = layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
     return layers.MaxPooling2D(3, 2, name=name)(x)
 
 
 def channel_slice(x: keras.KerasTensor, start: int, stop: int, name: str) -> keras.KerasTensor:
-    """Channels `start` to `stop` (exclusive).
+    """Return the channels `start` to `stop` (exclusive).
 
-    A cropping layer told that the maps have the *other* data format crops the channels: the only
-    way to slice them with a named layer of Keras' own.
+    A cropping layer with the *other* data format crops channels: the only way to slice them with
+    a named layer of Keras.
     """
     crop = (start, x.shape[channel_axis()] - stop)
     if channel_axis() == -1:
@@ -185,32 +186,32 @@ def channel_slice(x: keras.KerasTensor, start: int, stop: int, name: str) -> ker
 
 
 def split_even_odd(x: keras.KerasTensor, name: str) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-    """The channels with even numbers, and those with odd ones."""
+    """Return the channels with even indices and those with odd indices."""
     return split_halves(channel_shuffle(x, x.shape[channel_axis()] // 2, f"{name}_shuffle"), name)
 
 
 def split_halves(x: keras.KerasTensor, name: str) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-    """The first and the second half of the channels, layers `<name>_keep` and `<name>_take`."""
+    """Return both halves of the channels, from the layers `<name>_keep` and `<name>_take`."""
     channels = x.shape[channel_axis()]
     kept = channel_slice(x, 0, channels // 2, name=f"{name}_keep")
     return kept, channel_slice(x, channels // 2, channels, name=f"{name}_take")
 
 
 def concatenate(parts: list[keras.KerasTensor], name: str) -> keras.KerasTensor:
-    """Put channels behind each other."""
+    """Concatenate the channels."""
     return layers.Concatenate(axis=channel_axis(), name=name)(parts)
 
 
 def channel_shuffle(x: keras.KerasTensor, groups: int, name: str) -> keras.KerasTensor:
-    """Channel shuffle of the paper: channel `j * (C / groups) + i` goes to `i * groups + j`.
+    """Shuffle channels as the paper does: channel `j * (C / groups) + i` moves to `i * groups + j`.
 
-    Height and width are merged on the way, so that four axes suffice. Where neither is known the
-    channels are gathered, which mobile runtimes run slowly: export with a fixed size.
+    Height and width are merged in between, so that four axes suffice. If neither is known the
+    channels are gathered, which is slow on mobile runtimes: export with a fixed size.
 
     Args:
-        x: maps with C channels.
-        groups: a divisor of C.
-        name: of the last layer; the ones before are `<name>_reshape` and `<name>_permute`.
+        x: Feature maps with C channels.
+        groups: A divisor of C.
+        name: Name of the last layer; the others are `<name>_reshape` and `<name>_permute`.
     """
     if channel_axis() == -1:
         _, height, width, channels = x.shape
@@ -238,6 +239,6 @@ def _gather_shuffle(
 ) -> keras.KerasTensor:
     sources = [k % groups * (channels // groups) + k // groups for k in range(channels)]
     x = keras.ops.take(x, sources, axis=channel_axis())
-    # An operation, unlike a layer, takes no name when it is called.
+    # Unlike a layer, an operation takes no name argument.
     x._keras_history.operation.name = name
     return x

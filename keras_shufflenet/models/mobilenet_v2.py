@@ -3,9 +3,9 @@
 Paper: Sandler, Howard, Zhu, Zhmoginov, Chen, "MobileNetV2: Inverted Residuals and Linear
 Bottlenecks", CVPR 2018, https://arxiv.org/abs/1801.04381.
 
-Symmetric padding and epsilon 1e-5: it is not the network of keras.applications. Input is RGB with
-ImageNet mean and deviation. At width 1 all publishers have the same network; at other widths they
-round channels differently:
+With symmetric padding and epsilon 1e-5 it is not the network of keras.applications. Input is RGB
+normalized with ImageNet's mean and standard deviation. At width 1 all publishers have the same
+network; at other widths they round channels differently:
 
 * `variant="torchvision"` (https://github.com/pytorch/vision): to the nearest multiple of 8.
 * `variant="mmcls"` (https://github.com/open-mmlab/mmpretrain, also mmpose): likewise, but the
@@ -13,7 +13,7 @@ round channels differently:
 * `variant="tonylins"` (https://github.com/tonylins/pytorch-mobilenet-v2): up to a multiple of 8,
   and stem and first block have the same channels at every width.
 
-torchvision drops a fifth of the features in training, the others none.
+torchvision has a dropout rate of 0.2 before the classifier, the others have none.
 """
 
 import math
@@ -22,7 +22,9 @@ from typing import Literal
 import keras
 from keras import layers
 
+from keras_shufflenet._checks import check_choice, check_positive
 from keras_shufflenet.models import _builder
+from keras_shufflenet.models._registry import register_family
 from keras_shufflenet.models.layers import channel_axis, conv_bn, depthwise_bn, round_channels
 
 Variant = Literal["torchvision", "mmcls", "tonylins"]
@@ -47,7 +49,7 @@ WIDTHS = {
     "tonylins": (0.35, 0.5, 0.75, 1.0, 1.4),
 }  # in the registry
 
-# stride: what the names of the layers there begin with
+# stride: prefix of the names of the layers that end there
 FEATURE_PREFIXES = {2: "block0", 4: "block2", 8: "block5", 16: "block12", 32: "block16"}
 
 
@@ -64,7 +66,7 @@ PRESETS = {
 
 
 def scaled_channels(width: float, variant: Variant) -> tuple[int, tuple[int, ...], int]:
-    """Channels of the stem, of the stages and of the last convolution."""
+    """Return the channels of the stem, of the stages and of the last convolution."""
     stages = [channels for _, channels, _, _ in STAGES]
     if variant == "tonylins":
         first, *others = stages
@@ -84,7 +86,7 @@ def _round_up(channels: float) -> int:
 def _block(
     x: keras.KerasTensor, filters: int, expansion: int, strides: int, name: str
 ) -> keras.KerasTensor:
-    """Inverted residual with a linear bottleneck, table 1 of the paper."""
+    """Apply an inverted residual with a linear bottleneck, table 1 of the paper."""
     shortcut, channels = x, x.shape[channel_axis()]
     if expansion != 1:
         x = conv_bn(x, channels * expansion, activation="relu6", name=f"{name}_expand")
@@ -96,7 +98,7 @@ def _block(
 
 
 def mobilenet_v2(x: keras.KerasTensor, width: float, variant: Variant) -> keras.KerasTensor:
-    """The network from normalized image to the last convolution's maps (stride 32)."""
+    """Map normalized images to the feature maps of the last convolution (stride 32)."""
     stem, channels, last = scaled_channels(width, variant)
     x = conv_bn(x, stem, 3, strides=2, activation="relu6", name="stem_conv")
     block = 0
@@ -124,29 +126,33 @@ def MobileNetV2(
     """Build MobileNetV2.
 
     Args:
-        width: multiplier of all channels, any positive number; weights are published for 1.0.
-        variant: "torchvision", "mmcls" or "tonylins", see the head of this module.
-        include_preprocessing: True for images RGB 0..255, False for images already normalized
-            with ImageNet mean and deviation.
-        include_top: whether to end in pooling, dropout and classifier.
-        weights: None, "imagenet", a name of `weights.list_weights()`, or the path of a file.
-        input_tensor: tensor to build on, instead of a new input.
-        input_shape: (height, width, channels), at least 32 × 32; None for a size that varies.
-            Default (224, 224, 3) with the top and (None, None, 3) without.
-        pooling: without top: None for maps (N, H/32, W/32, C), "avg" or "max" for vectors (N, C).
-        classes: how many. With pretrained weights and other than 1000, all but the classifier
-            is loaded.
-        classifier_activation: of the classifier; None for logits.
-        name: of the model; default is the registry's, such as "mobilenet_v2_x1_0".
+        width: Multiplier of the channels (`alpha` of keras.applications), any positive number;
+            weights are published for 1.0.
+        variant: Publisher of the network: "torchvision", "mmcls" or "tonylins", see the docstring
+            of the module.
+        include_preprocessing: Whether the model takes RGB images 0..255. If False, it takes RGB
+            images normalized with ImageNet's mean and std.
+        include_top: Whether to include pooling, dropout and the classifier.
+        weights: None (random initialization), "imagenet", a name of `weights.list_weights()`, or
+            the path of a file.
+        input_tensor: Keras tensor to use as the image input.
+        input_shape: (height, width, channels), at least 32 × 32; None for a variable side.
+            Defaults to (224, 224, 3) with the top and (None, None, 3) without.
+        pooling: Without the top: None for feature maps (N, H/32, W/32, C), "avg" or "max" for
+            vectors (N, C).
+        classes: Number of classes. With pretrained weights and a number other than 1000,
+            everything but the classifier is loaded.
+        classifier_activation: Activation of the classifier; None returns logits.
+        name: Name of the model. Defaults to its registry name, such as "mobilenet_v2_x1_0".
 
     Returns:
         A functional `keras.Model`.
 
     Raises:
-        ValueError: for an argument outside of what is said above.
+        ValueError: If an argument is none of those described above.
     """
-    _builder.check_choice("variant", variant, WIDTHS)
-    _builder.check_positive("width", width)
+    check_choice("variant", variant, WIDTHS)
+    check_positive("width", width)
     return _builder.build(
         lambda x: mobilenet_v2(x, width, variant),
         preset=_preset_name(width, variant),
@@ -160,3 +166,6 @@ def MobileNetV2(
         pooling=pooling,
         name=name,
     )
+
+
+register_family(MobileNetV2, PRESETS, FEATURE_PREFIXES)

@@ -1,10 +1,11 @@
-"""OneShot: the network that Single Path One-Shot search found, and any other of its search space.
+"""OneShot: the network found by Single Path One-Shot search, and any other of its search space.
 
 Paper: Guo et al., "Single Path One-Shot Neural Architecture Search with Uniform Sampling",
 ECCV 2020, https://arxiv.org/abs/1904.00420.
 
 Weights: https://github.com/megvii-model/ShuffleNet-Series (operators and channels) and
-https://github.com/megvii-model/SinglePathOneShot (operators only). Input is BGR 0..255 as it is.
+https://github.com/megvii-model/SinglePathOneShot (operators only). Input is BGR 0..255,
+not normalized.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,7 +13,9 @@ from typing import NamedTuple
 
 import keras
 
+from keras_shufflenet._checks import is_positive
 from keras_shufflenet.models import _builder
+from keras_shufflenet.models._registry import register_family
 from keras_shufflenet.models.layers import Norm, conv_bn
 from keras_shufflenet.models.search_space import (
     Style,
@@ -23,13 +26,13 @@ from keras_shufflenet.models.search_space import (
 
 
 class Searched(NamedTuple):
-    """A network that was found: a choice and a channel scale for each unit."""
+    """A network found by the search: a choice and a channel scale for each unit."""
 
     architecture: str
     channel_scales: tuple[float, ...]
 
 
-# name: choices, factors on the channels inside of the units.
+# name: choices, factors on the bottleneck channels of the units.
 SEARCHED = {
     "one_shot": Searched(
         "0031 1100 20211020 2132",
@@ -46,14 +49,14 @@ LAST_CHANNELS = 1024
 UNITS = (4, 4, 8, 4)
 DROPOUT = 0.1
 
-# stride: what the names of the layers there begin with
+# stride: prefix of the names of the layers that end there
 FEATURE_PREFIXES = {2: "stem_conv", 4: "stage1", 8: "stage2", 16: "stage3", 32: "stage4"}
 
 PRESETS = {name: {"architecture": name} for name in SEARCHED}
 
 
-def _middles(channel_scales: Sequence[float]) -> list[int]:
-    """Channels inside of each unit; fractions are cut off."""
+def _bottleneck_channels(channel_scales: Sequence[float]) -> list[int]:
+    """Return the bottleneck channels of each unit, rounded down."""
     positions = unit_positions(UNITS)
     return [
         int(CHANNELS[stage - 1] // 2 * scale)
@@ -67,10 +70,11 @@ def one_shot(
     channel_scales: Sequence[float],
     norm: Norm,
 ) -> keras.KerasTensor:
-    """The network from image to the last convolution's maps (stride 32)."""
+    """Map images to the feature maps of the last convolution (stride 32)."""
     x = conv_bn(x, STEM_CHANNELS, 3, strides=2, norm=norm, name="stem_conv")
     styles = [Style(norm=norm)] * len(UNITS)
-    x = search_stages(x, architecture, UNITS, CHANNELS, _middles(channel_scales), styles)
+    bottleneck_channels = _bottleneck_channels(channel_scales)
+    x = search_stages(x, architecture, UNITS, CHANNELS, bottleneck_channels, styles)
     return conv_bn(x, LAST_CHANNELS, norm=norm, name="conv_last")
 
 
@@ -94,28 +98,30 @@ def OneShotNet(
         architecture: "one_shot" (found by ShuffleNet-Series), "one_shot_spos" (found by
             SinglePathOneShot), or 20 choices: 0, 1, 2 for units with 3 × 3, 5 × 5, 7 × 7 depthwise
             convolutions, 3 for the Xception unit; as numbers or as a string of digits.
-        channel_scales: 20 positive factors on the channels inside of the units; default those of
-            the named architecture, otherwise 1.
-        affine: whether batch normalizations have gamma and beta. Those of supernets have not, see
+        channel_scales: 20 positive factors on the bottleneck channels of the units. Defaults to
+            those of the named architecture, otherwise 1.
+        affine: Whether batch normalizations have gamma and beta. Those of supernets do not, see
             `weights.supernet_path`.
-        include_preprocessing: True for images RGB 0..255, False for BGR 0..255 as the publisher's
-            network takes it.
-        include_top: whether to end in pooling and classifier.
-        weights: None, "imagenet", a name of `weights.list_weights()`, or the path of a file.
-        input_tensor: tensor to build on, instead of a new input.
-        input_shape: (height, width, channels), at least 32 × 32; None for a size that varies.
-            Default (224, 224, 3) with the top and (None, None, 3) without.
-        pooling: without top: None for maps (N, H/32, W/32, C), "avg" or "max" for vectors (N, C).
-        classes: how many. With pretrained weights and other than 1000, all but the classifier
-            is loaded.
-        classifier_activation: of the classifier; None for logits.
-        name: of the model; default is the registry's, such as "one_shot".
+        include_preprocessing: Whether the model takes RGB images 0..255. If False, it takes what
+            the publisher's network does: BGR 0..255.
+        include_top: Whether to include pooling and the classifier.
+        weights: None (random initialization), "imagenet", a name of `weights.list_weights()`, or
+            the path of a file.
+        input_tensor: Keras tensor to use as the image input.
+        input_shape: (height, width, channels), at least 32 × 32; None for a variable side.
+            Defaults to (224, 224, 3) with the top and (None, None, 3) without.
+        pooling: Without the top: None for feature maps (N, H/32, W/32, C), "avg" or "max" for
+            vectors (N, C).
+        classes: Number of classes. With pretrained weights and a number other than 1000,
+            everything but the classifier is loaded.
+        classifier_activation: Activation of the classifier; None returns logits.
+        name: Name of the model. Defaults to its registry name, such as "one_shot".
 
     Returns:
         A functional `keras.Model`.
 
     Raises:
-        ValueError: for an argument outside of what is said above.
+        ValueError: If an argument is none of those described above.
     """
     found = SEARCHED.get(architecture) if isinstance(architecture, str) else None
     units = sum(UNITS)
@@ -124,16 +130,16 @@ def OneShotNet(
         scales = found.channel_scales if found else (1.0,) * units
     else:
         scales = tuple(channel_scales) if isinstance(channel_scales, Iterable) else ()
-    known = len(scales) == units and all(map(_builder.is_positive, scales))
-    if not known or min(_middles(scales)) < 1:
+    known = len(scales) == units and all(map(is_positive, scales))
+    if not known or min(_bottleneck_channels(scales)) < 1:
         raise ValueError(
-            f"`channel_scales` must be {units} positive numbers that leave a channel. "
+            f"`channel_scales` must be {units} positive numbers that leave at least one channel. "
             f"Received: channel_scales={channel_scales!r}"
         )
     return _builder.build(
         lambda x: one_shot(x, choices, scales, Norm(affine=affine)),
         preset=str(architecture) if found and channel_scales is None else "one_shot_custom",
-        preprocessing=_builder.AS_IS if include_preprocessing else None,
+        preprocessing=_builder.IDENTITY if include_preprocessing else None,
         top=_builder.Top(classes, classifier_activation, use_bias=False, dropout=DROPOUT)
         if include_top
         else None,
@@ -143,3 +149,6 @@ def OneShotNet(
         pooling=pooling,
         name=name,
     )
+
+
+register_family(OneShotNet, PRESETS, FEATURE_PREFIXES)

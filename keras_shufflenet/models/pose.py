@@ -1,4 +1,4 @@
-"""Top-down pose estimators: a backbone and a head that makes one heatmap per keypoint.
+"""Top-down pose estimators: a backbone and a head that predicts one heatmap per keypoint.
 
 Three heads:
 
@@ -6,12 +6,10 @@ Three heads:
   channels, 88 % of the multiply-adds on a ShuffleNet. Paper: Xiao, Wu, Wei, "Simple Baselines for
   Human Pose Estimation and Tracking", ECCV 2018, https://arxiv.org/abs/1804.06208; code:
   https://github.com/open-mmlab/mmpose.
-* "light": 128 channels, each doubling of the size by bilinear interpolation, a depthwise and a
-  pointwise convolution. A fifteenth of the deconvolutions' multiply-adds.
-* "fpn": like "light" with 64 channels, and after each doubling the backbone's map of that size is
-  added. It learns where joints are from fewer people, also without pretrained weights. Paper: Lin
-  et al., "Feature Pyramid Networks for Object Detection", CVPR 2017,
-  https://arxiv.org/abs/1612.03144.
+* "light": 128 channels; bilinear upsampling, each followed by a depthwise and a pointwise
+  convolution. A fifteenth of the multiply-adds of the transposed convolutions.
+* "fpn": like "light" with 64 channels, and after each upsampling the backbone's feature map of
+  that size is added (see `necks`). It learns from fewer instances, also without pretrained weights.
 """
 
 import re
@@ -21,22 +19,29 @@ import keras
 from keras import initializers, layers
 
 from keras_shufflenet import weights as pretrained
-from keras_shufflenet.models._builder import check_choice
-from keras_shufflenet.models.families import build_network
-from keras_shufflenet.models.features import feature_extractor
-from keras_shufflenet.models.layers import activate, batch_norm, conv_bn, depthwise_bn
+from keras_shufflenet._checks import check_choice, check_size
+from keras_shufflenet._layer_names import HEAD_PREFIX, HEATMAPS
+from keras_shufflenet.models._registry import build_network, feature_extractor, register_task
+from keras_shufflenet.models.layers import (
+    activate,
+    batch_norm,
+    channel_axis,
+    conv_bn,
+    depthwise_bn,
+)
+from keras_shufflenet.models.necks import top_down_pyramid, upsample
 
 KEYPOINTS = {"coco": 17, "mpii": 16}
-STRIDE = 32  # of the backbone; the heads take it back to 4
+STRIDE = 32  # of the backbone; the heads reduce it to 4
 UPSAMPLINGS = 3
 DECONV_CHANNELS = 256
 LIGHT_CHANNELS = 128
 FPN_CHANNELS = 64
 FPN_STRIDES = (16, 8, 4)
 
-# What mmpose published: each of the backbones for each of the keypoints and crops (height, width).
+# Published by mmpose: each backbone for each set of keypoints and input size (height, width).
 PRESET_BACKBONES = ("shufflenet_v1_x1_0_g3_mmcls", "shufflenet_v2_x1_0", "mobilenet_v2_x1_0")
-PRESET_CROPS = (("coco", (256, 192)), ("coco", (384, 288)), ("mpii", (256, 256)))
+PRESET_SIZES = (("coco", (256, 192)), ("coco", (384, 288)), ("mpii", (256, 256)))
 
 PREFIX = "pose_"
 NAME = re.compile(
@@ -46,10 +51,10 @@ NAME = re.compile(
 
 
 def deconv_head(backbone: keras.Model) -> keras.KerasTensor:
-    """Three times: 4 × 4 transposed convolution with stride 2, batch normalization, ReLU."""
+    """Apply three 4 × 4 transposed convolutions with stride 2, batch normalization and ReLU."""
     x = backbone.output
     for index in range(1, UPSAMPLINGS + 1):
-        name = f"head_deconv{index}"
+        name = f"{HEAD_PREFIX}deconv{index}"
         x = layers.Conv2DTranspose(
             DECONV_CHANNELS,
             4,
@@ -64,31 +69,24 @@ def deconv_head(backbone: keras.Model) -> keras.KerasTensor:
 
 
 def light_head(backbone: keras.Model) -> keras.KerasTensor:
-    """Reduce; three times: enlarge, depthwise 3 × 3, pointwise."""
-    x = conv_bn(backbone.output, LIGHT_CHANNELS, name="head_reduce")
+    """Reduce the channels; three times: upsample, depthwise 3 × 3, pointwise."""
+    x = conv_bn(backbone.output, LIGHT_CHANNELS, name=f"{HEAD_PREFIX}reduce")
     for index in range(1, UPSAMPLINGS + 1):
-        x = _separable(_enlarge(x, index), LIGHT_CHANNELS, index)
+        x = _separable(upsample(x, name=f"{HEAD_PREFIX}up{index}"), index)
     return x
 
 
 def fpn_head(backbone: keras.Model) -> keras.KerasTensor:
-    """Reduce; three times: enlarge, add the backbone's map, depthwise 3 × 3, pointwise."""
-    x = conv_bn(backbone.output, FPN_CHANNELS, name="head_reduce")
-    maps = feature_extractor(backbone, FPN_STRIDES).outputs
-    for index, finer in enumerate(maps, start=1):
-        lateral = conv_bn(finer, FPN_CHANNELS, activation=None, name=f"head_lateral{index}")
-        x = layers.Add(name=f"head_add{index}")([_enlarge(x, index), lateral])
-        x = _separable(x, FPN_CHANNELS, index)
-    return x
+    """Reduce the channels; three levels of a feature pyramid with separable convolutions."""
+    x = conv_bn(backbone.output, FPN_CHANNELS, name=f"{HEAD_PREFIX}reduce")
+    finer_maps = feature_extractor(backbone, FPN_STRIDES).outputs
+    return top_down_pyramid(x, finer_maps, FPN_CHANNELS, _separable, HEAD_PREFIX)[-1]
 
 
-def _enlarge(x: keras.KerasTensor, index: int) -> keras.KerasTensor:
-    return layers.UpSampling2D(2, interpolation="bilinear", name=f"head_up{index}")(x)
-
-
-def _separable(x: keras.KerasTensor, channels: int, index: int) -> keras.KerasTensor:
-    x = depthwise_bn(x, name=f"head_dw{index}")
-    return conv_bn(x, channels, name=f"head_pw{index}")
+def _separable(x: keras.KerasTensor, index: int) -> keras.KerasTensor:
+    channels = x.shape[channel_axis()]
+    x = depthwise_bn(x, name=f"{HEAD_PREFIX}dw{index}")
+    return conv_bn(x, channels, name=f"{HEAD_PREFIX}pw{index}")
 
 
 HEADS = {"deconv": deconv_head, "light": light_head, "fpn": fpn_head}
@@ -97,23 +95,23 @@ HEADS = {"deconv": deconv_head, "light": light_head, "fpn": fpn_head}
 def estimator_name(
     backbone: str, keypoints: str, input_size: tuple[int, int], head: str = "deconv"
 ) -> str:
-    """What an estimator is called, for example "pose_shufflenet_v2_x1_0_coco_256x192_light"."""
+    """Return the name of an estimator, for example "pose_shufflenet_v2_x1_0_coco_256x192_light"."""
     height, width = input_size
     name = f"{PREFIX}{backbone}_{keypoints}_{height}x{width}"
     return name if head == "deconv" else f"{name}_{head}"
 
 
 def parse_name(name: str) -> dict[str, Any]:
-    """The arguments of `PoseEstimator` that a name stands for.
+    """Return the arguments of `PoseEstimator` that a name stands for.
 
     Raises:
-        ValueError: if it is not such a name.
+        ValueError: If the name has another form.
     """
     match = NAME.fullmatch(name)
     if not match:
         raise ValueError(
-            f"A pose estimator is called {PREFIX}<backbone>_<{'|'.join(KEYPOINTS)}>_"
-            f"<height>x<width>, and _light or _fpn if it has that head. Received: name={name!r}"
+            f"`name` must be {PREFIX}<backbone>_<{'|'.join(KEYPOINTS)}>_<height>x<width>, followed "
+            f"by _light or _fpn for these heads. Received: name={name!r}"
         )
     return {
         "backbone": match["backbone"],
@@ -124,12 +122,12 @@ def parse_name(name: str) -> dict[str, Any]:
 
 
 def preset_names() -> list[str]:
-    """Names of the configurations that mmpose published weights for, sorted."""
-    return sorted(
+    """Return the names of the configurations that mmpose published weights for."""
+    return [
         estimator_name(backbone, keypoints, size)
         for backbone in PRESET_BACKBONES
-        for keypoints, size in PRESET_CROPS
-    )
+        for keypoints, size in PRESET_SIZES
+    ]
 
 
 def PoseEstimator(
@@ -142,31 +140,31 @@ def PoseEstimator(
     include_preprocessing: bool = True,
     name: str | None = None,
 ) -> keras.Model:
-    """Build a top-down pose estimator: crop of one person in, heatmaps out.
+    """Build a top-down pose estimator, which maps a crop of one person to heatmaps.
 
     Args:
-        backbone: a name of `list_models()`.
-        keypoints: "coco" (17) or "mpii" (16).
+        backbone: A name of `list_models()`.
+        keypoints: "coco" (17 keypoints) or "mpii" (16).
         head: "deconv" (mmpose's), "light" or "fpn".
         input_size: (height, width) of the crop in pixels, both divisible by 32.
-        weights: of the whole estimator: None, "coco" or "mpii" (mmpose's, of those keypoints),
-            a name of `weights.list_weights()`, or a path.
-        backbone_weights: of the backbone: None, "imagenet", a name of `weights.list_weights()`,
-            or a path.
-        include_preprocessing: True for crops RGB 0..255, False for what the backbone's publisher
-            feeds it.
-        name: of the model; the default tells backbone, keypoints, head and size.
+        weights: Weights of the whole estimator: None, "coco" or "mpii" (mmpose's, for those
+            keypoints), a name of `weights.list_weights()`, or the path of a file.
+        backbone_weights: Weights of the backbone: None, "imagenet", a name of
+            `weights.list_weights()`, or the path of a file.
+        include_preprocessing: Whether the model takes RGB crops 0..255. If False, it takes what
+            the publisher of the backbone normalizes them to.
+        name: Name of the model. Defaults to backbone, keypoints, size and head.
 
     Returns:
         A functional `keras.Model` from (N, height, width, 3) to heatmaps
-        (N, height / 4, width / 4, keypoints), float32, peak 1 for a joint that is sure.
+        (N, height / 4, width / 4, keypoints), float32; the peak of a confident keypoint is 1.
 
     Raises:
-        ValueError: for an argument outside of what is said above.
+        ValueError: If an argument is none of those described above.
     """
     check_choice("keypoints", keypoints, KEYPOINTS)
     check_choice("head", head, HEADS)
-    height, width = _check_size(input_size)
+    height, width = check_size("input_size", input_size, multiple_of=STRIDE)
     shape = (3, height, width)
     if keras.config.image_data_format() == "channels_last":
         shape = (height, width, 3)
@@ -182,7 +180,7 @@ def PoseEstimator(
         1,
         kernel_initializer=initializers.RandomNormal(stddev=0.001),
         dtype="float32",
-        name="head_final",
+        name=HEATMAPS,
     )(HEADS[head](network))
     default_name = estimator_name(backbone, keypoints, (height, width), head)
     model = keras.Model(network.input, heatmaps, name=name or default_name)
@@ -191,16 +189,8 @@ def PoseEstimator(
     return model
 
 
-def _check_size(input_size: tuple[int, int]) -> tuple[int, int]:
-    """(height, width) if both are positive multiples of the backbone's stride."""
-    valid = (
-        isinstance(input_size, (tuple, list))
-        and len(input_size) == 2
-        and all(isinstance(side, int) and side > 0 and side % STRIDE == 0 for side in input_size)
-    )
-    if not valid:
-        raise ValueError(
-            f"`input_size` must be (height, width), both positive multiples of {STRIDE}. "
-            f"Received: input_size={input_size!r}"
-        )
-    return input_size[0], input_size[1]
+def _build_by_name(name: str, **arguments: Any) -> keras.Model:
+    return PoseEstimator(**{**parse_name(name), **arguments})
+
+
+register_task("pose", PREFIX, preset_names, _build_by_name)

@@ -1,10 +1,10 @@
-"""The units of Megvii's search spaces, of which ShuffleNetV2+, OneShot and DetNAS are made.
+"""Choice blocks of Megvii's search spaces, which ShuffleNetV2+, OneShot and DetNAS consist of.
 
-An architecture is a sequence of choices, one for each unit: 0, 1 and 2 are ShuffleNetV2 units with
+An architecture is a sequence of choices, one for each block: 0, 1 and 2 are ShuffleNetV2 units with
 a 3 × 3, 5 × 5 and 7 × 7 depthwise convolution, 3 is the "Xception" unit of three separable ones.
 
-Paper: Guo et al., "Single Path One-Shot Neural Architecture Search with Uniform Sampling",
-ECCV 2020, https://arxiv.org/abs/1904.00420; code: https://github.com/megvii-model/ShuffleNet-Series.
+Paper: Guo et al., "Single Path One-Shot Neural Architecture Search with Uniform Sampling", ECCV
+    2020, https://arxiv.org/abs/1904.00420; code: https://github.com/megvii-model/ShuffleNet-Series.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -30,23 +30,23 @@ from keras_shufflenet.models.layers import (
 KERNEL_SIZES = (3, 5, 7)
 XCEPTION = 3
 CHOICES = (0, 1, 2, XCEPTION)
-SQUEEZE = 4  # squeeze-and-excitation goes through a quarter of the channels
+SQUEEZE = 4  # reduction ratio of squeeze-and-excitation
 
 
 def split_standard(x: keras.KerasTensor, name: str) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-    """Shuffle two groups, then take halves: the split of DetNAS' search configurations."""
+    """Shuffle two groups, then split in halves, as DetNAS' search configurations do."""
     return split_halves(channel_shuffle(x, 2, f"{name}_shuffle"), name)
 
 
 @dataclass(frozen=True)
 class Style:
-    """What the networks do differently with the same units.
+    """How networks differ in their use of the same blocks.
 
     Attributes:
-        activation: after pointwise convolutions.
-        squeeze: whether the main branch ends in squeeze-and-excitation.
-        split: how a unit of stride 1 splits its input.
-        norm: of the normalizations.
+        activation: Activation after pointwise convolutions.
+        squeeze: Whether the main branch ends in squeeze-and-excitation.
+        split: Splits the input of a block with stride 1.
+        norm: Parameters of the normalizations.
     """
 
     activation: str = "relu"
@@ -63,15 +63,16 @@ PLAIN = Style()
 def parse_architecture(
     architecture: Sequence[int] | str, units: int, names: Iterable[str] = ()
 ) -> tuple[int, ...]:
-    """The choices of an architecture, given as numbers or as a string of digits.
+    """Return the choices of an architecture.
 
     Args:
-        architecture: one choice for each unit; spaces and bars in a string mean nothing.
-        units: how many there must be.
-        names: of known architectures, for the error.
+        architecture: One choice for each block, as integers or as a string of digits, in which
+            spaces and bars are ignored.
+        units: Number of blocks.
+        names: Names of known architectures, for the error message.
 
     Raises:
-        ValueError: if there are more or fewer, or a choice is not among 0 to 3.
+        ValueError: If the number of choices is another one, or a choice is not among 0 to 3.
     """
     if isinstance(architecture, str):
         digits = architecture.replace(" ", "").replace("|", "")
@@ -90,13 +91,13 @@ def parse_architecture(
 def squeeze_excite(
     x: keras.KerasTensor, pooled: keras.KerasTensor, norm: Norm, name: str
 ) -> keras.KerasTensor:
-    """Multiply channels by gates between 0 and 1 that follow from their means.
+    """Apply squeeze-and-excitation.
 
     Args:
-        x: maps.
-        pooled: their means, with height and width 1.
-        norm: of the normalization.
-        name: of the group of layers.
+        x: Feature maps.
+        pooled: Their spatial mean, with height and width 1.
+        norm: Parameters of the normalization.
+        name: Prefix of the names of the layers.
     """
     channels = x.shape[channel_axis()]
     gate = conv_bn(pooled, channels // SQUEEZE, norm=norm, name=f"{name}_reduce")
@@ -106,35 +107,35 @@ def squeeze_excite(
 
 
 def _xception_branch(
-    x: keras.KerasTensor, middle: int, filters: int, strides: int, style: Style, name: str
+    x: keras.KerasTensor, bottleneck: int, filters: int, strides: int, style: Style, name: str
 ) -> keras.KerasTensor:
-    for index, channels in enumerate((middle, middle, filters), start=1):
+    for index, channels in enumerate((bottleneck, bottleneck, filters), start=1):
         part = f"{name}_separable{index}"
         x = depthwise_bn(x, 3, strides if index == 1 else 1, norm=style.norm, name=f"{part}_dw")
         x = conv_bn(x, channels, activation=style.activation, norm=style.norm, name=f"{part}_pw")
     return x
 
 
-def search_unit(
+def choice_block(
     x: keras.KerasTensor,
     choice: int,
     filters: int,
-    middle: int,
+    bottleneck: int,
     strides: int,
     style: Style,
     name: str,
 ) -> keras.KerasTensor:
-    """A unit of the search space.
+    """Apply a block of the search space.
 
     Args:
-        x: maps.
-        choice: which one, of `CHOICES`.
-        filters: channels that come out, even.
-        middle: channels inside of the main branch.
-        strides: 1: half of the channels pass, the main branch takes the others; 2: both branches
-            take all channels, the projection keeps their number.
-        style: of the network.
-        name: of the unit; its layers' names begin with it.
+        x: Feature maps.
+        choice: One of `CHOICES`.
+        filters: Number of output channels, even.
+        bottleneck: Number of channels inside the main branch.
+        strides: With 1, half of the channels are passed through and the main branch takes the
+            others; with 2, both branches take all channels and the projection keeps their number.
+        style: Style of the network.
+        name: Prefix of the names of the layers.
     """
     act, norm = style.activation, style.norm
     if strides == 1:
@@ -148,11 +149,11 @@ def search_unit(
     made = filters - kept.shape[channel_axis()]
     main = f"{name}_main"
     if choice == XCEPTION:
-        x = _xception_branch(x, middle, made, strides, style, main)
+        x = _xception_branch(x, bottleneck, made, strides, style, main)
     else:
         kernel_size = KERNEL_SIZES[choice]
         x = shuffle_branch(
-            x, middle, made, kernel_size, strides, activation=act, norm=norm, name=main
+            x, bottleneck, made, kernel_size, strides, activation=act, norm=norm, name=main
         )
     if style.squeeze:
         pooled = layers.GlobalAveragePooling2D(keepdims=True, name=f"{main}_se_pool")(x)
@@ -161,7 +162,7 @@ def search_unit(
 
 
 def unit_positions(units: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """(stage, unit) of all units in turn; stages count from 1, units from 0."""
+    """Return (stage, unit) of all units in order; stages count from 1, units from 0."""
     return ((stage, unit) for stage, count in enumerate(units, 1) for unit in range(count))
 
 
@@ -170,26 +171,27 @@ def search_stages(
     architecture: Sequence[int],
     units: Sequence[int],
     channels: Sequence[int],
-    middles: Sequence[int],
+    bottleneck_channels: Sequence[int],
     styles: Sequence[Style],
 ) -> keras.KerasTensor:
-    """All stages; the first unit of each has stride 2.
+    """Apply all stages; the first unit of each has stride 2.
 
     Args:
-        x: the stem's maps.
-        architecture: a choice for each unit.
-        units: how many each stage has.
-        channels: of each stage.
-        middles: channels inside of each unit.
-        styles: of each stage.
+        x: Output of the stem.
+        architecture: A choice for each unit.
+        units: Number of units of each stage.
+        channels: Output channels of each stage.
+        bottleneck_channels: Bottleneck channels of each unit.
+        styles: Style of each stage.
     """
     positions = unit_positions(units)
-    for (stage, unit), choice, middle in zip(positions, architecture, middles, strict=True):
-        x = search_unit(
+    choices = zip(positions, architecture, bottleneck_channels, strict=True)
+    for (stage, unit), choice, bottleneck in choices:
+        x = choice_block(
             x,
             choice,
             channels[stage - 1],
-            middle,
+            bottleneck,
             2 if unit == 0 else 1,
             styles[stage - 1],
             name=f"stage{stage}_unit{unit}",

@@ -3,17 +3,17 @@
 Paper: Zhang, Zhou, Lin, Sun, "ShuffleNet: An Extremely Efficient Convolutional Neural Network for
 Mobile Devices", CVPR 2018, https://arxiv.org/abs/1707.01083.
 
-Pointwise convolutions work in groups of channels; a shuffle in between lets the groups talk. Two
-networks bear the name, and weights fit only the one they were trained in:
+Pointwise convolutions are grouped; a channel shuffle in between lets information flow across the
+groups. There are two variants, and weights fit only the one they were trained with:
 
 * `variant="megvii"` (https://github.com/megvii-model/ShuffleNet-Series, the authors' own): the
   shuffle is the inverse of the paper's, channels follow a table, the classifier has no bias. Input
-  is BGR 0..255 as it is.
+  is BGR 0..255, not normalized.
 * `variant="mmcls"` (https://github.com/open-mmlab/mmpretrain, also mmpose): the paper's shuffle,
-  channels are rounded multiples of the ones at width 1. Input is RGB with ImageNet mean and
-  deviation.
+  channels are rounded multiples of the ones at width 1. Input is RGB normalized with ImageNet's
+  mean and standard deviation.
 
-In both the shuffle comes after the depthwise convolution; the paper draws it before.
+In both, the shuffle follows the depthwise convolution; in the paper's figure it precedes it.
 """
 
 from typing import Literal
@@ -21,7 +21,9 @@ from typing import Literal
 import keras
 from keras import layers
 
+from keras_shufflenet._checks import check_choice, check_positive
 from keras_shufflenet.models import _builder
+from keras_shufflenet.models._registry import register_family
 from keras_shufflenet.models.layers import (
     activate,
     channel_axis,
@@ -56,10 +58,10 @@ MMCLS_CHANNELS = {
 }
 MMCLS_STEM_CHANNELS = 24
 UNITS = (4, 8, 4)  # of stage 2, 3, 4
-BOTTLENECK = 4  # the middle of a unit has a quarter of its channels
-PREPROCESSING = {"megvii": _builder.AS_IS, "mmcls": _builder.MEAN_STD}
+BOTTLENECK = 4  # ratio of a unit's output channels to its bottleneck channels
+PREPROCESSING = {"megvii": _builder.IDENTITY, "mmcls": _builder.MEAN_STD}
 
-# stride: what the names of the layers there begin with
+# stride: prefix of the names of the layers that end there
 FEATURE_PREFIXES = {2: "stem_conv", 4: "stem_pool", 8: "stage2", 16: "stage3", 32: "stage4"}
 
 
@@ -79,31 +81,31 @@ PRESETS = {
 
 
 def channels(width: float, groups: int, variant: Variant) -> tuple[int, ...]:
-    """Channels of the stem and of stage 2, 3, 4.
+    """Return the channels of the stem and of stage 2, 3, 4.
 
     Raises:
-        ValueError: If the network cannot be built: groups or width are not in the table, or the
-            channels of a unit cannot be split into the groups.
+        ValueError: If groups or width are not in the table, or the groups do not divide the
+            channels of a unit.
     """
-    _builder.check_choice("variant", variant, PREPROCESSING)
+    check_choice("variant", variant, PREPROCESSING)
     if variant == "megvii":
-        _builder.check_choice("(groups, width)", (groups, width), MEGVII_CHANNELS)
+        check_choice("(groups, width)", (groups, width), MEGVII_CHANNELS)
         return MEGVII_CHANNELS[groups, width]
-    _builder.check_choice("groups", groups, MMCLS_CHANNELS)
-    _builder.check_positive("width", width)
+    check_choice("groups", groups, MMCLS_CHANNELS)
+    check_positive("width", width)
     stages = tuple(round_channels(count * width) for count in MMCLS_CHANNELS[groups])
     made = (int(MMCLS_STEM_CHANNELS * width), *stages)
     splits = [stages[0] - made[0], *(count // BOTTLENECK for count in stages)]
     if made[0] < 1 or any(count % groups for count in splits):
         raise ValueError(
-            f"With {groups} groups the channels {made} of stem and stages cannot be split; other "
-            f"widths can. Received: width={width!r}, groups={groups!r}"
+            f"`groups` must divide the channels of the stem and the stages, {made}; choose another "
+            f"width. Received: width={width!r}, groups={groups!r}"
         )
     return made
 
 
 def _average_pool(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    """3 × 3 mean with stride 2; the zeros around count."""
+    """Apply 3 × 3 average pooling with stride 2; the padded zeros count."""
     x = layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
     return layers.AveragePooling2D(3, 2, name=name)(x)
 
@@ -124,7 +126,7 @@ def _unit(
     *,
     first: bool,
 ) -> keras.KerasTensor:
-    """Figure 2 of the paper: (b) for stride 1, (c) for stride 2."""
+    """Apply a unit of figure 2 of the paper: (b) for stride 1, (c) for stride 2."""
     made = filters if strides == 1 else filters - x.shape[channel_axis()]
     branch = conv_bn(x, filters // BOTTLENECK, groups=1 if first else groups, name=f"{name}_pw1")
     branch = depthwise_bn(branch, strides=strides, name=f"{name}_dw")
@@ -140,7 +142,7 @@ def _unit(
 def shufflenet_v1(
     x: keras.KerasTensor, width: float, groups: int, variant: Variant
 ) -> keras.KerasTensor:
-    """The network from normalized image to the last stage's maps (stride 32)."""
+    """Map normalized images to the feature maps of the last stage (stride 32)."""
     stem, *stages = channels(width, groups, variant)
     x = conv_bn(x, stem, 3, strides=2, name="stem_conv")
     x = max_pool(x, name="stem_pool")
@@ -153,7 +155,7 @@ def shufflenet_v1(
                 groups,
                 variant,
                 f"stage{stage}_unit{unit}",
-                first=stage == 2 and unit == 0,  # its few input channels are not grouped
+                first=stage == 2 and unit == 0,  # it has too few input channels for groups
             )
     return x
 
@@ -175,30 +177,34 @@ def ShuffleNetV1(
     """Build ShuffleNet, version 1.
 
     Args:
-        width: 0.5, 1.0, 1.5 or 2.0; with `variant="mmcls"` any positive number whose channels
-            the groups divide.
-        groups: of the pointwise convolutions: 3 or 8; with `variant="mmcls"` 1, 2, 3, 4 or 8.
-        variant: "megvii" or "mmcls", see the head of this module.
-        include_preprocessing: True for images RGB 0..255. False for what the publisher's network
-            takes: BGR 0..255 (megvii), RGB with mean and deviation (mmcls).
-        include_top: whether to end in pooling and classifier.
-        weights: None, "imagenet", a name of `weights.list_weights()`, or the path of a file.
-        input_tensor: tensor to build on, instead of a new input.
-        input_shape: (height, width, channels), at least 32 × 32; None for a size that varies.
-            Default (224, 224, 3) with the top and (None, None, 3) without.
-        pooling: without top: None for maps (N, H/32, W/32, C), "avg" or "max" for vectors (N, C).
-        classes: how many. With pretrained weights and other than 1000, all but the classifier
-            is loaded.
-        classifier_activation: of the classifier; None for logits.
-        name: of the model; default is the registry's, such as "shufflenet_v1_x1_0_g3".
+        width: Channel multiplier: 0.5, 1.0, 1.5 or 2.0; with `variant="mmcls"` any positive number
+            whose channels the groups divide.
+        groups: Number of groups of the pointwise convolutions: 3 or 8; with `variant="mmcls"` 1, 2,
+            3, 4 or 8.
+        variant: Publisher of the network: "megvii" or "mmcls", see the docstring of the module.
+        include_preprocessing: Whether the model takes RGB images 0..255. If False, it takes what
+            the publisher's network does: BGR 0..255 (megvii), RGB normalized with ImageNet's
+            mean and std (mmcls).
+        include_top: Whether to include pooling and the classifier.
+        weights: None (random initialization), "imagenet", a name of `weights.list_weights()`, or
+            the path of a file.
+        input_tensor: Keras tensor to use as the image input.
+        input_shape: (height, width, channels), at least 32 × 32; None for a variable side.
+            Defaults to (224, 224, 3) with the top and (None, None, 3) without.
+        pooling: Without the top: None for feature maps (N, H/32, W/32, C), "avg" or "max" for
+            vectors (N, C).
+        classes: Number of classes. With pretrained weights and a number other than 1000,
+            everything but the classifier is loaded.
+        classifier_activation: Activation of the classifier; None returns logits.
+        name: Name of the model. Defaults to its registry name, such as "shufflenet_v1_x1_0_g3".
 
     Returns:
         A functional `keras.Model`.
 
     Raises:
-        ValueError: for an argument outside of what is said above.
+        ValueError: If an argument is none of those described above.
     """
-    channels(width, groups, variant)  # complains before anything is built
+    channels(width, groups, variant)  # raises before anything is built
     return _builder.build(
         lambda x: shufflenet_v1(x, width, groups, variant),
         preset=_preset_name(width, groups, variant),
@@ -212,3 +218,6 @@ def ShuffleNetV1(
         pooling=pooling,
         name=name,
     )
+
+
+register_family(ShuffleNetV1, PRESETS, FEATURE_PREFIXES)

@@ -3,22 +3,25 @@
 Paper: Ma, Zhang, Zheng, Sun, "ShuffleNet V2: Practical Guidelines for Efficient CNN Architecture
 Design", ECCV 2018, https://arxiv.org/abs/1807.11164.
 
-Two networks bear the name, and weights fit only the one they were trained in:
+There are two variants, and weights fit only the one they were trained with:
 
 * `variant="torchvision"` (https://github.com/pytorch/vision, also mmcls, mmpose, PaddleClas): a
-  unit splits its input into halves and shuffles its output; the two branches of a strided unit give
-  half of the channels each. Input is RGB with ImageNet mean and deviation.
+  unit splits its input into halves and shuffles its output; the two branches of a strided unit
+  output half of the channels each. Input is RGB normalized with
+  ImageNet's mean and standard deviation.
 * `variant="megvii"` (https://github.com/megvii-model/ShuffleNet-Series, the authors' own): a unit
   splits its input into even and odd channels and never shuffles its output; the projection of a
-  strided unit keeps its input's channels and the main branch makes the rest. The classifier has no
-  bias. Input is BGR 0..255 as it is.
+  strided unit outputs as many channels as it takes and the main branch the rest. The classifier has
+  no bias. Input is BGR 0..255, not normalized.
 """
 
 from typing import Literal
 
 import keras
 
+from keras_shufflenet._checks import check_choice
 from keras_shufflenet.models import _builder
+from keras_shufflenet.models._registry import register_family
 from keras_shufflenet.models.layers import (
     channel_axis,
     channel_shuffle,
@@ -45,10 +48,10 @@ CHANNELS = {
 STEM_CHANNELS = 24
 UNITS = (4, 8, 4)  # of stage 2, 3, 4
 WIDTHS = {"torchvision": tuple(CHANNELS), "megvii": (0.5, 1.0, 1.5, 2.0)}
-PREPROCESSING = {"torchvision": _builder.MEAN_STD, "megvii": _builder.AS_IS}
+PREPROCESSING = {"torchvision": _builder.MEAN_STD, "megvii": _builder.IDENTITY}
 MEGVII_DROPOUT = {2.0: 0.2}
 
-# stride: what the names of the layers there begin with
+# stride: prefix of the names of the layers that end there
 FEATURE_PREFIXES = {2: "stem_conv", 4: "stem_pool", 8: "stage2", 16: "stage3", 32: "stage4"}
 
 PRESETS = {
@@ -64,7 +67,7 @@ PRESETS = {
 def _unit(
     x: keras.KerasTensor, filters: int, strides: int, variant: Variant, name: str
 ) -> keras.KerasTensor:
-    """Figure 3 of the paper: (c) for stride 1, (d) for stride 2."""
+    """Apply a unit of figure 3 of the paper: (c) for stride 1, (d) for stride 2."""
     half, channels = filters // 2, x.shape[channel_axis()]
     if strides == 2:
         kept = channels if variant == "megvii" else half
@@ -81,7 +84,7 @@ def _unit(
 
 
 def shufflenet_v2(x: keras.KerasTensor, width: float, variant: Variant) -> keras.KerasTensor:
-    """The network from normalized image to the last convolution's maps (stride 32)."""
+    """Map normalized images to the feature maps of the last convolution (stride 32)."""
     *stages, last = CHANNELS[width]
     x = conv_bn(x, STEM_CHANNELS, 3, strides=2, name="stem_conv")
     x = max_pool(x, name="stem_pool")
@@ -108,29 +111,34 @@ def ShuffleNetV2(
     """Build ShuffleNetV2.
 
     Args:
-        width: 0.25, 0.33, 0.5, 1.0, 1.5 or 2.0; from 0.5 upwards with `variant="megvii"`.
-        variant: "torchvision" or "megvii", see the head of this module.
-        include_preprocessing: True for images RGB 0..255. False for what the publisher's network
-            takes: RGB with mean and deviation (torchvision), BGR 0..255 (megvii).
-        include_top: whether to end in pooling and classifier.
-        weights: None, "imagenet", a name of `weights.list_weights()`, or the path of a file.
-        input_tensor: tensor to build on, instead of a new input.
-        input_shape: (height, width, channels), at least 32 × 32; None for a size that varies.
-            Default (224, 224, 3) with the top and (None, None, 3) without.
-        pooling: without top: None for maps (N, H/32, W/32, C), "avg" or "max" for vectors (N, C).
-        classes: how many. With pretrained weights and other than 1000, all but the classifier
-            is loaded.
-        classifier_activation: of the classifier; None for logits.
-        name: of the model; default is the registry's, such as "shufflenet_v2_x1_0".
+        width: Channel multiplier (`alpha` of keras.applications): 0.25, 0.33, 0.5, 1.0, 1.5 or 2.0;
+            from 0.5 upwards with `variant="megvii"`.
+        variant: Publisher of the network: "torchvision" or "megvii", see the docstring of the
+            module.
+        include_preprocessing: Whether the model takes RGB images 0..255. If False, it takes what
+            the publisher's network does: RGB normalized with ImageNet's mean and std
+            (torchvision), BGR 0..255 (megvii).
+        include_top: Whether to include pooling and the classifier.
+        weights: None (random initialization), "imagenet", a name of `weights.list_weights()`, or
+            the path of a file.
+        input_tensor: Keras tensor to use as the image input.
+        input_shape: (height, width, channels), at least 32 × 32; None for a variable side.
+            Defaults to (224, 224, 3) with the top and (None, None, 3) without.
+        pooling: Without the top: None for feature maps (N, H/32, W/32, C), "avg" or "max" for
+            vectors (N, C).
+        classes: Number of classes. With pretrained weights and a number other than 1000,
+            everything but the classifier is loaded.
+        classifier_activation: Activation of the classifier; None returns logits.
+        name: Name of the model. Defaults to its registry name, such as "shufflenet_v2_x1_0".
 
     Returns:
         A functional `keras.Model`.
 
     Raises:
-        ValueError: for an argument outside of what is said above.
+        ValueError: If an argument is none of those described above.
     """
-    _builder.check_choice("variant", variant, WIDTHS)
-    _builder.check_choice("width", width, WIDTHS[variant])
+    check_choice("variant", variant, WIDTHS)
+    check_choice("width", width, WIDTHS[variant])
     preset = _builder.preset_name("shufflenet_v2", width)
     preset += "_megvii" if variant == "megvii" else ""
     return _builder.build(
@@ -151,3 +159,6 @@ def ShuffleNetV2(
         pooling=pooling,
         name=name,
     )
+
+
+register_family(ShuffleNetV2, PRESETS, FEATURE_PREFIXES)

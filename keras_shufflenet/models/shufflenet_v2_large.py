@@ -1,8 +1,8 @@
-"""ShuffleNetV2.Large and ShuffleNetV2.ExLarge: residual, squeezing, for servers.
+"""ShuffleNetV2.Large and ShuffleNetV2.ExLarge: residual networks with squeeze-and-excitation.
 
 Source: https://github.com/megvii-model/ShuffleNet-Series (no paper; Large descends from
 section 4 of https://arxiv.org/abs/1807.11164). Large takes BGR 0..255 minus a mean image, ExLarge
-BGR 0..255 as it is.
+BGR 0..255, not normalized.
 """
 
 from collections.abc import Mapping, MutableMapping, Sequence
@@ -14,6 +14,7 @@ from keras import layers
 from numpy.typing import NDArray
 
 from keras_shufflenet.models import _builder
+from keras_shufflenet.models._registry import register_family
 from keras_shufflenet.models.layers import (
     Norm,
     activate,
@@ -25,7 +26,7 @@ from keras_shufflenet.models.layers import (
     split_even_odd,
 )
 
-# Channels of the three stem convolutions; of stage 2, 3, 4, 5 (a unit's output); units of each.
+# Channels of the three stem convolutions; of the units of stage 2, 3, 4, 5; units of each stage.
 LARGE_STEM = (64, 64, 128)
 LARGE_STAGES = (256, 512, 1024, 2048)
 LARGE_UNITS = (10, 10, 23, 10)
@@ -42,16 +43,16 @@ EXLARGE_NORM = Norm()
 STAGE_STRIDES = (1, 2, 2, 2)  # of the first unit of each stage
 DROPOUT = 0.2
 
-AUXILIARY_CHANNELS = {16: 1024, 8: 512, 4: 256}  # of the classifiers at these strides
-AUXILIARY_LOSS_WEIGHTS = (1.0, 0.7, 0.5, 0.3)  # of the main output and of those of the strides
+AUXILIARY_CHANNELS = {16: 1024, 8: 512, 4: 256}  # by stride of the auxiliary classifiers
+AUXILIARY_LOSS_WEIGHTS = (1.0, 0.7, 0.5, 0.3)  # of the main and the auxiliary outputs
 
-# stride: what the names of the layers there begin with
+# stride: prefix of the names of the layers that end there
 FEATURE_PREFIXES = {2: "stem_conv3", 4: "stage2", 8: "stage3", 16: "stage4", 32: "stage5"}
 
 LARGE_PRESETS: dict[str, dict[str, Any]] = {"shufflenet_v2_large": {}}
 EXLARGE_PRESETS: dict[str, dict[str, Any]] = {"shufflenet_v2_exlarge": {}}
 
-Maps = MutableMapping[int, keras.KerasTensor]
+FeatureMaps = MutableMapping[int, keras.KerasTensor]
 
 MEAN_COLOR = (123.152, 115.903, 103.063)  # of Large's mean image, RGB 0..255
 
@@ -65,7 +66,7 @@ def _stem(x: keras.KerasTensor, channels: Sequence[int], norm: Norm) -> keras.Ke
 
 
 def _squeeze_excite(x: keras.KerasTensor, squeezed: int, name: str) -> keras.KerasTensor:
-    """Multiply channels by gates between 0 and 1 that two dense layers make of their means."""
+    """Apply squeeze-and-excitation with two dense layers."""
     channels = x.shape[channel_axis()]
     gate = layers.GlobalAveragePooling2D(name=f"{name}_pool")(x)
     gate = layers.Dense(squeezed, activation="relu", name=f"{name}_fc1")(gate)
@@ -78,7 +79,7 @@ def _squeeze_excite(x: keras.KerasTensor, squeezed: int, name: str) -> keras.Ker
 def _large_unit(
     x: keras.KerasTensor, filters: int, strides: int, name: str, *, first: bool
 ) -> keras.KerasTensor:
-    """Even channels pass or are projected, odd ones go through a bottleneck with a shortcut."""
+    """Pass or project the even channels; send the odd ones through a residual bottleneck."""
     half, norm = filters // 2, LARGE_NORM
     kept, taken = split_even_odd(x, name)
     if first:
@@ -96,7 +97,7 @@ def _large_unit(
 def _exlarge_unit(
     x: keras.KerasTensor, filters: int, strides: int, name: str, *, first: bool
 ) -> keras.KerasTensor:
-    """Like Large's, with a wider bottleneck; the first unit's branches take all channels."""
+    """Apply a unit like Large's with a wider bottleneck; both branches of the first take all."""
     half, norm = filters // 2, EXLARGE_NORM
     if first:
         kept, taken = conv_bn(x, half, 3, strides, norm=norm, name=f"{name}_proj"), x
@@ -114,12 +115,12 @@ def _exlarge_unit(
     return concatenate([kept, main], name=f"{name}_concat")
 
 
-def shufflenet_v2_large(x: keras.KerasTensor, maps: Maps) -> keras.KerasTensor:
-    """The network from image to the last convolution's maps (stride 32).
+def shufflenet_v2_large(x: keras.KerasTensor, feature_maps: FeatureMaps) -> keras.KerasTensor:
+    """Map images to the feature maps of the last convolution (stride 32).
 
     Args:
-        x: the image.
-        maps: receives the stages' maps by their strides.
+        x: Images.
+        feature_maps: Receives the feature maps of the stages by stride.
     """
     x = _stem(x, LARGE_STEM, LARGE_NORM)
     for stage, (filters, units, strides) in enumerate(
@@ -129,16 +130,16 @@ def shufflenet_v2_large(x: keras.KerasTensor, maps: Maps) -> keras.KerasTensor:
             first = unit == 0
             name = f"stage{stage}_unit{unit}"
             x = _large_unit(x, filters, strides if first else 1, name, first=first)
-        maps[2**stage] = x
+        feature_maps[2**stage] = x
     return conv_bn(x, LARGE_LAST_CHANNELS, 3, norm=LARGE_NORM, name="conv_last")
 
 
-def shufflenet_v2_exlarge(x: keras.KerasTensor, maps: Maps) -> keras.KerasTensor:
-    """The network from image to the last stage's maps (stride 32).
+def shufflenet_v2_exlarge(x: keras.KerasTensor, feature_maps: FeatureMaps) -> keras.KerasTensor:
+    """Map images to the feature maps of the last stage (stride 32).
 
     Args:
-        x: the image.
-        maps: receives the stages' maps by their strides.
+        x: Images.
+        feature_maps: Receives the feature maps of the stages by stride.
     """
     x = _stem(x, EXLARGE_STEM, EXLARGE_NORM)
     for stage, (filters, units, strides) in enumerate(
@@ -149,7 +150,7 @@ def shufflenet_v2_exlarge(x: keras.KerasTensor, maps: Maps) -> keras.KerasTensor
             name = f"stage{stage}_unit{unit}"
             x = _exlarge_unit(x, filters, strides if first else 1, name, first=first)
         x = conv_bn(x, filters, norm=EXLARGE_NORM, name=f"stage{stage}_last")
-        maps[2**stage] = x
+        feature_maps[2**stage] = x
     return x
 
 
@@ -166,11 +167,11 @@ def _auxiliary_head(
 
 
 def _auxiliary_heads(
-    maps: Mapping[int, keras.KerasTensor], norm: Norm, top: _builder.Top
+    feature_maps: Mapping[int, keras.KerasTensor], norm: Norm, top: _builder.Top
 ) -> list[keras.KerasTensor]:
-    """The classifiers of the strides 16, 8, 4."""
+    """Build the auxiliary classifiers at the strides 16, 8, 4."""
     return [
-        _auxiliary_head(maps[stride], filters, norm, top, name=f"auxiliary_stride{stride}")
+        _auxiliary_head(feature_maps[stride], filters, norm, top, name=f"auxiliary_stride{stride}")
         for stride, filters in AUXILIARY_CHANNELS.items()
     ]
 
@@ -191,39 +192,43 @@ def ShuffleNetV2Large(
     """Build ShuffleNetV2.Large.
 
     Args:
-        mean_image: what the published weights want to be subtracted: (224, 224, 3), RGB 0..255,
-            from `weights.read_mean_image`. It is resized to other sizes of input. Default is its
-            mean color, as for inputs of open size.
-        auxiliary: whether to add the three classifiers that the publisher trained with: after the
-            stages of stride 16, 8 and 4, in this order behind the main output; needs the top. The
-            published loss is the sum of the four with the weights `AUXILIARY_LOSS_WEIGHTS`.
-        include_preprocessing: True for images RGB 0..255, False for BGR 0..255 minus
-            the mean image.
-        include_top: whether to end in pooling and classifier.
-        weights: None, "imagenet", a name of `weights.list_weights()`, or the path of a file.
-        input_tensor: tensor to build on, instead of a new input.
-        input_shape: (height, width, channels), at least 32 × 32; None for a size that varies.
-            Default (224, 224, 3) with the top and (None, None, 3) without.
-        pooling: without top: None for maps (N, H/32, W/32, C), "avg" or "max" for vectors (N, C).
-        classes: how many. With pretrained weights and other than 1000, all but the classifiers
-            are loaded.
-        classifier_activation: of the classifiers; None for logits.
-        name: of the model; default is the registry's, "shufflenet_v2_large".
+        mean_image: The mean image that the published weights require, (224, 224, 3), RGB 0..255,
+            from `weights.read_mean_image`. It is resized to the input. Defaults to its mean color,
+            which is also used for inputs of variable size.
+        auxiliary: Whether to add the publisher's three auxiliary classifiers, after the stages of
+            stride 16, 8 and 4, as further outputs in this order; requires the top. The published
+            loss is the sum of the four losses with the weights `AUXILIARY_LOSS_WEIGHTS`.
+        include_preprocessing: Whether the model takes RGB images 0..255. If False, it takes BGR
+            images 0..255 minus the mean image.
+        include_top: Whether to include pooling and the classifier.
+        weights: None (random initialization), "imagenet", a name of `weights.list_weights()`, or
+            the path of a file.
+        input_tensor: Keras tensor to use as the image input.
+        input_shape: (height, width, channels), at least 32 × 32; None for a variable side.
+            Defaults to (224, 224, 3) with the top and (None, None, 3) without.
+        pooling: Without the top: None for feature maps (N, H/32, W/32, C), "avg" or "max" for
+            vectors (N, C).
+        classes: Number of classes. With pretrained weights and a number other than 1000,
+            everything but the classifiers is loaded.
+        classifier_activation: Activation of the classifiers; None returns logits.
+        name: Name of the model. Defaults to its registry name, "shufflenet_v2_large".
 
     Returns:
         A functional `keras.Model`; with `auxiliary` it has a list of four outputs.
 
     Raises:
-        ValueError: for an argument outside of what is said above.
+        ValueError: If an argument is none of those described above.
     """
-    maps: Maps = {}
+    feature_maps: FeatureMaps = {}
     mean = MEAN_COLOR if mean_image is None else mean_image
     return _builder.build(
-        lambda x: shufflenet_v2_large(x, maps),
+        lambda x: shufflenet_v2_large(x, feature_maps),
         preset="shufflenet_v2_large",
         preprocessing=_builder.Preprocessing(mean) if include_preprocessing else None,
         top=_builder.Top(classes, classifier_activation, dropout=DROPOUT) if include_top else None,
-        auxiliary=(lambda top: _auxiliary_heads(maps, LARGE_NORM, top)) if auxiliary else None,
+        auxiliary=(lambda top: _auxiliary_heads(feature_maps, LARGE_NORM, top))
+        if auxiliary
+        else None,
         weights=weights,
         input_tensor=input_tensor,
         input_shape=input_shape,
@@ -247,37 +252,46 @@ def ShuffleNetV2ExLarge(
     """Build ShuffleNetV2.ExLarge: 255 million parameters, 46 billion multiply-adds.
 
     Args:
-        auxiliary: whether to add the three classifiers that the publisher trained with: after the
-            stages of stride 16, 8 and 4, in this order behind the main output; needs the top. The
-            published loss is the sum of the four with the weights `AUXILIARY_LOSS_WEIGHTS`.
-        include_preprocessing: True for images RGB 0..255, False for BGR 0..255 as it is.
-        include_top: whether to end in pooling and classifier.
-        weights: None, "imagenet", a name of `weights.list_weights()`, or the path of a file.
-        input_tensor: tensor to build on, instead of a new input.
-        input_shape: (height, width, channels), at least 32 × 32; None for a size that varies.
-            Default (224, 224, 3) with the top and (None, None, 3) without.
-        pooling: without top: None for maps (N, H/32, W/32, C), "avg" or "max" for vectors (N, C).
-        classes: how many. With pretrained weights and other than 1000, all but the classifiers
-            are loaded.
-        classifier_activation: of the classifiers; None for logits.
-        name: of the model; default is the registry's, "shufflenet_v2_exlarge".
+        auxiliary: Whether to add the publisher's three auxiliary classifiers, after the stages of
+            stride 16, 8 and 4, as further outputs in this order; requires the top. The published
+            loss is the sum of the four losses with the weights `AUXILIARY_LOSS_WEIGHTS`.
+        include_preprocessing: Whether the model takes RGB images 0..255. If False, it takes BGR
+            images 0..255.
+        include_top: Whether to include pooling and the classifier.
+        weights: None (random initialization), "imagenet", a name of `weights.list_weights()`, or
+            the path of a file.
+        input_tensor: Keras tensor to use as the image input.
+        input_shape: (height, width, channels), at least 32 × 32; None for a variable side.
+            Defaults to (224, 224, 3) with the top and (None, None, 3) without.
+        pooling: Without the top: None for feature maps (N, H/32, W/32, C), "avg" or "max" for
+            vectors (N, C).
+        classes: Number of classes. With pretrained weights and a number other than 1000,
+            everything but the classifiers is loaded.
+        classifier_activation: Activation of the classifiers; None returns logits.
+        name: Name of the model. Defaults to its registry name, "shufflenet_v2_exlarge".
 
     Returns:
         A functional `keras.Model`; with `auxiliary` it has a list of four outputs.
 
     Raises:
-        ValueError: for an argument outside of what is said above.
+        ValueError: If an argument is none of those described above.
     """
-    maps: Maps = {}
+    feature_maps: FeatureMaps = {}
     return _builder.build(
-        lambda x: shufflenet_v2_exlarge(x, maps),
+        lambda x: shufflenet_v2_exlarge(x, feature_maps),
         preset="shufflenet_v2_exlarge",
-        preprocessing=_builder.AS_IS if include_preprocessing else None,
+        preprocessing=_builder.IDENTITY if include_preprocessing else None,
         top=_builder.Top(classes, classifier_activation, dropout=DROPOUT) if include_top else None,
-        auxiliary=(lambda top: _auxiliary_heads(maps, EXLARGE_NORM, top)) if auxiliary else None,
+        auxiliary=(lambda top: _auxiliary_heads(feature_maps, EXLARGE_NORM, top))
+        if auxiliary
+        else None,
         weights=weights,
         input_tensor=input_tensor,
         input_shape=input_shape,
         pooling=pooling,
         name=name,
     )
+
+
+register_family(ShuffleNetV2Large, LARGE_PRESETS, FEATURE_PREFIXES)
+register_family(ShuffleNetV2ExLarge, EXLARGE_PRESETS, FEATURE_PREFIXES)

@@ -1,8 +1,8 @@
 """ShuffleNetV2+: ShuffleNetV2 with searched units, hard swish and squeeze-and-excitation.
 
 Source: https://github.com/megvii-model/ShuffleNet-Series (no paper). Compared to OneShot it has
-other channels and, from stage 2 on, hard swish for ReLU; stages 3 and 4 squeeze and excite; a
-hidden layer precedes the classifier. Input is BGR 0..255 as it is.
+other channels and, from stage 2 on, hard swish instead of ReLU; stages 3 and 4 have
+squeeze-and-excitation; a hidden layer precedes the classifier. Input is BGR 0..255, not normalized.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,9 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
+from keras_shufflenet._checks import check_choice
 from keras_shufflenet.models import _builder
+from keras_shufflenet.models._registry import register_family
 from keras_shufflenet.models.layers import TORCH_NORM, activate, channel_axis, conv_bn
 from keras_shufflenet.models.search_space import (
     Style,
@@ -38,23 +40,23 @@ STYLES = (
     Style("hard_silu", squeeze=True),
 )
 
-# stride: what the names of the layers there begin with
+# stride: prefix of the names of the layers that end there
 FEATURE_PREFIXES = {2: "stem_conv", 4: "stage1", 8: "stage2", 16: "stage3", 32: "stage4"}
 
 PRESETS = {f"shufflenet_v2_plus_{size}": {"size": size} for size in CHANNELS}
 
 
 def shufflenet_v2_plus(x: keras.KerasTensor, channels: Sequence[int]) -> keras.KerasTensor:
-    """The network from image to the last convolution's maps (stride 32)."""
+    """Map images to the feature maps of the last convolution (stride 32)."""
     x = conv_bn(x, STEM_CHANNELS, 3, strides=2, activation="hard_silu", name="stem_conv")
     architecture = parse_architecture(ARCHITECTURE, sum(UNITS))
-    middles = [channels[stage - 1] // 2 for stage, _ in unit_positions(UNITS)]
-    x = search_stages(x, architecture, UNITS, channels, middles, STYLES)
+    bottleneck_channels = [channels[stage - 1] // 2 for stage, _ in unit_positions(UNITS)]
+    x = search_stages(x, architecture, UNITS, channels, bottleneck_channels, STYLES)
     return conv_bn(x, LAST_CHANNELS, activation="hard_silu", name="conv_last")
 
 
 def _hidden(x: keras.KerasTensor) -> keras.KerasTensor:
-    """Squeeze-and-excitation of the pooled channels, then a dense layer: (N, C) to (N, C)."""
+    """Apply squeeze-and-excitation to the pooled channels, then a dense layer: (N, C) to (N, C)."""
     shape = [1, 1, 1]
     shape[channel_axis() if channel_axis() == -1 else 0] = LAST_CHANNELS
     x = layers.Reshape(shape, name="head_reshape")(x)
@@ -79,31 +81,33 @@ def ShuffleNetV2Plus(
     """Build ShuffleNetV2+.
 
     Args:
-        size: "small", "medium" or "large".
-        include_preprocessing: True for images RGB 0..255, False for BGR 0..255 as the publisher's
-            network takes it.
-        include_top: whether to end in pooling and classifier.
-        weights: None, "imagenet", a name of `weights.list_weights()`, or the path of a file.
-        input_tensor: tensor to build on, instead of a new input.
-        input_shape: (height, width, channels), at least 32 × 32; None for a size that varies.
-            Default (224, 224, 3) with the top and (None, None, 3) without.
-        pooling: without top: None for maps (N, H/32, W/32, C), "avg" or "max" for vectors (N, C).
-        classes: how many. With pretrained weights and other than 1000, all but the classifier
-            is loaded.
-        classifier_activation: of the classifier; None for logits.
-        name: of the model; default is the registry's, such as "shufflenet_v2_plus_small".
+        size: Size of the network: "small", "medium" or "large".
+        include_preprocessing: Whether the model takes RGB images 0..255. If False, it takes what
+            the publisher's network does: BGR 0..255.
+        include_top: Whether to include pooling and the classifier.
+        weights: None (random initialization), "imagenet", a name of `weights.list_weights()`, or
+            the path of a file.
+        input_tensor: Keras tensor to use as the image input.
+        input_shape: (height, width, channels), at least 32 × 32; None for a variable side.
+            Defaults to (224, 224, 3) with the top and (None, None, 3) without.
+        pooling: Without the top: None for feature maps (N, H/32, W/32, C), "avg" or "max" for
+            vectors (N, C).
+        classes: Number of classes. With pretrained weights and a number other than 1000,
+            everything but the classifier is loaded.
+        classifier_activation: Activation of the classifier; None returns logits.
+        name: Name of the model. Defaults to its registry name, such as "shufflenet_v2_plus_small".
 
     Returns:
         A functional `keras.Model`.
 
     Raises:
-        ValueError: for an argument outside of what is said above.
+        ValueError: If an argument is none of those described above.
     """
-    _builder.check_choice("size", size, CHANNELS)
+    check_choice("size", size, CHANNELS)
     return _builder.build(
         lambda x: shufflenet_v2_plus(x, CHANNELS[size]),
         preset=f"shufflenet_v2_plus_{size}",
-        preprocessing=_builder.AS_IS if include_preprocessing else None,
+        preprocessing=_builder.IDENTITY if include_preprocessing else None,
         top=_builder.Top(
             classes, classifier_activation, use_bias=False, dropout=DROPOUT, hidden=_hidden
         )
@@ -115,3 +119,6 @@ def ShuffleNetV2Plus(
         pooling=pooling,
         name=name,
     )
+
+
+register_family(ShuffleNetV2Plus, PRESETS, FEATURE_PREFIXES)

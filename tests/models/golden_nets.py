@@ -164,7 +164,7 @@ def deviations(golden: Path, synth, name: str, cases: int | None = None) -> dict
             ks.weights.load_state_dict(model, weights)
         if name in NETS:
             macs = meta["macs"]["x".join(map(str, x.shape[1:3]))]
-            cost = ks.models.Cost(meta["parameters_inference"], macs)
+            cost = ks.models.ModelStats(meta["parameters_inference"], macs)
             same = ks.count_params_and_macs(model) == cost
             if NETS[name] is not None and x.shape[1:3] == (224, 224):
                 same &= ks.models.MODEL_STATS[NETS[name]] == cost

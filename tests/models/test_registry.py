@@ -1,12 +1,15 @@
 """Names, features by stride, costs, predictions."""
 
 import csv
+import subprocess
+import sys
 
 import keras
 import numpy as np
 import pytest
 
 import keras_shufflenet as ks
+from keras_shufflenet.models.imagenet import imagenet_classes
 
 # What the publishers print, or what their code was measured to have.
 PARAMS = {
@@ -201,7 +204,7 @@ def test_decode_predictions():
 
 def test_classes_are_those_of_the_data(shared):
     labels = shared / "data" / "imagenet_val" / "labels.csv"
-    classes = ks.models.predictions.imagenet_classes()
+    classes = imagenet_classes()
     rows = list(csv.DictReader(labels.read_text().splitlines()))
     assert len(rows) == 820
     assert all(classes[int(row["class_index"])][0] == row["wnid"] for row in rows)
@@ -217,3 +220,14 @@ def test_errors_of_decode_predictions():
 def test_preprocess_input_passes_through():
     x = np.ones((1, 2, 2, 3))
     assert ks.preprocess_input(x) is x
+
+
+def test_names_and_counts_are_read_without_keras():
+    script = (
+        "import sys; from keras_shufflenet.models import MODEL_STATS\n"
+        "assert not {'keras', 'tensorflow', 'numpy'} & set(sys.modules)\n"
+        "print(len(MODEL_STATS))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert int(done.stdout) == len(ks.models.MODEL_STATS)
