@@ -72,7 +72,9 @@ _PACKAGES = {
     "export",
     "inference",
     "keypoints",
+    "metrics",
     "models",
+    "synthetic_people",
     "training",
     "weights",
 }

@@ -14,9 +14,10 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
+from keras_shufflenet._types import Size
 from keras_shufflenet.keypoints import augmentation
 from keras_shufflenet.keypoints.annotations import PoseInstances
-from keras_shufflenet.keypoints.boxes import Size, get_warp_matrix, transform_points
+from keras_shufflenet.keypoints.boxes import get_warp_matrix, transform_points
 
 try:
     import cv2

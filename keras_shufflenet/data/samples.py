@@ -11,7 +11,7 @@ from PIL import Image
 
 from keras_shufflenet.keypoints import skeletons
 from keras_shufflenet.keypoints.annotations import PoseInstances
-from keras_shufflenet.keypoints.coco_reader import read_coco, read_detections
+from keras_shufflenet.keypoints.coco import read_coco, read_detections
 from keras_shufflenet.keypoints.skeletons import Skeleton
 
 Folder = str | Path

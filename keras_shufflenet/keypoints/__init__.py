@@ -1,4 +1,4 @@
-"""Geometry and scoring of keypoints: NumPy only, no model and no TensorFlow."""
+"""Geometry, heatmap codecs and metrics of keypoints, in NumPy."""
 
 from keras_shufflenet.keypoints.annotations import PoseInstances
 from keras_shufflenet.keypoints.boxes import (
@@ -9,8 +9,13 @@ from keras_shufflenet.keypoints.boxes import (
     invert_affine,
     transform_points,
 )
-from keras_shufflenet.keypoints.coco import evaluate_keypoints, rescore_and_nms, save_results
-from keras_shufflenet.keypoints.coco_reader import read_coco, read_detections
+from keras_shufflenet.keypoints.coco import (
+    evaluate_keypoints,
+    read_coco,
+    read_detections,
+    rescore_and_nms,
+    save_results,
+)
 from keras_shufflenet.keypoints.codec import HeatmapCodec
 from keras_shufflenet.keypoints.mpii import evaluate_pckh, read_mpii
 from keras_shufflenet.keypoints.nms import oks, oks_nms, soft_oks_nms

@@ -6,8 +6,9 @@ Whoever calls them makes the draws: `uniform` ones from [0, 1), `normal` ones of
 
 import numpy as np
 
+from keras_shufflenet._types import Size
 from keras_shufflenet.keypoints import skeletons
-from keras_shufflenet.keypoints.boxes import PIXEL_STD, Size, expand_to_aspect
+from keras_shufflenet.keypoints.boxes import PIXEL_STD, expand_to_aspect
 from keras_shufflenet.keypoints.skeletons import Skeleton
 
 HALF_BODY_PADDING = 1.5

@@ -1,4 +1,4 @@
-"""Gaussian blur of heatmaps, with OpenCV's kernels and borders."""
+"""Gaussian blur of heatmaps with OpenCV's kernels and borders, for encoding and decoding."""
 
 from functools import lru_cache
 from typing import Literal
@@ -7,7 +7,7 @@ import numpy as np
 
 Border = Literal["constant", "reflect"]
 
-# OpenCV's fixed kernels of the smallest sizes; the others are sampled gaussians.
+# OpenCV has fixed kernels for the smallest sizes and samples Gaussians for the others.
 _SMALL_KERNELS = {
     1: (1.0,),
     3: (0.25, 0.5, 0.25),
@@ -17,7 +17,7 @@ _SMALL_KERNELS = {
 
 
 def gaussian_kernel(size: int) -> np.ndarray:
-    """Return OpenCV's gaussian of an odd size whose sigma follows from the size."""
+    """Return OpenCV's Gaussian kernel of an odd size, from which its sigma follows."""
     if size in _SMALL_KERNELS:
         return np.array(_SMALL_KERNELS[size])
     sigma = 0.3 * ((size - 1) * 0.5 - 1) + 0.8
@@ -27,12 +27,12 @@ def gaussian_kernel(size: int) -> np.ndarray:
 
 @lru_cache(maxsize=32)
 def blur_matrix(length: int, kernel: int, border: Border) -> np.ndarray:
-    """Return the blur of one axis as a matrix: row i is the response to an impulse at i.
+    """Return the matrix that blurs one axis; row i holds the weights of output pixel i.
 
     Args:
-        length: pixels along the axis.
-        kernel: odd size of the kernel.
-        border: `"constant"` is black outside, `"reflect"` mirrors about the last pixel.
+        length: Number of pixels along the axis.
+        kernel: Odd kernel size.
+        border: `"constant"` pads with zeros, `"reflect"` mirrors about the border pixel.
 
     Returns:
         (length, length) float64, read-only.
@@ -54,7 +54,7 @@ def blur(heatmaps: np.ndarray, kernel: int, border: Border) -> np.ndarray:
 
 
 def blur_keeping_maximum(heatmaps: np.ndarray, kernel: int) -> np.ndarray:
-    """Blur heatmaps as if black outside and scale each to the maximum it had."""
+    """Blur zero-padded heatmaps and rescale each to its original maximum."""
     blurred = blur(heatmaps, kernel, "constant")
     before, after = (maps.max((-2, -1), keepdims=True) for maps in (heatmaps, blurred))
     return blurred * np.divide(before, after, out=np.ones_like(after), where=after != 0)

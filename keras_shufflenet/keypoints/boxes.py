@@ -1,28 +1,28 @@
-"""Boxes of people: from (x, y, width, height) to center and scale, and on to affine matrices.
+"""Bounding boxes: from (x, y, width, height) to center and scale, and on to affine matrices.
 
-Points are (x, y) in pixels; whole numbers are the centers of pixels. Sizes are (height, width).
-A person is framed by a center and a scale, the width and height of its padded box in units of 200
-pixels. Source: mmpose v0.29.
+Points are (x, y) in pixels, with integer coordinates at pixel centers. Sizes are (height, width).
+A crop is given by the center of the padded bounding box and its scale: width and height in units
+of 200 pixels. Source: mmpose v0.29.
 """
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from keras_shufflenet._types import Size
+
 PIXEL_STD = 200.0  # pixels per unit of scale, a convention inherited from MPII
 BBOX_PADDING = 1.25
 
-Size = tuple[int, int]
-
 
 def clip_box(box: ArrayLike, image_size: Size) -> np.ndarray | None:
-    """Clip a box to its image.
+    """Clip a bounding box to its image.
 
     Args:
-        box: (x, y, width, height).
-        image_size: (height, width) of the image.
+        box: Bounding box (x, y, width, height).
+        image_size: Image size (height, width).
 
     Returns:
-        The clipped box (4,) float64, or None if nothing of it is left.
+        The clipped box (4,) float64, or None if it does not overlap the image.
     """
     x, y, width, height = np.asarray(box, np.float64)
     left, top = max(0.0, x), max(0.0, y)
@@ -36,12 +36,12 @@ def clip_box(box: ArrayLike, image_size: Size) -> np.ndarray | None:
 def box_to_center_scale(
     box: ArrayLike, input_size: Size, padding: float = BBOX_PADDING
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Frame boxes for a network: the smallest frame of the input's shape around the box, padded.
+    """Convert bounding boxes to center and scale, padded and expanded to the aspect ratio.
 
     Args:
-        box: (..., 4) boxes (x, y, width, height).
-        input_size: (height, width) of the network's input; its aspect ratio is used.
-        padding: factor on the frame's size.
+        box: (..., 4) bounding boxes (x, y, width, height).
+        input_size: Input size (height, width) of the network; only its aspect ratio is used.
+        padding: Bounding-box padding, a factor on width and height.
 
     Returns:
         center (..., 2) and scale (..., 2), float64.
@@ -52,7 +52,7 @@ def box_to_center_scale(
 
 
 def expand_to_aspect(size: np.ndarray, input_size: Size) -> np.ndarray:
-    """Grow sizes (..., 2) given as (width, height) to the aspect ratio of (height, width)."""
+    """Expand (width, height) pairs (..., 2) to the aspect ratio of an input (height, width)."""
     aspect = input_size[1] / input_size[0]
     width, height = size[..., 0], size[..., 1]
     wide = width > aspect * height
@@ -64,16 +64,17 @@ def expand_to_aspect(size: np.ndarray, input_size: Size) -> np.ndarray:
 def get_warp_matrix(
     center: ArrayLike, scale: ArrayLike, rotation_degrees: ArrayLike, output_size: Size
 ) -> np.ndarray:
-    """Return the matrices that take image points to points of the crop.
+    """Return the matrices that map image points to crop points.
 
-    The enlargement is one number, taken from the width: the scale must have the aspect ratio of
-    the output. A positive rotation turns the frame clockwise on screen, the content the other way.
+    Both axes are resized by the same factor, that of the width, so the scale must have the aspect
+    ratio of the output. A positive rotation turns the crop window clockwise on screen, and thus
+    the content of the crop counterclockwise.
 
     Args:
         center: (..., 2).
         scale: (..., 2).
-        rotation_degrees: (...).
-        output_size: (height, width) of the crop.
+        rotation_degrees: (...), in degrees.
+        output_size: Crop size (height, width).
 
     Returns:
         (..., 2, 3) float64.
@@ -89,16 +90,16 @@ def get_warp_matrix(
 def get_udp_warp_matrix(
     center: ArrayLike, scale: ArrayLike, rotation_degrees: ArrayLike, output_size: Size
 ) -> np.ndarray:
-    """Return the matrices of unbiased data processing (UDP): lengths count pixel intervals.
+    """Return the matrices of unbiased data processing (UDP), which measures pixel intervals.
 
-    Width and height are enlarged separately, and rotation has the opposite sense of
-    `get_warp_matrix`. Source: Huang et al., The Devil is in the Details, CVPR 2020.
+    Width and height are resized by separate factors, and the rotation has the opposite direction
+    of `get_warp_matrix`. Source: Huang et al., The Devil is in the Details, CVPR 2020.
 
     Args:
         center: (..., 2).
         scale: (..., 2).
-        rotation_degrees: (...).
-        output_size: (height, width) of the crop.
+        rotation_degrees: (...), in degrees.
+        output_size: Crop size (height, width).
 
     Returns:
         (..., 2, 3) float64.
@@ -120,7 +121,7 @@ def invert_affine(matrix: ArrayLike) -> np.ndarray:
 
 
 def transform_points(points: ArrayLike, matrix: ArrayLike) -> np.ndarray:
-    """Apply affine matrices (..., 2, 3) to points (..., K, 2); the leading axes must agree."""
+    """Apply affine matrices (..., 2, 3) to points (..., K, 2) with the same leading axes."""
     matrix = np.asarray(matrix, np.float64)
     return np.asarray(points) @ np.swapaxes(matrix[..., :2], -1, -2) + matrix[..., None, :, 2]
 
@@ -130,6 +131,6 @@ def _matrix_2x2(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray) -> n
 
 
 def _around(linear: np.ndarray, center: np.ndarray, output_center: np.ndarray) -> np.ndarray:
-    """Return the affine matrices with a linear part that take one center to the other."""
+    """Return the affine matrices of a linear part that map one center to the other."""
     offset = output_center - (linear @ center[..., None])[..., 0]
     return np.concatenate([linear, offset[..., None]], axis=-1)

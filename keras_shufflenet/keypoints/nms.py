@@ -1,4 +1,4 @@
-"""Object keypoint similarity and the suppression of poses that are found twice.
+"""Object keypoint similarity (OKS) and non-maximum suppression of poses.
 
 Source: mmpose v0.29, COCO (http://cocodataset.org/#keypoints-eval).
 """
@@ -15,17 +15,17 @@ def oks(
     skeleton: str | Skeleton = "coco",
     visibility_threshold: float | None = None,
 ) -> np.ndarray:
-    """Return the similarity of every pose to every other, between 0 and 1.
+    """Return the OKS of every pair of poses, between 0 and 1.
 
     Args:
         keypoints: (N, K, 3): x, y and score.
-        areas: (N,) square pixels.
-        skeleton: gives the tolerance of each joint.
-        visibility_threshold: compare only joints whose score in the second pose is above it
-            (which makes the matrix asymmetric); by default all.
+        areas: (N,), in square pixels.
+        skeleton: The K keypoints; its sigmas define the OKS.
+        visibility_threshold: Compare only keypoints whose score in the second pose is above this
+            value, which makes the matrix asymmetric; by default all keypoints.
 
     Returns:
-        (N, N) float64; rows are first poses, columns second ones.
+        (N, N) float64, indexed by first and second pose.
     """
     keypoints, areas = np.asarray(keypoints, np.float64), np.asarray(areas, np.float64)
     squares = ((keypoints[:, None, :, :2] - keypoints[None, :, :, :2]) ** 2).sum(-1)
@@ -34,17 +34,17 @@ def oks(
     similarity = np.exp(-squares / variances / mean_area[..., None] / 2)
     if visibility_threshold is None:
         return similarity.mean(-1)
-    seen = keypoints[..., 2] > visibility_threshold
-    return (similarity * seen).sum(-1) / np.maximum(seen.sum(-1), 1)
+    confident = keypoints[..., 2] > visibility_threshold
+    return (similarity * confident).sum(-1) / np.maximum(confident.sum(-1), 1)
 
 
 def oks_nms(similarity: np.ndarray, scores: np.ndarray, threshold: float = 0.9) -> np.ndarray:
-    """Keep poses in order of their score unless a kept one is more similar than a threshold.
+    """Keep poses in order of their score, unless their OKS with a kept one exceeds a threshold.
 
     Args:
-        similarity: (N, N), from `oks`.
+        similarity: (N, N), the result of `oks`.
         scores: (N,).
-        threshold: greatest similarity of two poses that are both kept.
+        threshold: Maximum OKS of two poses that are both kept.
 
     Returns:
         Indices of the kept poses, best first.
@@ -60,13 +60,13 @@ def oks_nms(similarity: np.ndarray, scores: np.ndarray, threshold: float = 0.9) 
 def soft_oks_nms(
     similarity: np.ndarray, scores: np.ndarray, threshold: float = 0.9, max_poses: int = 20
 ) -> np.ndarray:
-    """Order poses by scores that sink by `exp(-oks**2 / threshold)` with every better pose.
+    """Order poses by scores that decay by `exp(-oks**2 / threshold)` with every better pose.
 
     Args:
-        similarity: (N, N), from `oks`.
+        similarity: (N, N), the result of `oks`.
         scores: (N,).
-        threshold: how gently scores sink.
-        max_poses: how many poses are kept.
+        threshold: Scores decay more slowly with a larger value.
+        max_poses: Maximum number of poses kept.
 
     Returns:
         Indices of the kept poses, best first.

@@ -1,8 +1,9 @@
-"""Positions of joints in heatmaps: the maxima and the published ways to refine them.
+"""Heatmap decoding: maxima of heatmaps and their sub-pixel refinement.
 
-Heatmaps are (N, K, height, width), so that each is one piece of memory (`channels_first`);
-positions are (N, K, 2) as (x, y) in heatmap pixels, scores (N, K). Source: mmpose v0.29, DARK
-(Zhang et al., CVPR 2020), UDP (Huang et al., CVPR 2020).
+Heatmaps are (N, K, height, width), each contiguous in memory (`channels_first`); keypoints are
+(N, K, 2) as (x, y) in heatmap pixels, scores (N, K). Every function takes the kernel size of the
+blur, whether it blurs or not. Source: mmpose v0.29, DARK (Zhang et al., CVPR 2020), UDP (Huang et
+al., CVPR 2020).
 """
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from keras_shufflenet.keypoints.blur import blur, blur_keeping_maximum
 from keras_shufflenet.keypoints.heatmaps import COMBINED_RADIUS
 
-Peaks = tuple[np.ndarray, np.ndarray]
+Keypoints = tuple[np.ndarray, np.ndarray]
 
 
 def channels_first(heatmaps: np.ndarray) -> np.ndarray:
@@ -18,8 +19,8 @@ def channels_first(heatmaps: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.moveaxis(heatmaps, -1, 1))
 
 
-def maxima(heatmaps: np.ndarray, kernel: int = 1) -> Peaks:
-    """Return the first maximum of every map and its value; (-1, -1) where no value is positive."""
+def find_maxima(heatmaps: np.ndarray, kernel: int = 1) -> Keypoints:
+    """Return the first maximum of each heatmap and its value; (-1, -1) if no value is positive."""
     width = heatmaps.shape[3]
     flat = heatmaps.reshape(*heatmaps.shape[:2], -1)
     index = flat.argmax(-1)
@@ -29,23 +30,23 @@ def maxima(heatmaps: np.ndarray, kernel: int = 1) -> Peaks:
     return points, scores
 
 
-def quarter_offset(heatmaps: np.ndarray, kernel: int = 1) -> Peaks:
-    """Move each maximum a quarter pixel towards its higher neighbor, along both axes."""
-    points, scores = maxima(heatmaps)
-    return points + 0.25 * _uphill(heatmaps, points), scores
+def refine_quarter_offset(heatmaps: np.ndarray, kernel: int = 1) -> Keypoints:
+    """Shift each maximum by a quarter pixel towards its higher neighbor along each axis."""
+    points, scores = find_maxima(heatmaps)
+    return points + 0.25 * _gradient_signs(heatmaps, points), scores
 
 
-def quarter_offset_megvii(heatmaps: np.ndarray, kernel: int) -> Peaks:
-    """Blur first, move by a quarter pixel and to the pixel's center; maps have the height 255."""
+def refine_megvii(heatmaps: np.ndarray, kernel: int) -> Keypoints:
+    """Blur, then shift maxima by a quarter and a half pixel; heatmaps have the peak value 255."""
     blurred = blur_keeping_maximum(heatmaps, kernel)
-    points, scores = maxima(blurred)
+    points, scores = find_maxima(blurred)
     inside = _margin(heatmaps, points, 1)[..., None]
-    return points + 0.25 * _uphill(blurred, points) + 0.5 * inside, scores / 255 + 0.5
+    return points + 0.25 * _gradient_signs(blurred, points) + 0.5 * inside, scores / 255 + 0.5
 
 
-def newton_dark(heatmaps: np.ndarray, kernel: int) -> Peaks:
-    """Refine maxima by a Newton step on the logarithm of the blurred maps (DARK)."""
-    points, scores = maxima(heatmaps)
+def refine_dark(heatmaps: np.ndarray, kernel: int) -> Keypoints:
+    """Refine maxima by a Newton step on the logarithm of the blurred heatmaps (DARK)."""
+    points, scores = find_maxima(heatmaps)
     smooth = blur_keeping_maximum(heatmaps, kernel)
 
     def log(dx: int, dy: int) -> np.ndarray:
@@ -60,9 +61,9 @@ def newton_dark(heatmaps: np.ndarray, kernel: int) -> Peaks:
     return _shift(points, np.where(_margin(heatmaps, points, 2)[..., None], step, 0)), scores
 
 
-def newton_udp(heatmaps: np.ndarray, kernel: int) -> Peaks:
+def refine_udp(heatmaps: np.ndarray, kernel: int) -> Keypoints:
     """Refine maxima by a Newton step with 3 x 3 derivatives and a damped Hessian (UDP)."""
-    points, scores = maxima(heatmaps)
+    points, scores = find_maxima(heatmaps)
     smooth = blur(heatmaps, kernel, "reflect")
 
     def log(dx: int, dy: int) -> np.ndarray:
@@ -77,41 +78,17 @@ def newton_udp(heatmaps: np.ndarray, kernel: int) -> Peaks:
     return _shift(points, step), scores
 
 
-def combined_offsets(heatmaps: np.ndarray, kernel: int) -> Peaks:
-    """Add the predicted offsets to the maxima of the discs; maps have 3K channels (UDP)."""
+def refine_udp_combined(heatmaps: np.ndarray, kernel: int) -> Keypoints:
+    """Add the predicted offsets to the maxima of the discs; heatmaps have 3K channels (UDP)."""
     discs = blur(heatmaps[:, 0::3], 2 * kernel + 1, "reflect")
-    points, scores = maxima(discs)
+    points, scores = find_maxima(discs)
     radius = COMBINED_RADIUS * heatmaps.shape[2]
     offsets = [_at(blur(heatmaps[:, i::3], kernel, "reflect"), points, 0, 0) for i in (1, 2)]
     return _shift(points, radius * np.stack(offsets, -1)), scores
 
 
-def heatmap_pck(
-    predicted: np.ndarray, target: np.ndarray, weights: np.ndarray, threshold: float = 0.05
-) -> tuple[np.ndarray, float]:
-    """Return the share of maxima near the target's maximum, mmpose's metric during training.
-
-    Args:
-        predicted: (N, height, width, K).
-        target: of the same shape.
-        weights: (N, K); joints of weight 0 do not count.
-        threshold: greatest distance, after x is divided by the map's height and y by its width
-            (the order of the axes is the reference's).
-
-    Returns:
-        shares (K,), NaN where no joint counts, and the mean of the others (0 if there is none).
-    """
-    difference = maxima(channels_first(predicted))[0] - maxima(channels_first(target))[0]
-    near = np.linalg.norm(difference / predicted.shape[1:3], axis=-1) < threshold
-    counted = weights > 0
-    count = counted.sum(0)
-    right = (near & counted).sum(0)
-    shares = np.divide(right, count, out=np.full(len(count), np.nan), where=count > 0)
-    return shares, float(shares[count > 0].mean()) if count.any() else 0.0
-
-
 def _at(heatmaps: np.ndarray, points: np.ndarray, dx: int, dy: int) -> np.ndarray:
-    """Return the maps' values (N, K), float64, beside the points; the border's beyond it."""
+    """Return the values (N, K) float64 at an offset from points, clamped to the border."""
     height, width = heatmaps.shape[2:]
     x = np.clip(points[..., 0].astype(np.int64) + dx, 0, width - 1)
     y = np.clip(points[..., 1].astype(np.int64) + dy, 0, height - 1)
@@ -120,12 +97,12 @@ def _at(heatmaps: np.ndarray, points: np.ndarray, dx: int, dy: int) -> np.ndarra
 
 
 def _margin(heatmaps: np.ndarray, points: np.ndarray, margin: int) -> np.ndarray:
-    """Return which points (N, K) lie more than one pixel from 0 and `margin` from the far end."""
+    """Return which points (N, K) satisfy 1 < x < width - margin, and likewise for y."""
     last = np.array([heatmaps.shape[3], heatmaps.shape[2]]) - margin
     return np.asarray(((points > 1) & (points < last)).all(-1))
 
 
-def _uphill(heatmaps: np.ndarray, points: np.ndarray) -> np.ndarray:
+def _gradient_signs(heatmaps: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Return the signs of the central differences, (N, K, 2); 0 near the border."""
     x = np.sign(_at(heatmaps, points, 1, 0) - _at(heatmaps, points, -1, 0))
     y = np.sign(_at(heatmaps, points, 0, 1) - _at(heatmaps, points, 0, -1))
@@ -136,12 +113,12 @@ def _uphill(heatmaps: np.ndarray, points: np.ndarray) -> np.ndarray:
 def _newton(
     gradient: tuple[np.ndarray, np.ndarray], dxx: np.ndarray, dyy: np.ndarray, dxy: np.ndarray
 ) -> np.ndarray:
-    """Return minus the inverse Hessian times the gradient, (N, K, 2); 0 if it is singular."""
+    """Return the Newton steps (N, K, 2), 0 where the Hessian is singular."""
     dx, dy = gradient
     determinant = dxx * dyy - dxy**2
     step = np.stack([dxy * dy - dyy * dx, dxy * dx - dxx * dy], axis=-1)
-    regular = (determinant != 0)[..., None]
-    return np.divide(step, determinant[..., None], out=np.zeros_like(step), where=regular)
+    is_regular = (determinant != 0)[..., None]
+    return np.divide(step, determinant[..., None], out=np.zeros_like(step), where=is_regular)
 
 
 def _shift(points: np.ndarray, step: np.ndarray) -> np.ndarray:

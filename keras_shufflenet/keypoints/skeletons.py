@@ -1,7 +1,7 @@
-"""Sets of keypoints: names, left-right pairs, limbs and the constants that scoring needs.
+"""Skeletons: keypoint names, flip pairs, limbs, and the constants of metrics and losses.
 
 Sources: COCO (http://cocodataset.org, the sigmas of its OKS), MPII Human Pose
-(http://human-pose.mpi-inf.mpg.de) and, for the joint weights, mmpose v0.29.
+(http://human-pose.mpi-inf.mpg.de) and, for the keypoint weights, mmpose v0.29.
 """
 
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ class Skeleton:
     """A set of K keypoints.
 
     Attributes:
-        name: what `get` calls it.
-        keypoint_names: K names, in the order of the heatmaps' channels.
-        flip_pairs: pairs of indices that trade places when the image is mirrored.
-        sigmas: K standard deviations of the annotators, relative to the square root of the
-            person's area; COCO's OKS uses them.
-        limbs: pairs of indices that a drawing connects.
-        upper_body: indices of the upper half, for the half-body augmentation.
-        lower_body: indices of the lower half.
-        keypoint_weights: K weights that a loss may give to the joints.
+        name: Name for `get`.
+        keypoint_names: K names, in the order of the heatmap channels.
+        flip_pairs: Pairs of keypoint indices that are swapped when an image is flipped.
+        sigmas: K standard deviations of human annotations in COCO's OKS, relative to the square
+            root of the person's area.
+        limbs: Pairs of keypoint indices to connect in visualizations.
+        upper_body: Keypoint indices of the upper body, for the half-body augmentation.
+        lower_body: Keypoint indices of the lower body.
+        keypoint_weights: K factors on target weights, see `HeatmapCodec`.
     """
 
     name: str
@@ -35,12 +35,12 @@ class Skeleton:
     keypoint_weights: tuple[float, ...]
 
     def __len__(self) -> int:
-        """Return K, the number of joints."""
+        """Return K, the number of keypoints."""
         return len(self.keypoint_names)
 
     @property
     def flip_permutation(self) -> np.ndarray:
-        """Indices (K,): joint k of a mirrored person is joint `flip_permutation[k]`."""
+        """Indices (K,): keypoint k of a flipped person is keypoint `flip_permutation[k]`."""
         permutation = np.arange(len(self))
         for left, right in self.flip_pairs:
             permutation[[left, right]] = right, left
@@ -99,15 +99,16 @@ _BY_NAME = {skeleton.name: skeleton for skeleton in (COCO, MPII)}
 
 
 def get(skeleton: str | Skeleton) -> Skeleton:
-    """Return the skeleton of a name (`"coco"`, `"mpii"`); a `Skeleton` passes through.
+    """Return a skeleton by name (`"coco"`, `"mpii"`); return a `Skeleton` unchanged.
 
     Raises:
-        ValueError: no skeleton has this name.
+        ValueError: If there is no skeleton of this name.
     """
     if isinstance(skeleton, Skeleton):
         return skeleton
     if skeleton not in _BY_NAME:
+        names = ", ".join(map(repr, _BY_NAME))
         raise ValueError(
-            f"A skeleton is one of {sorted(_BY_NAME)} or a Skeleton. Received: {skeleton!r}"
+            f"`skeleton` must be one of {names} or a Skeleton. Received: skeleton={skeleton!r}"
         )
     return _BY_NAME[skeleton]

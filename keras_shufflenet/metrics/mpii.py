@@ -39,7 +39,7 @@ def mpii(
         progress: show a progress bar.
 
     Returns:
-        Percentages: Head, Shoulder, Elbow, Wrist, Hip, Knee, Ankle, PCKh (their mean over all
+        Fractions between 0 and 1: Head, Shoulder, Elbow, Wrist, Hip, Knee, Ankle, PCKh (their mean over all
         labeled joints) and PCKh@0.1 (within a tenth of a head).
 
     Raises:

@@ -41,7 +41,7 @@ def test_frames_of_the_reference(golden_pose):
         np.testing.assert_allclose(table.scale, golden[f"v029/scale_{width}x{height}"], rtol=1e-6)
 
 
-@pytest.mark.parametrize(("encoding", "name"), [("msra", "matrix"), ("udp", "get_udp_warp_matrix")])
+@pytest.mark.parametrize(("encoding", "name"), [("msra", "matrix"), ("udp", "udp_matrix")])
 def test_affine_matrices_of_the_reference(golden_pose, encoding, name):
     golden = golden_pose("affine")
     for i, (width, height) in enumerate(golden["in/output_size"]):

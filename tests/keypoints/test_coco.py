@@ -1,4 +1,4 @@
-"""Scoring COCO results: the reference's figures, real ground truth, and malformed results."""
+"""Scoring COCO results: the reference's metrics, real ground truth, and malformed results."""
 
 import copy
 import json
@@ -21,31 +21,31 @@ def annotations(shared):
     return json.loads((shared / "golden" / "pose" / "coco_keypoints.json").read_text())
 
 
-def poses_of(people):
+def poses_of(instances):
     """Return the ground truth as poses of score 1."""
     return np.concatenate(
-        [people.keypoints, np.ones((*people.keypoints_visible.shape, 1))], axis=-1
+        [instances.keypoints, np.ones((*instances.keypoints_visible.shape, 1))], axis=-1
     )
 
 
 @pytest.mark.parametrize(("nms", "name"), [("hard", "hard"), ("soft", "soft"), (None, "no_nms")])
-def test_figures_of_the_reference(shared, golden_pose, annotations, nms, name):
+def test_metrics_of_the_reference(shared, golden_pose, annotations, nms, name):
     golden = golden_pose("coco_eval")
-    people = read_detections(shared / "golden" / "pose" / "coco_detections.json", annotations)
-    _, scale = people.center_scale((256, 192))
+    instances = read_detections(shared / "golden" / "pose" / "coco_detections.json", annotations)
+    _, scale = instances.center_scale((256, 192))
     results = rescore_and_nms(
-        people.image_id, golden["in/preds"], people.bbox_scores, scale, nms=nms
+        instances.image_id, golden["in/preds"], instances.bbox_scores, scale, nms=nms
     )
-    figures = evaluate_keypoints(annotations, results)
-    assert tuple(figures) == METRICS == tuple(golden[f"v029/{name}_names"])
-    np.testing.assert_allclose(list(figures.values()), golden[f"v029/{name}_values"], atol=1e-9)
+    metrics = evaluate_keypoints(annotations, results)
+    assert tuple(metrics) == METRICS == tuple(golden[f"v029/{name}_names"])
+    np.testing.assert_allclose(list(metrics.values()), golden[f"v029/{name}_values"], atol=1e-9)
 
 
 def test_results_of_the_reference(shared, golden_pose, annotations, tmp_path):
     golden = golden_pose("coco_eval")
-    people = read_detections(shared / "golden" / "pose" / "coco_detections.json", annotations)
-    _, scale = people.center_scale((256, 192))
-    results = rescore_and_nms(people.image_id, golden["in/preds"], people.bbox_scores, scale)
+    instances = read_detections(shared / "golden" / "pose" / "coco_detections.json", annotations)
+    _, scale = instances.center_scale((256, 192))
+    results = rescore_and_nms(instances.image_id, golden["in/preds"], instances.bbox_scores, scale)
     save_results(results, tmp_path / "out" / "results.json")
     saved = json.loads((tmp_path / "out" / "results.json").read_text())
     expected = golden_pose("coco_results_v029.json")
@@ -53,24 +53,24 @@ def test_results_of_the_reference(shared, golden_pose, annotations, tmp_path):
     for ours, theirs in zip(saved, expected, strict=True):
         assert ours.pop("score") == pytest.approx(theirs["score"], abs=1e-12)
         assert ours == {name: theirs[name] for name in ours}
-    figures = evaluate_keypoints(annotations, tmp_path / "out" / "results.json")
-    assert figures == evaluate_keypoints(annotations, results)
+    metrics = evaluate_keypoints(annotations, tmp_path / "out" / "results.json")
+    assert metrics == evaluate_keypoints(annotations, results)
 
 
 @pytest.mark.parametrize("file", ["person_keypoints_val", "person_keypoints_val_complete"])
 def test_real_ground_truth_is_nearly_perfect(shared, file):
     path = shared / "data" / "coco" / f"{file}.json"
-    people = read_coco(path)
-    _, scale = people.center_scale((256, 192))
+    instances = read_coco(path)
+    _, scale = instances.center_scale((256, 192))
     results = rescore_and_nms(
-        people.image_id, poses_of(people), people.bbox_scores, scale, nms=None
+        instances.image_id, poses_of(instances), instances.bbox_scores, scale, nms=None
     )
-    figures = evaluate_keypoints(path, results)
-    # the best of 101 recall levels can be missed by one person who has a twin
-    assert min(figures.values()) > 0.98
-    worse = poses_of(people)
+    metrics = evaluate_keypoints(path, results)
+    # one person with a near-duplicate can miss the highest of the 101 recall levels
+    assert min(metrics.values()) > 0.98
+    worse = poses_of(instances)
     worse[..., :2] += np.random.default_rng(0).normal(0, 15, worse[..., :2].shape)
-    spoilt = rescore_and_nms(people.image_id, worse, people.bbox_scores, scale)
+    spoilt = rescore_and_nms(instances.image_id, worse, instances.bbox_scores, scale)
     assert evaluate_keypoints(path, spoilt)["AP"] < 0.5
 
 
@@ -79,10 +79,10 @@ def test_no_results_score_zero(annotations):
 
 
 def test_images_without_results_only_lower_the_recall(annotations):
-    people = read_coco(annotations)
-    _, scale = people.center_scale((256, 192))
+    instances = read_coco(annotations)
+    _, scale = instances.center_scale((256, 192))
     results = rescore_and_nms(
-        people.image_id, poses_of(people), people.bbox_scores, scale, nms=None
+        instances.image_id, poses_of(instances), instances.bbox_scores, scale, nms=None
     )
     half = [result for result in results if result["image_id"] < 1050]
     assert 0 < len(half) < len(results)
@@ -90,10 +90,10 @@ def test_images_without_results_only_lower_the_recall(annotations):
     assert 0.1 < part["AR"] < 0.9 * whole["AR"]
 
 
-def test_scoring_leaves_what_it_is_given_alone(annotations, capsys):
-    people = read_coco(annotations)
-    _, scale = people.center_scale((256, 192))
-    results = rescore_and_nms(people.image_id, poses_of(people), people.bbox_scores, scale)
+def test_scoring_does_not_modify_its_arguments(annotations, capsys):
+    instances = read_coco(annotations)
+    _, scale = instances.center_scale((256, 192))
+    results = rescore_and_nms(instances.image_id, poses_of(instances), instances.bbox_scores, scale)
     before = copy.deepcopy((annotations, results))
     evaluate_keypoints(annotations, results)
     assert (annotations, results) == before
@@ -101,16 +101,16 @@ def test_scoring_leaves_what_it_is_given_alone(annotations, capsys):
 
 
 def test_the_first_annotation_may_have_the_id_0(annotations):
-    people = read_coco(annotations)
-    _, scale = people.center_scale((256, 192))
-    results = rescore_and_nms(people.image_id, poses_of(people), people.bbox_scores, scale)
+    instances = read_coco(annotations)
+    _, scale = instances.center_scale((256, 192))
+    results = rescore_and_nms(instances.image_id, poses_of(instances), instances.bbox_scores, scale)
     renumbered = copy.deepcopy(annotations)
     for index, annotation in enumerate(renumbered["annotations"]):
         annotation["id"] = index
     assert evaluate_keypoints(renumbered, results) == evaluate_keypoints(annotations, results)
 
 
-def test_scores_are_box_times_confident_joints():
+def test_scores_are_bbox_score_times_confident_keypoints():
     pose = np.zeros((1, 17, 3))
     pose[0, :3, 2] = 0.9, 0.5, 0.2  # 0.2 is not above the threshold
     arguments = np.array([5]), pose, np.array([0.5]), np.array([[1.0, 1.0]])
@@ -119,18 +119,21 @@ def test_scores_are_box_times_confident_joints():
     assert rescore_and_nms(*arguments)[0]["score"] == 0
 
 
-def test_twins_are_dropped_within_an_image_only():
+def test_duplicates_are_removed_within_an_image_only():
     poses = np.random.default_rng(0).uniform(0, 100, (1, 17, 3)).repeat(3, axis=0)
     poses[..., 2] = 0.5
-    image_ids, box_scores = np.array([4, 2, 4]), np.array([0.3, 0.8, 0.6])
-    results = rescore_and_nms(image_ids, poses, box_scores, np.ones((3, 2)))
+    image_ids, bbox_scores = np.array([4, 2, 4]), np.array([0.3, 0.8, 0.6])
+    results = rescore_and_nms(image_ids, poses, bbox_scores, np.ones((3, 2)))
     assert [(r["image_id"], r["score"]) for r in results] == [(4, 0.3), (2, 0.4)]
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"image_id": 5}, r"results\[1\] must be of a listed image. Received: image_id 5$"),
+        (
+            {"image_id": 5},
+            r"results\[1\]: 'image_id' must be the id of a listed image. Received: 5$",
+        ),
         ({"keypoints": [1.0] * 50}, r"results\[1\]: 'keypoints' must be a list of 51"),
         ({"score": None}, r"results\[1\]: 'score' must be a finite number. Received: None$"),
     ],
@@ -146,7 +149,7 @@ def test_ground_truth_with_missing_fields(annotations, tmp_path, field):
     spoilt = copy.deepcopy(annotations)
     del spoilt["annotations"][4][field]
     (tmp_path / "truth.json").write_text(json.dumps(spoilt))
-    message = rf"^truth\.json: annotations\[4\] needs the field '{field}'\. Received: "
+    message = rf"^truth\.json: annotations\[4\] must have the field '{field}'\. Received: "
     with pytest.raises(ValueError, match=message):
         evaluate_keypoints(tmp_path / "truth.json", [])
 

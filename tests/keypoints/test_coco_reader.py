@@ -42,29 +42,29 @@ def detection(**changes):
     } | changes
 
 
-def test_training_records_of_the_reference(shared, golden_pose):
+def test_training_instances_of_the_reference(shared, golden_pose):
     golden = golden_pose("coco_eval")
-    people = read_coco(shared / "golden" / "pose" / "coco_keypoints.json")
-    center, scale = people.center_scale((256, 192))
+    instances = read_coco(shared / "golden" / "pose" / "coco_keypoints.json")
+    center, scale = instances.center_scale((256, 192))
     np.testing.assert_allclose(center, golden["v029/train_center"], rtol=1e-6)
     np.testing.assert_allclose(scale, golden["v029/train_scale"], rtol=1e-6)
-    np.testing.assert_array_equal(people.keypoints, golden["v029/train_joints"][..., :2])
-    np.testing.assert_array_equal(people.keypoints_visible, golden["v029/train_visible"][..., 0])
-    np.testing.assert_array_equal(people.image_id, golden["v029/train_image_id"])
-    np.testing.assert_array_equal(people.bboxes, golden["v029/train_bbox"])
-    assert people.bbox_scores.min() == people.bbox_scores.max() == 1
+    np.testing.assert_array_equal(instances.keypoints, golden["v029/train_joints"][..., :2])
+    np.testing.assert_array_equal(instances.keypoints_visible, golden["v029/train_visible"][..., 0])
+    np.testing.assert_array_equal(instances.image_id, golden["v029/train_image_id"])
+    np.testing.assert_array_equal(instances.bboxes, golden["v029/train_bbox"])
+    assert instances.bbox_scores.min() == instances.bbox_scores.max() == 1
 
 
 def test_detections_of_the_reference(shared, golden_pose):
     golden = golden_pose("coco_eval")
     folder = shared / "golden" / "pose"
-    people = read_detections(folder / "coco_detections.json", folder / "coco_keypoints.json")
-    center, scale = people.center_scale((256, 192))
+    instances = read_detections(folder / "coco_detections.json", folder / "coco_keypoints.json")
+    center, scale = instances.center_scale((256, 192))
     area = np.prod(200 * scale, axis=1)
-    found = np.column_stack([center, scale, area, people.bbox_scores])
+    found = np.column_stack([center, scale, area, instances.bbox_scores])
     np.testing.assert_allclose(found, golden["v029/boxes"], rtol=1e-6)
-    np.testing.assert_array_equal(people.image_id, golden["in/image_id"])
-    assert not people.keypoints_visible.any()
+    np.testing.assert_array_equal(instances.image_id, golden["in/image_id"])
+    assert not instances.keypoints_visible.any()
 
 
 @pytest.mark.parametrize(
@@ -78,19 +78,19 @@ def test_detections_of_the_reference(shared, golden_pose):
     ],
 )
 def test_real_files(shared, file, count):
-    people = read_coco(shared / "data" / file)
-    assert len(people) == count
-    right_bottom = people.bboxes[:, :2] + people.bboxes[:, 2:]
-    assert (right_bottom <= people.image_size[:, ::-1] - 1).all()
-    assert (people.keypoints_visible.sum(1) > 0).all()
+    instances = read_coco(shared / "data" / file)
+    assert len(instances) == count
+    right_bottom = instances.bboxes[:, :2] + instances.bboxes[:, 2:]
+    assert (right_bottom <= instances.image_size[:, ::-1] - 1).all()
+    assert (instances.keypoints_visible.sum(1) > 0).all()
 
 
-def test_records_are_ordered_by_image_and_carry_it():
-    people = read_coco(dataset())
-    np.testing.assert_array_equal(people.image_id, [7, 3, 3])
-    np.testing.assert_array_equal(people.file_name, ["seven.jpg", "three.jpg", "three.jpg"])
-    np.testing.assert_array_equal(people.image_size, [(80, 100), (60, 90), (60, 90)])
-    assert len(people.select(people.image_id == 3)) == 2
+def test_instances_are_ordered_by_image():
+    instances = read_coco(dataset())
+    np.testing.assert_array_equal(instances.image_id, [7, 3, 3])
+    np.testing.assert_array_equal(instances.file_name, ["seven.jpg", "three.jpg", "three.jpg"])
+    np.testing.assert_array_equal(instances.image_size, [(80, 100), (60, 90), (60, 90)])
+    assert len(instances.select(instances.image_id == 3)) == 2
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_records_are_ordered_by_image_and_carry_it():
     ],
     ids=str,
 )
-def test_who_is_left_out(change):
+def test_annotations_that_are_left_out(change):
     data = dataset()
     data["annotations"][1].update(change)
     np.testing.assert_array_equal(read_coco(data).image_id, [3, 3])
@@ -122,10 +122,11 @@ def test_area_and_keypoint_count_may_be_absent():
 def test_detections_are_chosen_by_category_score_and_image():
     found = [detection(), detection(score=0.2), detection(category_id=2), detection(image_id=99)]
     assert len(read_detections(found, dataset())) == 2
-    people = read_detections(found, dataset(), score_threshold=0.5)
-    np.testing.assert_array_equal(people.bboxes, [[-9.5, 2, 30, 90]])  # not clipped
+    instances = read_detections(found, dataset(), score_threshold=0.5)
+    np.testing.assert_array_equal(instances.bboxes, [[-9.5, 2, 30, 90]])  # not clipped
     with pytest.raises(
-        ValueError, match=r"score >= 0.9 in one of the 2 images. Received: 4 boxes$"
+        ValueError,
+        match=r"No instances remain after filtering.*score >= 0.9 in one of the 2 images. Received: 4 detections$",
     ):
         read_detections(found, dataset(), score_threshold=0.9)
 
@@ -135,7 +136,7 @@ def test_missing_fields_are_named_with_file_and_index(tmp_path, field):
     data = dataset()
     del data["annotations"][2][field]
     (tmp_path / "people.json").write_text(json.dumps(data))
-    place = rf"^people\.json: annotations\[2\] needs the field '{field}'\. Received: the fields \["
+    place = rf"^people\.json: annotations\[2\] must have the field '{field}'\. Received: fields \["
     with pytest.raises(ValueError, match=place):
         read_coco(tmp_path / "people.json")
 
@@ -144,7 +145,9 @@ def test_missing_fields_are_named_with_file_and_index(tmp_path, field):
 def test_missing_fields_of_images(field):
     data = dataset()
     del data["images"][1][field]
-    with pytest.raises(ValueError, match=rf"images\[1\] needs the field '{field}'\. Received: "):
+    with pytest.raises(
+        ValueError, match=rf"images\[1\] must have the field '{field}'\. Received: "
+    ):
         read_coco(data)
 
 
@@ -156,7 +159,7 @@ def test_missing_fields_of_images(field):
         ("keypoints", [1.0] * 48, "a list of 51 finite numbers"),
         ("keypoints", [float("nan")] * 51, "a list of 51 finite numbers"),
         ("keypoints", ["1"] * 51, "a list of 51 finite numbers"),
-        ("image_id", 1.5, "a whole number"),
+        ("image_id", 1.5, "an integer"),
         ("area", "big", "a finite number"),
         ("area", 10**400, "a finite number"),
     ],
@@ -171,28 +174,31 @@ def test_wrong_fields(field, value, message):
 def test_unknown_image():
     data = dataset()
     data["annotations"][0]["image_id"] = 12
-    with pytest.raises(ValueError, match=r"annotations\[0\] must be .*Received: image_id 12$"):
+    with pytest.raises(ValueError, match=r"annotations\[0\]: 'image_id' must be .*Received: 12$"):
         read_coco(data)
 
 
 def test_empty_datasets():
     data = dataset()
     data["annotations"] = []
-    with pytest.raises(ValueError, match=r"labeled keypoint.* Received: 2 images, 0 annotations$"):
+    with pytest.raises(
+        ValueError,
+        match=r"no instances remain after filtering.*labeled keypoint.* Received: 2 images, 0 annotations$",
+    ):
         read_coco(data)
-    with pytest.raises(ValueError, match=r"Received: 0 boxes$"):
+    with pytest.raises(ValueError, match=r"Received: 0 detections$"):
         read_detections([], dataset())
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", r"broken\.json must be valid json. Received: "),
-        ("[" * 100_000, r"broken\.json must be valid json. Received: "),
-        ("[]", r"broken\.json must be a json object. Received: \[\]$"),
-        ("{}", r"broken\.json needs the field 'images'. Received: the fields \[\]$"),
+        ("{", r"broken\.json must be valid JSON. Received: "),
+        ("[" * 100_000, r"broken\.json must be valid JSON. Received: "),
+        ("[]", r"broken\.json must be a JSON object. Received: \[\]$"),
+        ("{}", r"broken\.json must have the field 'images'. Received: fields \[\]$"),
         ('{"images": 3, "annotations": []}', "images must be a list. Received: 3$"),
-        ('{"images": [3], "annotations": []}', r"images\[0\] must be a json object. Received: 3$"),
+        ('{"images": [3], "annotations": []}', r"images\[0\] must be a JSON object. Received: 3$"),
     ],
 )
 def test_broken_files(tmp_path, content, message):
@@ -206,7 +212,7 @@ def test_absent_files(tmp_path):
         read_coco(tmp_path / "people.json")
 
 
-def test_reading_leaves_what_it_is_given_alone():
+def test_reading_does_not_modify_its_arguments():
     data = dataset()
     before = copy.deepcopy(data)
     read_coco(data)

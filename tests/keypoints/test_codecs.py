@@ -1,16 +1,16 @@
-"""Heatmap codecs: what they draw, find and flip, against the reference and against themselves."""
+"""Heatmap codecs: encoding, decoding and flipping, against the reference and their inverses."""
 
 import numpy as np
 import pytest
 
 from keras_shufflenet.keypoints import COCO, HeatmapCodec
-from keras_shufflenet.keypoints.refinement import heatmap_pck
+from keras_shufflenet.keypoints.refinement import channels_first, find_maxima
 
 ENCODINGS = ["msra", "unbiased", "udp", "udp_combined", "megvii"]
 
 
 @pytest.mark.parametrize(
-    ("joints", "name", "options"),
+    ("inputs", "name", "options"),
     [
         ("coco_192x256", "msra", {}),
         ("coco_192x256", "unbiased", {"encoding": "unbiased"}),
@@ -21,19 +21,19 @@ ENCODINGS = ["msra", "unbiased", "udp", "udp_combined", "megvii"]
         ("mpii_256x256", "msra", {}),
     ],
 )
-def test_targets_of_the_reference(golden_pose, joints, name, options):
+def test_targets_of_the_reference(golden_pose, inputs, name, options):
     golden = golden_pose("target")
-    width, height = map(int, joints.split("_")[1].split("x"))
+    width, height = map(int, inputs.split("_")[1].split("x"))
     codec = HeatmapCodec((height, width), **options)
-    keypoints, visible = golden[f"in/{joints}_joints"], golden[f"in/{joints}_visible"]
+    keypoints, visible = golden[f"in/{inputs}_joints"], golden[f"in/{inputs}_visible"]
     heatmaps, weights = codec.encode(keypoints[:, :2], visible[:, 0])
     assert heatmaps.dtype == weights.dtype == np.float32
-    expected = golden[f"v029/{joints}_{name}_target"].transpose(1, 2, 0)
+    expected = golden[f"v029/{inputs}_{name}_target"].transpose(1, 2, 0)
     np.testing.assert_allclose(heatmaps, expected, rtol=1e-6, atol=2e-7 * expected.max())
-    np.testing.assert_array_equal(weights, golden[f"v029/{joints}_{name}_weight"][:, 0])
+    np.testing.assert_array_equal(weights, golden[f"v029/{inputs}_{name}_weight"][:, 0])
 
 
-def test_joint_weights(golden_pose):
+def test_keypoint_weights(golden_pose):
     golden = golden_pose("target")
     keypoints, visible = golden["in/coco_192x256_joints"], golden["in/coco_192x256_visible"]
     codec = HeatmapCodec((256, 192), keypoint_weights=COCO.keypoint_weights)
@@ -102,7 +102,21 @@ def test_flip_back_of_combined_maps(golden_pose):
     np.testing.assert_array_equal(flipped, golden["v029/combined_back"].transpose(0, 2, 3, 1))
 
 
-def test_training_accuracy_of_the_reference(golden_pose):
+def heatmap_pck(predicted, target, weights, threshold=0.05):
+    """Return mmpose's PCK of heatmaps (N, h, w, K) per keypoint (K,), and its mean.
+
+    The reference divides x by the height and y by the width, and so does this.
+    """
+    difference = find_maxima(channels_first(predicted))[0] - find_maxima(channels_first(target))[0]
+    is_near = np.linalg.norm(difference / predicted.shape[1:3], axis=-1) < threshold
+    is_labeled = weights > 0
+    count = is_labeled.sum(0)
+    correct = (is_near & is_labeled).sum(0)
+    pck = np.divide(correct, count, out=np.full(len(count), np.nan), where=count > 0)
+    return pck, float(pck[count > 0].mean()) if count.any() else 0.0
+
+
+def test_pck_of_the_reference(golden_pose):
     golden = golden_pose("accuracy")
     output, target = (golden[f"in/{name}"].transpose(0, 2, 3, 1) for name in ("output", "target"))
     shares, mean = heatmap_pck(output, target, golden["in/weight"][..., 0])
@@ -111,7 +125,7 @@ def test_training_accuracy_of_the_reference(golden_pose):
     assert np.isfinite(shares).sum() == golden["v029/count"]
 
 
-def test_training_accuracy_without_labels():
+def test_pck_without_labels():
     maps = np.zeros((2, 8, 6, 17), np.float32)
     shares, mean = heatmap_pck(maps, maps, np.zeros((2, 17)))
     assert np.isnan(shares).all()
@@ -136,14 +150,14 @@ def test_decode_undoes_encode(encoding, tolerance, size):
 
 
 def test_quarter_offset_halves_the_error_of_the_maximum():
-    drawn = HeatmapCodec((256, 192), encoding="unbiased")
+    encoder = HeatmapCodec((256, 192), encoding="unbiased")
     keypoints = np.random.default_rng(0).uniform(20, 170, (8, 17, 2))
-    heatmaps, _ = drawn.encode(keypoints, np.ones((8, 17)))
+    heatmaps, _ = encoder.encode(keypoints, np.ones((8, 17)))
     errors = {}
-    for decoding in ("none", "default"):
+    for decoding in ("none", "quarter_offset"):
         codec = HeatmapCodec((256, 192), decoding=decoding)
         errors[decoding] = np.abs(codec.decode(heatmaps)[0] - keypoints).mean()
-    assert errors["default"] == pytest.approx(errors["none"] / 2, rel=0.1)
+    assert errors["quarter_offset"] == pytest.approx(errors["none"] / 2, rel=0.1)
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
@@ -158,7 +172,7 @@ def test_crop_and_image_are_inverse(encoding):
 
 @pytest.mark.parametrize("encoding", ["unbiased", "udp", "udp_combined"])
 def test_flip_test_agrees_with_the_plain_map(encoding):
-    """Maps of the mirrored person, flipped back, put the joints near where they were."""
+    """Maps of the mirrored person, flipped back, decode to keypoints near the original ones."""
     codec = HeatmapCodec((256, 192), encoding=encoding)
     keypoints = np.random.default_rng(0).uniform(30, 150, (4, 17, 2))
     mirrored = keypoints[:, COCO.flip_permutation] * (-1, 1) + (191, 0)
@@ -170,7 +184,7 @@ def test_flip_test_agrees_with_the_plain_map(encoding):
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_one_person_and_many_are_drawn_alike(encoding):
+def test_a_batch_is_encoded_like_single_persons(encoding):
     codec = HeatmapCodec((128, 96), encoding=encoding)
     rng = np.random.default_rng(0)
     keypoints, visible = rng.uniform(-30, 140, (5, 17, 2)), rng.random((5, 17)) < 0.8
@@ -182,7 +196,7 @@ def test_one_person_and_many_are_drawn_alike(encoding):
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_unlabelled_joints_have_empty_maps(encoding):
+def test_unlabeled_keypoints_have_empty_maps(encoding):
     codec = HeatmapCodec((128, 96), encoding=encoding)
     heatmaps, weights = codec.encode(np.full((17, 2), 40.0), np.zeros(17))
     assert not heatmaps.any()
@@ -208,14 +222,17 @@ def test_defaults_follow_the_input_and_the_encoding():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"input_size": (256, 192), "encoding": "mrsa"}, "Received: 'mrsa'$"),
-        ({"input_size": (256, 192), "decoding": "dark"}, "Received: 'dark'$"),
-        ({"input_size": (256,)}, r"Received: \(256,\)$"),
-        ({"input_size": (0, 192)}, r"Received: \(0, 192\)$"),
-        ({"input_size": 256}, "Received: 256$"),
-        ({"input_size": (256, 192), "sigma": 0}, "Received: 0$"),
-        ({"input_size": (256, 192), "blur_kernel_size": 10}, "Received: 10$"),
-        ({"input_size": (256, 192), "encoding": "udp_combined", "decoding": "udp"}, "'udp'$"),
+        ({"input_size": (256, 192), "encoding": "mrsa"}, "Received: encoding='mrsa'$"),
+        ({"input_size": (256, 192), "decoding": "dark"}, "Received: decoding='dark'$"),
+        ({"input_size": (256,)}, r"Received: input_size=\(256,\)$"),
+        ({"input_size": (0, 192)}, r"Received: input_size=\(0, 192\)$"),
+        ({"input_size": 256}, "Received: input_size=256$"),
+        ({"input_size": (256, 192), "sigma": 0}, "Received: sigma=0$"),
+        ({"input_size": (256, 192), "blur_kernel_size": 10}, "Received: blur_kernel_size=10$"),
+        (
+            {"input_size": (256, 192), "encoding": "udp_combined", "decoding": "udp"},
+            "decoding='udp'$",
+        ),
     ],
 )
 def test_wrong_options(options, message):
@@ -225,7 +242,7 @@ def test_wrong_options(options, message):
 
 def test_wrong_shapes():
     codec = HeatmapCodec((256, 192))
-    with pytest.raises(ValueError, match=r"Received: \(17, 3\) and \(17,\)$"):
+    with pytest.raises(ValueError, match=r"Received: shapes \(17, 3\) and \(17,\)$"):
         codec.encode(np.zeros((17, 3)), np.zeros(17))
-    with pytest.raises(ValueError, match=r"\(N, 64, 48, K\). Received: \(1, 17, 64, 48\)$"):
+    with pytest.raises(ValueError, match=r"\(N, 64, 48, K\). Received: shape \(1, 17, 64, 48\)$"):
         codec.decode(np.zeros((1, 17, 64, 48)))

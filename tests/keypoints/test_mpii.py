@@ -16,39 +16,41 @@ def person(**changes):
 
 def test_records_of_the_reference(shared, golden_pose):
     golden = golden_pose("mpii_eval")
-    people = read_mpii(shared / "golden" / "pose" / "mpii_annotations.json")
-    center, scale = people.center_scale((256, 256))
+    instances = read_mpii(shared / "golden" / "pose" / "mpii_annotations.json")
+    center, scale = instances.center_scale((256, 256))
     np.testing.assert_allclose(center, golden["v029/train_center"], atol=1e-9)
     np.testing.assert_allclose(scale, golden["v029/train_scale"], atol=1e-12)
-    np.testing.assert_array_equal(people.keypoints, golden["v029/train_joints"][..., :2])
-    np.testing.assert_array_equal(people.keypoints_visible, golden["v029/train_visible"][..., 0])
+    np.testing.assert_array_equal(instances.keypoints, golden["v029/train_joints"][..., :2])
+    np.testing.assert_array_equal(instances.keypoints_visible, golden["v029/train_visible"][..., 0])
 
 
-def test_figures_of_the_reference(shared, golden_pose):
+def test_metrics_of_the_reference(shared, golden_pose):
     golden = golden_pose("mpii_eval")
     names = ("jnt_missing", "pos_gt_src", "headboxes_src")
     arrays = {name: golden[f"in/{name}"] for name in names}
     for truth in (arrays, shared / "golden" / "pose" / "mpii_gt_val.mat"):
-        figures = evaluate_pckh(golden["in/preds"], truth)
-        assert list(figures) == list(golden["v029/names"])
-        np.testing.assert_allclose(list(figures.values()), golden["v029/values"], atol=1e-9)
+        metrics = evaluate_pckh(golden["in/preds"], truth)
+        assert list(metrics) == list(golden["v029/names"])
+        np.testing.assert_allclose(
+            100 * np.array(list(metrics.values())), golden["v029/values"], rtol=1e-12
+        )
 
 
-def test_the_truth_of_the_whole_validation_set_is_perfect(shared):
-    people = read_mpii(shared / "data" / "mpii" / "mpii_val.json")
-    assert len(people) == 2958
-    figures = evaluate_pckh(people.keypoints, shared / "data" / "mpii" / "mpii_gt_val.mat")
-    assert set(figures.values()) == {100.0}
+def test_the_ground_truth_of_the_validation_set_scores_1(shared):
+    instances = read_mpii(shared / "data" / "mpii" / "mpii_val.json")
+    assert len(instances) == 2958
+    metrics = evaluate_pckh(instances.keypoints, shared / "data" / "mpii" / "mpii_gt_val.mat")
+    assert set(metrics.values()) == {1.0}
 
 
 def test_images_get_ids_in_order_of_appearance():
-    people = read_mpii([person(), person(image="b.jpg"), person()])
-    np.testing.assert_array_equal(people.image_id, [0, 1, 0])
-    np.testing.assert_array_equal(people.file_name, ["a.jpg", "b.jpg", "a.jpg"])
-    assert people.select(people.image_id == 0).visible.shape == (2, 16)
+    instances = read_mpii([person(), person(image="b.jpg"), person()])
+    np.testing.assert_array_equal(instances.image_id, [0, 1, 0])
+    np.testing.assert_array_equal(instances.file_name, ["a.jpg", "b.jpg", "a.jpg"])
+    assert instances.select(instances.image_id == 0).keypoints_visible.shape == (2, 16)
 
 
-def test_joints_that_are_never_labelled_do_not_count():
+def test_keypoints_that_are_never_labeled_do_not_count():
     missing = np.zeros((16, 2))
     missing[9] = 1
     truth = {
@@ -56,9 +58,9 @@ def test_joints_that_are_never_labelled_do_not_count():
         "pos_gt_src": np.ones((16, 2, 2)),
         "headboxes_src": np.stack([np.zeros((2, 2)), np.full((2, 2), 10.0)]),
     }
-    figures = evaluate_pckh(np.zeros((2, 16, 2)), truth)
-    assert np.isnan(figures.pop("Head"))
-    assert set(figures.values()) == {100.0}
+    metrics = evaluate_pckh(np.zeros((2, 16, 2)), truth)
+    assert np.isnan(metrics.pop("Head"))
+    assert set(metrics.values()) == {1.0}
     nothing = evaluate_pckh(np.zeros((2, 16, 2)), truth | {"jnt_missing": np.ones((16, 2))})
     assert np.isnan(list(nothing.values())).all()
 
@@ -68,7 +70,10 @@ def test_joints_that_are_never_labelled_do_not_count():
     [
         ([], "at least one person. Received: an empty list$"),
         ({"images": []}, "must be a list. Received: "),
-        ([person(), {"image": "a.jpg"}], r"annotations\[1\] needs the field 'joints'. Received: "),
+        (
+            [person(), {"image": "a.jpg"}],
+            r"annotations\[1\] must have the field 'joints'. Received: ",
+        ),
         ([person(joints=[[1.0, 2.0]] * 15)], r"annotations\[0\]: 'joints' must be a list of 16"),
         ([person(joints=[[1.0]] * 16)], "pairs of finite numbers. Received: "),
         ([person(center=[1.0, None])], r"'center' must be a list of 2 .*Received: \[1.0, None\]$"),
@@ -86,10 +91,12 @@ def test_malformed_files(tmp_path):
     (tmp_path / "text.mat").write_text(json.dumps([person()] * 4))
     with pytest.raises(ValueError, match=r"text\.mat must be a MATLAB file. Received: "):
         evaluate_pckh(np.zeros((1, 16, 2)), tmp_path / "text.mat")
-    with pytest.raises(ValueError, match=r"needs \['jnt_missing', .*Received: \['joints'\]$"):
+    with pytest.raises(
+        ValueError, match=r"must contain the arrays \['jnt_missing', .*Received: \['joints'\]$"
+    ):
         evaluate_pckh(np.zeros((1, 16, 2)), {"joints": np.zeros(3)})
 
 
-def test_predictions_of_other_people(shared):
-    with pytest.raises(ValueError, match=r"\(2958, 16, 2 or 3\).*Received: \(5, 16, 2\)$"):
+def test_predictions_of_the_wrong_shape(shared):
+    with pytest.raises(ValueError, match=r"\(2958, 16, 2 or 3\).*Received: shape \(5, 16, 2\)$"):
         evaluate_pckh(np.zeros((5, 16, 2)), shared / "data" / "mpii" / "mpii_gt_val.mat")

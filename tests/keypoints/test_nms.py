@@ -1,4 +1,4 @@
-"""OKS and the suppression of poses against the reference."""
+"""OKS and non-maximum suppression of poses against the reference."""
 
 import numpy as np
 import pytest
@@ -28,13 +28,13 @@ def test_kept_poses(golden, threshold):
     np.testing.assert_array_equal(five, golden[f"v029/keep_soft_max5_{threshold}"])
 
 
-def test_kept_poses_by_visible_joints(golden):
+def test_kept_poses_by_visible_keypoints(golden):
     similarity = oks(golden["in/keypoints"], golden["in/area"], visibility_threshold=0.2)
     kept = oks_nms(similarity, golden["in/score"], 0.9)
     np.testing.assert_array_equal(kept, golden["v029/keep_0.9_vis_thr_0.2"])
 
 
-def test_oks_of_copies_and_of_strangers():
+def test_oks_of_copies_and_of_distant_poses():
     pose = np.random.default_rng(0).uniform(0, 100, (1, 17, 3))
     poses = np.concatenate([pose, pose, pose + 1000])
     similarity = oks(poses, np.full(3, 5000.0))
@@ -42,7 +42,7 @@ def test_oks_of_copies_and_of_strangers():
     np.testing.assert_array_equal(oks_nms(similarity, np.array([0.1, 0.3, 0.2])), [1, 2])
 
 
-def test_nobody():
+def test_no_poses():
     similarity = oks(np.zeros((0, 17, 3)), np.zeros(0))
     assert oks_nms(similarity, np.zeros(0)).shape == (0,)
     assert soft_oks_nms(similarity, np.zeros(0)).shape == (0,)

@@ -1,4 +1,4 @@
-"""The skeletons are consistent in themselves."""
+"""The tables of each skeleton are consistent with each other."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ BOTH = pytest.mark.parametrize("skeleton", [skeletons.COCO, skeletons.MPII], ids
 
 
 @BOTH
-def test_every_table_has_one_entry_per_joint(skeleton):
+def test_every_table_has_one_entry_per_keypoint(skeleton):
     count = len(skeleton)
     assert len(set(skeleton.keypoint_names)) == count
     assert len(skeleton.sigmas) == len(skeleton.keypoint_weights) == count
@@ -19,12 +19,12 @@ def test_every_table_has_one_entry_per_joint(skeleton):
 @BOTH
 def test_pairs_join_left_and_right(skeleton):
     for pair in skeleton.flip_pairs:
-        sides = {skeleton.keypoint_names[joint].split("_")[0] for joint in pair}
-        parts = {skeleton.keypoint_names[joint].split("_", 1)[1] for joint in pair}
+        sides = {skeleton.keypoint_names[index].split("_")[0] for index in pair}
+        parts = {skeleton.keypoint_names[index].split("_", 1)[1] for index in pair}
         assert sides == {"left", "right"}
         assert len(parts) == 1
     sided = [
-        i for i, joint in enumerate(skeleton.keypoint_names) if joint.startswith(("left", "right"))
+        i for i, name in enumerate(skeleton.keypoint_names) if name.startswith(("left", "right"))
     ]
     assert sorted(np.ravel(skeleton.flip_pairs)) == sided
 
@@ -37,17 +37,17 @@ def test_flip_permutation_is_its_own_inverse(skeleton):
 
 
 @BOTH
-def test_symmetric_joints_have_the_same_constants(skeleton):
+def test_symmetric_keypoints_have_the_same_constants(skeleton):
     for left, right in skeleton.flip_pairs:
         assert skeleton.sigmas[left] == skeleton.sigmas[right]
         assert skeleton.keypoint_weights[left] == skeleton.keypoint_weights[right]
 
 
 @BOTH
-def test_limbs_make_one_piece(skeleton):
+def test_limbs_form_a_connected_graph(skeleton):
     reached = {skeleton.limbs[0][0]}
     for _ in skeleton.limbs:
-        reached |= {joint for limb in skeleton.limbs if reached & set(limb) for joint in limb}
+        reached |= {index for limb in skeleton.limbs if reached & set(limb) for index in limb}
     assert reached == set(range(len(skeleton)))
 
 
@@ -61,5 +61,5 @@ def test_coco_sigmas_are_those_of_pycocotools():
 def test_get_takes_names_and_skeletons():
     assert skeletons.get("mpii") is skeletons.MPII
     assert skeletons.get(skeletons.COCO) is skeletons.COCO
-    with pytest.raises(ValueError, match=r"\['coco', 'mpii'\].*Received: 'hand'$"):
+    with pytest.raises(ValueError, match=r"one of 'coco', 'mpii' or.*Received: skeleton='hand'$"):
         skeletons.get("hand")

@@ -45,8 +45,8 @@ def test_who_finds_every_joint_has_them_all(make_colour_net, mpii_people):
     path, truth = mpii_people
     net = make_colour_net((256, 256), COUNT)
     figures = metrics.mpii(net, path, path.parent, truth, flip_test=False, progress=False)
-    assert figures["PCKh"] == pytest.approx(100)
-    assert figures["Wrist"] == figures["Head"] == 100
+    assert figures["PCKh"] == pytest.approx(1)
+    assert figures["Wrist"] == figures["Head"] == 1
 
 
 def test_joints_that_are_not_where_they_should_be(make_colour_net, mpii_people):
@@ -54,8 +54,8 @@ def test_joints_that_are_not_where_they_should_be(make_colour_net, mpii_people):
     truth["pos_gt_src"][10, 0] += 60
     net = make_colour_net((256, 256), COUNT)
     figures = metrics.mpii(net, path, path.parent, truth, flip_test=False, progress=False)
-    assert figures["Wrist"] == 50
-    assert figures["Head"] == 100
+    assert figures["Wrist"] == 0.5
+    assert figures["Head"] == 1
 
 
 def test_coco_networks_are_refused(colour_net, mpii_people):
@@ -73,4 +73,4 @@ def test_the_files_of_the_benchmark(shared, make_colour_net):
         folder / "mpii_gt_val_5.mat",
         progress=False,
     )
-    assert 0 <= figures["PCKh"] < 50
+    assert 0 <= figures["PCKh"] < 0.5
