@@ -1,7 +1,8 @@
-"""Rows of numbers for `results/*.csv`: the command, when, with which versions, what came out."""
+"""Rows of `results/*.csv`: a measurement with its date, command, versions and processor."""
 
 import csv
 import os
+import platform
 import shlex
 import sys
 from collections.abc import Mapping
@@ -12,30 +13,32 @@ from pathlib import Path
 from keras_shufflenet._files import write_whole
 from keras_shufflenet.version import __version__
 
+CPUINFO = Path("/proc/cpuinfo")  # Linux only
+
 
 def append_row(
-    path: Path, numbers: Mapping[str, float | str], program: str = "keras-shufflenet"
+    path: Path, values: Mapping[str, float | str], program: str = "keras-shufflenet"
 ) -> None:
-    """Add a row to a results file; a new file gets a header.
+    """Append a row to a results file; a new file gets a header.
 
     Args:
-        path: The csv file. Its folder is made.
-        numbers: Columns of their own, after date, command and versions: figures, and what they
-            are of.
-        program: What the command was started with, before its arguments.
+        path: The csv file. Its folder is created.
+        values: Columns of the measurement, which follow those on the date, command, versions and
+            processor.
+        program: The command without its arguments.
 
     Raises:
         ValueError: If the file has other columns.
     """
-    row = _circumstances(program) | {
-        name: value if isinstance(value, str) else f"{value:.6g}" for name, value in numbers.items()
+    row = _environment(program) | {
+        name: value if isinstance(value, str) else f"{value:.6g}" for name, value in values.items()
     }
     text = path.read_text() if path.exists() else ""
     columns = next(csv.reader(text.splitlines()), list(row))
     if columns != list(row):
         raise ValueError(
-            f"{path} has other columns than {', '.join(row)}; give another file. "
-            f"Received: {', '.join(columns)}"
+            f"The results file must have the columns {', '.join(row)}. "
+            f"Received: {path} with {', '.join(columns)}"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
 
@@ -50,7 +53,18 @@ def append_row(
     write_whole(path, write)
 
 
-def _circumstances(program: str) -> dict[str, str]:
+def processor_name() -> str:
+    """Return the processor's model as the system reports it, such as "AMD EPYC 9R14"."""
+    if CPUINFO.is_file():
+        for line in CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            # a Raspberry Pi has "Model" alone, which is the board's
+            if key.strip() in ("model name", "Model") and value.strip():
+                return value.strip()
+    return platform.processor() or platform.machine()
+
+
+def _environment(program: str) -> dict[str, str]:
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "command": f"{program} {shlex.join(sys.argv[1:])}",
@@ -58,4 +72,5 @@ def _circumstances(program: str) -> dict[str, str]:
         "keras": version("keras"),
         "tensorflow": version("tensorflow"),
         "cores": str(os.cpu_count()),
+        "processor": processor_name(),
     }

@@ -15,6 +15,11 @@ import hashlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
 
 SIZE = (64, 64)
 PRECISIONS = ("float32", "int8")
@@ -30,7 +35,7 @@ CLASSIFIERS = (
 POSE_HEADS = ("deconv", "light", "fpn")
 
 
-def randomize_weights(model, seed: int = 0):
+def randomize_weights(model: "keras.Model", seed: int = 0) -> "keras.Model":
     """Give every layer weights that keep the activations alive."""
     import keras
     import numpy as np
@@ -53,7 +58,7 @@ def randomize_weights(model, seed: int = 0):
     return model
 
 
-def smooth_images(count: int):
+def smooth_images(count: int) -> "np.ndarray":
     """Draw images of blurred spots that hold whole numbers 0..255, (count, 64, 64, 3)."""
     import keras
     import numpy as np
@@ -66,10 +71,10 @@ def networks() -> dict[str, Callable]:
     """Return the builder of each of the ten networks by its name."""
     import keras_shufflenet as ks
 
-    def classifier(name: str):
+    def classifier(name: str) -> "keras.Model":
         return ks.create_model(name, weights=None, input_shape=(*SIZE, 3), classes=10)
 
-    def pose(head: str):
+    def pose(head: str) -> "keras.Model":
         return ks.PoseEstimator("shufflenet_v2_x1_0", head=head, input_size=SIZE, weights=None)
 
     built = {name: lambda name=name: classifier(name) for name in CLASSIFIERS}

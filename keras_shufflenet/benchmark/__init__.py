@@ -1,1 +1,1 @@
-"""Speed, side by side with what else does the job."""
+"""Latency, size and memory of models in LiteRT and in other runtimes, side by side."""

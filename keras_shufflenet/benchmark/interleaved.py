@@ -1,4 +1,4 @@
-"""Timing in turns, so that all that is compared meets the same machine."""
+"""Interleaved timing, so that everything that is compared meets the same state of the machine."""
 
 from collections.abc import Callable, Mapping
 from time import perf_counter
@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 from rich.progress import track
+
+from keras_shufflenet._checks import check_integer
 
 
 class Latency(NamedTuple):
@@ -18,32 +20,33 @@ class Latency(NamedTuple):
 def measure_interleaved(
     runs: Mapping[str, Callable[[], object]], iterations: int
 ) -> dict[str, Latency]:
-    """Time functions in turns; in its turn each runs twice, and the second run is timed.
+    """Time functions in an interleaved order.
 
-    The first one brings what the function needs back into the caches. The order changes from round
-    to round: threads of some engines keep a core busy for a while, at the cost of who comes next.
+    In each iteration every function is called twice in a row, and the second call is timed: the
+    first one brings what the function needs back into the caches. The order is shuffled in each
+    iteration, because the threads of some runtimes keep spinning on a core for a while and slow
+    down whatever comes next.
 
     Args:
-        runs: what to run, by name.
-        iterations: turns of each.
+        runs: The functions by name.
+        iterations: Number of timed calls of each function.
 
     Returns:
-        Of each function, over its turns.
+        The latency of each function over all iterations, by name.
 
     Raises:
-        ValueError: if `iterations` is not positive.
+        ValueError: If `iterations` is not a positive integer.
     """
-    if iterations < 1:
-        raise ValueError(f"`rounds` must be positive. Received: rounds={iterations}")
+    check_integer("iterations", iterations)
     functions = list(runs.values())
     times = np.empty((iterations, len(runs)))
-    order = np.random.default_rng(0)
-    for turn in track(range(iterations), "Timing", transient=True):
-        for index in order.permutation(len(runs)):
+    random = np.random.default_rng(0)
+    for iteration in track(range(iterations), "Timing", transient=True):
+        for index in random.permutation(len(runs)):
             functions[index]()
             start = perf_counter()
             functions[index]()
-            times[turn, index] = 1000 * (perf_counter() - start)
+            times[iteration, index] = 1000 * (perf_counter() - start)
     medians, p90s = np.percentile(times, (50, 90), axis=0)
-    figures = zip(runs, medians, p90s, strict=True)
-    return {name: Latency(float(median), float(p90)) for name, median, p90 in figures}
+    rows = zip(runs, medians, p90s, strict=True)
+    return {name: Latency(float(median), float(p90)) for name, median, p90 in rows}

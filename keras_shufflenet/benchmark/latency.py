@@ -1,12 +1,11 @@
 """Latency, size and memory of networks in several engines, side by side.
 
-Every engine gets one image as an array of float32 and gives an array back. LiteRT's files take
-pixels and normalize them; the others take images that are normalized and have their channels
-first, which is done before the clock starts. All outputs are compared with Keras' own before
-anything is timed.
+Every engine gets one image as a float32 array and returns an array. LiteRT files take pixels and
+normalize them; the other engines take images that are normalized and channels first already, which
+is not timed. All outputs are compared with those of Keras before anything is timed.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -16,20 +15,20 @@ from typing import NamedTuple
 import numpy as np
 from rich.progress import track
 
-from keras_shufflenet.benchmark.engines import CLASSES, OURS, Engine, Network
+from keras_shufflenet.benchmark.engines import COMPARED_WITH, OURS, Engine, Network
 from keras_shufflenet.benchmark.engines.channels_first import TranslationError
 from keras_shufflenet.benchmark.interleaved import Latency, measure_interleaved
 from keras_shufflenet.benchmark.memory import peak_memory
 
-# Random networks amplify rounding, those of forty blocks even float32's; what another network gives
-# is off by as much as the greatest number, and correlates by 0.
-TOLERANCE = 0.001  # of float32, in units of the greatest number
-LEAST_CORRELATION = 0.9
+# Random networks amplify rounding errors, those of forty blocks even float32's. The output of a
+# different network has an error of 1 and a correlation of 0.
+TOLERANCE = 0.001  # of float32 outputs, relative to the maximum
+MIN_CORRELATION = 0.9  # of bfloat16 and int8 outputs
 
 
 @dataclass(frozen=True, eq=False)
-class File:
-    """A network in the form that an engine opens."""
+class ModelFile:
+    """A network in the file format of an engine, with an input and the output of Keras."""
 
     network: str
     engine: Engine
@@ -39,7 +38,7 @@ class File:
 
     @property
     def size(self) -> int:
-        """Bytes of all that was written for it."""
+        """Size in bytes, of all files if there are several."""
         return sum(path.stat().st_size for path in self.path.parent.iterdir())
 
     @property
@@ -48,19 +47,20 @@ class File:
         return f"{self.network}, {self.engine.title}"
 
 
-class Measured(NamedTuple):
-    """A file, and how it runs.
+class Measurement(NamedTuple):
+    """How a file runs.
 
     Attributes:
-        network: name of it.
-        engine: name of it.
-        version: of the engine.
-        precision: of its arithmetic.
-        threads: that it was given.
-        size: of the file in bytes.
-        memory: greatest of a process that only runs the file, in bytes; None if not known.
-        latency: of one image.
-        ratio: our median over this one. bfloat16 is compared with our int8; None without ours.
+        network: Name of the network.
+        engine: Name of the engine.
+        version: Version of the engine.
+        precision: Arithmetic precision.
+        threads: Number of threads of the engine.
+        size: Size of the file in bytes.
+        memory: Peak memory in bytes of a process that only runs the file; None if unknown.
+        latency: Latency of one image.
+        ratio: Median of this package's export divided by this median. bfloat16 is compared with
+            the int8 export. None if the export was not measured.
     """
 
     network: str
@@ -75,64 +75,64 @@ class Measured(NamedTuple):
 
 
 def make_files(
-    networks: Iterable[Network], engines: Sequence[Engine], say: Callable[[str], None]
-) -> list[File]:
-    """Write all networks for all engines that are here.
+    networks: Iterable[Network], engines: Sequence[Engine], log: Callable[[str], None]
+) -> list[ModelFile]:
+    """Write all networks for all engines that are installed.
 
     Args:
-        networks: to write.
-        engines: to write them for.
-        say: gets a line for each engine that falls out.
+        networks: The networks.
+        engines: The engines.
+        log: Gets a line for each engine that is skipped.
     """
-    present = [engine for engine in engines if _is_present(engine, say)]
+    installed = [engine for engine in engines if _is_installed(engine, log)]
     files = []
     for network in networks:
         expected = np.asarray(network.model(network.images[:1], training=False))
-        for engine in track(present, f"Writing {network.name}", transient=True):
+        for engine in track(installed, f"Writing {network.name}", transient=True):
             folder = network.folder / engine.title.replace(" ", "_").lower()
             folder.mkdir()
             try:
                 path = engine.make(network, folder)
             except (ImportError, TranslationError) as error:
-                say(f"{network.name}, {engine.title}: {error}")
+                log(f"{network.name}, {engine.title}: {error}")
                 continue
-            files.append(File(network.name, engine, path, engine.input(network), expected))
+            files.append(ModelFile(network.name, engine, path, engine.input(network), expected))
     return files
 
 
-def _is_present(engine: Engine, say: Callable[[str], None]) -> bool:
+def _is_installed(engine: Engine, log: Callable[[str], None]) -> bool:
     missing = [package for package in engine.packages if find_spec(package) is None]
     if missing:
-        say(
+        log(
             f"{engine.title}: {' and '.join(missing)} not installed, "
-            "pip install 'keras-shufflenet[peers]'"
+            "pip install 'keras-shufflenet[runtimes]'"
         )
     return not missing
 
 
 def measure(
-    files: Sequence[File], threads: int, iterations: int, say: Callable[[str], None]
-) -> list[Measured]:
-    """Time files in turns.
+    files: Sequence[ModelFile], threads: int, iterations: int, log: Callable[[str], None]
+) -> list[Measurement]:
+    """Time files with interleaved measurements.
 
     Args:
-        files: of `make_files`.
-        threads: of each engine.
-        iterations: turns of each file.
-        say: gets a line for each file that cannot be opened here, or computes something else.
+        files: Files from `make_files`.
+        threads: Number of threads of each engine.
+        iterations: Number of timed runs of each file.
+        log: Gets a line for each file that cannot be opened or has another output than Keras.
 
     Raises:
-        ValueError: if `iterations` is not positive.
+        ValueError: If `iterations` is not a positive integer.
     """
     runs = {}
     for file in track(files, "Opening", transient=True):
         try:
             run = file.engine.open(file.path, file.input, threads)
         except ImportError as error:
-            say(f"{file.title}: {error}")
+            log(f"{file.title}: {error}")
             continue
-        if disagreement := _disagreement(file, run()):
-            say(f"{file.title}: not measured, its output is not that of Keras, {disagreement}")
+        if difference := _difference(file, run()):
+            log(f"{file.title}: not measured, its output is not that of Keras: {difference}")
             continue
         runs[file] = run
     times = measure_interleaved({file.title: run for file, run in runs.items()}, iterations)
@@ -142,7 +142,7 @@ def measure(
         if file.engine.name == OURS
     }
     return [
-        Measured(
+        Measurement(
             file.network,
             file.engine.name,
             version(file.engine.packages[0]),
@@ -151,25 +151,28 @@ def measure(
             file.size,
             peak_memory(file.engine, file.path, file.input, threads),
             times[file.title],
-            _ratio(ours.get((file.network, CLASSES[file.engine.precision])), times[file.title]),
+            _ratio(ours, file, times[file.title]),
         )
         for file in track(list(runs), "Measuring memory", transient=True)
     ]
 
 
-def _ratio(ours: float | None, latency: Latency) -> float | None:
-    return None if ours is None else ours / latency.median
+def _ratio(
+    ours: Mapping[tuple[str, str], float], file: ModelFile, latency: Latency
+) -> float | None:
+    median = ours.get((file.network, COMPARED_WITH[file.engine.precision]))
+    return None if median is None else median / latency.median
 
 
-def _disagreement(file: File, output: np.ndarray) -> str:
-    """How an output differs from Keras' own; empty if it does not."""
-    if file.engine.planar and output.ndim == 4:
+def _difference(file: ModelFile, output: np.ndarray) -> str:
+    """Describe how an output differs from that of Keras; empty if it is within the tolerance."""
+    if file.engine.channels_first and output.ndim == 4:
         output = output.transpose(0, 2, 3, 1)
     expected = file.expected
     if output.shape != expected.shape:
-        return f"its shape {output.shape} in the place of {expected.shape}"
+        return f"shape {output.shape} instead of {expected.shape}"
     if file.engine.precision == "float32":
         error = np.abs(output - expected).max() / np.abs(expected).max()
         return "" if error <= TOLERANCE else f"relative error {error:.2g}"
     correlation = np.corrcoef(output.ravel(), expected.ravel())[0, 1]
-    return "" if correlation >= LEAST_CORRELATION else f"correlation {correlation:.3f}"
+    return "" if correlation >= MIN_CORRELATION else f"correlation {correlation:.3f}"

@@ -1,7 +1,7 @@
-"""The peak memory of a process that does nothing but run one file.
+"""Peak memory of a process that does nothing but run one model file.
 
-`python -m keras_shufflenet.benchmark.memory TITLE FILE INPUT THREADS` prints it in bytes. What the
-process takes before any engine is imported, Python with NumPy, is part of it.
+`python -m keras_shufflenet.benchmark.memory TITLE FILE INPUT THREADS` prints it in bytes. It
+includes Python with NumPy, which the process needs before any runtime is imported.
 """
 
 import re
@@ -14,24 +14,24 @@ import numpy as np
 
 from keras_shufflenet.benchmark.engines import ENGINES, Engine
 
-STATUS = Path("/proc/self/status")  # where Linux says it
+STATUS = Path("/proc/self/status")  # Linux only
 RUNS = 3
 
 
 def peak_memory(engine: Engine, path: Path, images: np.ndarray, threads: int) -> int | None:
-    """Run a file in a process of its own.
+    """Run a model file in a process of its own and return its peak memory.
 
     Args:
-        engine: that made the file.
-        path: of the file.
-        images: what it runs on.
-        threads: that it may use.
+        engine: The engine that wrote the file.
+        path: The file.
+        images: The input, a batch of one image.
+        threads: Number of threads of the engine.
 
     Returns:
-        Bytes; None where the system does not say, which only Linux does.
+        Bytes; None on systems other than Linux.
 
     Raises:
-        RuntimeError: if the process fails.
+        RuntimeError: If the process fails.
     """
     if not STATUS.is_file():
         return None
@@ -42,7 +42,9 @@ def peak_memory(engine: Engine, path: Path, images: np.ndarray, threads: int) ->
         command = [sys.executable, "-m", __name__, *map(str, arguments)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RuntimeError(f"{engine.title} fails in a process of its own: {done.stderr[-2000:]}")
+        raise RuntimeError(
+            f"{engine.title} failed in a process of its own. Received: {done.stderr[-2000:]}"
+        )
     return int(done.stdout.split()[-1])
 
 

@@ -1,9 +1,10 @@
-"""The networks that are measured, with images to calibrate them on.
+"""The networks to measure, with calibration images.
 
-Without weights nothing must be downloaded: kernels are random, and batch normalizations get the
-statistics of the images, so that ranges are like those of trained networks. With ranges that
-vanish or explode int8 files would hold other operators. Biases let most numbers pass the ReLUs:
-where half of them are cut, networks of forty blocks are chaotic and enlarge every rounding.
+By default weights are random, so that nothing has to be downloaded. BatchNormalization layers then
+get the statistics of the calibration images: activation ranges are like those of trained networks,
+and int8 files hold the same operators. A positive bias lets most activations pass the ReLUs; if
+half of them were clipped to zero, networks of forty blocks would be chaotic and amplify every
+rounding error.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,7 +24,7 @@ from keras_shufflenet.models.pose import PREFIX
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from keras_shufflenet.data import SyntheticPeople
+    from keras_shufflenet.synthetic_people import SyntheticPeople
 
 CALIBRATION_IMAGES = 8
 BIAS = 1.0  # in standard deviations
@@ -31,10 +32,10 @@ REFERENCES = {"keras.applications.MobileNetV2": keras.applications.MobileNetV2}
 
 
 def find(patterns: Sequence[str]) -> list[str]:
-    """The networks whose names match shell patterns: the package's, and those of Keras' own.
+    """Return the names that match shell patterns: this package's models and Keras' MobileNetV2.
 
     Raises:
-        ValueError: if a pattern matches none.
+        ValueError: If a pattern matches no name.
     """
     known = [*ks.list_models(), *ks.list_models(task="pose")]
     known += [f"{name}_{head}" for name in ks.list_models(task="pose") for head in ("light", "fpn")]
@@ -42,7 +43,8 @@ def find(patterns: Sequence[str]) -> list[str]:
     for pattern in patterns:
         if not any(fnmatch(name, pattern) for name in known):
             raise ValueError(
-                f"no model has such a name, see `keras-shufflenet models`. Received: {pattern}"
+                "`models` must be names or shell patterns of `keras-shufflenet models`. "
+                f"Received: {pattern}"
             )
     return [name for name in known if any(fnmatch(name, pattern) for pattern in patterns)]
 
@@ -51,12 +53,12 @@ def build(names: Sequence[str], weights: str | None, folder: Path) -> Iterator[N
     """Build networks, one after the other.
 
     Args:
-        names: of `find`.
-        weights: what the builders take; None for kernels drawn at random.
-        folder: gets a folder for each network's files, and one of drawn people.
+        names: Names from `find`.
+        weights: The argument of the builders; None for random weights.
+        folder: Gets a folder for the files of each network, and one of synthetic people.
 
     Yields:
-        Each network with images.
+        Each network with its calibration images.
     """
     people = ks.synthetic_people.create_dataset(
         folder / "people", CALIBRATION_IMAGES, progress=False
@@ -72,7 +74,7 @@ def build(names: Sequence[str], weights: str | None, folder: Path) -> Iterator[N
 
 
 def normalize(model: keras.Model, images: np.ndarray) -> None:
-    """Give a model's batch normalizations the statistics of images, and a bias."""
+    """Give a model's BatchNormalization layers the statistics of images, and a positive bias."""
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.0
@@ -82,7 +84,7 @@ def normalize(model: keras.Model, images: np.ndarray) -> None:
 
 
 def calibration(model: keras.Model, people: "SyntheticPeople") -> "tf.data.Dataset":
-    """Batches of images of a model's size, cut out of drawings."""
+    """Return batches of synthetic people in the input size of a model."""
     if model.name.startswith(PREFIX):
         return ks.data.keypoints(*people, model=model, training=True)
     return ks.data.classification(people.images, crop_size=model.input_shape[1:3], batch_size=1)

@@ -16,7 +16,7 @@ from keras_shufflenet.benchmark.plot import check_plot, draw
 from keras_shufflenet.cli.options import parse_weights
 
 if TYPE_CHECKING:
-    from keras_shufflenet.benchmark.latency import Measured
+    from keras_shufflenet.benchmark.latency import Measurement
 
 EXAMPLES = """
 keras-shufflenet benchmark shufflenet_v2_x1_0 --threads 1 --threads 2
@@ -80,7 +80,7 @@ def _matches(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatch(name.lower(), pattern.lower()) for pattern in patterns)
 
 
-def _table(rows: Iterable["Measured"], network: str, threads: int) -> Table:
+def _table(rows: Iterable["Measurement"], network: str, threads: int) -> Table:
     table = Table(title=f"{network}, one image, threads: {threads}")
     for head in ("engine", "precision"):
         table.add_column(head)
@@ -99,7 +99,7 @@ def _table(rows: Iterable["Measured"], network: str, threads: int) -> Table:
     return table
 
 
-def _columns(row: "Measured", rounds: int) -> dict[str, float | str]:
+def _columns(row: "Measurement", rounds: int) -> dict[str, float | str]:
     return {
         "model": row.network,
         "engine": row.engine,

@@ -1,4 +1,4 @@
-"""Engines side by side, on a small network."""
+"""All engines run the same network, on a small one."""
 
 import csv
 from dataclasses import replace
@@ -6,25 +6,29 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
+from readme_tables import write_tables
 
 import keras_shufflenet as ks
-from keras_shufflenet.benchmark import grouped, interleaved, latency, memory, networks, tables
+from keras_shufflenet.benchmark import interleaved, latency, memory, networks
 from keras_shufflenet.benchmark.engines import ENGINES, Network, channels_first
 from keras_shufflenet.cli import main
+from tests.benchmark.noise import assert_exact
 
 SIZE = (64, 64)
 TRIED = ("LiteRT", "ONNX Runtime", "OpenVINO", "PyTorch eager")
 
 
-def test_functions_take_turns_and_run_twice_in_each():
+def test_measurements_are_interleaved_and_every_second_run_is_timed():
     calls = []
     runs = {name: lambda name=name: calls.append(name) for name in "abc"}
     times = interleaved.measure_interleaved(runs, iterations=20)
-    rounds = [tuple(calls[i : i + 6]) for i in range(0, 120, 6)]
-    assert all(turn[::2] == turn[1::2] and sorted(turn[::2]) == ["a", "b", "c"] for turn in rounds)
-    assert len(set(rounds)) > 3  # in changing order
+    iterations = [tuple(calls[i : i + 6]) for i in range(0, 120, 6)]
+    assert all(
+        names[::2] == names[1::2] and sorted(names[::2]) == ["a", "b", "c"] for names in iterations
+    )
+    assert len(set(iterations)) > 3  # in changing order
     assert all(0 <= time.median <= time.p90 for time in times.values())
-    with pytest.raises(ValueError, match="Received: rounds=0"):
+    with pytest.raises(ValueError, match="Received: iterations=0"):
         interleaved.measure_interleaved(runs, iterations=0)
 
 
@@ -37,27 +41,26 @@ def images():
 
 @pytest.fixture(scope="module")
 def files(images, shallow, tmp_path_factory):
-    """A small pose estimator in the engines that the tests need, and what was said."""
+    """The files of a small pose estimator for the engines that the tests need, and the log."""
     with shallow():
         model = ks.PoseEstimator("shufflenet_v2_x0_25", head="light", input_size=SIZE)
     networks.normalize(model, images)
     network = Network("small", model, images, tmp_path_factory.mktemp("small"))
     engines = [e for e in ENGINES if e.name in TRIED and "nncf" not in e.packages]
-    said = []
-    return latency.make_files([network], engines, said.append), said
+    log = []
+    return latency.make_files([network], engines, log.append), log
 
 
 @pytest.fixture
 def no_proc(monkeypatch, tmp_path):
-    """A system that does not say what memory a process takes, so that none is started."""
+    """A system that does not report the memory of a process, so that none is started."""
     monkeypatch.setattr(memory, "STATUS", tmp_path / "status")
 
 
 def test_engines_agree_with_keras_and_are_timed(files, no_proc):
-    made, said = files
-    assert said == []
-    measured = latency.measure(made, threads=1, iterations=2, say=said.append)
-    assert said == []
+    made, log = files
+    measured = latency.measure(made, threads=1, iterations=2, log=log.append)
+    assert log == []
     assert {row.engine for row in measured} == set(TRIED)
     assert all(0 < row.latency.median <= row.latency.p90 for row in measured)
     assert {row.memory for row in measured} == {None}
@@ -69,29 +72,29 @@ def test_engines_agree_with_keras_and_are_timed(files, no_proc):
     assert sizes["ONNX Runtime", "int8"] < 0.6 * sizes["ONNX Runtime", "float32"]
 
 
-@pytest.mark.skipif(not memory.STATUS.is_file(), reason="only Linux says it")
+@pytest.mark.skipif(not memory.STATUS.is_file(), reason="only Linux reports it")
 def test_memory_is_that_of_a_process_without_tensorflow(files):
     file = next(file for file in files[0] if file.engine.title == "LiteRT int8")
     peak = memory.peak_memory(file.engine, file.path, file.input, threads=1)
     assert 2e7 < peak < 2e8
 
 
-def test_another_network_is_found_out(files):
+def test_a_different_output_is_not_measured(files):
     file = next(file for file in files[0] if file.engine.title == "ONNX Runtime float32")
-    wrong = latency.File(file.network, file.engine, file.path, file.input, file.expected + 1)
-    said = []
-    assert latency.measure([wrong], threads=1, iterations=1, say=said.append) == []
-    (line,) = said
+    wrong = latency.ModelFile(file.network, file.engine, file.path, file.input, file.expected + 1)
+    log = []
+    assert latency.measure([wrong], threads=1, iterations=1, log=log.append) == []
+    (line,) = log
     assert line.startswith("small, ONNX Runtime float32: not measured, its output is not that of")
 
 
-def test_a_missing_package_is_said(images, tmp_path):
+def test_a_missing_package_is_logged():
     engine = next(engine for engine in ENGINES if engine.name == "ncnn")
     absent = replace(engine, packages=("no_such_package",))
-    said = []
-    assert latency.make_files([], [absent], said.append) == []
-    assert said == [
-        "ncnn float32: no_such_package not installed, pip install 'keras-shufflenet[peers]'"
+    log = []
+    assert latency.make_files([], [absent], log.append) == []
+    assert log == [
+        "ncnn float32: no_such_package not installed, pip install 'keras-shufflenet[runtimes]'"
     ]
 
 
@@ -100,10 +103,8 @@ def assert_same_in_onnx(model, images, path):
 
     channels_first.write(model, path)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    (output,) = session.run(None, {"images": channels_first.planes(model, images)})
-    expected = keras.ops.convert_to_numpy(model(images))
-    planar = expected.transpose(0, 3, 1, 2) if expected.ndim == 4 else expected
-    np.testing.assert_allclose(output, planar, atol=1e-4)
+    (output,) = session.run(None, {"images": channels_first.preprocess(model, images)})
+    assert_exact(output.transpose(0, 2, 3, 1) if output.ndim == 4 else output, model, images)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +117,7 @@ def test_families_in_onnx_are_the_same_networks(name, images, tmp_path):
 
 
 @pytest.mark.parametrize(("size", "kernel", "strides"), [((8, 7), 3, 2), ((9, 8), 4, 3)])
-def test_padding_of_keras_own_convolutions(size, kernel, strides, tmp_path):
+def test_padding_of_keras_convolutions(size, kernel, strides, tmp_path):
     inputs = keras.Input((*size, 3))
     layer = keras.layers.Conv2D(4, kernel, strides, padding="same")
     images = np.random.default_rng(0).normal(size=(1, *size, 3)).astype("float32")
@@ -142,7 +143,7 @@ def command(capsys, monkeypatch):
     return call
 
 
-def test_the_verb_writes_rows_and_a_picture(command, shallow, no_proc, tmp_path):
+def test_the_command_writes_rows_and_a_plot(command, shallow, no_proc, tmp_path):
     arguments = ["--engine", "litert", "--rounds", 2, "--results", tmp_path / "latency.csv"]
     with shallow():
         code, said = command("*v2_x0_25", *arguments, "--plot", tmp_path / "plot.png")
@@ -155,7 +156,7 @@ def test_the_verb_writes_rows_and_a_picture(command, shallow, no_proc, tmp_path)
     assert all(row["ratio"] == "1" and f"{float(row['median_ms']):.2f}" in said.out for row in rows)
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
     page = "<!-- table: files shufflenet_v2_x0_25 -->\n<!-- end -->"
-    assert f"| {int(rows[1]['bytes']) / 1e6:.2f} |" in tables.write_tables(page, tmp_path)
+    assert f"| {int(rows[1]['bytes']) / 1e6:.2f} |" in write_tables(page, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +165,7 @@ def test_the_verb_writes_rows_and_a_picture(command, shallow, no_proc, tmp_path)
         (["resnet*"], "`keras-shufflenet models`. Received: resnet*"),
         (["*x0_25", "--engine", "tvm"], "Received: tvm"),
         (["*x0_25", "--plot", "plot.doc"], "Received: plot.doc"),
-        (["*x0_25", "--plot", "nowhere/plot.png"], "no such folder. Received: nowhere"),
+        (["*x0_25", "--plot", "nowhere/plot.png"], "must exist. Received: nowhere"),
         (["pose_*light", "--plot", "plot.png"], "published accuracy"),
     ],
 )
@@ -172,36 +173,3 @@ def test_mistakes_are_found_before_anything_is_built(command, arguments, message
     code, said = command(*arguments)
     assert code == 1
     assert message in said.err
-
-
-def test_our_ratio_is_to_the_best_peer_of_the_class(tmp_path):
-    times = {
-        ("LiteRT", "float32"): 3,
-        ("LiteRT", "int8"): 1,
-        ("ncnn", "float32"): 4,
-        ("ncnn", "bfloat16"): 2,
-        ("OpenVINO", "float32"): 5,
-        ("OpenVINO", "int8"): 2.5,
-    }
-    with (tmp_path / "peers.csv").open("w") as file:
-        file.write("model,engine,precision,threads,median_ms\n")
-        for (engine, precision), time in times.items():
-            file.write(f"net,{engine},{precision},1,{time}\nnet,{engine},{precision},2,0.1\n")
-    table = tables.write_tables("<!-- table: peers -->\n<!-- end -->", tmp_path)
-    assert "| `net` | float32 | 3.0 | 4.0 | 5.0 | 0.75 |" in table
-    assert "| `net` | int8 | 1.0 |  | 2.5 | 0.50 |" in table
-    assert "| `net` | bfloat16 |  | 2.0 |  |  |" in table
-
-
-def test_an_unknown_table(tmp_path):
-    kinds = r"models, files, peers, weights, trained\. Received: prices"
-    with pytest.raises(ValueError, match=kinds):
-        tables.write_tables("<!-- table: prices -->\n<!-- end -->", tmp_path)
-
-
-def test_taken_apart_a_network_gives_the_same_numbers():
-    model = ks.create_model("shufflenet_v1_x0_5_g8", classes=5, input_shape=(64, 64, 3))
-    apart = grouped.take_apart(model)
-    assert all(layer.groups == 1 for layer in apart.layers if type(layer) is keras.layers.Conv2D)
-    x = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype("float32")
-    np.testing.assert_allclose(apart([x]), model(x), atol=1e-6)

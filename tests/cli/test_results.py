@@ -21,6 +21,6 @@ def test_other_numbers_do_not_go_into_the_file(tmp_path):
     path = tmp_path / "results.csv"
     append_row(path, {"AP": 0.5})
     before = path.read_text()
-    with pytest.raises(ValueError, match=r"other columns.*Received: date"):
+    with pytest.raises(ValueError, match=r"must have the columns date.*Received: "):
         append_row(path, {"top1": 0.5})
     assert path.read_text() == before

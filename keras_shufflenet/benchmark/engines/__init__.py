@@ -1,10 +1,18 @@
-"""Engines that run networks on a CPU, each from a file of its own."""
+"""Engines that run networks on a CPU, one file per runtime."""
 
 from keras_shufflenet.benchmark.engines import litert, ncnn, onnxruntime, openvino, pytorch
 from keras_shufflenet.benchmark.engines.engine import Engine, Network, UnavailableError
-from keras_shufflenet.benchmark.engines.litert import OURS, STOCK
+from keras_shufflenet.benchmark.engines.litert import DEFAULT_CONVERTER, OURS
 
-__all__ = ["CLASSES", "ENGINES", "OURS", "STOCK", "Engine", "Network", "UnavailableError"]
+__all__ = [
+    "COMPARED_WITH",
+    "DEFAULT_CONVERTER",
+    "ENGINES",
+    "OURS",
+    "Engine",
+    "Network",
+    "UnavailableError",
+]
 
 ENGINES = (
     *litert.ENGINES,
@@ -14,5 +22,5 @@ ENGINES = (
     *pytorch.ENGINES,
 )
 
-# What a precision is compared with: bfloat16 is for those who do not want float32.
-CLASSES = {"float32": "float32", "bfloat16": "int8", "int8": "int8"}
+# The precision of this package's export that a precision is compared with.
+COMPARED_WITH = {"float32": "float32", "bfloat16": "int8", "int8": "int8"}

@@ -1,8 +1,9 @@
-"""A network as an ONNX file in the form that its PyTorch original has, channels first.
+"""Translation of a Keras network to an ONNX file in the form of its PyTorch original.
 
-That is what the other engines are made for: padding belongs to convolutions and poolings, halves
-are one split, the shuffle is a transposition of five axes, batch normalizations are folded into
-kernels. The images' normalization stays outside: `planes` does it before the clock starts.
+Other runtimes are optimized for that form: channels first, padding as an attribute of convolutions
+and poolings, both halves of a split from one node, the channel shuffle as a transposition of five
+axes, and batch normalization folded into weights. The normalization of images is left out:
+`preprocess` does it before anything is timed.
 """
 
 from collections import Counter
@@ -14,11 +15,10 @@ import keras
 import numpy as np
 from keras import layers
 
+from keras_shufflenet.benchmark.engines.onnx_graph import INPUT, OnnxGraph
 from keras_shufflenet.export.optimization.steps import calls
 from keras_shufflenet.export.optimization.trace import NOTHING, rearranged
 
-OPSET = 17
-IR_VERSION = 8  # the oldest of that opset: every engine reads it
 NO_PADS = (0, 0, 0, 0)  # top, left, bottom, right
 ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "relu": ("Relu", {}),
@@ -29,18 +29,18 @@ ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 class TranslationError(ValueError):
-    """The network holds what the translation does not know."""
+    """A layer of the network cannot be translated."""
 
 
-def planes(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    """What the ONNX file of a model is fed.
+def preprocess(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """Convert the input of a model to the input of its ONNX file.
 
     Args:
-        model: the network.
-        images: (N, H, W, 3), what the model is fed.
+        model: The network.
+        images: (N, H, W, 3), the input of the model.
 
     Returns:
-        (N, 3, H, W) float32, normalized if the model does that itself.
+        (N, 3, H, W) float32, normalized if the model normalizes its input.
     """
     for layer in model.layers:
         if isinstance(layer, layers.Normalization):
@@ -52,27 +52,27 @@ def write(model: keras.Model, path: Path) -> None:
     """Write a network of this package as an ONNX file for one image.
 
     Args:
-        model: a classifier or pose estimator, channels last, of a fixed input size.
-        path: of the file.
+        model: A classifier or pose estimator, channels last, of a fixed input size.
+        path: The file.
 
     Raises:
-        ImportError: without the package onnx.
-        TranslationError: for layers that the networks of this package do not have.
+        ImportError: If the package onnx is not installed.
+        TranslationError: If the network has a layer that no network of this package has.
     """
     import onnx
 
-    onnx.save(_Writer(model).finish(), path)
+    onnx.save(_Translator(model).translate(), path)
 
 
 class _Value(NamedTuple):
-    """A tensor of the file.
+    """A tensor of the graph.
 
     Attributes:
-        name: of it.
-        channels: the numbers of its channels as Keras has arranged them by now.
-        pads: zeros around it, which the next layer is to add.
-        flat: whether it is a vector in the file, too; poolings keep two axes of size 1 until a
-            vector is asked for.
+        name: Name of the tensor.
+        channels: Indices of the channels in the order and shape that Keras has them in.
+        pads: Zero padding that the next layer has to add.
+        flat: Whether the tensor is a vector in the graph; poolings keep two axes of size 1 until
+            a vector is needed.
     """
 
     name: str
@@ -81,55 +81,27 @@ class _Value(NamedTuple):
     flat: bool = False
 
 
-class _Writer:
-    """Reads a model call by call and collects the nodes of its ONNX graph."""
+class _Translator:
+    """Translates a model call by call."""
 
     def __init__(self, model: keras.Model) -> None:
         self._model = model
-        self._nodes: dict[str, Any] = {}
-        self._tensors: dict[str, np.ndarray] = {}
+        self._graph = OnnxGraph()
         self._values: dict[int, _Value] = {}
         self._halves: dict[int, dict[int, str]] = {}
         self._calls = list(calls(model))
-        self._readers = Counter(id(x) for call in self._calls for x in call.input_tensors)
+        self._consumers = Counter(id(x) for call in self._calls for x in call.input_tensors)
 
-    def finish(self) -> Any:
-        """The ONNX model."""
-        from onnx import TensorProto, checker, helper, numpy_helper
-
+    def translate(self) -> Any:
+        """Return the ONNX model."""
         (source,), (target,) = self._model.inputs, self._model.outputs
-        _, height, width, channels = source.shape
-        self._values[id(source)] = _Value("images", np.arange(channels))
+        self._values[id(source)] = _Value(INPUT, np.arange(source.shape[-1]))
         for call in self._calls:
             (output,) = call.outputs
             self._values[id(output)] = self._translate(call, output)
         result = self._values[id(target)]
         name = self._flat(result) if target.ndim == 2 else result.name
-        float32 = TensorProto.FLOAT
-        graph = helper.make_graph(
-            list(self._nodes.values()),
-            self._model.name,
-            [helper.make_tensor_value_info("images", float32, (1, channels, height, width))],
-            [helper.make_tensor_value_info(name, float32, _planar(target.shape))],
-            [
-                numpy_helper.from_array(_storable(array), name)
-                for name, array in self._tensors.items()
-            ],
-        )
-        opset = helper.make_opsetid("", OPSET)
-        proto = helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION)
-        checker.check_model(proto, full_check=True)
-        return proto
-
-    def _add(self, kind: str, name: str, inputs: Sequence[str], **attributes: Any) -> str:
-        from onnx import helper
-
-        self._nodes[name] = helper.make_node(kind, inputs, [name], name, **attributes)
-        return name
-
-    def _constant(self, name: str, array: Any) -> str:
-        self._tensors[name] = np.asarray(array)
-        return name
+        return self._graph.model(self._model.name, source.shape, name, target.shape)
 
     def _translate(self, call: Any, output: keras.KerasTensor) -> _Value:
         layer = call.operation
@@ -139,12 +111,10 @@ class _Writer:
             return value
         if value.channels.ndim > 1 or isinstance(layer, (layers.Reshape, layers.Permute)):
             return self._rearrange(layer, value, call, output)
-        for kind, translate in WAYS.items():
+        for kind, translate in TRANSLATIONS.items():
             if isinstance(layer, kind):
                 return translate(self, layer, values, call, output)
         raise _unknown(layer, "such a layer")
-
-    # ---- what has weights ------------------------------------------------------------------------
 
     def _conv(self, layer: Any, values: list[_Value], call: Any, output: Any) -> _Value:
         depthwise = isinstance(layer, layers.DepthwiseConv2D)
@@ -181,66 +151,75 @@ class _Writer:
         channels = output.shape[-1]
         bias = _array(layer.bias) if layer.use_bias else np.zeros(channels)
         weights = [
-            self._constant(f"{layer.name}_weight", kernel),
-            self._constant(f"{layer.name}_bias", bias),
+            self._graph.constant(f"{layer.name}_weight", kernel),
+            self._graph.constant(f"{layer.name}_bias", bias),
         ]
-        name = self._add(kind, layer.name, [read, *weights], **attributes)
+        name = self._graph.add(kind, layer.name, [read, *weights], **attributes)
         return _Value(name, np.arange(channels))
 
     def _batch_norm(self, layer: Any, values: list[_Value], call: Any, output: Any) -> _Value:
-        maker, alone = self._nodes[values[0].name], self._readers[id(call.input_tensors[0])] == 1
-        foldable = alone and maker.op_type in ("Conv", "ConvTranspose")
+        producer, only = (
+            self._graph.nodes[values[0].name],
+            self._consumers[id(call.input_tensors[0])] == 1,
+        )
+        foldable = only and producer.op_type in ("Conv", "ConvTranspose")
         _require(foldable, layer, "no convolution before it")
         factor = _array(layer.gamma) if layer.scale else 1.0
         factor = factor / np.sqrt(_array(layer.moving_variance) + layer.epsilon)
         shift = _array(layer.beta) if layer.center else 0.0
-        _, weight, bias = maker.input
-        axes = (-1, 1, 1, 1) if maker.op_type == "Conv" else (1, -1, 1, 1)
-        self._tensors[weight] = self._tensors[weight] * factor.reshape(axes)
-        self._tensors[bias] = (self._tensors[bias] - _array(layer.moving_mean)) * factor + shift
+        _, weight, bias = producer.input
+        axes = (-1, 1, 1, 1) if producer.op_type == "Conv" else (1, -1, 1, 1)
+        self._graph.tensors[weight] = self._graph.tensors[weight] * factor.reshape(axes)
+        self._graph.tensors[bias] = (
+            self._graph.tensors[bias] - _array(layer.moving_mean)
+        ) * factor + shift
         return values[0]
 
     def _dense(self, layer: Any, values: list[_Value], call: Any, output: Any) -> _Value:
-        weight = self._constant(f"{layer.name}_weight", _array(layer.kernel).T)
+        weight = self._graph.constant(f"{layer.name}_weight", _array(layer.kernel).T)
         bias = _array(layer.bias) if layer.use_bias else np.zeros(layer.units)
         inputs = [self._flat(values[0]), weight]
-        inputs.append(self._constant(f"{layer.name}_bias", bias))
-        name = self._add("Gemm", layer.name, inputs, transB=1)
+        inputs.append(self._graph.constant(f"{layer.name}_bias", bias))
+        name = self._graph.add("Gemm", layer.name, inputs, transB=1)
         if layer.activation.__name__ != "linear":
             kind, attributes = ACTIVATIONS[layer.activation.__name__]
-            name = self._add(kind, f"{name}_{layer.activation.__name__}", [name], **attributes)
+            name = self._graph.add(
+                kind, f"{name}_{layer.activation.__name__}", [name], **attributes
+            )
         return _Value(name, np.arange(layer.units), flat=True)
 
     def _flat(self, value: _Value) -> str:
         return (
-            value.name if value.flat else self._add("Flatten", f"{value.name}_flat", [value.name])
+            value.name
+            if value.flat
+            else self._graph.add("Flatten", f"{value.name}_flat", [value.name])
         )
-
-    # ---- what has none ---------------------------------------------------------------------------
 
     def _relu(self, layer: Any, values: list[_Value], call: Any, output: Any) -> _Value:
         _require(not layer.negative_slope and not layer.threshold, layer, "a slope or threshold")
         if layer.max_value is None:
-            return self._same(values[0], self._add("Relu", layer.name, [values[0].name]))
+            return self._same(values[0], self._graph.add("Relu", layer.name, [values[0].name]))
         limits = [
-            self._constant(f"{layer.name}_low", np.float32(0)),
-            self._constant(f"{layer.name}_high", np.float32(layer.max_value)),
+            self._graph.constant(f"{layer.name}_low", np.float32(0)),
+            self._graph.constant(f"{layer.name}_high", np.float32(layer.max_value)),
         ]
-        return self._same(values[0], self._add("Clip", layer.name, [values[0].name, *limits]))
+        return self._same(values[0], self._graph.add("Clip", layer.name, [values[0].name, *limits]))
 
     def _activation(self, layer: Any, values: list[_Value], call: Any, output: Any) -> _Value:
         _require(layer.activation.__name__ in ACTIVATIONS, layer, layer.activation.__name__)
         kind, attributes = ACTIVATIONS[layer.activation.__name__]
-        return self._same(values[0], self._add(kind, layer.name, [values[0].name], **attributes))
+        return self._same(
+            values[0], self._graph.add(kind, layer.name, [values[0].name], **attributes)
+        )
 
     def _merge(self, layer: Any, values: list[_Value], call: Any, output: Any) -> _Value:
         names = [value.name for value in values]
         if isinstance(layer, layers.Concatenate):
             return _Value(
-                self._add("Concat", layer.name, names, axis=1), np.arange(output.shape[-1])
+                self._graph.add("Concat", layer.name, names, axis=1), np.arange(output.shape[-1])
             )
         kind = "Add" if isinstance(layer, layers.Add) else "Mul"
-        return self._same(values[0], self._add(kind, layer.name, names))
+        return self._same(values[0], self._graph.add(kind, layer.name, names))
 
     def _pad(self, layer: Any, values: list[_Value], call: Any, output: Any) -> _Value:
         (above, below), (left, right) = layer.padding
@@ -250,36 +229,36 @@ class _Writer:
         _require(layer.padding == "valid", layer, f"padding {layer.padding}")
         shape = {"kernel_shape": layer.pool_size, "strides": layer.strides, "pads": values[0].pads}
         if isinstance(layer, layers.MaxPooling2D):
-            name = self._add("MaxPool", layer.name, [values[0].name], **shape)
+            name = self._graph.add("MaxPool", layer.name, [values[0].name], **shape)
         else:
             shape["count_include_pad"] = 1
-            name = self._add("AveragePool", layer.name, [values[0].name], **shape)
+            name = self._graph.add("AveragePool", layer.name, [values[0].name], **shape)
         return self._same(values[0], name)
 
     def _global_pool(self, layer: Any, values: list[_Value], call: Any, output: Any) -> _Value:
         maximum = isinstance(layer, layers.GlobalMaxPooling2D)
         kind = "GlobalMaxPool" if maximum else "GlobalAveragePool"
-        return self._same(values[0], self._add(kind, layer.name, [values[0].name]))
+        return self._same(values[0], self._graph.add(kind, layer.name, [values[0].name]))
 
     def _flatten(self, layer: Any, values: list[_Value], call: Any, output: Any) -> _Value:
         _require(output.shape[-1] == values[0].channels.size, layer, "more than one pixel")
         return values[0]
 
-    def _enlarge(self, layer: Any, values: list[_Value], call: Any, output: Any) -> _Value:
+    def _upsample(self, layer: Any, values: list[_Value], call: Any, output: Any) -> _Value:
         _require(layer.interpolation == "bilinear", layer, layer.interpolation)
-        scales = self._constant(f"{layer.name}_scales", np.array([1, 1, *layer.size], np.float32))
+        scales = self._graph.constant(
+            f"{layer.name}_scales", np.array([1, 1, *layer.size], np.float32)
+        )
         inputs = [values[0].name, "", scales]
         mode = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
-        return self._same(values[0], self._add("Resize", layer.name, inputs, **mode))
+        return self._same(values[0], self._graph.add("Resize", layer.name, inputs, **mode))
 
     @staticmethod
     def _same(value: _Value, name: str) -> _Value:
         return value._replace(name=name, pads=NO_PADS)
 
-    # ---- what moves channels ---------------------------------------------------------------------
-
     def _slice(self, layer: Any, values: list[_Value], call: Any, output: Any) -> _Value:
-        """A part of `models.blocks.split_halves`: both are outputs of one split."""
+        """Translate a part of `models.layers.split_halves`; all parts are outputs of one node."""
         tensor = call.input_tensors[0]
         if id(tensor) not in self._halves:
             self._halves[id(tensor)] = self._split(tensor)
@@ -287,7 +266,7 @@ class _Writer:
         return _Value(name, np.arange(output.shape[-1]))
 
     def _split(self, tensor: keras.KerasTensor) -> dict[int, str]:
-        """Names of the parts by the number of their first channel."""
+        """Add the node of a split; return the names of its parts by their first channel."""
         parts = {
             call.operation.cropping[1][0]: call
             for call in self._calls
@@ -298,13 +277,13 @@ class _Writer:
         layer = parts[starts[0]].operation
         _require(starts == [0, *np.cumsum(sizes)[:-1]], layer, "parts that leave gaps")
         names = [parts[start].operation.name for start in starts]
-        read = self._values[id(tensor)].name
-        self._add("Split", names[0], [read, self._constant(f"{names[0]}_sizes", sizes)], axis=1)
-        self._nodes[names[0]].output.extend(names[1:])
+        inputs = [self._values[id(tensor)].name, self._graph.constant(f"{names[0]}_sizes", sizes)]
+        self._graph.add("Split", names[0], inputs, axis=1)
+        self._graph.nodes[names[0]].output.extend(names[1:])
         return dict(zip(starts, names, strict=True))
 
     def _rearrange(self, layer: Any, value: _Value, call: Any, output: Any) -> _Value:
-        """Steps of a channel shuffle; it is written when the last one is reached."""
+        """Follow the layers of a channel shuffle; add its nodes at the last layer."""
         if call.input_tensors[0].ndim == 2:  # (C,) to (1, 1, C)
             _require(output.shape[1:-1] == (1, 1), layer, "more than one pixel")
             return value
@@ -316,34 +295,34 @@ class _Writer:
         shuffled = np.arange(count).reshape(groups, -1).T.ravel()
         _require(np.array_equal(channels, shuffled), layer, "an order that is no shuffle")
         grouped = (1, groups, count // groups, height, width)
-        name = layer.name
-        axes = self._constant(f"{name}_groups", grouped)
-        apart = self._add("Reshape", f"{name}_apart", [value.name, axes])
-        turned = self._add("Transpose", f"{name}_turned", [apart], perm=(0, 2, 1, 3, 4))
-        whole = self._constant(f"{name}_whole", (1, count, height, width))
-        return _Value(self._add("Reshape", name, [turned, whole]), np.arange(count))
+        name, graph = layer.name, self._graph
+        shapes = {"grouped": grouped, "flat": (1, count, height, width)}
+        axes, flat = (graph.constant(f"{name}_{key}", shape) for key, shape in shapes.items())
+        split = graph.add("Reshape", f"{name}_split", [value.name, axes])
+        transposed = graph.add("Transpose", f"{name}_transposed", [split], perm=(0, 2, 1, 3, 4))
+        return _Value(graph.add("Reshape", name, [transposed, flat]), np.arange(count))
 
 
-WAYS: dict[Any, Callable[..., _Value]] = {
-    layers.DepthwiseConv2D: _Writer._conv,
-    layers.Conv2DTranspose: _Writer._deconv,
-    layers.Conv2D: _Writer._conv,
-    layers.BatchNormalization: _Writer._batch_norm,
-    layers.Dense: _Writer._dense,
-    layers.ReLU: _Writer._relu,
-    layers.Activation: _Writer._activation,
-    (layers.Add, layers.Multiply, layers.Concatenate): _Writer._merge,
-    layers.ZeroPadding2D: _Writer._pad,
-    (layers.MaxPooling2D, layers.AveragePooling2D): _Writer._pool,
-    (layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D): _Writer._global_pool,
-    layers.Flatten: _Writer._flatten,
-    layers.UpSampling2D: _Writer._enlarge,
-    layers.Cropping2D: _Writer._slice,
+TRANSLATIONS: dict[Any, Callable[..., _Value]] = {
+    layers.DepthwiseConv2D: _Translator._conv,
+    layers.Conv2DTranspose: _Translator._deconv,
+    layers.Conv2D: _Translator._conv,
+    layers.BatchNormalization: _Translator._batch_norm,
+    layers.Dense: _Translator._dense,
+    layers.ReLU: _Translator._relu,
+    layers.Activation: _Translator._activation,
+    (layers.Add, layers.Multiply, layers.Concatenate): _Translator._merge,
+    layers.ZeroPadding2D: _Translator._pad,
+    (layers.MaxPooling2D, layers.AveragePooling2D): _Translator._pool,
+    (layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D): _Translator._global_pool,
+    layers.Flatten: _Translator._flatten,
+    layers.UpSampling2D: _Translator._upsample,
+    layers.Cropping2D: _Translator._slice,
 }
 
 
 def _same_pads(layer: Any, sizes: Sequence[int]) -> tuple[int, int, int, int]:
-    """The zeros that Keras adds around maps of (height, width) for the padding "same"."""
+    """Return the padding of Keras for `padding="same"` of (height, width)."""
     sides = zip(sizes, layer.kernel_size, layer.strides, layer.dilation_rate, strict=True)
     down, across = (
         max(0, (-(-size // stride) - 1) * stride + (kernel - 1) * rate + 1 - size)
@@ -352,18 +331,9 @@ def _same_pads(layer: Any, sizes: Sequence[int]) -> tuple[int, int, int, int]:
     return down // 2, across // 2, down - down // 2, across - across // 2
 
 
-def _planar(shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-    """The shape for one image with channels first."""
-    return (1, shape[-1], *shape[1:-1])
-
-
 def _array(variable: Any) -> np.ndarray:
-    """Double precision: rounding happens once, at the end."""
+    """Return the value in float64, so that rounding happens once, when it is stored."""
     return np.asarray(keras.ops.convert_to_numpy(variable), np.float64)
-
-
-def _storable(array: np.ndarray) -> np.ndarray:
-    return array.astype(np.float32) if array.dtype == np.float64 else array
 
 
 def _require(condition: bool, layer: keras.Layer, what: str) -> None:

@@ -1,7 +1,7 @@
-"""What an engine is: a way to make a file of a network, and a way to run that file.
+"""An engine: how to write the file of a network, and how to run that file.
 
-Importing an engine imports none of the packages it needs, so that a process that runs one file
-holds nothing else.
+Importing an engine imports none of the packages that it needs, so that a process that runs one
+file holds nothing else.
 """
 
 from collections.abc import Callable
@@ -19,18 +19,19 @@ Run = Callable[[], np.ndarray]
 
 
 class UnavailableError(ImportError):
-    """What an engine needs beyond its package is not here."""
+    """Something that an engine needs beyond its package is missing."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """What is compared.
+    """A network to measure.
 
     Attributes:
-        name: of it.
-        model: the network in Keras.
-        images: (N, H, W, 3) float32, of real life: for calibration, and the first one to run.
-        folder: of the files made of it.
+        name: Name of the network.
+        model: The Keras model.
+        images: (N, H, W, 3) float32, representative images for calibration; the first one is the
+            input of the timed runs.
+        folder: Folder for the files of all engines.
     """
 
     name: str
@@ -39,11 +40,11 @@ class Network:
     folder: Path
 
     @cached_property
-    def planes(self) -> np.ndarray:
-        """The images as the ONNX file takes them, (N, 3, H, W)."""
-        from keras_shufflenet.benchmark.engines.channels_first import planes
+    def channels_first_images(self) -> np.ndarray:
+        """The images as the ONNX file takes them: normalized, (N, 3, H, W)."""
+        from keras_shufflenet.benchmark.engines.channels_first import preprocess
 
-        return planes(self.model, self.images)
+        return preprocess(self.model, self.images)
 
     @cached_property
     def onnx_file(self) -> Path:
@@ -60,13 +61,13 @@ class Engine:
     """An engine at one precision.
 
     Attributes:
-        name: of the engine, as tables show it.
-        precision: of arithmetic: "float32", "bfloat16" or "int8".
-        packages: what must be imported to make and run files; the first one runs them.
-        make: writes the files of a network into a folder and returns the one to open.
-        open: opens a file for an input and a number of threads. What it returns runs the network
-            from the input, an array, to the output, an array.
-        planar: whether input and output have their channels first, and the input is normalized.
+        name: Name of the engine in tables.
+        precision: Arithmetic precision: "float32", "bfloat16" or "int8".
+        packages: Packages that write and run the files; the first one runs them.
+        make: Writes the files of a network into a folder and returns the one to open.
+        open: Opens a file for an input and a number of threads, and returns a function that runs
+            the network on that input and returns the output.
+        channels_first: Whether input and output are channels first and the input is normalized.
     """
 
     name: str
@@ -74,7 +75,7 @@ class Engine:
     packages: tuple[str, ...]
     make: Callable[[Network, Path], Path]
     open: Callable[[Path, np.ndarray, int], Run]
-    planar: bool = True
+    channels_first: bool = True
 
     @property
     def title(self) -> str:
@@ -82,5 +83,5 @@ class Engine:
         return f"{self.name} {self.precision}"
 
     def input(self, network: Network) -> np.ndarray:
-        """The first image of a network, (1, ...) float32, as this engine takes it."""
-        return (network.planes if self.planar else network.images)[:1]
+        """Return the first image of a network, (1, ...) float32, as this engine takes it."""
+        return (network.channels_first_images if self.channels_first else network.images)[:1]

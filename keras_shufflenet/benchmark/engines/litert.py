@@ -1,4 +1,4 @@
-"""LiteRT with XNNPACK: what this package exports, and what TensorFlow's converter makes alone."""
+"""LiteRT with XNNPACK: the export of this package, and that of TensorFlow's converter alone."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,16 +7,16 @@ import numpy as np
 
 from keras_shufflenet.benchmark.engines.engine import Engine, Network, Run
 
-OURS, STOCK = "LiteRT", "LiteRT, stock export"
+OURS, DEFAULT_CONVERTER = "LiteRT", "LiteRT, default TFLite converter"
 PACKAGES = ("ai_edge_litert",)
 
 
-def _maker(precision: str, lowered: bool) -> Callable[[Network, Path], Path]:
+def _maker(precision: str, optimize: bool) -> Callable[[Network, Path], Path]:
     def make(network: Network, folder: Path) -> Path:
         import keras_shufflenet as ks
 
         path = folder / f"{network.name}.tflite"
-        ks.export.litert(network.model, path, precision, network.images, optimize=lowered)
+        ks.export.litert(network.model, path, precision, network.images, optimize=optimize)
         return path
 
     return make
@@ -30,7 +30,7 @@ def _open(path: Path, images: np.ndarray, threads: int) -> Run:
 
 
 ENGINES = tuple(
-    Engine(name, precision, PACKAGES, _maker(precision, name == OURS), _open, planar=False)
-    for name in (OURS, STOCK)
+    Engine(name, precision, PACKAGES, _maker(precision, name == OURS), _open, channels_first=False)
+    for name in (OURS, DEFAULT_CONVERTER)
     for precision in ("float32", "int8")
 )

@@ -1,6 +1,6 @@
-"""ncnn on the CPU: float32 and bfloat16 of what pnnx makes of the ONNX file.
+"""ncnn on the CPU: float32 and bfloat16; pnnx converts the ONNX file.
 
-Its quantizer is not among its packages for Python, so there is no int8.
+ncnn's quantizer has no Python package, so there is no int8.
 """
 
 import shutil
@@ -19,17 +19,19 @@ PACKAGES = ("ncnn", "pnnx", "onnx")
 def _make(network: Network, folder: Path) -> Path:
     import pnnx
 
-    shape = ",".join(map(str, network.planes[:1].shape))
+    shape = ",".join(map(str, network.channels_first_images[:1].shape))
     with tempfile.TemporaryDirectory() as temporary:
         shutil.copy(network.onnx_file, temporary)
         program = Path(pnnx.__file__).parent / "pnnx"
         command = [str(program), "network.onnx", f"inputshape=[{shape}]", "fp16=0"]
         done = subprocess.run(command, cwd=temporary, capture_output=True, text=True, check=False)
         for suffix in (".param", ".bin"):
-            made = Path(temporary) / f"network.ncnn{suffix}"
-            if not made.is_file():
-                raise UnavailableError(f"pnnx cannot convert it: {done.stderr.strip()[-200:]}")
-            shutil.copy(made, folder)
+            written = Path(temporary) / f"network.ncnn{suffix}"
+            if not written.is_file():
+                raise UnavailableError(
+                    f"pnnx cannot convert the network: {done.stderr.strip()[-200:]}"
+                )
+            shutil.copy(written, folder)
     return folder / "network.ncnn.param"
 
 
@@ -40,11 +42,11 @@ def _opener(bfloat16: bool) -> Callable[[Path, np.ndarray, int], Run]:
         net = ncnn.Net()
         net.opt.num_threads = threads
         net.opt.use_bf16_storage = bfloat16
-        # By default weights of classifiers are halved to float16 on processors that can unpack it.
+        # By default ncnn stores the weights of dense layers in float16 on CPUs that can unpack it.
         net.opt.use_fp16_storage = net.opt.use_fp16_packed = bfloat16
         net.load_param(str(path))
         net.load_model(str(path.with_suffix(".bin")))
-        image = ncnn.Mat(images[0]).clone()  # it does not keep the array alive
+        image = ncnn.Mat(images[0]).clone()  # a Mat does not keep the array alive
 
         def run() -> np.ndarray:
             extractor = net.create_extractor()

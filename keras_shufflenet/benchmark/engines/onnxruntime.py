@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU: float32, and int8 by its own static quantization (QDQ)."""
+"""ONNX Runtime on the CPU: float32, and int8 by its static quantization (QDQ)."""
 
 import shutil
 from pathlib import Path
@@ -15,15 +15,15 @@ def _make_float32(network: Network, folder: Path) -> Path:
 
 
 def _make_int8(network: Network, folder: Path) -> Path:
-    """Kernels per channel; activations in uint8, which is faster on x86 than int8.
+    """Quantize weights per channel, and activations to uint8, which is faster on x86 than int8.
 
-    Softmax stays float: its output would have the scale 1/256, whatever its range.
+    Softmax stays float: its output would get the scale 1/256 whatever its range is.
     """
     import onnx
     from onnxruntime import quantization
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    images = iter([{"images": image[np.newaxis]} for image in network.planes])
+    images = iter([{"images": image[np.newaxis]} for image in network.channels_first_images])
 
     class Reader(quantization.CalibrationDataReader):
         def get_next(self) -> dict[str, np.ndarray] | None:

@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU: float32, bfloat16 where the CPU has it, and int8 by nncf."""
+"""OpenVINO on the CPU: float32, bfloat16 where the CPU supports it, and int8 by NNCF."""
 
 import logging
 from collections.abc import Callable
@@ -25,9 +25,11 @@ def _make_int8(network: Network, folder: Path) -> Path:
 
     path = folder / "network_int8.xml"
     nncf.set_log_level(logging.ERROR)
-    dataset = nncf.Dataset([image[np.newaxis] for image in network.planes])
+    dataset = nncf.Dataset([image[np.newaxis] for image in network.channels_first_images])
     model = nncf.quantize(
-        openvino.convert_model(network.onnx_file), dataset, subset_size=len(network.planes)
+        openvino.convert_model(network.onnx_file),
+        dataset,
+        subset_size=len(network.channels_first_images),
     )
     openvino.save_model(model, path, compress_to_fp16=False)
     return path

@@ -1,4 +1,4 @@
-"""PyTorch on the CPU, eager and compiled: the nodes of the ONNX file as PyTorch's functions."""
+"""PyTorch on the CPU, eager and compiled: each node of the ONNX file is a PyTorch function."""
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -26,10 +26,10 @@ def _make(network: Network, folder: Path) -> Path:
 
 
 def as_module(onnx_file: Path) -> Any:
-    """A file of `channels_first.write` as a `torch.fx.GraphModule`.
+    """Convert a file of `channels_first.write` to a `torch.fx.GraphModule`.
 
     Args:
-        onnx_file: the file.
+        onnx_file: The file.
     """
     import onnx
     import torch
@@ -62,7 +62,7 @@ Attributes = Mapping[str, Any]
 
 
 def _padded(functional: Any, attributes: Attributes, x: Any) -> tuple[Any, list[int]]:
-    """What a convolution reads and pads itself: PyTorch's pad both sides alike."""
+    """Return an input and the symmetric padding that remains: PyTorch pads both sides equally."""
     above, left, below, right = attributes["pads"]
     if (above, left) == (below, right):
         return x, [above, left]
@@ -91,7 +91,7 @@ def _concatenate(parts: Sequence[Any]) -> Any:
     return torch.cat(parts, 1)
 
 
-def _enlarge(functional: Any, attributes: Attributes, x: Any, _: None, scales: Any) -> Any:
+def _upsample(functional: Any, attributes: Attributes, x: Any, _: None, scales: Any) -> Any:
     return functional.interpolate(x, scale_factor=scales[2:], mode="bilinear")
 
 
@@ -112,7 +112,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "Mul": lambda f, a, x, y: x * y,
     "Relu": lambda f, a, x: f.relu(x),
     "Reshape": lambda f, a, x, shape: x.reshape(shape),
-    "Resize": _enlarge,
+    "Resize": _upsample,
     "Softmax": lambda f, a, x: f.softmax(x, 1),
     "Split": lambda f, a, x, sizes: x.split(sizes, 1),
     "Transpose": lambda f, a, x: x.permute(a["perm"]),
@@ -120,7 +120,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
 
 
 def _open_eager(path: Path, images: np.ndarray, threads: int) -> Run:
-    """The faster one of both memory layouts."""
+    """Open the network in the faster one of both memory layouts."""
     import torch
 
     torch.set_num_threads(threads)
@@ -135,7 +135,7 @@ def _open_compiled(path: Path, images: np.ndarray, threads: int) -> Run:
     import torch
 
     if not any(map(shutil.which, COMPILERS)):
-        raise UnavailableError(f"it needs a C++ compiler: {', '.join(COMPILERS)}")
+        raise UnavailableError(f"torch.compile needs a C++ compiler: {', '.join(COMPILERS)}")
     torch.set_num_threads(threads)
     module = torch.load(path, weights_only=False)
     compiled = torch.compile(module, options={"freezing": True})
@@ -155,7 +155,7 @@ def _run(module: Any, images: Any) -> Run:
 
 
 def _seconds(run: Run) -> float:
-    """Of several runs, after some to get warm."""
+    """Return the time of some runs after a warm-up."""
     for _ in range(WARM_UP):
         run()
     start = perf_counter()

@@ -1,9 +1,9 @@
-"""Grouped convolutions in LiteRT: one operator, or one convolution for each group.
+"""Benchmark grouped convolutions in LiteRT: one operator against one convolution per group.
 
-    python -m keras_shufflenet.benchmark.grouped --results grouped.csv
+    python tools/benchmark_grouped_convolutions.py --results-csv results/grouped.csv
 
-ShuffleNetV1 is exported as it is and with every grouped convolution taken apart into slices,
-convolutions and concatenations of four inputs at most. The files take turns.
+ShuffleNetV1 is exported as it is, and with every grouped convolution decomposed into slices,
+convolutions and concatenations. Measurements are interleaved.
 """
 
 import tempfile
@@ -20,14 +20,14 @@ from keras_shufflenet._results import append_row
 from keras_shufflenet.benchmark.interleaved import measure_interleaved
 from keras_shufflenet.benchmark.networks import CALIBRATION_IMAGES, calibration
 
-PROGRAM = "python -m keras_shufflenet.benchmark.grouped"
+PROGRAM = "python tools/benchmark_grouped_convolutions.py"
 MODELS = ["shufflenet_v1_x0_5_g3", "shufflenet_v1_x1_0_g3", "shufflenet_v1_x1_0_g8"]
 PRECISIONS = ("float32", "int8")
-CONCAT_INPUTS = 4  # that XNNPACK takes
+CONCAT_INPUTS = 4  # XNNPACK takes no more
 
 
-def take_apart(model: keras.Model) -> keras.Model:
-    """The model with one convolution for each group, and the same weights."""
+def decompose_groups(model: keras.Model) -> keras.Model:
+    """Return the model with one convolution per group, and the same weights."""
 
     def call(layer: keras.Layer, x: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(layer, layers.Conv2D) and layer.groups > 1:
@@ -54,11 +54,13 @@ def _convolve_groups(layer: layers.Conv2D, x: keras.KerasTensor) -> keras.KerasT
 
 
 def main(
-    models: Annotated[list[str], typer.Option("--model", help="Of ShuffleNetV1.")] = MODELS,
-    rounds: Annotated[int, typer.Option(help="Turns of each file.")] = 100,
-    results: Annotated[Path | None, typer.Option(help="csv file that gets rows.")] = None,
+    models: Annotated[
+        list[str], typer.Option("--model", help="A ShuffleNetV1; repeatable.")
+    ] = MODELS,
+    iterations: Annotated[int, typer.Option(min=1, help="Timed runs of each file.")] = 100,
+    results_csv: Annotated[Path | None, typer.Option(help="csv file to append rows to.")] = None,
 ) -> None:
-    """Measure ShuffleNetV1 with whole and with divided grouped convolutions on one thread."""
+    """Time ShuffleNetV1 with grouped and with decomposed convolutions on one thread."""
     import keras_shufflenet as ks
     from keras_shufflenet.litert.interpreter import open_interpreter
 
@@ -67,21 +69,21 @@ def main(
         people = ks.synthetic_people.create_dataset(folder, CALIBRATION_IMAGES, progress=False)
         for name in models:
             whole = ks.create_model(name)
-            for kind, model in (("one", whole), ("each", take_apart(whole))):
+            for kind, model in (("one", whole), ("each", decompose_groups(whole))):
                 for precision in PRECISIONS:
                     path = Path(folder) / f"{name}_{precision}_{kind}.tflite"
                     ks.export.litert(model, path, precision, calibration(whole, people))
                     runs[f"{name} {precision} {kind}"] = open_interpreter(path, 1).invoke
-        times = measure_interleaved(runs, rounds)
-    table = Table("model", "precision", "one operator, ms", "one for each group, ms", "ratio")
+        times = measure_interleaved(runs, iterations)
+    table = Table("model", "precision", "one operator, ms", "one per group, ms", "ratio")
     for name in models:
         for precision in PRECISIONS:
             one, each = (times[f"{name} {precision} {kind}"].median for kind in ("one", "each"))
             table.add_row(name, precision, f"{one:.2f}", f"{each:.2f}", f"{one / each:.2f}")
-            if results is not None:
+            if results_csv is not None:
                 row: dict[str, float | str] = {"model": name, "precision": precision}
-                row |= {"one_ms": one, "each_ms": each, "ratio": one / each, "rounds": rounds}
-                append_row(results, row, PROGRAM)
+                row |= {"one_ms": one, "each_ms": each, "ratio": one / each, "rounds": iterations}
+                append_row(results_csv, row, PROGRAM)
     Console().print(table)
 
 

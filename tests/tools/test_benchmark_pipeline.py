@@ -1,17 +1,18 @@
-"""The benchmark compares like with like, and writes down what it measured."""
+"""Both sides of the benchmark make the same samples, and the result is recorded."""
 
 import csv
 import sys
 
+import benchmark_pipeline
 import numpy as np
+import opencv_pipeline
 import pytest
 import tensorflow as tf
 from PIL import Image
 from scipy.special import ndtri
 
 import keras_shufflenet as ks
-from keras_shufflenet._results import append_row
-from keras_shufflenet.benchmark import opencv_people, pipeline
+from keras_shufflenet._results import append_row, processor_name
 from keras_shufflenet.data import augmentation
 from keras_shufflenet.data.keypoint_pipeline import shuffled
 
@@ -20,7 +21,7 @@ SIZE = (256, 192)
 
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory):
-    """Three smooth pictures, so that ways of decoding and shrinking differ little."""
+    """Three smooth images, so that ways of decoding and downscaling differ little."""
     folder = tmp_path_factory.mktemp("people")
     random = np.random.default_rng(0)
     images, annotations = [], []
@@ -28,8 +29,8 @@ def samples(tmp_path_factory):
         noise = Image.fromarray(random.integers(0, 256, (12, 10, 3), np.uint8))
         picture = noise.resize((300, 360), Image.Resampling.BICUBIC)
         picture.save(folder / f"{number}.jpg", quality=98, subsampling=0)
-        joints = random.uniform([60, 50], [240, 320], (17, 2))
-        keypoints = np.column_stack([joints, np.full(17, 2)])
+        points = random.uniform([60, 50], [240, 320], (17, 2))
+        keypoints = np.column_stack([points, np.full(17, 2)])
         keypoints[number] = 0
         images.append({"id": number, "file_name": f"{number}.jpg", "height": 360, "width": 300})
         annotations.append(
@@ -41,80 +42,84 @@ def samples(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def rival(samples):
-    return opencv_people.samples_of(samples.instances, samples.paths, SIZE)
+def opencv(samples):
+    return opencv_pipeline.samples_of(samples.instances, samples.paths, SIZE)
 
 
-def assert_agree(ours, theirs):
+def assert_agree(ours, expected):
     image, heatmaps, weights = ours
-    crop, rival_heatmaps, rival_weights = theirs
+    crop, opencv_heatmaps, opencv_weights = expected
     assert (image.dtype, crop.dtype, crop.shape) == (np.float32, np.float32, image.shape)
     assert np.abs(image - crop).mean() < 3
     assert np.quantile(np.abs(image - crop), 0.98) < 12
-    np.testing.assert_allclose(heatmaps, rival_heatmaps.transpose(1, 2, 0), atol=1e-6)
-    np.testing.assert_array_equal(weights.ravel(), rival_weights.ravel())
+    np.testing.assert_allclose(heatmaps, opencv_heatmaps.transpose(1, 2, 0), atol=1e-6)
+    np.testing.assert_array_equal(weights.ravel(), opencv_weights.ravel())
 
 
-def test_same_samples_without_augmentation(samples, rival):
+def test_same_samples_without_augmentation(samples, opencv):
     batch = next(ks.data.keypoints(samples, input_size=SIZE).as_numpy_iterator())
     for row, ours in enumerate(zip(*batch, strict=True)):
-        theirs = opencv_people.make_sample(rival, row, opencv_people.UNCHANGED)
-        assert_agree(ours, theirs)
+        expected = opencv_pipeline.make_sample(opencv, row, opencv_pipeline.UNCHANGED)
+        assert_agree(ours, expected)
 
 
-def test_same_samples_from_the_same_draws(samples, rival):
+def test_same_samples_from_the_same_draws(samples, opencv):
     count, seed = 12, 3
     data = ks.data.keypoints(samples, input_size=SIZE, training=True, batch_size=count, seed=seed)
     batch = next(data.as_numpy_iterator())
-    turned = 0
+    rotated = 0
     for number, ours in enumerate(zip(*batch, strict=True)):
         index = tf.constant(number, tf.int64)
         uniform = augmentation.Draws(*augmentation.uniform_draws(seed, index).numpy())._asdict()
         uniform["half_body_normal"] = uniform.pop("upper_body_gate")
         draws = {name: ndtri(u) if "normal" in name else u for name, u in uniform.items()}
         row = int(shuffled(index, len(samples), seed))
-        assert_agree(ours, opencv_people.make_sample(rival, row, opencv_people.Draws(**draws)))
-        turned += draws["rotation_gate"] <= 0.6
-    assert 0 < turned < count
+        assert_agree(ours, opencv_pipeline.make_sample(opencv, row, opencv_pipeline.Draws(**draws)))
+        rotated += draws["rotation_gate"] <= 0.6
+    assert 0 < rotated < count
 
 
-def test_random_batches_of_the_rival(rival):
-    images, heatmaps, weights = opencv_people.make_batch(
-        rival, np.array([0, 1, 2, 0]), np.random.default_rng(0)
+def test_random_batches_of_opencv(opencv):
+    images, heatmaps, weights = opencv_pipeline.make_batch(
+        opencv, np.array([0, 1, 2, 0]), np.random.default_rng(0)
     )
     assert (images.shape, heatmaps.shape) == ((4, 256, 192, 3), (4, 17, 64, 48))
     assert weights.shape == (4, 17, 1)
-    assert np.abs(images[0] - images[3]).mean() > 1  # the same person in another view
+    assert np.abs(images[0] - images[3]).mean() > 1  # the same instance, augmented differently
 
 
 def test_a_small_run(samples, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(pipeline, "BATCH", 4)
-    numbers = pipeline.compare(samples, rounds=1, count=8, workers=1)
+    monkeypatch.setattr(benchmark_pipeline, "BATCH", 4)
+    numbers = benchmark_pipeline.compare(samples, iterations=1, num_samples=8, workers=1)
     assert (numbers["crops"], numbers["rounds"], numbers["workers"]) == (8, 1, 1)
     assert all(value > 0 for value in numbers.values())
-    pipeline._show(numbers)
+    benchmark_pipeline.show(numbers)
     assert "OpenCV, 1 process" in capsys.readouterr().out
-    monkeypatch.setattr(sys, "argv", ["pipeline.py", "--rounds", "1"])
+    monkeypatch.setattr(sys, "argv", ["benchmark_pipeline.py", "--iterations", "1"])
     file = tmp_path / "results" / "pipeline.csv"
     for _ in range(2):
-        append_row(file, numbers, pipeline.PROGRAM)
+        append_row(file, numbers, benchmark_pipeline.PROGRAM)
     rows = list(csv.DictReader(file.read_text().splitlines()))
     assert len(rows) == 2
-    assert rows[0]["command"] == f"{pipeline.PROGRAM} --rounds 1"
+    assert rows[0]["processor"] == processor_name() != ""
+    assert rows[0]["command"] == f"{benchmark_pipeline.PROGRAM} --iterations 1"
     assert float(rows[0]["ratio"]) == pytest.approx(numbers["ratio"], rel=1e-4)
-    with pytest.raises(ValueError, match=r"other columns.*Received: date"):
+    with pytest.raises(
+        ValueError, match=r"must have the columns date.*Received: .*pipeline\.csv with date"
+    ):
         append_row(file, {"something": 1})
 
 
-@pytest.mark.parametrize("wrong", [{"rounds": 0}, {"count": 0}, {"workers": -1}])
+@pytest.mark.parametrize("wrong", [{"iterations": 0}, {"num_samples": 0}, {"workers": 0}])
 def test_wrong_numbers(samples, wrong):
-    with pytest.raises(ValueError, match=r"must be positive\. Received: rounds="):
-        pipeline.compare(samples, **wrong)
+    with pytest.raises(
+        ValueError, match=rf"`{next(iter(wrong))}` must be a positive integer\. Received: "
+    ):
+        benchmark_pipeline.compare(samples, **wrong)
 
 
 def test_without_opencv(samples, monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
-    monkeypatch.delitem(sys.modules, opencv_people.__name__)
-    monkeypatch.delattr("keras_shufflenet.benchmark.opencv_people")
+    monkeypatch.delitem(sys.modules, opencv_pipeline.__name__)
     with pytest.raises(ImportError, match=r"pip install 'keras-shufflenet\[dev\]'"):
-        pipeline.compare(samples)
+        benchmark_pipeline.compare(samples)
