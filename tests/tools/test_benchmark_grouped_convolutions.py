@@ -8,7 +8,8 @@ import keras_shufflenet as ks
 from tests.benchmark.noise import assert_exact
 
 
-def test_decomposed_groups_compute_the_same():
+def test_decomposed_groups_compute_the_same(monkeypatch):
+    monkeypatch.setattr("keras_shufflenet.models.shufflenet_v1.UNITS", (2, 2, 2))
     model = ks.create_model("shufflenet_v1_x0_5_g8", classes=5, input_shape=(64, 64, 3))
     decomposed = decompose_groups(model)
     convolutions = [x for x in decomposed.layers if type(x) is keras.layers.Conv2D]
