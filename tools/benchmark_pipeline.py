@@ -23,9 +23,8 @@ from keras_shufflenet._checks import check_integer
 from keras_shufflenet._results import append_row
 
 if TYPE_CHECKING:
-    from opencv_pipeline import Workers
-
     from keras_shufflenet.data import KeypointDataset
+    from opencv_pipeline import Workers
 
 PROGRAM = "python tools/benchmark_pipeline.py"
 INPUT_SIZE = (256, 192)

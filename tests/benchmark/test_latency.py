@@ -6,12 +6,12 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
-from readme_tables import write_tables
 
 import keras_shufflenet as ks
 from keras_shufflenet.benchmark import interleaved, latency, memory, networks
 from keras_shufflenet.benchmark.engines import ENGINES, Network, channels_first
 from keras_shufflenet.cli import main
+from readme_tables import write_tables
 from tests.benchmark.noise import assert_exact
 
 SIZE = (64, 64)

@@ -2,9 +2,9 @@
 
 import keras
 import numpy as np
-from benchmark_grouped_convolutions import decompose_groups
 
 import keras_shufflenet as ks
+from benchmark_grouped_convolutions import decompose_groups
 from tests.benchmark.noise import assert_exact
 
 

@@ -3,15 +3,15 @@
 import csv
 import sys
 
-import benchmark_pipeline
 import numpy as np
-import opencv_pipeline
 import pytest
 import tensorflow as tf
 from PIL import Image
 from scipy.special import ndtri
 
+import benchmark_pipeline
 import keras_shufflenet as ks
+import opencv_pipeline
 from keras_shufflenet._results import append_row, processor_name
 from keras_shufflenet.data import augmentation
 from keras_shufflenet.data.keypoint_pipeline import shuffled

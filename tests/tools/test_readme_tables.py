@@ -1,10 +1,10 @@
 """The tables of README.md and docs/ are those of the registry, the catalog and results/."""
 
 import pytest
-import readme_tables
-from readme_tables import PAGES, ROOT, write_tables
 
 import keras_shufflenet as ks
+import readme_tables
+from readme_tables import PAGES, ROOT, write_tables
 
 MODELS_PAGE = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
 MEDIANS = {
