@@ -137,7 +137,7 @@ def test_padding_of_keras_convolutions(size, kernel, strides, tmp_path):
 def test_a_layer_without_translation(tmp_path):
     inputs = keras.Input((8, 8, 3))
     model = keras.Model(inputs, keras.layers.Conv2D(4, 3, activation="relu", name="odd")(inputs))
-    with pytest.raises(channels_first.TranslationError, match=r"'odd'.*an activation of its own"):
+    with pytest.raises(channels_first.TranslationError, match=r"'odd'.*a fused activation"):
         channels_first.write(model, tmp_path / "network.onnx")
 
 

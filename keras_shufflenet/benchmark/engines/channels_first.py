@@ -114,7 +114,7 @@ class _Translator:
         for kind, translate in TRANSLATIONS.items():
             if isinstance(layer, kind):
                 return translate(self, layer, values, call, output)
-        raise _unknown(layer, "such a layer")
+        raise _unsupported(layer)
 
     def _conv(self, layer: Any, values: list[_Value], call: Any, output: Any) -> _Value:
         depthwise = isinstance(layer, layers.DepthwiseConv2D)
@@ -133,7 +133,7 @@ class _Translator:
 
     def _deconv(self, layer: Any, values: list[_Value], call: Any, output: Any) -> _Value:
         known = layer.kernel_size == (4, 4) and layer.strides == (2, 2) and layer.padding == "same"
-        _require(known, layer, "another size than 4 × 4 or stride than 2")
+        _require(known, layer, "a kernel other than 4 × 4 or strides other than 2")
         kernel = _array(layer.kernel).transpose(3, 2, 0, 1)
         attributes = {"kernel_shape": (4, 4), "strides": (2, 2), "pads": (1, 1, 1, 1)}
         return self._weighted("ConvTranspose", layer, values[0].name, kernel, output, attributes)
@@ -147,7 +147,7 @@ class _Translator:
         output: keras.KerasTensor,
         attributes: dict[str, Any],
     ) -> _Value:
-        _require(layer.activation.__name__ == "linear", layer, "an activation of its own")
+        _require(layer.activation.__name__ == "linear", layer, "a fused activation")
         channels = output.shape[-1]
         bias = _array(layer.bias) if layer.use_bias else np.zeros(channels)
         weights = [
@@ -163,7 +163,7 @@ class _Translator:
             self._consumers[id(call.input_tensors[0])] == 1,
         )
         foldable = only and producer.op_type in ("Conv", "ConvTranspose")
-        _require(foldable, layer, "no convolution before it")
+        _require(foldable, layer, "no convolution of its own before it")
         factor = _array(layer.gamma) if layer.scale else 1.0
         factor = factor / np.sqrt(_array(layer.moving_variance) + layer.epsilon)
         shift = _array(layer.beta) if layer.center else 0.0
@@ -206,8 +206,9 @@ class _Translator:
         return self._same(values[0], self._graph.add("Clip", layer.name, [values[0].name, *limits]))
 
     def _activation(self, layer: Any, values: list[_Value], call: Any, output: Any) -> _Value:
-        _require(layer.activation.__name__ in ACTIVATIONS, layer, layer.activation.__name__)
-        kind, attributes = ACTIVATIONS[layer.activation.__name__]
+        function = layer.activation.__name__
+        _require(function in ACTIVATIONS, layer, f"activation {function}")
+        kind, attributes = ACTIVATIONS[function]
         return self._same(
             values[0], self._graph.add(kind, layer.name, [values[0].name], **attributes)
         )
@@ -245,7 +246,7 @@ class _Translator:
         return values[0]
 
     def _upsample(self, layer: Any, values: list[_Value], call: Any, output: Any) -> _Value:
-        _require(layer.interpolation == "bilinear", layer, layer.interpolation)
+        _require(layer.interpolation == "bilinear", layer, f"interpolation {layer.interpolation}")
         scales = self._graph.constant(
             f"{layer.name}_scales", np.array([1, 1, *layer.size], np.float32)
         )
@@ -275,7 +276,7 @@ class _Translator:
         starts = sorted(parts)
         sizes = [parts[start].outputs[0].shape[-1] for start in starts]
         layer = parts[starts[0]].operation
-        _require(starts == [0, *np.cumsum(sizes)[:-1]], layer, "parts that leave gaps")
+        _require(starts == [0, *np.cumsum(sizes)[:-1]], layer, "gaps between the parts")
         names = [parts[start].operation.name for start in starts]
         inputs = [self._values[id(tensor)].name, self._graph.constant(f"{names[0]}_sizes", sizes)]
         self._graph.add("Split", names[0], inputs, axis=1)
@@ -293,7 +294,7 @@ class _Translator:
         _, height, width, count = output.shape
         groups = count // int(channels[1])
         shuffled = np.arange(count).reshape(groups, -1).T.ravel()
-        _require(np.array_equal(channels, shuffled), layer, "an order that is no shuffle")
+        _require(np.array_equal(channels, shuffled), layer, "a channel order that is not a shuffle")
         grouped = (1, groups, count // groups, height, width)
         name, graph = layer.name, self._graph
         shapes = {"grouped": grouped, "flat": (1, count, height, width)}
@@ -338,11 +339,11 @@ def _array(variable: Any) -> np.ndarray:
 
 def _require(condition: bool, layer: keras.Layer, what: str) -> None:
     if not condition:
-        raise _unknown(layer, what)
+        raise _unsupported(layer, f" with {what}")
 
 
-def _unknown(layer: keras.Layer, what: str) -> TranslationError:
+def _unsupported(layer: keras.Layer, what: str = "") -> TranslationError:
     return TranslationError(
-        f"The layer {layer.name!r} has no translation to ONNX. "
-        f"Received: {type(layer).__name__} with {what}"
+        f"The layer {layer.name!r} cannot be translated to ONNX. "
+        f"Received: {type(layer).__name__}{what}"
     )
