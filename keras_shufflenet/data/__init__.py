@@ -1,6 +1,7 @@
-"""Input pipelines: photographs and annotations in, batches for `fit` out.
+"""Input pipelines: tf.data datasets from image files and annotations.
 
-They need TensorFlow. Everything is imported at its first use.
+They need TensorFlow, which is imported at the first use. No module has the name of a function
+exported here: importing the module would replace the function.
 """
 
 from importlib import import_module
@@ -13,12 +14,12 @@ if TYPE_CHECKING:
         Augmentation,
     )
     from keras_shufflenet.data.classification_pipeline import classification
-    from keras_shufflenet.data.keypoint_pipeline import keypoints, person_instances
-    from keras_shufflenet.data.samples import (
+    from keras_shufflenet.data.keypoint_dataset import (
         KeypointDataset,
         load_keypoint_dataset,
         resolve_image_paths,
     )
+    from keras_shufflenet.data.keypoint_pipeline import keypoints, person_instances
 
 __all__ = [
     "COCO_AUGMENTATION",
@@ -36,11 +37,11 @@ _MODULES = {
     "COCO_AUGMENTATION": "augmentation",
     "MPII_AUGMENTATION": "augmentation",
     "Augmentation": "augmentation",
-    "KeypointDataset": "samples",
+    "KeypointDataset": "keypoint_dataset",
     "classification": "classification_pipeline",
-    "load_keypoint_dataset": "samples",
+    "load_keypoint_dataset": "keypoint_dataset",
     "keypoints": "keypoint_pipeline",
-    "resolve_image_paths": "samples",
+    "resolve_image_paths": "keypoint_dataset",
     "person_instances": "keypoint_pipeline",
 }
 

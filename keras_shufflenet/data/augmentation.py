@@ -1,7 +1,7 @@
-"""Random views of people: where a training crop looks, drawn and computed for whole batches.
+"""Augmentation of top-down pose estimation: random crop windows for whole batches.
 
-Only numbers are made here; the pixels follow in `crops`. Points are (x, y) in pixels, B is the
-batch, K the number of joints. The recipe is mmpose's v0.29.
+Crops are transformed as numbers here; `decode` reads their pixels. Points are (x, y) in pixels, B
+is the batch size, K the number of keypoints. Source: mmpose v0.29.
 """
 
 from dataclasses import dataclass
@@ -9,29 +9,32 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from keras_shufflenet.data.geometry import Frame
+from keras_shufflenet._types import Size
+from keras_shufflenet.data.geometry import CenterScale
 from keras_shufflenet.data.pipeline import uniform
-from keras_shufflenet.keypoints.boxes import PIXEL_STD, Size
+from keras_shufflenet.keypoints.boxes import PIXEL_STD
 from keras_shufflenet.keypoints.skeletons import Skeleton
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How training views vary. The defaults are those of the published COCO networks.
+    """Augmentation of top-down crops. The defaults are those of the published COCO networks.
 
     Attributes:
-        shift_prob: chance to move the frame.
-        shift_factor: largest move, as a share of the padded box.
-        flip_prob: chance to mirror the image.
-        half_body_prob: chance to frame only the upper or the lower body, for people with
-            more than `half_body_min_keypoints` labeled joints.
-        half_body_min_keypoints: see there.
-        upper_body_prob: chance that the upper body is preferred; mmpose asks for a normal
-            number below 0.5, hence the value.
-        half_body_padding: factor on the extent of the chosen joints.
-        scale_factor: standard deviation of the frame's size, and how far it may be from 1.
-        rotate_prob: chance to turn the frame.
-        rotate_factor: standard deviation in degrees; cut at twice that.
+        shift_prob: Probability of shifting the padded box.
+        shift_factor: Maximum shift, as a fraction of the padded box.
+        flip_prob: Probability of flipping the image horizontally.
+        half_body_prob: Probability of cropping to the upper or the lower body, for persons with
+            more than `half_body_min_keypoints` labeled keypoints.
+        half_body_min_keypoints: See `half_body_prob`.
+        upper_body_prob: Probability of preferring the upper body. The default is the probability
+            of a standard normal number below 0.5, which is what mmpose tests.
+        half_body_padding: Padding factor of the half body's extent.
+        scale_factor: Standard deviation of the scale's random factor, which is clipped to
+            1 ± `scale_factor`.
+        rotate_prob: Probability of rotating the crop.
+        rotate_factor: Standard deviation of the rotation in degrees, which is clipped to
+            ± 2 `rotate_factor`.
     """
 
     shift_prob: float = 0.3
@@ -51,7 +54,7 @@ MPII_AUGMENTATION = Augmentation(shift_prob=0.0, half_body_prob=0.0)
 
 
 class Draws(NamedTuple):
-    """Random numbers of views: uniform in [0, 1) or standard normal where the name says so."""
+    """Random numbers (B,) of crops: standard normal if so named, else uniform in [0, 1)."""
 
     shift_gate: tf.Tensor
     shift_x: tf.Tensor
@@ -65,12 +68,12 @@ class Draws(NamedTuple):
 
 
 def uniform_draws(seed: int, number: tf.Tensor) -> tf.Tensor:
-    """Return the uniform numbers (9,) float64 of a sample, a pure function of the arguments."""
+    """Return the uniform random numbers (9,) float64 of a sample."""
     return uniform(number, len(Draws._fields), seed)
 
 
 def as_draws(uniform: tf.Tensor) -> Draws:
-    """Name the uniform numbers (B, 9), and turn those that shall be normal."""
+    """Convert uniform random numbers (B, 9) to draws."""
     columns = Draws(*tf.unstack(uniform, axis=-1))
     return columns._replace(
         scale_normal=tf.math.ndtri(columns.scale_normal),
@@ -78,80 +81,82 @@ def as_draws(uniform: tf.Tensor) -> Draws:
     )
 
 
-def shift(frame: Frame, draws: Draws, recipe: Augmentation) -> Frame:
-    """Move some frames by up to a share of their size."""
+def shift_bbox(bbox: CenterScale, draws: Draws, augmentation: Augmentation) -> CenterScale:
+    """Shift some boxes by up to a fraction of their size."""
     offset = 2 * tf.stack([draws.shift_x, draws.shift_y], axis=-1) - 1
-    moved = frame.center + offset * recipe.shift_factor * frame.scale * PIXEL_STD
-    return frame._replace(center=_where(draws.shift_gate < recipe.shift_prob, moved, frame.center))
+    shifted = bbox.center + offset * augmentation.shift_factor * bbox.scale * PIXEL_STD
+    is_shifted = draws.shift_gate < augmentation.shift_prob
+    return bbox._replace(center=_where(is_shifted, shifted, bbox.center))
 
 
 def half_body(
-    frame: Frame,
-    joints: tf.Tensor,
-    visible: tf.Tensor,
+    bbox: CenterScale,
+    keypoints: tf.Tensor,
+    is_visible: tf.Tensor,
     draws: Draws,
-    recipe: Augmentation,
+    augmentation: Augmentation,
     skeleton: Skeleton,
     input_size: Size,
-) -> Frame:
-    """Frame only the upper or the lower body of some people.
+) -> CenterScale:
+    """Replace some boxes by that of the upper or the lower body.
 
     Args:
-        frame: the frames so far.
-        joints: (B, K, 2).
-        visible: (B, K) bool.
-        draws: the random numbers.
-        recipe: the augmentation.
-        skeleton: what is upper and what is lower.
-        input_size: (height, width) of the network's input; frames take its aspect ratio.
+        bbox: Boxes of the whole persons.
+        keypoints: (B, K, 2).
+        is_visible: (B, K) bool.
+        draws: The random numbers.
+        augmentation: Probabilities and padding.
+        skeleton: The K keypoints.
+        input_size: Input size (height, width) of the network; boxes have its aspect ratio.
 
     Returns:
-        The frames; unchanged where fewer than two joints are chosen or they coincide.
+        The boxes; unchanged where fewer than two keypoints are selected or they coincide.
     """
-    chosen = _half_of_body(visible, draws.upper_body_gate < recipe.upper_body_prob, skeleton)
-    center, extent = _extent(joints, chosen)
-    scale = _expand_to_aspect(extent, input_size) / PIXEL_STD * recipe.half_body_padding
-    applies = (
-        (_count(visible) > recipe.half_body_min_keypoints)
-        & (draws.half_body_gate < recipe.half_body_prob)
-        & (_count(chosen) >= 2)
+    prefer_upper = draws.upper_body_gate < augmentation.upper_body_prob
+    selected = _select_half(is_visible, prefer_upper, skeleton)
+    center, extent = _extent(keypoints, selected)
+    scale = _expand_to_aspect(extent, input_size) / PIXEL_STD * augmentation.half_body_padding
+    is_half = (
+        (_count(is_visible) > augmentation.half_body_min_keypoints)
+        & (draws.half_body_gate < augmentation.half_body_prob)
+        & (_count(selected) >= 2)
         & (tf.reduce_max(extent, axis=-1) > 0)
     )
-    return Frame(_where(applies, center, frame.center), _where(applies, scale, frame.scale))
+    return CenterScale(_where(is_half, center, bbox.center), _where(is_half, scale, bbox.scale))
 
 
-def zoom(frame: Frame, draws: Draws, recipe: Augmentation) -> Frame:
-    """Vary the frames' size."""
+def scale_bbox(bbox: CenterScale, draws: Draws, augmentation: Augmentation) -> CenterScale:
+    """Multiply the scales by random factors."""
     factor = tf.clip_by_value(
-        1 + recipe.scale_factor * draws.scale_normal,
-        1 - recipe.scale_factor,
-        1 + recipe.scale_factor,
+        1 + augmentation.scale_factor * draws.scale_normal,
+        1 - augmentation.scale_factor,
+        1 + augmentation.scale_factor,
     )
-    return frame._replace(scale=frame.scale * factor[:, None])
+    return bbox._replace(scale=bbox.scale * factor[:, None])
 
 
-def rotation(draws: Draws, recipe: Augmentation) -> tf.Tensor:
-    """Return the rotations (B,) in degrees."""
-    limit = 2 * recipe.rotate_factor
-    degrees = tf.clip_by_value(recipe.rotate_factor * draws.rotation_normal, -limit, limit)
-    return tf.where(draws.rotation_gate <= recipe.rotate_prob, degrees, 0.0)
+def random_rotation(draws: Draws, augmentation: Augmentation) -> tf.Tensor:
+    """Return random rotations (B,) in degrees."""
+    limit = 2 * augmentation.rotate_factor
+    degrees = tf.clip_by_value(augmentation.rotate_factor * draws.rotation_normal, -limit, limit)
+    return tf.where(draws.rotation_gate <= augmentation.rotate_prob, degrees, 0.0)
 
 
-def _half_of_body(visible: tf.Tensor, prefer_upper: tf.Tensor, skeleton: Skeleton) -> tf.Tensor:
-    """Choose (B, K) joints: the preferred half if it has more than two, else the other one."""
-    is_upper = tf.constant([joint in skeleton.upper_body for joint in range(len(skeleton))])
-    upper, lower = visible & is_upper, visible & ~is_upper
-    takes_upper = (prefer_upper & (_count(upper) > 2)) | (_count(lower) <= 2)
-    return _where(takes_upper, upper, lower)
+def _select_half(is_visible: tf.Tensor, prefer_upper: tf.Tensor, skeleton: Skeleton) -> tf.Tensor:
+    """Return which keypoints (B, K) are selected: a half needs more than two visible ones."""
+    is_upper = tf.constant([index in skeleton.upper_body for index in range(len(skeleton))])
+    upper, lower = is_visible & is_upper, is_visible & ~is_upper
+    use_upper = (prefer_upper & (_count(upper) > 2)) | (_count(lower) <= 2)
+    return _where(use_upper, upper, lower)
 
 
-def _extent(joints: tf.Tensor, chosen: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return the mean (B, 2) and the width and height (B, 2) of the chosen joints."""
-    mask = chosen[..., None]
-    count = tf.cast(tf.maximum(_count(chosen), 1), joints.dtype)[:, None]
-    mean = tf.reduce_sum(tf.where(mask, joints, 0), axis=1) / count
-    low = tf.reduce_min(tf.where(mask, joints, joints.dtype.max), axis=1)
-    high = tf.reduce_max(tf.where(mask, joints, joints.dtype.min), axis=1)
+def _extent(keypoints: tf.Tensor, selected: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return mean (B, 2) and (width, height) (B, 2) of the selected keypoints."""
+    mask = selected[..., None]
+    count = tf.cast(tf.maximum(_count(selected), 1), keypoints.dtype)[:, None]
+    mean = tf.reduce_sum(tf.where(mask, keypoints, 0), axis=1) / count
+    low = tf.reduce_min(tf.where(mask, keypoints, keypoints.dtype.max), axis=1)
+    high = tf.reduce_max(tf.where(mask, keypoints, keypoints.dtype.min), axis=1)
     return mean, tf.maximum(high - low, 0)
 
 

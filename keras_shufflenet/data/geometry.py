@@ -1,6 +1,6 @@
-"""Affine maps of images and crops for whole batches: the TensorFlow twin of `keypoints.boxes`.
+"""Batched affine geometry: the TensorFlow twin of `keypoints.boxes`.
 
-Points are (x, y) in pixels; whole numbers are the centers of pixels. B is the batch.
+Points are (x, y) in pixels, with integer coordinates at pixel centers. B is the batch size.
 """
 
 from typing import NamedTuple
@@ -11,35 +11,35 @@ from keras_shufflenet.keypoints.boxes import PIXEL_STD
 from keras_shufflenet.keypoints.codec import HeatmapCodec
 
 
-class Frame(NamedTuple):
-    """Where people are looked at: center (B, 2) in pixels and scale (B, 2) in units of 200."""
+class CenterScale(NamedTuple):
+    """Crop windows: center (B, 2) in pixels and scale (B, 2) in units of 200 pixels."""
 
     center: tf.Tensor
     scale: tf.Tensor
 
 
-def crop_matrix(frame: Frame, degrees: tf.Tensor, codec: HeatmapCodec) -> tf.Tensor:
-    """Return the matrices (B, 2, 3) from image points to input points.
+def crop_matrix(bbox: CenterScale, degrees: tf.Tensor, codec: HeatmapCodec) -> tf.Tensor:
+    """Return the matrices (B, 2, 3) that map image points to input points.
 
     The TensorFlow twin of `HeatmapCodec.crop_matrix`.
     """
     size = tf.constant([codec.input_size[1], codec.input_size[0]], tf.float64)
     angle = degrees * (tf.constant(3.141592653589793, tf.float64) / 180)
     if codec.encoding == "udp":
-        factor, angle, size = (size - 1) / (PIXEL_STD * frame.scale), -angle, size - 1
+        factor, angle, size = (size - 1) / (PIXEL_STD * bbox.scale), -angle, size - 1
     else:
-        factor = size[0] / (PIXEL_STD * frame.scale[:, :1]) * tf.ones([2], tf.float64)
+        factor = size[0] / (PIXEL_STD * bbox.scale[:, :1]) * tf.ones([2], tf.float64)
     cosine, sine = tf.cos(angle), tf.sin(angle)
-    turn = tf.stack([tf.stack([cosine, sine], -1), tf.stack([-sine, cosine], -1)], axis=-2)
-    linear = factor[..., None] * turn
-    return tf.concat([linear, (size / 2 - _apply(linear, frame.center))[..., None]], axis=-1)
+    rotation = tf.stack([tf.stack([cosine, sine], -1), tf.stack([-sine, cosine], -1)], axis=-2)
+    linear = factor[..., None] * rotation
+    return tf.concat([linear, (size / 2 - _apply(linear, bbox.center))[..., None]], axis=-1)
 
 
-def compose_mirror(matrix: tf.Tensor, flipped: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
-    """Let matrices (B, 2, 3) for mirrored images take points of the unmirrored ones."""
+def compose_flip(matrix: tf.Tensor, is_flipped: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
+    """Compose the horizontal flip of some images with matrices (B, 2, 3) of the flipped images."""
     x, y, offset = tf.unstack(matrix, axis=-1)
-    mirrored = tf.stack([-x, y, offset + x * (width - 1)[:, None]], axis=-1)
-    return tf.where(flipped[:, None, None], mirrored, matrix)
+    composed = tf.stack([-x, y, offset + x * (width - 1)[:, None]], axis=-1)
+    return tf.where(is_flipped[:, None, None], composed, matrix)
 
 
 def transform_points(points: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
@@ -53,11 +53,11 @@ def invert_affine(matrix: tf.Tensor) -> tf.Tensor:
     return tf.concat([linear, -tf.matmul(linear, matrix[..., 2:])], axis=-1)
 
 
-def mirror_x(points: tf.Tensor, flipped: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
-    """Mirror points (B, ..., 2) of flipped images of a width (B,)."""
+def flip_points(points: tf.Tensor, is_flipped: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
+    """Flip points (B, ..., 2) of some images horizontally; the image widths are (B,)."""
     shape = tf.concat([tf.shape(width), tf.ones([tf.rank(points) - 2], tf.int32)], axis=0)
-    width, flipped = tf.reshape(width, shape), tf.reshape(flipped, shape)
-    x = tf.where(flipped, width - 1 - points[..., 0], points[..., 0])
+    width, is_flipped = tf.reshape(width, shape), tf.reshape(is_flipped, shape)
+    x = tf.where(is_flipped, width - 1 - points[..., 0], points[..., 0])
     return tf.stack([x, points[..., 1]], axis=-1)
 
 

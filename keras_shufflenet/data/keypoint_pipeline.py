@@ -1,7 +1,7 @@
-"""tf.data pipelines of people: crops with heatmaps for `fit`, crops for evaluation.
+"""tf.data pipelines of top-down pose estimation: crops with heatmaps for `fit`, or crops alone.
 
-Every sample has a number, counted from the start of training. Which person it shows and how it is
-varied follows from the seed and this number alone, so that training can go on from any step.
+Every sample has a number, counted from the start of training. Its instance and its augmentation
+are pure functions of the seed and this number, so that training can be resumed at any step.
 """
 
 import os
@@ -11,47 +11,55 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from keras_shufflenet.data import augmentation as random_views
-from keras_shufflenet.data import targets
-from keras_shufflenet.data.augmentation import COCO_AUGMENTATION, Augmentation, Draws
-from keras_shufflenet.data.decode import View, crop, plan
-from keras_shufflenet.data.failures import load_batches
+from keras_shufflenet._checks import check_choice
+from keras_shufflenet._types import Size
+from keras_shufflenet.data import heatmaps
+from keras_shufflenet.data.augmentation import (
+    COCO_AUGMENTATION,
+    Augmentation,
+    Draws,
+    as_draws,
+    half_body,
+    random_rotation,
+    scale_bbox,
+    shift_bbox,
+    uniform_draws,
+)
+from keras_shufflenet.data.decode import View, plan_views, read_crop
 from keras_shufflenet.data.geometry import (
-    Frame,
-    compose_mirror,
+    CenterScale,
+    compose_flip,
     crop_matrix,
+    flip_points,
     invert_affine,
-    mirror_x,
     transform_points,
 )
-from keras_shufflenet.data.pipeline import check_batch, shuffled
-from keras_shufflenet.data.prefetching import prefetched
-from keras_shufflenet.data.samples import KeypointDataset, load_keypoint_dataset
-from keras_shufflenet.keypoints.boxes import Size
+from keras_shufflenet.data.keypoint_dataset import KeypointDataset, load_keypoint_dataset
+from keras_shufflenet.data.pipeline import check_batch, load_batches, prefetched, shuffled
 from keras_shufflenet.keypoints.codec import HeatmapCodec
 from keras_shufflenet.keypoints.skeletons import Skeleton
 
-WORKERS = max(2, os.cpu_count() or 1)  # files decoded at the same time
+WORKERS = max(2, os.cpu_count() or 1)  # files decoded in parallel
 _ENDLESS = np.iinfo(np.int64).max
 
 
 class _Table(NamedTuple):
-    """The samples as tensors with one row per person."""
+    """The instances as tensors with one row per person."""
 
     path: tf.Tensor
     image_size: tf.Tensor
     center: tf.Tensor
     scale: tf.Tensor
-    joints: tf.Tensor
+    keypoints: tf.Tensor
     visible: tf.Tensor
 
 
 class _Sample(NamedTuple):
-    """A batch of people on their way to crops, or one of them."""
+    """Crops to be read, for a batch or, without the leading B, for one crop."""
 
     path: tf.Tensor
     view: View
-    joints: tf.Tensor
+    keypoints: tf.Tensor
     visible: tf.Tensor
 
 
@@ -69,176 +77,174 @@ def keypoints(
     codec: HeatmapCodec | None = None,
     augmentation: Augmentation = COCO_AUGMENTATION,
 ) -> tf.data.Dataset:
-    """Return batches for training a pose net: what `fit` takes as (x, y, sample_weight).
+    """Build the dataset to train a pose network: (x, y, sample_weight) for `fit`.
 
-    With `training=True` the data set never ends: every epoch shows all people in a new order and
-    in new views. Else it is one pass in the order of the file, without augmentation.
+    With `training=True` the dataset is infinite: every epoch has all instances in a new order and
+    with new augmentation. Otherwise it is one pass in the order of the file without augmentation.
 
     Args:
-        annotations: a COCO keypoint json or a list of them, or `KeypointDataset`.
-        image_dir: the folder of the images or one for each json; not needed for `KeypointDataset`.
-        model: a pose net; its input and output sizes are used instead of `input_size`.
-        input_size: (height, width) of the network's input; heatmaps are a quarter of it.
-        skeleton: the keypoints of the files.
-        training: see above.
-        batch_size: people in a batch; without `training` the last batch may be smaller.
-        seed: of the order and of the views.
-        start_step: number of batches to leave out, for training that goes on after an interruption.
-        codec: how the heatmaps are drawn, with sizes; overrules `input_size`.
-        augmentation: how training views vary.
+        annotations: A COCO keypoint file (path or content), a list of them, or a
+            `KeypointDataset`.
+        image_dir: Image folder, or a list with one for each annotation file; not used with a
+            `KeypointDataset`.
+        model: A pose network whose input and output sizes replace `input_size`.
+        input_size: Input size (height, width) of the network; heatmaps are a quarter of it.
+        skeleton: Keypoints of the annotation files.
+        training: Whether to shuffle, augment and repeat.
+        batch_size: Instances per batch; without `training` the last batch may be smaller.
+        seed: Seed of order and augmentation.
+        start_step: Number of batches to skip, to resume training.
+        codec: Encoding and sizes of the heatmaps; overrides `model` and `input_size`.
+        augmentation: Augmentation in training.
 
     Returns:
-        A data set of images (B, H, W, 3) float32 RGB 0..255, heatmaps (B, h, w, K) float32 and
-        weights (B, 1, 1, K) float32, which are 0 for joints without a label.
+        A dataset of images (B, H, W, 3) float32 RGB 0..255, heatmaps (B, h, w, K) float32 and
+        target weights (B, 1, 1, K) float32, which are 0 for unlabeled keypoints.
 
     Raises:
-        FileNotFoundError: a json or an image is missing.
-        ValueError: an argument or a json does not hold what it should.
-        tf.errors.InvalidArgumentError: while iterating, an image cannot be decoded; the message
+        FileNotFoundError: If an annotation file or an image does not exist.
+        ValueError: If an argument or an annotation file is invalid.
+        tf.errors.InvalidArgumentError: If an image cannot be decoded, while iterating; the message
             names the file.
     """
-    samples = _samples(annotations, image_dir, skeleton)
+    dataset = _dataset(annotations, image_dir, skeleton)
     codec = _codec(model, codec, input_size)
     check_batch(batch_size, start_step)
-    table = _table(samples, codec.input_size)
-    count, first = len(samples), start_step * batch_size
+    table = _table(dataset, codec.input_size)
+    count, first = len(dataset), start_step * batch_size
 
-    def unvaried(index: tf.Tensor) -> _Sample:
-        return _plain_views(_rows(table, index), codec)
+    def plain(index: tf.Tensor) -> _Sample:
+        return _plain_samples(_rows(table, index), codec)
 
-    def drawn(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return shuffled(number, count, seed), random_views.uniform_draws(seed, number)
+    def draw(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return shuffled(number, count, seed), uniform_draws(seed, number)
 
-    def varied(index: tf.Tensor, uniform: tf.Tensor) -> _Sample:
-        draws, rows = random_views.as_draws(uniform), _rows(table, index)
-        return _random_views(rows, draws, augmentation, samples.skeleton, codec)
+    def augment(index: tf.Tensor, uniform: tf.Tensor) -> _Sample:
+        rows, draws = _rows(table, index), as_draws(uniform)
+        return _augmented_samples(rows, draws, augmentation, dataset.skeleton, codec)
 
     numbers = tf.data.Dataset.range(first, _ENDLESS if training else max(first, count))
     if training:
-        views = numbers.map(drawn).batch(batch_size).map(varied)
+        samples = numbers.map(draw).batch(batch_size).map(augment)
     else:
-        views = numbers.batch(batch_size).map(unvaried)
-    crops = _load(views.prefetch(1), codec.input_size, batch_size)
+        samples = numbers.batch(batch_size).map(plain)
+    crops = _read_crops(samples.prefetch(1), codec.input_size, batch_size)
 
-    def finish(
-        image: tf.Tensor, joints: tf.Tensor, visible: tf.Tensor
+    def encode(
+        image: tf.Tensor, keypoints: tf.Tensor, visible: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        return image, *targets.heatmaps(joints, visible, codec)
+        return image, *heatmaps.encode(keypoints, visible, codec)
 
-    return prefetched(crops.prefetch(1).map(finish), 2)
+    return prefetched(crops.prefetch(1).map(encode), 2)
 
 
 def person_instances(
-    samples: KeypointDataset, codec: HeatmapCodec, batch_size: int = 32
+    dataset: KeypointDataset, codec: HeatmapCodec, batch_size: int = 32
 ) -> tf.data.Dataset:
-    """Return what a pose net is shown to find the joints of people, in their order.
+    """Build the dataset of person crops to predict keypoints from, in the order of the instances.
 
-    The geometry is the one of training without its variations; JPEG files are decoded at full
-    size with the exact transforms.
+    Crops have the geometry of training without augmentation. JPEG files are decoded at full size
+    with the accurate DCT.
 
     Args:
-        samples: N people with boxes, from annotations or from a detector.
-        codec: tells the size of the crops and their geometry.
-        batch_size: people in a batch; the last one may be smaller.
+        dataset: N instances with bounding boxes, from annotations or from a detector.
+        codec: Codec that defines size and geometry of the crops.
+        batch_size: Instances per batch; the last batch may be smaller.
 
     Returns:
-        A data set of images (B, H, W, 3), float32 RGB 0..255.
+        A dataset of images (B, H, W, 3) float32 RGB 0..255.
 
     Raises:
-        tf.errors.InvalidArgumentError: while iterating, an image cannot be decoded.
+        tf.errors.InvalidArgumentError: If an image cannot be decoded, while iterating; the message
+            names the file.
     """
-    table = _table(samples, codec.input_size)
-    rows = tf.data.Dataset.range(len(samples)).batch(batch_size)
-    views = rows.map(lambda index: _plain_views(_rows(table, index), codec))
-    crops = _load(views, codec.input_size, batch_size)
+    table = _table(dataset, codec.input_size)
+    rows = tf.data.Dataset.range(len(dataset)).batch(batch_size)
+    samples = rows.map(lambda index: _plain_samples(_rows(table, index), codec))
+    crops = _read_crops(samples, codec.input_size, batch_size)
     return prefetched(crops.map(lambda image, *_: image), 1)
 
 
-def _load(views: tf.data.Dataset, size: Size, batch_size: int) -> tf.data.Dataset:
-    """Cut out what was planned: crops (B, H, W, 3), joints (B, K, 2), visibilities (B, K)."""
+def _read_crops(samples: tf.data.Dataset, size: Size, batch_size: int) -> tf.data.Dataset:
+    """Return a dataset of crops (B, H, W, 3), keypoints (B, K, 2) and visibilities (B, K)."""
 
     def load(sample: _Sample) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        return crop(sample.path, sample.view, size), sample.joints, sample.visible
+        return read_crop(sample.path, sample.view, size), sample.keypoints, sample.visible
 
     return load_batches(
-        views, load, lambda sample: sample.path, batch_size=batch_size, workers=WORKERS
+        samples, load, lambda sample: sample.path, batch_size=batch_size, workers=WORKERS
     )
 
 
-def _random_views(
-    rows: _Table, draws: Draws, recipe: Augmentation, skeleton: Skeleton, codec: HeatmapCodec
+def _augmented_samples(
+    rows: _Table, draws: Draws, augmentation: Augmentation, skeleton: Skeleton, codec: HeatmapCodec
 ) -> _Sample:
-    """Vary how people are looked at: shift, mirror, half body, size, rotation."""
+    """Shift, flip, crop to half the body, scale and rotate, in mmpose's order."""
     width = rows.image_size[:, 1]
-    flipped = draws.flip_gate <= recipe.flip_prob
-    frame = random_views.shift(Frame(rows.center, rows.scale), draws, recipe)
-    frame = frame._replace(center=mirror_x(frame.center, flipped, width))
-    joints = mirror_x(rows.joints, flipped, width)
-    joints, visible = _swap_sides(joints, rows.visible, flipped, skeleton)
-    frame = random_views.half_body(
-        frame, joints, visible > 0, draws, recipe, skeleton, codec.input_size
-    )
-    frame = random_views.zoom(frame, draws, recipe)
-    matrix = crop_matrix(frame, random_views.rotation(draws, recipe), codec)
-    view = plan(
-        invert_affine(compose_mirror(matrix, flipped, width)),
+    is_flipped = draws.flip_gate <= augmentation.flip_prob
+    bbox = shift_bbox(CenterScale(rows.center, rows.scale), draws, augmentation)
+    bbox = bbox._replace(center=flip_points(bbox.center, is_flipped, width))
+    keypoints = flip_points(rows.keypoints, is_flipped, width)
+    keypoints, visible = _swap_sides(keypoints, rows.visible, is_flipped, skeleton)
+    bbox = half_body(bbox, keypoints, visible > 0, draws, augmentation, skeleton, codec.input_size)
+    bbox = scale_bbox(bbox, draws, augmentation)
+    matrix = crop_matrix(bbox, random_rotation(draws, augmentation), codec)
+    view = plan_views(
+        invert_affine(compose_flip(matrix, is_flipped, width)),
         rows.image_size,
         codec.input_size,
         dct_scaling=True,
     )
-    return _Sample(rows.path, view, transform_points(joints, matrix), visible)
+    return _Sample(rows.path, view, transform_points(keypoints, matrix), visible)
 
 
-def _plain_views(rows: _Table, codec: HeatmapCodec) -> _Sample:
-    matrix = crop_matrix(Frame(rows.center, rows.scale), tf.zeros_like(rows.center[:, 0]), codec)
-    view = plan(invert_affine(matrix), rows.image_size, codec.input_size, dct_scaling=False)
-    return _Sample(rows.path, view, transform_points(rows.joints, matrix), rows.visible)
+def _plain_samples(rows: _Table, codec: HeatmapCodec) -> _Sample:
+    bbox, degrees = CenterScale(rows.center, rows.scale), tf.zeros_like(rows.center[:, 0])
+    matrix = crop_matrix(bbox, degrees, codec)
+    view = plan_views(invert_affine(matrix), rows.image_size, codec.input_size, dct_scaling=False)
+    return _Sample(rows.path, view, transform_points(rows.keypoints, matrix), rows.visible)
 
 
 def _swap_sides(
-    joints: tf.Tensor, visible: tf.Tensor, flipped: tf.Tensor, skeleton: Skeleton
+    keypoints: tf.Tensor, visible: tf.Tensor, is_flipped: tf.Tensor, skeleton: Skeleton
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Let left and right joints of mirrored people trade places."""
+    """Swap left and right keypoints of flipped images."""
     order = tf.constant(skeleton.flip_permutation)
     return (
-        tf.where(flipped[:, None, None], tf.gather(joints, order, axis=1), joints),
-        tf.where(flipped[:, None], tf.gather(visible, order, axis=1), visible),
+        tf.where(is_flipped[:, None, None], tf.gather(keypoints, order, axis=1), keypoints),
+        tf.where(is_flipped[:, None], tf.gather(visible, order, axis=1), visible),
     )
 
 
-def _samples(annotations: Any, images: Any, skeleton: str | Skeleton) -> KeypointDataset:
+def _dataset(annotations: Any, image_dir: Any, skeleton: str | Skeleton) -> KeypointDataset:
     if isinstance(annotations, KeypointDataset):
         return annotations
-    if images is None:
+    if image_dir is None:
         raise ValueError(
-            "`images` must be the folder of the annotations' images. Received: images=None"
+            "`image_dir` must be the image folder of the annotations. Received: image_dir=None"
         )
-    return load_keypoint_dataset(annotations, images, skeleton=skeleton)
+    return load_keypoint_dataset(annotations, image_dir, skeleton=skeleton)
 
 
 def _codec(model: Any, codec: HeatmapCodec | None, input_size: Size) -> HeatmapCodec:
-    """The codec given, or the default one of a model or a size."""
+    """Return the given codec, or the default one of a model or an input size."""
     if codec is None and model is not None:
         codec = HeatmapCodec(model.inputs[0].shape[1:3], model.outputs[0].shape[1:3])
     codec = codec or HeatmapCodec(input_size)
-    if codec.encoding not in targets.ENCODINGS:
-        raise ValueError(
-            f"The pipeline draws heatmaps of the encodings {', '.join(targets.ENCODINGS)}. "
-            f"Received: encoding={codec.encoding!r}"
-        )
+    check_choice("codec.encoding", codec.encoding, heatmaps.ENCODINGS)
     return codec
 
 
-def _table(samples: KeypointDataset, input_size: Size) -> _Table:
-    people = samples.instances
-    center, scale = people.center_scale(input_size)
+def _table(dataset: KeypointDataset, input_size: Size) -> _Table:
+    instances = dataset.instances
+    center, scale = instances.center_scale(input_size)
     return _Table(
-        path=tf.constant(samples.paths.tolist()),
-        image_size=tf.constant(people.image_size, tf.float64),
+        path=tf.constant(dataset.paths.tolist()),
+        image_size=tf.constant(instances.image_size, tf.float64),
         center=tf.constant(center, tf.float64),
         scale=tf.constant(scale, tf.float64),
-        joints=tf.constant(people.keypoints, tf.float64),
-        visible=tf.constant(people.keypoints_visible, tf.float32),
+        keypoints=tf.constant(instances.keypoints, tf.float64),
+        visible=tf.constant(instances.keypoints_visible, tf.float32),
     )
 
 

@@ -1,14 +1,29 @@
-"""Order and random numbers of samples, as pure functions of the seed and the sample's number.
+"""Shared parts of the tf.data pipelines: order, random numbers, loading, prefetching.
 
-Samples are numbered through from the start of training, over all epochs, so that a training can
-go on from any of them.
+Samples are numbered from the start of training over all epochs. Order and random numbers are pure
+functions of the seed and this number, so that training can be resumed at any step.
 """
+
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import tensorflow as tf
 
+from keras_shufflenet._checks import check_integer
+
+
+def check_batch(batch_size: int, start_step: int) -> None:
+    """Check the arguments that all pipelines have.
+
+    Raises:
+        ValueError: If `batch_size` is not positive or `start_step` is negative.
+    """
+    check_integer("batch_size", batch_size)
+    check_integer("start_step", start_step, minimum=0)
+
 
 def shuffled(number: tf.Tensor, count: int, seed: int) -> tf.Tensor:
-    """Return which of `count` items a sample (int64 scalar) shows; every epoch shows each once."""
+    """Return which of `count` items sample `number` (int64 scalar) is; an epoch has each once."""
     return tf.random.experimental.index_shuffle(
         number % count,
         seed=tf.stack([tf.constant(seed, tf.int64), number // count]),
@@ -17,19 +32,93 @@ def shuffled(number: tf.Tensor, count: int, seed: int) -> tf.Tensor:
 
 
 def uniform(number: tf.Tensor, count: int, seed: int) -> tf.Tensor:
-    """Return `count` numbers from [0, 1), float64, of a sample (int64 scalar)."""
+    """Return `count` random numbers in [0, 1), float64, for sample `number` (int64 scalar)."""
     state = tf.stack([tf.constant(seed, tf.int64), number])
     return tf.random.stateless_uniform([count], state, dtype=tf.float64, alg="philox")
 
 
-def check_batch(batch_size: int, start: int) -> None:
-    """Complain about impossible batch sizes and starts.
+def load_batches(
+    batches: tf.data.Dataset,
+    load: Callable[[Any], Any],
+    path: Callable[[Any], tf.Tensor],
+    *,
+    batch_size: int,
+    workers: int,
+) -> tf.data.Dataset:
+    """Load the samples of batches in order; if a file cannot be loaded, the error names it.
+
+    TensorFlow's decoders do not name the file. So samples that fail are first dropped from the
+    stream. A sentinel row, which cannot fail, ends every batch; when the stream is batched again,
+    a missing row is noticed at the sentinel at the latest.
+
+    Args:
+        batches: Dataset of nested tensors with one row per sample.
+        load: Function from one sample to nested tensors of static shape.
+        path: Function from samples to their file paths.
+        batch_size: Samples per batch; the last batch may be smaller.
+        workers: Number of samples loaded in parallel.
+
+    Returns:
+        A dataset of batches of loaded samples. Iterating raises
+        `tf.errors.InvalidArgumentError` where `load` fails.
+    """
+    traced = tf.function(load, autograph=False)
+
+    def load_row(row: tf.Tensor, is_sentinel: tf.Tensor, previous: tf.Tensor, sample: Any) -> Any:
+        outputs = traced.get_concrete_function(sample).structured_outputs
+        zeros = tf.nest.map_structure(lambda output: tf.zeros(output.shape, output.dtype), outputs)
+        return row, previous, tf.cond(is_sentinel, lambda: zeros, lambda: traced(sample))
+
+    rows = batches.map(
+        lambda *batch: _append_sentinel(batch[0] if len(batch) == 1 else batch, path)
+    )
+    loaded = rows.unbatch().map(load_row, num_parallel_calls=workers)
+    return loaded.ignore_errors().batch(batch_size + 1).map(_check_rows)
+
+
+def prefetched(dataset: tf.data.Dataset, batches: int) -> tf.data.Dataset:
+    """Prefetch a fixed number of batches.
+
+    Autotuning is disabled: there is nothing to tune, and its thread sleeps for intervals of up to
+    a minute, which the end of an iterator, and thus of `fit`, sometimes waits for.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.prefetch(batches).with_options(options)
+
+
+def iterate_arrays(dataset: tf.data.Dataset) -> Iterator[Any]:
+    """Iterate over the batches of a dataset as NumPy arrays.
 
     Raises:
-        ValueError: see there.
+        ValueError: If an image cannot be decoded; the message names the file.
     """
-    if batch_size < 1 or start < 0:
+    try:
+        yield from dataset.as_numpy_iterator()
+    except (tf.errors.InvalidArgumentError, tf.errors.UnknownError) as error:
         raise ValueError(
-            "`batch_size` must be positive and `start` not negative. "
-            f"Received: batch_size={batch_size}, start={start}"
-        )
+            f"Every image must be a complete image file. Received: {error.message}"
+        ) from error
+
+
+def _append_sentinel(batch: Any, path: Callable[[Any], tf.Tensor]) -> tuple[Any, ...]:
+    """Number the rows, append the sentinel, and give each row the path of the previous one."""
+    previous = tf.concat([[""], path(batch)], axis=0)
+    row = tf.range(tf.size(previous))
+    rows = tf.nest.map_structure(lambda column: tf.concat([column, column[-1:]], 0), batch)
+    return row, row == tf.size(previous) - 1, previous, rows
+
+
+def _check_rows(row: tf.Tensor, previous: tf.Tensor, loaded: Any) -> Any:
+    """Raise an error that names the file of the first missing row; remove the sentinel."""
+    expected = tf.range(tf.size(row))
+    gap = tf.argmax(row != expected)
+    tf.debugging.Assert(
+        tf.reduce_all(row == expected),
+        [
+            "An image must be a complete JPEG, PNG, GIF or BMP file of the size that its "
+            "annotations state. Received:",
+            previous[gap],
+        ],
+    )
+    return tf.nest.map_structure(lambda column: column[:-1], loaded)

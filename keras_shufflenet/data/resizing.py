@@ -1,4 +1,4 @@
-"""Resizing for classifiers as the publishers of weights did it: pixel for pixel."""
+"""Resizing for classification as the publishers of weights do it, bit for bit. No TensorFlow."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -6,96 +6,111 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from keras_shufflenet.keypoints.boxes import Size
+from keras_shufflenet._checks import check_choice, check_integer, check_size
+from keras_shufflenet._types import Size
 
 ResizeMethod = Literal["torchvision", "megvii"]
 
-USUAL_RESIZE, USUAL_CROP = 256, 224
-_FRACTION_BITS = 11  # of the weights of OpenCV's bilinear resizing
+DEFAULT_RESIZE_SIZE, DEFAULT_CROP_SIZE = 256, 224
+_FRACTION_BITS = 11  # of the weights in OpenCV's bilinear resizing
 
 
-def resize_and_crop(image: Image.Image, resize: int, crop: Size) -> np.ndarray:
-    """Prepare an image as torchvision does: Pillow's antialiased bilinear resizing, central crop.
+def resize_and_crop(image: Image.Image, resize_size: int, crop_size: Size) -> np.ndarray:
+    """Resize with Pillow's antialiased bilinear filter and crop the center, as torchvision does.
 
     Args:
-        image: of any size and mode.
-        resize: length of the shorter side, in pixels.
-        crop: (height, width).
+        image: An image of any size and mode.
+        resize_size: Length of the shorter side after resizing, in pixels.
+        crop_size: Crop size (height, width).
 
     Returns:
-        (height, width, 3) uint8 RGB; black where the image is smaller than the crop.
+        (height, width, 3) uint8 RGB, padded with zeros if the image is smaller than the crop.
     """
     image = image.convert("RGB")
     short = min(image.size)
-    width, height = (resize if side == short else resize * side // short for side in image.size)
-    return _central(np.asarray(image.resize((width, height), Image.Resampling.BILINEAR)), crop)
+    width, height = (
+        resize_size if side == short else resize_size * side // short for side in image.size
+    )
+    resized = image.resize((width, height), Image.Resampling.BILINEAR)
+    return _center_crop(np.asarray(resized), crop_size)
 
 
-def resize_and_crop_megvii(image: Image.Image, resize: int, crop: Size) -> np.ndarray:
-    """Prepare an image as Megvii does: OpenCV's bilinear resizing, central crop.
+def resize_and_crop_megvii(image: Image.Image, resize_size: int, crop_size: Size) -> np.ndarray:
+    """Resize with OpenCV's bilinear interpolation and crop the center, as Megvii does.
 
     Args:
-        image: of any size and mode.
-        resize: length of the shorter side, in pixels.
-        crop: (height, width).
+        image: An image of any size and mode.
+        resize_size: Length of the shorter side after resizing, in pixels.
+        crop_size: Crop size (height, width).
 
     Returns:
-        (height, width, 3) uint8 RGB.
+        (height, width, 3) uint8 RGB, padded with zeros if the image is smaller than the crop.
     """
     pixels = np.asarray(image.convert("RGB"))
     height, width = pixels.shape[:2]
     if height < width:
-        target = (resize, int(resize / height * width + 0.5))
+        target = (resize_size, int(resize_size / height * width + 0.5))
     else:
-        target = (int(resize / width * height + 0.5), resize)
-    return _central(_resize_like_opencv(pixels, target), crop)
+        target = (int(resize_size / width * height + 0.5), resize_size)
+    return _center_crop(_resize_opencv(pixels, target), crop_size)
 
 
-_PREPARATIONS: dict[str, Callable[[Image.Image, int, Size], np.ndarray]] = {
+_TRANSFORMS: dict[str, Callable[[Image.Image, int, Size], np.ndarray]] = {
     "torchvision": resize_and_crop,
     "megvii": resize_and_crop_megvii,
 }
 
 
-def preparation(
+def eval_transform(
     resize_size: int | None, crop_size: int | Size, resize_method: str
 ) -> Callable[[Image.Image], np.ndarray]:
-    """Return the function that prepares images in a publisher's way: (crop, crop, 3) uint8.
+    """Return the function that resizes and crops images for evaluation.
 
-    Without `resize_size` the shorter side becomes 256 pixels for a crop of 224, and others in proportion
-    to the longer side of the crop.
+    Args:
+        resize_size: Length of the shorter side after resizing, in pixels; by default 256/224 of
+            the longer side of the crop.
+        crop_size: Crop size (height, width), or the side of a square.
+        resize_method: `"torchvision"` or `"megvii"`.
+
+    Returns:
+        A function from an image to (height, width, 3) uint8 RGB.
 
     Raises:
-        ValueError: there is no such protocol, or a length is not positive.
+        ValueError: If a size is not positive or the method is unknown.
     """
-    size = (crop_size, crop_size) if isinstance(crop_size, int) else (crop_size[0], crop_size[1])
+    size = as_size(crop_size)
     if resize_size is None:
-        resize_size = max(1, round(max(size) * USUAL_RESIZE / USUAL_CROP))
-    if resize_size < 1 or min(size) < 1:
-        raise ValueError(
-            f"`resize` and `crop` must be positive. Received: resize={resize_size}, crop={crop_size}"
-        )
-    if resize_method not in _PREPARATIONS:
-        raise ValueError(
-            f"`protocol` must be one of {', '.join(map(repr, _PREPARATIONS))}. "
-            f"Received: protocol={resize_method!r}"
-        )
-    return lambda image: _PREPARATIONS[resize_method](image, resize_size, size)
+        resize_size = max(1, round(max(size) * DEFAULT_RESIZE_SIZE / DEFAULT_CROP_SIZE))
+    check_integer("resize_size", resize_size)
+    check_choice("resize_method", resize_method, _TRANSFORMS)
+    return lambda image: _TRANSFORMS[resize_method](image, resize_size, size)
 
 
-def _central(pixels: np.ndarray, crop: Size) -> np.ndarray:
-    """Cut from the center; half pixels are rounded to even, as the originals do it."""
-    lacking = [max(0, side - length) for side, length in zip(crop, pixels.shape, strict=False)]
-    padding = [(lack // 2, lack - lack // 2) for lack in lacking]
+def as_size(crop_size: int | Size) -> Size:
+    """Return a crop size as (height, width).
+
+    Raises:
+        ValueError: If it is neither a positive integer nor a pair of them.
+    """
+    if isinstance(crop_size, tuple | list):
+        return check_size("crop_size", crop_size)
+    check_integer("crop_size", crop_size)
+    return crop_size, crop_size
+
+
+def _center_crop(pixels: np.ndarray, crop_size: Size) -> np.ndarray:
+    """Crop the center; half pixels are rounded to even, as torchvision does."""
+    missing = [max(0, side - length) for side, length in zip(crop_size, pixels.shape, strict=False)]
+    padding = [(count // 2, count - count // 2) for count in missing]
     pixels = np.pad(pixels, [*padding, (0, 0)])
     top, left = (
-        round((length - side) / 2) for side, length in zip(crop, pixels.shape, strict=False)
+        round((length - side) / 2) for side, length in zip(crop_size, pixels.shape, strict=False)
     )
-    return pixels[top : top + crop[0], left : left + crop[1]]
+    return pixels[top : top + crop_size[0], left : left + crop_size[1]]
 
 
-def _resize_like_opencv(pixels: np.ndarray, size: Size) -> np.ndarray:
-    """OpenCV's INTER_LINEAR for bytes, in its integer arithmetic."""
+def _resize_opencv(pixels: np.ndarray, size: Size) -> np.ndarray:
+    """Resize uint8 pixels like OpenCV's INTER_LINEAR, in its fixed-point arithmetic."""
     rows, row_weights = _taps(pixels.shape[0], size[0])
     columns, column_weights = _taps(pixels.shape[1], size[1])
     wide = pixels.astype(np.int64)
@@ -105,7 +120,7 @@ def _resize_like_opencv(pixels: np.ndarray, size: Size) -> np.ndarray:
 
 
 def _taps(source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
-    """The two source pixels of each target pixel and their weights, both (target, 2)."""
+    """Return the two source pixels of each target pixel and their weights, both (target, 2)."""
     position = (np.arange(target) + 0.5) * (source / target) - 0.5
     first = np.floor(position).astype(int)
     fraction = (position - first).astype(np.float32)

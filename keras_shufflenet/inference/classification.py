@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from keras_shufflenet.data.resizing import preparation
+from keras_shufflenet.data.resizing import eval_transform
 from keras_shufflenet.inference.images import to_pillow
 from keras_shufflenet.inference.predictor import Predictor
 
@@ -75,7 +75,7 @@ class ImageClassifier:
                 f"Received: {len(names)}"
             )
         return cls(
-            predictor, names, preparation(resize_size, predictor.require_size(), resize_method)
+            predictor, names, eval_transform(resize_size, predictor.require_size(), resize_method)
         )
 
     def predict(self, image: Any, top: int = 5) -> list[tuple[str, float]]:

@@ -1,4 +1,4 @@
-"""ImageClassifier inputs against the reference, and complaints about files."""
+"""Inputs of classifiers against the reference, and errors about invalid files."""
 
 import csv
 import hashlib
@@ -28,12 +28,12 @@ def golden_images(golden_pose, synth, tmp_path_factory):
     return folder, numbers
 
 
-def prepared(golden_images, n, protocol):
+def transformed(golden_images, n, resize_method):
     folder, numbers = golden_images
     labels = write_labels(folder / f"{n}.csv", [(f"{n}.png", 7)])
     _, _, _, resize, crop = (int(number) for number in numbers[n])
     data = ks.data.classification(
-        labels, folder, resize_size=resize, crop_size=crop, resize_method=protocol
+        labels, folder, resize_size=resize, crop_size=crop, resize_method=resize_method
     )
     [(image, label)] = data.as_numpy_iterator()
     assert (image.dtype, image.shape, label.tolist()) == (np.float32, (1, crop, crop, 3), [7])
@@ -42,14 +42,14 @@ def prepared(golden_images, n, protocol):
 
 @pytest.mark.parametrize("n", range(12))
 def test_torchvision_preparation(golden_pose, golden_images, n):
-    image = prepared(golden_images, n, "torchvision")
+    image = transformed(golden_images, n, "torchvision")
     digest = hashlib.sha256(image.astype(np.uint8).tobytes()).hexdigest()
     assert digest == str(golden_pose("resize")[f"torchvision_{n}_sha256"])
 
 
 @pytest.mark.parametrize("n", range(12))
 def test_megvii_preparation(golden_pose, golden_images, n):
-    golden, image = golden_pose("resize"), prepared(golden_images, n, "megvii")
+    golden, image = golden_pose("resize"), transformed(golden_images, n, "megvii")
     if f"megvii_{n}_index" in golden:
         row, column = golden[f"megvii_{n}_index"].T
         sampled = image[row, column]
@@ -85,7 +85,7 @@ def test_folders_of_classes(classes):
     )
 
 
-def test_grey_and_four_ink_images(tmp_path):
+def test_grayscale_and_cmyk_images(tmp_path):
     for name, mode, color in (("a.jpg", "L", 90), ("b.jpg", "CMYK", (0, 0, 0, 165))):
         Image.new(mode, (40, 40), color).save(tmp_path / name)
     labels = write_labels(tmp_path / "labels.csv", [("a.jpg", 0), ("b.jpg", 1)])
@@ -103,7 +103,7 @@ def test_broken_images_are_named(classes, contents):
 
 
 def test_missing_files(classes, tmp_path):
-    with pytest.raises(FileNotFoundError, match="csv file or a folder"):
+    with pytest.raises(FileNotFoundError, match="csv file, or a folder"):
         ks.data.classification(tmp_path / "nowhere.csv")
     labels = write_labels(tmp_path / "labels.csv", [("a.jpg", 0)])
     with pytest.raises(FileNotFoundError, match=r"Received: 1 of 1 are missing.*a\.jpg"):
@@ -133,14 +133,16 @@ def test_no_images(tmp_path):
         ks.data.classification(tmp_path / "folders")
 
 
-@pytest.mark.parametrize("wrong", [{"resize": 0}, {"crop": 0}, {"crop": (8, -1)}])
+@pytest.mark.parametrize("wrong", [{"resize_size": 0}, {"crop_size": 0}, {"crop_size": (8, -1)}])
 def test_wrong_sizes(classes, wrong):
-    with pytest.raises(ValueError, match=r"must be positive.*Received: resize="):
+    with pytest.raises(ValueError, match=rf"must be .*positive.*Received: {next(iter(wrong))}="):
         ks.data.classification(classes, **wrong)
 
 
-def test_wrong_protocol(classes):
-    with pytest.raises(ValueError, match=r"'torchvision', 'megvii'.*Received: protocol='best'"):
+def test_unknown_resize_method(classes):
+    with pytest.raises(
+        ValueError, match=r"'torchvision', 'megvii'.*Received: resize_method='best'"
+    ):
         ks.data.classification(classes, resize_method="best")
 
 
@@ -149,5 +151,5 @@ def test_images_without_classes_are_for_calibration_only(tmp_path):
         Image.new("RGB", (40, 40)).save(tmp_path / f"{name}.png")
     _, classes = next(iter(ks.data.classification(tmp_path, crop_size=32)))
     assert classes.numpy().tolist() == [-1, -1]
-    with pytest.raises(ValueError, match=r"Training needs classes.*Received: .*without classes"):
+    with pytest.raises(ValueError, match=r"one subfolder per class.*Received: .*without classes"):
         ks.data.classification(tmp_path, training=True)

@@ -1,13 +1,19 @@
-"""The batched TensorFlow geometry, draws and targets against the reference and the NumPy ones."""
+"""Batched geometry, augmentation and heatmaps against the reference and their NumPy twins."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from scipy.special import ndtr
 
-from keras_shufflenet.data import augmentation, geometry, keypoint_pipeline, samples, targets
+from keras_shufflenet.data import (
+    augmentation,
+    geometry,
+    heatmaps,
+    keypoint_dataset,
+    keypoint_pipeline,
+)
 from keras_shufflenet.data.augmentation import COCO_AUGMENTATION, Draws
-from keras_shufflenet.data.geometry import Frame
+from keras_shufflenet.data.geometry import CenterScale
 from keras_shufflenet.keypoints import augmentation as reference
 from keras_shufflenet.keypoints import boxes
 from keras_shufflenet.keypoints.annotations import PoseInstances
@@ -20,22 +26,22 @@ def f64(array):
 
 
 def draws(count, **given):
-    """Draws of which some are given; nothing happens by the others."""
+    """Return draws of which some are given; the others change nothing."""
     never = {name: np.full(count, 0.0 if "normal" in name else 1.0) for name in Draws._fields}
     return Draws(**{name: f64(value) for name, value in (never | given).items()})
 
 
-def test_frames_of_the_reference(golden_pose):
+def test_center_and_scale_of_the_reference(golden_pose):
     golden = golden_pose("boxes")
     bbox = golden["in/bbox"]
     for width, height in golden["in/image_size"]:
         n = len(bbox)
-        everyone = PoseInstances(
+        instances = PoseInstances(
             COCO, np.arange(n), np.full(n, ""), np.full((n, 2), 99), bbox, np.ones(n),
             np.zeros((n, 17, 2)), np.ones((n, 17)), np.ones(n),
         )  # fmt: skip
         table = keypoint_pipeline._table(
-            samples.KeypointDataset(everyone, np.full(n, "x")), (height, width)
+            keypoint_dataset.KeypointDataset(instances, np.full(n, "x")), (height, width)
         )
         np.testing.assert_allclose(table.center, golden[f"v029/center_{width}x{height}"], rtol=1e-6)
         np.testing.assert_allclose(table.scale, golden[f"v029/scale_{width}x{height}"], rtol=1e-6)
@@ -45,7 +51,7 @@ def test_frames_of_the_reference(golden_pose):
 def test_affine_matrices_of_the_reference(golden_pose, encoding, name):
     golden = golden_pose("affine")
     for i, (width, height) in enumerate(golden["in/output_size"]):
-        frame = Frame(f64(golden["in/center"][i : i + 1]), f64(golden["in/scale"][i : i + 1]))
+        frame = CenterScale(f64(golden["in/center"][i : i + 1]), f64(golden["in/scale"][i : i + 1]))
         codec = HeatmapCodec((height, width), encoding=encoding)
         matrix = geometry.crop_matrix(frame, f64(golden["in/rotation"][i : i + 1]), codec)
         np.testing.assert_allclose(matrix[0, :, :2], golden[f"v029/{name}"][i][:, :2], atol=2e-6)
@@ -63,7 +69,7 @@ def test_matrices_agree_with_numpy(encoding):
     random = np.random.default_rng(0)
     center, scale = random.uniform(0, 500, (20, 2)), random.uniform(0.2, 3, (20, 2))
     degrees, codec = random.uniform(-180, 180, 20), HeatmapCodec((256, 192), encoding=encoding)
-    matrix = geometry.crop_matrix(Frame(f64(center), f64(scale)), f64(degrees), codec)
+    matrix = geometry.crop_matrix(CenterScale(f64(center), f64(scale)), f64(degrees), codec)
     expected = codec.crop_matrix(center, scale, degrees)
     np.testing.assert_allclose(matrix, expected, rtol=1e-12, atol=1e-9)
     inverse = geometry.invert_affine(matrix)
@@ -75,8 +81,8 @@ def test_flip_joints_of_the_reference(golden_pose, skeleton):
     golden = golden_pose("flip_joints")
     name, width = skeleton.name, f64(golden["in/width"])
     flipped = tf.ones_like(width, tf.bool)
-    joints, visible = golden[f"in/{name}_joints"][..., :2], golden[f"in/{name}_visible"][..., 0]
-    points = geometry.mirror_x(f64(joints), flipped, width)
+    keypoints, visible = golden[f"in/{name}_joints"][..., :2], golden[f"in/{name}_visible"][..., 0]
+    points = geometry.flip_points(f64(keypoints), flipped, width)
     points, seen = keypoint_pipeline._swap_sides(points, tf.constant(visible), flipped, skeleton)
     np.testing.assert_array_equal(seen, golden[f"v029/{name}_visible"][..., 0])
     mask = seen.numpy() > 0
@@ -84,16 +90,16 @@ def test_flip_joints_of_the_reference(golden_pose, skeleton):
     np.testing.assert_allclose(points.numpy()[mask], expected[mask])
 
 
-def test_matrices_of_mirrored_images():
+def test_matrices_of_flipped_images():
     random = np.random.default_rng(1)
     matrix, points = random.normal(size=(2, 2, 3)), random.uniform(0, 50, (2, 7, 2))
     flipped, width = tf.constant([True, False]), f64([60, 70])
-    composed = geometry.compose_mirror(f64(matrix), flipped, width)
-    mirrored = geometry.mirror_x(f64(points), flipped, width)
-    np.testing.assert_array_equal(mirrored[1], points[1])
+    composed = geometry.compose_flip(f64(matrix), flipped, width)
+    flipped_points = geometry.flip_points(f64(points), flipped, width)
+    np.testing.assert_array_equal(flipped_points[1], points[1])
     np.testing.assert_allclose(
         geometry.transform_points(f64(points), composed),
-        geometry.transform_points(mirrored, f64(matrix)),
+        geometry.transform_points(flipped_points, f64(matrix)),
     )
 
 
@@ -109,13 +115,13 @@ def test_random_draws_of_the_reference(golden_pose):
         rotation_gate=given["rotation_prob_draw"],
         rotation_normal=given["rotation_draw"],
     )
-    frame = Frame(f64(given["center"]), f64(given["scale"]))
-    shifted = augmentation.shift_factor(frame, drawn, COCO_AUGMENTATION)
+    frame = CenterScale(f64(given["center"]), f64(given["scale"]))
+    shifted = augmentation.shift_bbox(frame, drawn, COCO_AUGMENTATION)
     np.testing.assert_allclose(shifted.center, golden["v029/shifted_center"], rtol=1e-9)
     np.testing.assert_array_equal(shifted.scale, given["scale"])
-    zoomed = augmentation.zoom(frame, drawn, COCO_AUGMENTATION)
-    np.testing.assert_allclose(zoomed.scale, golden["v029/scale"], rtol=1e-12)
-    degrees = augmentation.rotate_factor(drawn, COCO_AUGMENTATION)
+    scaled = augmentation.scale_bbox(frame, drawn, COCO_AUGMENTATION)
+    np.testing.assert_allclose(scaled.scale, golden["v029/scale"], rtol=1e-12)
+    degrees = augmentation.random_rotation(drawn, COCO_AUGMENTATION)
     np.testing.assert_allclose(degrees, golden["v029/rotation"], rtol=1e-12)
 
 
@@ -123,12 +129,12 @@ def test_random_draws_of_the_reference(golden_pose):
 @pytest.mark.parametrize(("choice", "gate"), [("upper_first", 0.0), ("lower_first", 1.0)])
 def test_half_body_of_the_reference(golden_pose, size, choice, gate):
     golden = golden_pose("half_body")
-    joints, visible = golden["in/joints"][..., :2], golden["in/visible"][..., 0] > 0
-    count = len(joints)
-    before = Frame(f64(np.full((count, 2), -1.0)), f64(np.full((count, 2), -1.0)))
+    keypoints, visible = golden["in/joints"][..., :2], golden["in/visible"][..., 0] > 0
+    count = len(keypoints)
+    before = CenterScale(f64(np.full((count, 2), -1.0)), f64(np.full((count, 2), -1.0)))
     drawn = draws(count, half_body_gate=np.zeros(count), upper_body_gate=np.full(count, gate))
     after = augmentation.half_body(
-        before, f64(joints), tf.constant(visible), drawn, COCO_AUGMENTATION, COCO, size
+        before, f64(keypoints), tf.constant(visible), drawn, COCO_AUGMENTATION, COCO, size
     )
     name = f"{choice}_{size[1]}x{size[0]}"
     applied = golden[f"v029/applied_{name}"]
@@ -141,17 +147,19 @@ def test_half_body_of_the_reference(golden_pose, size, choice, gate):
 
 def test_half_body_agrees_with_numpy():
     random = np.random.default_rng(3)
-    joints, visible = random.uniform(0, 300, (60, 17, 2)), random.random((60, 17)) < 0.7
+    keypoints, visible = random.uniform(0, 300, (60, 17, 2)), random.random((60, 17)) < 0.7
     normal, gate = random.standard_normal(60), random.random(60)
-    before = Frame(f64(random.uniform(0, 9, (60, 2))), f64(random.uniform(1, 2, (60, 2))))
+    before = CenterScale(f64(random.uniform(0, 9, (60, 2))), f64(random.uniform(1, 2, (60, 2))))
     drawn = draws(60, half_body_gate=gate, upper_body_gate=ndtr(normal))
     after = augmentation.half_body(
-        before, f64(joints), tf.constant(visible), drawn, COCO_AUGMENTATION, COCO, (256, 192)
+        before, f64(keypoints), tf.constant(visible), drawn, COCO_AUGMENTATION, COCO, (256, 192)
     )
     takes = reference.takes_half_body(visible, gate)
     assert 5 < takes.sum() < 40
     for i, taken in enumerate(takes):
-        half = reference.half_body(joints[i], visible[i], (256, 192), normal[i]) if taken else None
+        half = (
+            reference.half_body(keypoints[i], visible[i], (256, 192), normal[i]) if taken else None
+        )
         center, scale = half or (before.center[i], before.scale[i])
         np.testing.assert_allclose(after.center[i], center)
         np.testing.assert_allclose(after.scale[i], scale)
@@ -179,22 +187,22 @@ CASES = [
 @pytest.mark.parametrize(("name", "encoding", "size"), CASES)
 def test_targets_of_the_reference(golden_pose, name, encoding, size):
     golden = golden_pose("target")
-    joints, visible = golden[f"in/{name}_joints"], golden[f"in/{name}_visible"][:, 0]
+    keypoints, visible = golden[f"in/{name}_joints"], golden[f"in/{name}_visible"][:, 0]
     codec = HeatmapCodec(size, encoding=encoding)
-    maps, weights = targets.heatmaps(f64(joints[None, :, :2]), tf.constant(visible[None]), codec)
+    maps, weights = heatmaps.encode(f64(keypoints[None, :, :2]), tf.constant(visible[None]), codec)
     expected = golden[f"v029/{name}_{encoding}_target"].transpose(1, 2, 0)
     np.testing.assert_allclose(maps[0], expected, atol=1e-6)
     np.testing.assert_array_equal(weights[0, 0, 0], golden[f"v029/{name}_{encoding}_weight"][:, 0])
 
 
-@pytest.mark.parametrize("encoding", targets.ENCODINGS)
+@pytest.mark.parametrize("encoding", heatmaps.ENCODINGS)
 def test_targets_agree_with_numpy(encoding):
     random = np.random.default_rng(5)
-    joints = random.uniform(-40, 300, (6, 17, 2))
+    keypoints = random.uniform(-40, 300, (6, 17, 2))
     visible = (random.random((6, 17)) < 0.7).astype(np.float32)
     codec = HeatmapCodec((256, 192), encoding=encoding, keypoint_weights=COCO.keypoint_weights)
-    maps, weights = targets.heatmaps(f64(joints), tf.constant(visible), codec)
-    expected_maps, expected_weights = codec.encode(joints, visible)
+    maps, weights = heatmaps.encode(f64(keypoints), tf.constant(visible), codec)
+    expected_maps, expected_weights = codec.encode(keypoints, visible)
     np.testing.assert_allclose(maps, expected_maps, atol=1e-6)
     np.testing.assert_allclose(weights[:, 0, 0], expected_weights)
     assert 0 < expected_weights.min(where=expected_weights > 0, initial=9) < expected_weights.max()

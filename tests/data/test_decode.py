@@ -1,4 +1,4 @@
-"""Pixels: crops against the reference warp, every kind of image file, and broken ones."""
+"""Crops against the reference warp, for every kind of image file, and errors about broken files."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ import keras_shufflenet as ks
 from keras_shufflenet.data.decode import warp
 from keras_shufflenet.keypoints import boxes
 from keras_shufflenet.keypoints.codec import HeatmapCodec
-from tests.data.dots import annotation, coco_file, spread_joints
+from tests.data.dots import annotation, coco_file, spread_keypoints
 
 SIZE = (240, 200)
 CODEC = HeatmapCodec((128, 96))
@@ -35,8 +35,8 @@ def smooth_picture(seed=0, size=SIZE):
 
 def one_person(folder, name, **changes):
     """Return the content of a json with one person in an image."""
-    joints = spread_joints(SIZE, np.random.default_rng(0))
-    return coco_file([(1, name, SIZE)], [annotation(1, joints, **changes)]), folder
+    keypoints = spread_keypoints(SIZE, np.random.default_rng(0))
+    return coco_file([(1, name, SIZE)], [annotation(1, keypoints, **changes)]), folder
 
 
 def crop_of(people, **arguments):
@@ -45,7 +45,7 @@ def crop_of(people, **arguments):
 
 
 def reference_crop(people, picture):
-    frame = ks.data.load_keypoint_dataset(*people).people.center_scale(CODEC.input_size)
+    frame = ks.data.load_keypoint_dataset(*people).instances.center_scale(CODEC.input_size)
     matrix = CODEC.crop_matrix(*frame)[0]
     pixels = np.asarray(picture.convert("RGB"), np.float32)
     return ks.keypoints.warp(pixels, matrix, CODEC.input_size)
@@ -63,7 +63,7 @@ KINDS = {  # file: mode, how it is saved, by how much decoders may differ
     "a.bmp": ("RGB", {}, 0.01),
     "png_named.jpg": ("RGB", {"format": "PNG"}, 0.01),
 }
-STILL = ks.data.Augmentation(
+NO_AUGMENTATION = ks.data.Augmentation(
     shift_prob=0,
     flip_prob=0,
     half_body_prob=0,
@@ -78,17 +78,17 @@ def crops_of_kinds(tmp_path_factory):
     folder = tmp_path_factory.mktemp("kinds")
     for seed, (name, (mode, options, _)) in enumerate(KINDS.items()):
         smooth_picture(seed).convert(mode).save(folder / name, **options)
-    joints = spread_joints(SIZE, np.random.default_rng(0))
+    keypoints = spread_keypoints(SIZE, np.random.default_rng(0))
     numbered = list(enumerate(KINDS, start=1))
     content = coco_file(
         [(number, name, SIZE) for number, name in numbered],
-        [annotation(number, joints) for number, _ in numbered],
+        [annotation(number, keypoints) for number, _ in numbered],
     )
     people = content, folder
     arguments = {"input_size": CODEC.input_size, "batch_size": len(KINDS)}
     streams = (
         ks.data.keypoints(*people, **arguments),
-        ks.data.keypoints(*people, **arguments, training=True, augmentation=STILL),
+        ks.data.keypoints(*people, **arguments, training=True, augmentation=NO_AUGMENTATION),
     )
     return people, [next(stream.as_numpy_iterator())[0] for stream in streams]
 
@@ -151,12 +151,12 @@ def test_broken_files_are_named_in_evaluation(make_people, tmp_path):
 
 def test_crops_of_real_photographs(shared):
     folder = shared / "data" / "coco"
-    samples = ks.data.load_keypoint_dataset(folder / "person_keypoints_val.json", folder / "images")
-    samples = samples.select(slice(0, 6))
-    crops = np.concatenate(list(ks.data.person_instances(samples, CODEC).as_numpy_iterator()))
-    center, scale = samples.instances.center_scale(CODEC.input_size)
+    dataset = ks.data.load_keypoint_dataset(folder / "person_keypoints_val.json", folder / "images")
+    dataset = dataset.select(slice(0, 6))
+    crops = np.concatenate(list(ks.data.person_instances(dataset, CODEC).as_numpy_iterator()))
+    center, scale = dataset.instances.center_scale(CODEC.input_size)
     for row, crop in enumerate(crops):
-        with Image.open(samples.paths[row]) as image:
+        with Image.open(dataset.paths[row]) as image:
             pixels = np.asarray(image.convert("RGB"), np.float32)
         matrix = CODEC.crop_matrix(center[row], scale[row])
         error = np.abs(crop - ks.keypoints.warp(pixels, matrix, CODEC.input_size))
@@ -168,10 +168,10 @@ def test_training_on_real_annotations(shared):
     """Leeds Sports Pose labels no faces; every batch of it and of COCO is sound."""
     coco, lspet = shared / "data" / "coco", shared / "data" / "lspet"
     files = [coco / "person_keypoints_train.json", lspet / "person_keypoints_train.json"]
-    samples = ks.data.load_keypoint_dataset(files, [coco / "images", lspet / "images"])
-    assert len(samples) == 564 + 4000
-    assert not samples.instances.keypoints_visible[564:, :5].any()
-    stream = ks.data.keypoints(samples, training=True, input_size=(128, 96), batch_size=16).take(2)
+    dataset = ks.data.load_keypoint_dataset(files, [coco / "images", lspet / "images"])
+    assert len(dataset) == 564 + 4000
+    assert not dataset.instances.keypoints_visible[564:, :5].any()
+    stream = ks.data.keypoints(dataset, training=True, input_size=(128, 96), batch_size=16).take(2)
     for images, heatmaps, weights in stream.as_numpy_iterator():
         assert images.max() <= 255.5
         assert images.std(axis=(1, 2, 3)).min() > 1

@@ -6,7 +6,7 @@ import tensorflow as tf
 from PIL import Image
 
 import keras_shufflenet as ks
-from keras_shufflenet.data import random_crops
+from keras_shufflenet.data.classification_pipeline import DRAWS, random_box
 from keras_shufflenet.data.pipeline import uniform
 
 SIZE = (40, 32)
@@ -34,9 +34,7 @@ def batches(folder, count, **arguments):
 def boxes(image_size, count):
     size = tf.constant(image_size)
     numbers = tf.data.Dataset.range(count).map(
-        lambda n: random_crops.random_box(
-            size, tf.reshape(uniform(n, random_crops.DRAWS, 1)[1:], [4, -1])
-        )
+        lambda n: random_box(size, tf.reshape(uniform(n, DRAWS, 1)[1:], [4, -1]))
     )
     return numbers.batch(count).get_single_element().numpy()
 
@@ -63,17 +61,17 @@ def test_crops_grow_downwards_and_to_either_side(folder):
     assert (np.abs(right) > 20).all()
 
 
-def test_the_seed_decides_and_start_resumes(folder):
+def test_seed_and_start_step(folder):
     whole = batches(folder, 5, seed=4)
     for (images, classes), (again, classes_again) in zip(
-        whole[2:], batches(folder, 3, seed=4, start=2), strict=True
+        whole[2:], batches(folder, 3, seed=4, start_step=2), strict=True
     ):
         np.testing.assert_array_equal(images, again)
         np.testing.assert_array_equal(classes, classes_again)
     assert not np.array_equal(whole[0][0], batches(folder, 1, seed=5)[0][0])
 
 
-def test_boxes_are_inside_and_vary_as_said():
+def test_boxes_are_inside_and_have_the_right_distribution():
     top, left, height, width = boxes((300, 400), 1500).T
     assert (top >= 0).all()
     assert (left >= 0).all()
@@ -97,7 +95,7 @@ def test_boxes_are_inside_and_vary_as_said():
 
 
 @pytest.mark.parametrize(("size", "box"), [((4, 400), (0, 197, 4, 5)), ((400, 3), (198, 0, 4, 3))])
-def test_narrow_images_give_the_central_box(size, box):
+def test_narrow_images_give_the_center_box(size, box):
     found = boxes(size, 20)
     assert (found == box).all(axis=1).any()
 

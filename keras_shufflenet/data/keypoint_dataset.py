@@ -1,4 +1,4 @@
-"""PoseInstances in photographs: what the keypoint pipelines draw their samples from."""
+"""Instances with their image files: the datasets of the keypoint pipelines."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -19,11 +19,11 @@ Folder = str | Path
 
 @dataclass(frozen=True, eq=False)
 class KeypointDataset:
-    """N people and the files that show them.
+    """N instances and their image files.
 
     Attributes:
-        instances: the annotations or detections; every image size is known.
-        paths: (N,) strings, the image file of each person.
+        instances: Annotations or detections, with all image sizes.
+        paths: (N,) strings, the image file of each instance.
     """
 
     instances: PoseInstances
@@ -35,15 +35,15 @@ class KeypointDataset:
 
     @property
     def skeleton(self) -> Skeleton:
-        """What the keypoints are."""
+        """The skeleton of the instances."""
         return self.instances.skeleton
 
     def steps_per_epoch(self, batch_size: int) -> int:
-        """Return the least number of batches that hold every person."""
+        """Return the number of batches that contain every instance."""
         return ceil(len(self) / batch_size)
 
     def select(self, rows: np.ndarray | slice) -> "KeypointDataset":
-        """Return the samples of some rows: indices, a mask or a slice."""
+        """Return the instances of some rows, given as indices, a mask or a slice."""
         return KeypointDataset(self.instances.select(rows), self.paths[rows])
 
 
@@ -55,26 +55,30 @@ def load_keypoint_dataset(
     detections: Any = None,
     score_threshold: float = 0.0,
 ) -> KeypointDataset:
-    """Read the people of COCO files and find their images.
+    """Read the instances of COCO files and resolve their image paths.
 
     Args:
-        annotations: a COCO keypoint json (path or content), or a list of them to be joined.
-        image_dir: the folder of the images, or a list with one folder for each annotation file.
-        skeleton: the keypoints of the files.
-        detections: a detector's boxes (path or content) to be used instead of the annotated
-            people; for a single annotation file.
-        score_threshold: detections below this score are left out.
+        annotations: A COCO keypoint file (path or content), or a list of them to concatenate.
+        image_dir: Image folder, or a list with one for each annotation file.
+        skeleton: Keypoints of the annotation files.
+        detections: Bounding boxes of a detector (path or content) to use instead of the annotated
+            ones; only with a single annotation file.
+        score_threshold: Detections below this score are left out.
+
+    Returns:
+        The instances with their image files.
 
     Raises:
-        FileNotFoundError: a file is missing.
-        ValueError: a file does not hold what it should, nobody is left, or lists do not match.
+        FileNotFoundError: If a file does not exist.
+        ValueError: If a file is malformed, no instances remain after filtering, or the numbers of
+            annotation files and image folders differ.
     """
     skeleton = skeletons.get(skeleton)
     files = list(annotations) if isinstance(annotations, list | tuple) else [annotations]
     folders = [image_dir] * len(files) if isinstance(image_dir, str | Path) else list(image_dir)
     if not files or len(folders) != len(files):
         raise ValueError(
-            "images is one folder, or a list with a folder for each annotation file. "
+            "`image_dir` must be a folder, or a list with one folder for each annotation file. "
             f"Received: {len(files)} annotation files, {len(folders)} folders"
         )
     if detections is None:
@@ -83,46 +87,51 @@ def load_keypoint_dataset(
         groups = [read_detections(detections, files[0], score_threshold, skeleton)]
     else:
         raise ValueError(
-            f"detections go with one annotation file. Received: {len(files)} annotation files"
+            "`annotations` must be a single file if `detections` are given. "
+            f"Received: {len(files)} annotation files"
         )
-    return _join(
+    return _concatenate(
         [resolve_image_paths(group, folder) for group, folder in zip(groups, folders, strict=True)]
     )
 
 
-def resolve_image_paths(people: PoseInstances, image_dir: Folder) -> KeypointDataset:
-    """Pair people with their image files.
+def resolve_image_paths(instances: PoseInstances, image_dir: Folder) -> KeypointDataset:
+    """Find the image files of instances.
 
     Args:
-        people: from the readers of `keypoints`; sizes that are not known are read from the files.
-        image_dir: of the images.
+        instances: Instances, as from `keypoints.read_mpii`; image sizes that are not known are
+            read from the files.
+        image_dir: Image folder.
+
+    Returns:
+        The instances with their image files.
 
     Raises:
-        FileNotFoundError: images are missing.
+        FileNotFoundError: If images do not exist.
     """
-    names, index = np.unique(people.file_name, return_inverse=True)
+    names, index = np.unique(instances.file_name, return_inverse=True)
     paths = [str(Path(image_dir) / name) for name in names]
     missing = [path for path in paths if not Path(path).is_file()]
     if missing:
         raise FileNotFoundError(
-            f"Every image of the annotations must be in {image_dir}. "
-            f"Received: {len(missing)} of {len(paths)} are missing, the first is {missing[0]}"
+            "`image_dir` must contain every image of the annotations. "
+            f"Received: {image_dir}, {len(missing)} of {len(paths)} are missing, first {missing[0]}"
         )
-    unknown = np.flatnonzero((people.image_size <= 0).any(axis=1))
+    unknown = np.flatnonzero((instances.image_size <= 0).any(axis=1))
     if len(unknown):
-        sizes = people.image_size.copy()
+        sizes = instances.image_size.copy()
         sizes[unknown] = [_image_size(paths[image]) for image in index[unknown]]
-        people = replace(people, image_size=sizes)
-    return KeypointDataset(people, np.array(paths)[index])
+        instances = replace(instances, image_size=sizes)
+    return KeypointDataset(instances, np.array(paths)[index])
 
 
 def _image_size(path: str) -> tuple[int, int]:
-    """Return the (height, width) that a file's header says."""
+    """Return the (height, width) in the header of an image file."""
     with Image.open(path) as image:
         return image.height, image.width
 
 
-def _join(parts: list[KeypointDataset]) -> KeypointDataset:
+def _concatenate(parts: list[KeypointDataset]) -> KeypointDataset:
     if len(parts) == 1:
         return parts[0]
     columns = [

@@ -1,4 +1,4 @@
-"""Who is in the files, and complaints about files that say too little."""
+"""Instances and image files of datasets, and errors about invalid files."""
 
 import copy
 import json
@@ -9,41 +9,41 @@ import pytest
 import keras_shufflenet as ks
 
 
-def test_people_and_their_files(people):
-    samples = ks.data.load_keypoint_dataset(*people)
-    assert len(samples) == 5
-    assert [samples.steps_per_epoch(batch) for batch in (1, 2, 5, 6)] == [5, 3, 1, 1]
-    assert samples.skeleton is ks.keypoints.COCO
-    assert samples.paths.tolist() == [str(people[1] / f"{number}.jpg") for number in range(1, 6)]
-    chosen = samples.select(np.array([3, 1]))
-    assert chosen.people.image_id.tolist() == [4, 2]
-    assert chosen.paths.tolist() == samples.paths[[3, 1]].tolist()
+def test_instances_and_their_files(people):
+    dataset = ks.data.load_keypoint_dataset(*people)
+    assert len(dataset) == 5
+    assert [dataset.steps_per_epoch(batch) for batch in (1, 2, 5, 6)] == [5, 3, 1, 1]
+    assert dataset.skeleton is ks.keypoints.COCO
+    assert dataset.paths.tolist() == [str(people[1] / f"{number}.jpg") for number in range(1, 6)]
+    selected = dataset.select(np.array([3, 1]))
+    assert selected.instances.image_id.tolist() == [4, 2]
+    assert selected.paths.tolist() == dataset.paths[[3, 1]].tolist()
 
 
 def test_json_files_and_their_content_are_the_same(people, tmp_path):
     file = tmp_path / "people.json"
     file.write_text(json.dumps(people[0]))
     for source in (file, str(file)):
-        samples = ks.data.load_keypoint_dataset(source, str(people[1]))
-        assert samples.paths.tolist() == ks.data.load_keypoint_dataset(*people).paths.tolist()
+        dataset = ks.data.load_keypoint_dataset(source, str(people[1]))
+        assert dataset.paths.tolist() == ks.data.load_keypoint_dataset(*people).paths.tolist()
 
 
-def test_boxes_of_a_detector(people):
+def test_detections(people):
     boxes = [
         {"image_id": 2, "category_id": 1, "bbox": [1, 2, 30, 40], "score": 0.9},
         {"image_id": 2, "category_id": 1, "bbox": [5, 2, 30, 40], "score": 0.1},
         {"image_id": 3, "category_id": 7, "bbox": [5, 2, 30, 40], "score": 0.9},
         {"image_id": 99, "category_id": 1, "bbox": [5, 2, 30, 40], "score": 0.9},
     ]
-    samples = ks.data.load_keypoint_dataset(*people, detections=boxes, score_threshold=0.5)
-    assert samples.instances.bboxes.tolist() == [[1, 2, 30, 40]]
-    assert samples.paths.tolist() == [str(people[1] / "2.jpg")]
-    with pytest.raises(ValueError, match=r"one annotation file\. Received: 2"):
+    dataset = ks.data.load_keypoint_dataset(*people, detections=boxes, score_threshold=0.5)
+    assert dataset.instances.bboxes.tolist() == [[1, 2, 30, 40]]
+    assert dataset.paths.tolist() == [str(people[1] / "2.jpg")]
+    with pytest.raises(ValueError, match=r"a single file if `detections` are given\. Received: 2"):
         ks.data.load_keypoint_dataset([people[0]] * 2, people[1], detections=boxes)
 
 
 def test_missing_images(people, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"Received: 5 of 5 are missing.*1\.jpg"):
+    with pytest.raises(FileNotFoundError, match=r"Received: .* 5 of 5 are missing.*1\.jpg"):
         ks.data.keypoints(people[0], tmp_path)
 
 
@@ -73,22 +73,22 @@ def test_missing_fields_are_named(people, part, field):
 
 
 @pytest.mark.parametrize("emptied", ["annotations", "images"])
-def test_nobody(people, emptied):
+def test_no_instances(people, emptied):
     content = people[0] | {emptied: []}
     with pytest.raises(ValueError, match="Received: "):
         ks.data.keypoints(content, people[1])
 
 
-def test_nobody_with_a_label(make_people, tmp_path):
+def test_no_labeled_keypoints(make_people, tmp_path):
     content = make_people(tmp_path, 2, visible=np.zeros(17, int))
     with pytest.raises(ValueError, match="labeled keypoint"):
         ks.data.keypoints(content, tmp_path, training=True)
 
 
-def test_json_that_is_none(tmp_path):
+def test_invalid_json(tmp_path):
     file = tmp_path / "people.json"
     file.write_text("<html>404</html>")
-    with pytest.raises(ValueError, match=r"people\.json must be valid json"):
+    with pytest.raises(ValueError, match=r"people\.json must be valid JSON"):
         ks.data.keypoints(file, tmp_path)
 
 
@@ -107,4 +107,4 @@ def test_wrong_skeleton(people):
     with pytest.raises(ValueError, match="Received: "):
         ks.data.keypoints(*people, skeleton="hand")
     with pytest.raises(ValueError, match="keypoints"):
-        ks.data.keypoints(*people, skeleton="mpii")  # 17 joints are not 16
+        ks.data.keypoints(*people, skeleton="mpii")  # 17 keypoints are not 16
