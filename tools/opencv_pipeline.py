@@ -14,8 +14,8 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
+import reference_augmentation as augmentation
 from keras_shufflenet._types import Size
-from keras_shufflenet.keypoints import augmentation
 from keras_shufflenet.keypoints.annotations import PoseInstances
 from keras_shufflenet.keypoints.boxes import get_warp_matrix, transform_points
 
@@ -88,19 +88,19 @@ def make_sample(samples: Samples, row: int, draws: Draws) -> Batch:
     keypoints, visible = samples.instances.keypoints[row], samples.instances.keypoints_visible[row]
     center, scale = samples.center[row], samples.scale[row]
     offset = 2 * np.array([draws.shift_x, draws.shift_y]) - 1
-    center = augmentation.shift_center(center, scale, draws.shift_gate, offset)
+    center = augmentation.shift_bbox(center, scale, draws.shift_gate, offset)
     if draws.flip_gate <= 0.5:
         image, width = image[:, ::-1], image.shape[1]
-        keypoints, visible = augmentation.flip_joints(
+        keypoints, visible = augmentation.flip_keypoints(
             keypoints, visible, width, samples.instances.skeleton
         )
         center = np.array([width - 1 - center[0], center[1]])
-    if augmentation.takes_half_body(visible, draws.half_body_gate):
+    if augmentation.is_half_body(visible, draws.half_body_gate):
         skeleton, normal = samples.instances.skeleton, float(draws.half_body_normal)
         half = augmentation.half_body(keypoints, visible, samples.input_size, normal, skeleton)
         center, scale = half or (center, scale)
-    scale = augmentation.change_scale(scale, draws.scale_normal)
-    degrees = augmentation.draw_rotation(draws.rotation_gate, draws.rotation_normal)
+    scale = augmentation.scale_bbox(scale, draws.scale_normal)
+    degrees = augmentation.random_rotation(draws.rotation_gate, draws.rotation_normal)
     matrix = get_warp_matrix(center, scale, degrees, samples.input_size)
     crop = cv2.warpAffine(image, matrix, samples.input_size[::-1], flags=cv2.INTER_LINEAR)
     heatmaps, weights = draw_heatmaps(

@@ -7,9 +7,9 @@ import numpy as np
 from rich.progress import track
 
 from keras_shufflenet import data
+from keras_shufflenet._types import Size
 from keras_shufflenet.data.classification_pipeline import class_folders
 from keras_shufflenet.inference.predictor import Predictor
-from keras_shufflenet._types import Size
 from keras_shufflenet.metrics.batches import arrays
 
 CROP = 224

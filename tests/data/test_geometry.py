@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 from scipy.special import ndtr
 
+import reference_augmentation as reference
 from keras_shufflenet.data import (
     augmentation,
     geometry,
@@ -14,7 +15,6 @@ from keras_shufflenet.data import (
 )
 from keras_shufflenet.data.augmentation import COCO_AUGMENTATION, Draws
 from keras_shufflenet.data.geometry import CenterScale
-from keras_shufflenet.keypoints import augmentation as reference
 from keras_shufflenet.keypoints import boxes
 from keras_shufflenet.keypoints.annotations import PoseInstances
 from keras_shufflenet.keypoints.codec import HeatmapCodec
@@ -154,7 +154,7 @@ def test_half_body_agrees_with_numpy():
     after = augmentation.half_body(
         before, f64(keypoints), tf.constant(visible), drawn, COCO_AUGMENTATION, COCO, (256, 192)
     )
-    takes = reference.takes_half_body(visible, gate)
+    takes = reference.is_half_body(visible, gate)
     assert 5 < takes.sum() < 40
     for i, taken in enumerate(takes):
         half = (

@@ -1,17 +1,17 @@
-"""The random changes of a frame, with given draws, against the reference."""
+"""The NumPy augmentation against mmpose, with given random numbers."""
 
 import numpy as np
 import pytest
 
-from keras_shufflenet.keypoints import augmentation
+import reference_augmentation as augmentation
 
 
 @pytest.mark.parametrize("name", ["coco", "mpii"])
-def test_flip_joints(golden_pose, name):
+def test_flip_keypoints(golden_pose, name):
     golden = golden_pose("flip_joints")
     for i, width in enumerate(golden["in/width"]):
-        joints, visible = golden[f"in/{name}_joints"][i], golden[f"in/{name}_visible"][i]
-        flipped = augmentation.flip_joints(joints[:, :2], visible[:, 0], width, name)
+        keypoints, visible = golden[f"in/{name}_joints"][i], golden[f"in/{name}_visible"][i]
+        flipped = augmentation.flip_keypoints(keypoints[:, :2], visible[:, 0], width, name)
         np.testing.assert_array_equal(flipped[0], golden[f"v029/{name}_joints"][i][:, :2])
         np.testing.assert_array_equal(flipped[1], golden[f"v029/{name}_visible"][i][:, 0])
 
@@ -19,21 +19,21 @@ def test_flip_joints(golden_pose, name):
 def test_flipping_twice_changes_nothing():
     rng = np.random.default_rng(0)
     visible = (rng.random((4, 17)) < 0.7).astype(np.float32)
-    joints = rng.uniform(0, 99, (4, 17, 2)) * visible[..., None]
-    once = augmentation.flip_joints(joints, visible, 100)
-    twice = augmentation.flip_joints(*once, 100)
-    np.testing.assert_allclose(twice[0], joints, atol=1e-12)
+    keypoints = rng.uniform(0, 99, (4, 17, 2)) * visible[..., None]
+    once = augmentation.flip_keypoints(keypoints, visible, 100)
+    twice = augmentation.flip_keypoints(*once, 100)
+    np.testing.assert_allclose(twice[0], keypoints, atol=1e-12)
     np.testing.assert_array_equal(twice[1], visible)
 
 
 def test_random_draws(golden_pose):
     golden = golden_pose("random_draws")
     given = {name.removeprefix("in/"): golden[name] for name in golden if name.startswith("in/")}
-    scale = augmentation.change_scale(given["scale"], given["scale_draw"])
+    scale = augmentation.scale_bbox(given["scale"], given["scale_draw"])
     np.testing.assert_array_equal(scale, golden["v029/scale"])
-    rotation = augmentation.draw_rotation(given["rotation_prob_draw"], given["rotation_draw"])
+    rotation = augmentation.random_rotation(given["rotation_prob_draw"], given["rotation_draw"])
     np.testing.assert_array_equal(rotation, golden["v029/rotation"])
-    center = augmentation.shift_center(
+    center = augmentation.shift_bbox(
         given["center"], given["scale"], given["shift_prob_draw"], given["shift_draw"]
     )
     np.testing.assert_allclose(center, golden["v029/shifted_center"], rtol=1e-12)
@@ -44,21 +44,21 @@ def test_random_draws(golden_pose):
 def test_half_body(golden_pose, size, choice, normal):
     golden = golden_pose("half_body")
     name = f"{choice}_{size[1]}x{size[0]}"
-    for i, joints in enumerate(golden["in/joints"]):
+    for i, keypoints in enumerate(golden["in/joints"]):
         visible = golden["in/visible"][i][:, 0]
-        frame = augmentation.half_body(joints[:, :2], visible, size, normal)
+        frame = augmentation.half_body(keypoints[:, :2], visible, size, normal)
         expected = golden[f"v029/center_{name}"][i], golden[f"v029/scale_{name}"][i]
         assert (frame is None) == np.isnan(expected).all()
         if frame:
             np.testing.assert_allclose(frame[0], expected[0], rtol=1e-6)
             np.testing.assert_allclose(frame[1], expected[1], rtol=1e-6)
-        applied = frame is not None and augmentation.takes_half_body(visible, 0.0)
+        applied = frame is not None and augmentation.is_half_body(visible, 0.0)
         assert applied == golden[f"v029/applied_{name}"][i]
 
 
 def test_half_body_depends_on_its_draw():
     visible = np.ones((3, 17))
-    taken = augmentation.takes_half_body(visible, np.array([0.0, 0.299, 0.3]))
+    taken = augmentation.is_half_body(visible, np.array([0.0, 0.299, 0.3]))
     np.testing.assert_array_equal(taken, [True, True, False])
     visible[:, 8:] = 0
-    assert not augmentation.takes_half_body(visible, np.zeros(3)).any()
+    assert not augmentation.is_half_body(visible, np.zeros(3)).any()
