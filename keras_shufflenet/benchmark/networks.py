@@ -18,7 +18,7 @@ import numpy as np
 
 import keras_shufflenet as ks
 from keras_shufflenet.benchmark.engines import Network
-from keras_shufflenet.export.quantization import read_images
+from keras_shufflenet.export.representative import read_images
 from keras_shufflenet.models.pose import PREFIX
 
 if TYPE_CHECKING:

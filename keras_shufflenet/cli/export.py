@@ -67,7 +67,7 @@ def export(
     The report is printed and lies beside the file, as OUT.tflite.json and OUT.tflite.md.
     """
     import keras_shufflenet as ks
-    from keras_shufflenet.inference.pose import knows_joints
+    from keras_shufflenet.inference.pose import is_pose_output
 
     if calibration_data is not None and calibration_annotations:
         raise ValueError(
@@ -82,7 +82,7 @@ def export(
             "--evaluate-annotations is for pose estimators; classifiers take --evaluate-data. "
             f"Received: {model}"
         )
-    poses = knows_joints(network.output_shape[1:])
+    poses = is_pose_output(network.output_shape[1:])
     if poses and (calibration_data is not None or evaluate_data is not None):
         raise ValueError(
             "--calibration-data and --evaluate-data are for classifiers; pose estimators take "

@@ -1,12 +1,15 @@
-"""Keras model in, LiteRT (`.tflite`) file and a report of what came out."""
+"""Export of Keras models to LiteRT (`.tflite`) files."""
 
-from keras_shufflenet.export.litert import ExportError, litert
+from keras_shufflenet.export.converter import ExportError
+from keras_shufflenet.export.litert import litert
 from keras_shufflenet.export.optimization import GraphOptimizationError, optimize_for_inference
+from keras_shufflenet.export.options import ExportOptions
 from keras_shufflenet.export.qat import quantization_aware_training
 from keras_shufflenet.export.report import Report
 
 __all__ = [
     "ExportError",
+    "ExportOptions",
     "GraphOptimizationError",
     "Report",
     "litert",

@@ -1,4 +1,4 @@
-"""TensorFlow's LiteRT converter, held to builtin operators and kept quiet."""
+"""TensorFlow's LiteRT converter, restricted to built-in operators and silenced."""
 
 import logging
 import re
@@ -9,10 +9,15 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.lite.python.convert import mlir_quantize
 
-from keras_shufflenet.export.clipping import cut_ranges
-from keras_shufflenet.export.quantization import representative
+from keras_shufflenet.export._tensorflow_private import (
+    only_calibrate,
+    quantize,
+    use_per_tensor_weights,
+)
+from keras_shufflenet.export.options import ExportOptions
+from keras_shufflenet.export.quantization import clip_ranges
+from keras_shufflenet.export.representative import representative
 from keras_shufflenet.litert.interpreter import quiet_stderr
 
 UNSUPPORTED = re.compile(r"'tf\.(\w+)' op is neither|^\s*(?:Flex|Custom) ops: (.+)$", re.MULTILINE)
@@ -25,89 +30,70 @@ OPERATORS = {
     "int8": tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
     "int16x8": tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
 }
-QUANTIZED = ("int8", "int16x8")  # activations, too
 
 
 class ExportError(ValueError):
-    """The model cannot be expressed in LiteRT's builtin operators."""
+    """LiteRT's built-in operators cannot express the model."""
 
 
 def convert(
-    function: Any,
-    module: tf.Module,
-    precision: str,
-    images: np.ndarray | None,
-    input_dtype: str,
-    output_dtype: str,
-    per_channel: bool = True,
-    cut: bool = False,
-    verbose: bool = False,
+    function: Any, owner: tf.Module, images: np.ndarray | None, options: ExportOptions
 ) -> bytes:
-    """Convert a frozen function.
+    """Convert a concrete function.
 
     Args:
-        function: of `graph.frozen_function`.
-        module: that owns the function.
-        precision: a key of `OPERATORS`.
-        images: (N, H, W, 3) for those that quantize activations.
-        input_dtype: of a file with quantized activations: "float32", "uint8", "int8", "int16".
-        output_dtype: likewise.
-        per_channel: whether each output channel of a quantized kernel has its own scale.
-        cut: for int8, whether the ranges of what linear convolutions make are cut off.
-        verbose: show the progress of the calibration.
+        function: A function of `concrete_function`.
+        owner: The module that owns the function.
+        images: Representative images (N, H, W, 3), for precisions that quantize activations.
+        options: Options of the export.
 
     Returns:
         The bytes of the `.tflite` file.
 
     Raises:
-        ExportError: if an operation has no builtin operator, or none for integers.
+        ExportError: If an operation has no built-in operator, or none for integers.
     """
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], module)
+    precision = options.precision
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], owner)
     converter.target_spec.supported_ops = [OPERATORS[precision]]
     if precision != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter._experimental_disable_per_channel = not per_channel
+        if not options.per_channel:
+            use_per_tensor_weights(converter)
     if precision == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    if images is None or precision not in QUANTIZED:
+    if images is None:
         return _run(converter.convert)
-    converter.representative_dataset = lambda: representative(images, verbose)
-    types = tf.as_dtype(input_dtype), tf.as_dtype(output_dtype)
-    converter.inference_input_type, converter.inference_output_type = types
-    if not cut:
+    converter.representative_dataset = lambda: representative(images, options.verbose)
+    dtypes = tf.as_dtype(options.input_dtype), tf.as_dtype(options.output_dtype)
+    converter.inference_input_type, converter.inference_output_type = dtypes
+    if precision != "int8" or options.calibration_method != "mse":
         return _run(converter.convert)
-    converter._experimental_calibrate_only = True
-    calibrated = cut_ranges(_run(converter.convert), images)
-    return _run(
-        lambda: mlir_quantize(
-            calibrated,
-            disable_per_channel=not per_channel,
-            input_data_type=types[0],
-            output_data_type=types[1],
-        )
-    )
+    only_calibrate(converter)
+    calibrated = clip_ranges(_run(converter.convert), images)
+    return _run(lambda: quantize(calibrated, *dtypes, options.per_channel))
 
 
 def _run(make: Callable[[], bytes]) -> bytes:
     try:
         with _quiet():
             return make()
-    except Exception as error:  # the converter raises its own, RuntimeError, ValueError, ...
+    except Exception as error:  # ConverterError, RuntimeError, ValueError, ...
         raise ExportError(
-            "The model holds operations that LiteRT's builtin operators cannot express at this "
-            f"precision. Received: {_culprits(str(error))}"
+            "`model` must consist of operations that LiteRT's built-in operators can express at "
+            f"this precision. Received: {_culprits(str(error))}"
         ) from error
 
 
 def _culprits(message: str) -> str:
-    """The unsupported operations that the converter names, else its first line."""
+    """Return the unsupported operations that the converter names, else its first line."""
     names = {"".join(groups) for groups in UNSUPPORTED.findall(message)}
     return ", ".join(sorted(names)) or message.strip().split("\n")[0]
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the converter's logs and its warnings about its own deprecated parts."""
+    """Suppress the converter's logs and its warnings about its own deprecated parts."""
     loggers = [tf.get_logger(), logging.getLogger("absl")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

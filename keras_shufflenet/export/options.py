@@ -1,17 +1,20 @@
-"""Arguments of an export: what is allowed, and what is said of what is not."""
+"""Options of an export, checked once for `litert` and `quantization_aware_training`."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_shufflenet.export.converter import QUANTIZED
-from keras_shufflenet.export.quantization import are_pixels
-from keras_shufflenet.inference.predictor import load_keras
-from keras_shufflenet.litert.metadata import ModelMetadata
+from keras_shufflenet._checks import check_bool, check_choice, check_integer
+from keras_shufflenet.export.optimization import METHODS
+from keras_shufflenet.keypoints.codec import HeatmapCodec
+from keras_shufflenet.keypoints.skeletons import Skeleton
+
+Evaluate = Callable[[Path], Mapping[str, float]]
 
 INPUT_DTYPES = {
     "float32": ("float32", "uint8"),
@@ -27,140 +30,103 @@ OUTPUT_DTYPES = {
     "int16x8": ("float32", "int16"),
     "dynamic_int8": ("float32",),
 }
+CALIBRATED = ("int8", "int16x8")  # precisions that quantize activations
 
 
-def check_evaluate(evaluate: Any) -> None:
-    """Raise an error if a file cannot be measured with this."""
-    if evaluate is not None and not callable(evaluate):
-        raise ValueError(f"`evaluate` must be a function of a path. Received: {evaluate!r}")
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """Options of an export; `litert` describes them.
+
+    Raises:
+        FileNotFoundError: If the folder of `path` does not exist.
+        ValueError: If an option is none of those allowed, or Keras' backend is not TensorFlow.
+    """
+
+    path: Path
+    precision: str
+    num_calibration_samples: int
+    calibration_method: str = "mse"
+    per_channel: bool = True
+    input_dtype: str
+    output_dtype: str
+    input_size: tuple[int, int] | None
+    comparison_images: np.ndarray | None
+    optimize: bool = True
+    labels: Sequence[str] | None
+    codec: HeatmapCodec | None
+    skeleton: str | Skeleton | None
+    evaluate: Evaluate | None
+    verbose: bool
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        _check_backend()
+        object.__setattr__(self, "path", _checked_path(self.path))
+        check_choice("precision", self.precision, INPUT_DTYPES)
+        _check_dtype("input_dtype", self.input_dtype, INPUT_DTYPES[self.precision], self.precision)
+        allowed = OUTPUT_DTYPES[self.precision]
+        _check_dtype("output_dtype", self.output_dtype, allowed, self.precision)
+        check_integer("num_calibration_samples", self.num_calibration_samples)
+        check_choice("calibration_method", self.calibration_method, METHODS)
+        check_bool("per_channel", self.per_channel)
+        check_bool("optimize", self.optimize)
+        if self.precision == "int16x8" and not self.per_channel:
+            raise ValueError(
+                "`per_channel` must be True for int16x8; int8 also takes False. "
+                "Received: per_channel=False"
+            )
+        if self.evaluate is not None and not callable(self.evaluate):
+            raise ValueError(
+                f"`evaluate` must be a function of a path. Received: evaluate={self.evaluate!r}"
+            )
+
+    @property
+    def calibrates(self) -> bool:
+        """Whether activations are quantized with ranges from representative images."""
+        return self.precision in CALIBRATED
+
+    def warn_of_cost(self) -> None:
+        """Warn of precisions that are slow or inaccurate."""
+        if self.precision == "dynamic_int8":
+            warnings.warn(
+                "Dynamic-range quantization makes the file small, but slow: XNNPACK has no such "
+                "depthwise convolutions, and the network is split into many partitions. int8 is "
+                "faster.",
+                stacklevel=3,
+            )
+        elif self.calibrates and not self.per_channel:
+            warnings.warn(
+                "Per-tensor weight quantization costs accuracy, most in depthwise convolutions: "
+                "compare the file with one that has per_channel=True.",
+                stacklevel=3,
+            )
 
 
-def check_path(path: str | Path) -> Path:
-    """The path; an error if it cannot be written."""
+def _check_backend() -> None:
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        raise ValueError(
+            "Export to LiteRT requires Keras' TensorFlow backend: save the model as .keras, set "
+            f"KERAS_BACKEND=tensorflow and export that file. Received: backend {backend!r}"
+        )
+
+
+def _checked_path(path: Any) -> Path:
     if not isinstance(path, (str, Path)):
-        raise ValueError(f"`path` must be a string or a pathlib.Path. Received: {path!r}")
+        raise ValueError(f"`path` must be a string or a pathlib.Path. Received: path={path!r}")
     path = Path(path)
     if path.suffix != ".tflite":
         raise ValueError(f"`path` must end in .tflite. Received: {str(path)!r}")
     if not path.parent.is_dir():
-        raise FileNotFoundError(f"The folder of `path` does not exist. Received: {str(path)!r}")
+        raise FileNotFoundError(f"The folder of `path` must exist. Received: {str(path)!r}")
     if path.is_dir():
-        raise IsADirectoryError(f"`path` must be that of a file. Received: {str(path)!r}")
+        raise IsADirectoryError(f"`path` must not be a folder. Received: {str(path)!r}")
     return path
 
 
-def check_types(precision: str, input_dtype: str, output_dtype: str) -> None:
-    """Raise an error if types do not go together, or Keras does not run on TensorFlow."""
-    backend = keras.backend.backend()
-    if backend != "tensorflow":
+def _check_dtype(name: str, dtype: str, allowed: tuple[str, ...], precision: str) -> None:
+    if dtype not in allowed:
         raise ValueError(
-            "Export to LiteRT needs Keras' TensorFlow backend: save the model as .keras, set "
-            f"KERAS_BACKEND=tensorflow and export that file. Received: backend {backend!r}"
-        )
-    check_choice("precision", precision, tuple(INPUT_DTYPES))
-    check_choice(f"input_dtype for {precision}", input_dtype, INPUT_DTYPES[precision])
-    check_choice(f"output_dtype for {precision}", output_dtype, OUTPUT_DTYPES[precision])
-
-
-def check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    """Raise an error if an argument is none of the names that are allowed."""
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(allowed)}. Received: {value!r}")
-
-
-def check_flag(name: str, value: Any) -> None:
-    """Raise an error if an argument is neither True nor False."""
-    if not isinstance(value, bool):
-        raise ValueError(f"`{name}` must be True or False. Received: {value!r}")
-
-
-def check_scales(precision: str, per_channel: bool) -> None:
-    """Raise an error for what the converter cannot do."""
-    if precision == "int16x8" and not per_channel:
-        raise ValueError(
-            "int16x8 needs a scale for each channel: per_channel=False is for int8 and dynamic. "
-            "Received: per_channel=False"
-        )
-
-
-def keras_model(model: keras.Model | str | Path) -> keras.Model:
-    """The model, opened if it is a path."""
-    if isinstance(model, (str, Path)):
-        return load_keras(Path(model))
-    if not isinstance(model, keras.Model):
-        raise ValueError(
-            "`model` must be a keras.Model or the path of a .keras file. "
-            f"Received: {type(model).__name__}"
-        )
-    return model
-
-
-def check_images(name: str, images: Any, size: Sequence[int | None]) -> None:
-    """Raise an error if these are not images of (height, width), None for any."""
-    array = np.asarray(images)
-    height, width = (side or wanted for side, wanted in zip(size, "HW", strict=True))
-    fits = array.ndim == 4 and array.shape[3] == 3 and len(array) > 0
-    fits = fits and all(w in (None, n) for w, n in zip(size, array.shape[1:3], strict=True))
-    if not fits or array.dtype.kind in "OSU" or not np.isfinite(array).all():
-        raise ValueError(
-            f"`{name}` must be finite images of shape (N, {height}, {width}, 3), N at least 1. "
-            f"Received: {type(images).__name__} of shape {array.shape}"
-        )
-
-
-def check_calibration(images: np.ndarray | None, precision: str, input_dtype: str) -> None:
-    """Raise an error if there are no images to calibrate with, or the wrong ones."""
-    if images is None:
-        raise ValueError(
-            f"{precision} needs `calibration`: a dataset of what the model is fed in real life, "
-            "such as the one it was trained on. Received: calibration=None"
-        )
-    if input_dtype == "uint8" and not are_pixels(images):
-        raise ValueError(
-            "uint8 input means raw pixels 0..255, and so the calibration images must be. "
-            f"Received: values from {images.min():.3g} to {images.max():.3g}"
-        )
-
-
-def warn_of_cost(precision: str, per_channel: bool) -> None:
-    """Warn of precisions that are slow or inaccurate."""
-    if precision == "dynamic_int8":
-        warnings.warn(
-            "Dynamic range quantization makes a small file, but a slow one: XNNPACK has no such "
-            "depthwise convolutions, and a network whose kernels are large enough to be quantized "
-            "falls into pieces. int8 is faster.",
-            stacklevel=3,
-        )
-    elif precision in QUANTIZED and not per_channel:
-        warnings.warn(
-            "One scale for each kernel costs accuracy, most in depthwise convolutions: compare "
-            "the file with one that has per_channel=True.",
-            stacklevel=3,
-        )
-
-
-def warn_of_normalization(takes_pixels: bool, description: ModelMetadata) -> None:
-    """Warn of files that classify or find joints, but not in pixels."""
-    if not takes_pixels and description.files():
-        warnings.warn(
-            "The model takes normalized images, and the file cannot say how they are normalized: "
-            "MediaPipe refuses it, and `inference` would feed it pixels. Build the network with "
-            "include_preprocessing=True. If it does take pixels, say so by `samples`.",
-            stacklevel=4,
-        )
-
-
-def normalizes(model: keras.Model) -> bool:
-    """Whether there are layers in a model that normalize pixels."""
-    kinds = (keras.layers.Normalization, keras.layers.Rescaling)
-    return any(isinstance(layer, kinds) for layer in model._flatten_layers())
-
-
-def warn_of_range(model: keras.Model, images: np.ndarray | None) -> None:
-    """Warn of normalized images for a model that normalizes pixels by itself."""
-    if images is not None and normalizes(model) and not are_pixels(images):
-        warnings.warn(
-            "The model takes pixels 0..255 and normalizes them by itself, but the calibration "
-            f"images hold values from {images.min():.3g} to {images.max():.3g}.",
-            stacklevel=4,
+            f"`{name}` must be one of {', '.join(map(repr, allowed))} for {precision}. "
+            f"Received: {name}={dtype!r}"
         )

@@ -1,6 +1,6 @@
-"""What came out of an export.
+"""Reports of exports.
 
-Beside every exported file lie its report as `NAME.tflite.json`, for programs, and as
+The report of a file is written beside it as `NAME.tflite.json`, for programs, and as
 `NAME.tflite.md`, for people.
 """
 
@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.table import Table
 
 from keras_shufflenet._files import write_whole
-from keras_shufflenet.export.operators import read_operators
 from keras_shufflenet.litert.delegates import Refusal, refusals
 from keras_shufflenet.litert.interpreter import open_interpreter
+from keras_shufflenet.litert.schema import read_operators
 
 TEXT_WIDTH = 100
 
@@ -28,11 +28,11 @@ class TensorInfo:
     """An input or output of the file.
 
     Attributes:
-        name: in the file's signature.
-        shape: with the batch axis.
+        name: Name in the file's signature.
+        shape: Shape with the batch axis.
         dtype: "float32", "uint8", "int8" or "int16".
-        scale: real number per step, 0 if not quantized.
-        zero_point: the stored value that means 0.
+        scale: Quantization scale, 0 if not quantized.
+        zero_point: Quantization zero point.
     """
 
     name: str
@@ -44,14 +44,14 @@ class TensorInfo:
 
 @dataclass(frozen=True)
 class OutputError:
-    """How far the file's outputs are from the Keras model's on the same images.
+    """Difference between the outputs of the file and of the Keras model on the same images.
 
     Attributes:
-        images: how many were compared.
-        maximum: greatest absolute difference.
-        mean: mean absolute difference.
-        range: greatest absolute output of the Keras model, to judge the others by.
-        correlation: Pearson's, over all outputs; None if they are all equal.
+        images: Number of images compared.
+        maximum: Maximum absolute difference.
+        mean: Mean absolute difference.
+        range: Maximum absolute output of the Keras model, as a reference.
+        correlation: Pearson correlation over all outputs; None if they are all equal.
     """
 
     images: int
@@ -63,24 +63,24 @@ class OutputError:
 
 @dataclass(frozen=True)
 class Report:
-    """What came out of an export. `print` it, or take it as `to_dict()` or `to_json()`.
+    """Report of an exported file; `print` it, or use `to_dict()` or `to_json()`.
 
     Attributes:
-        path: of the file.
+        path: Path of the file.
         precision: "float32", "float16", "int8", "int16x8" or "dynamic_int8".
-        optimized: "yes", or "no" and why.
-        size: in bytes.
-        input: what goes in.
-        takes_pixels: whether that are raw pixels 0..255; otherwise they are normalized before.
-        output: what comes out.
-        operators: how many of each, by LiteRT's names.
-        delegate_partitions: pieces of the graph that XNNPACK runs; 1 is best.
-        undelegated_ops: operators, in order, that are left to LiteRT's own kernels.
-        custom: operators that need more than LiteRT's builtin ones; always empty in our exports.
-        requantizes: operators that only take a tensor from one scale to another.
-        delegates: what other delegates would leave to the CPU, by the lists of their vendors.
-        error: from the Keras model; None if no images were at hand.
-        metrics: what `evaluate` measured on the file; empty if nothing was given.
+        optimized: Whether the network was optimized before the conversion: "yes", or "no" and why.
+        size: Size in bytes.
+        input: The input.
+        takes_pixels: Whether the input is pixels 0..255 rather than normalized values.
+        output: The output.
+        operators: Number of operators by LiteRT's names.
+        delegate_partitions: Number of partitions of the graph that XNNPACK runs; 1 is best.
+        undelegated_ops: Operators, in order, that are left to LiteRT's own kernels.
+        custom: Operators that are not built into LiteRT; always empty for our exports.
+        requantizes: Number of operators that only change the scale of a tensor.
+        delegates: Operators that other delegates would leave to the CPU, by their vendors' lists.
+        error: Difference from the Keras model; None if there were no images.
+        metrics: Metrics that `evaluate` returned; empty without it.
     """
 
     path: str
@@ -100,15 +100,15 @@ class Report:
     metrics: dict[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain dictionaries, ready for JSON."""
+        """Return the report as plain dictionaries."""
         return asdict(self)
 
     def to_json(self) -> str:
-        """As JSON text."""
+        """Return the report as JSON."""
         return json.dumps(self.to_dict(), indent=2)
 
     def to_markdown(self) -> str:
-        """As a table in Markdown."""
+        """Return the report as a Markdown table."""
         cells = [(name, text.replace("|", "\\|")) for name, text in self._rows()]
         rows = "".join(f"| {name} | {text} |\n" for name, text in cells)
         return f"# {Path(self.path).name} ({self.precision})\n\n| | |\n|---|---|\n{rows}"
@@ -121,14 +121,14 @@ class Report:
             write_whole(beside, _writer(text))
 
     def __str__(self) -> str:
-        """The report as a table of plain text."""
+        """Return the report as a plain-text table."""
         console = Console(width=TEXT_WIDTH, force_terminal=False)
         with console.capture() as capture:
             console.print(self)
         return capture.get()
 
     def __rich__(self) -> Table:
-        """The report as a table for `rich.print`."""
+        """Return the report as a table for `rich.print`."""
         title = f"{self.path} ({self.precision})"
         table = Table(title=title, show_header=False, title_justify="left")
         for row in self._rows():
@@ -139,29 +139,29 @@ class Report:
         total = sum(self.operators.values())
         operators = ", ".join(f"{count} {name}" for name, count in self.operators.items())
         counted = [f"{count} {name}" for name, count in Counter(self.undelegated_ops).most_common()]
-        outside = f"; outside: {', '.join(counted)}" if counted else ""
-        pixels = "pixels 0..255" if self.takes_pixels else "normalized before"
-        inside = f"{total - len(self.undelegated_ops)} of {total} operators"
+        undelegated = f"; undelegated: {', '.join(counted)}" if counted else ""
+        pixels = "pixels 0..255" if self.takes_pixels else "normalized values"
+        delegated = f"{total - len(self.undelegated_ops)} of {total} operators"
         return [
             ("size", f"{self.size:,} bytes"),
-            ("lowered", self.optimized),
+            ("optimized", self.optimized),
             ("input", f"{_describe_tensor(self.input)}, {pixels}"),
             ("output", _describe_tensor(self.output)),
             ("operators", f"{total}: {operators}"),
-            ("XNNPACK partitions", f"{self.delegate_partitions} with {inside}{outside}"),
-            ("re-quantizes", str(self.requantizes)),
+            ("XNNPACK partitions", f"{self.delegate_partitions} with {delegated}{undelegated}"),
+            ("requantizations", str(self.requantizes)),
             ("custom operators", ", ".join(self.custom) or "none"),
             *(
                 (f"{name} would refuse", _listed(found, total))
                 for name, found in self.delegates.items()
             ),
-            ("against Keras", _describe_deviation(self.error)),
+            ("error against Keras", _describe_error(self.error)),
             *((name, f"{value:.6g}") for name, value in self.metrics.items()),
         ]
 
 
 def report_paths(path: Path) -> tuple[Path, Path]:
-    """Where the report of a `.tflite` file lies: as JSON and as Markdown."""
+    """Return the paths of the report of a `.tflite` file: JSON and Markdown."""
     return path.with_name(f"{path.name}.json"), path.with_name(f"{path.name}.md")
 
 
@@ -170,17 +170,17 @@ def _writer(text: str) -> Callable[[Path], Any]:
 
 
 def _listed(found: tuple[Refusal, ...], operators: int) -> str:
-    """Refusals in words; those that have one reason in common are counted together."""
+    """Describe refusals; those with the same reason are counted together."""
     reasons: dict[str, list[Refusal]] = {}
     for refusal in found:
         reasons.setdefault(refusal.reason, []).append(refusal)
     parts = [
-        str(alike[0])
-        if len(alike) == 1
-        else f"{sum(refusal.count for refusal in alike)} of {operators} operators ({reason})"
-        for reason, alike in reasons.items()
+        str(same[0])
+        if len(same) == 1
+        else f"{sum(refusal.count for refusal in same)} of {operators} operators ({reason})"
+        for reason, same in reasons.items()
     ]
-    return ", ".join(parts) or "nothing, by its list"
+    return ", ".join(parts) or "nothing, according to its list"
 
 
 def _describe_tensor(tensor: TensorInfo) -> str:
@@ -189,15 +189,14 @@ def _describe_tensor(tensor: TensorInfo) -> str:
     return f"{tensor.name}: {shape} {tensor.dtype}{steps}"
 
 
-def _describe_deviation(deviation: OutputError | None) -> str:
-    if deviation is None:
+def _describe_error(error: OutputError | None) -> str:
+    if error is None:
         return "not measured (no images given)"
-    correlation = deviation.correlation
-    alike = "none" if correlation is None else f"{correlation:.5f}"
+    correlation = error.correlation
+    shown = "undefined" if correlation is None else f"{correlation:.5f}"
     return (
-        f"greatest difference {deviation.maximum:.2g}, mean {deviation.mean:.2g} (outputs up to "
-        f"{deviation.range:.3g}), correlation {alike}, "
-        f"{deviation.images} images"
+        f"maximum {error.maximum:.2g}, mean {error.mean:.2g} (outputs up to {error.range:.3g}), "
+        f"correlation {shown}, {error.images} images"
     )
 
 
@@ -205,39 +204,39 @@ def examine(
     content: bytes,
     path: Path,
     precision: str,
-    lowered: str,
-    deviation: OutputError | None,
+    optimized: str,
+    error: OutputError | None,
     takes_pixels: bool,
 ) -> Report:
-    """Report on the bytes of a `.tflite` file.
+    """Return the report of a `.tflite` file.
 
     Args:
-        content: of the file.
-        path: where it lies or will lie.
-        precision: it was made with.
-        lowered: whether it was.
-        deviation: of `deviation`, or None.
-        takes_pixels: whether it is fed raw pixels.
+        content: Bytes of the file.
+        path: Path of the file, which need not exist yet.
+        precision: Precision of the export.
+        optimized: "yes", or "no" and why.
+        error: Result of `compare`, or None.
+        takes_pixels: Whether the input is pixels 0..255.
     """
     interpreter = open_interpreter(content)
     operators = read_operators(content)
     names = [operator.name for operator in operators]
-    partitions, outside = _delegation(interpreter)
+    partitions, undelegated = _delegation(interpreter)
     return Report(
         path=str(path),
         precision=precision,
-        optimized=lowered,
+        optimized=optimized,
         size=len(content),
         input=_tensor(interpreter, "input"),
         takes_pixels=takes_pixels,
         output=_tensor(interpreter, "output"),
         operators=dict(Counter(names).most_common()),
         delegate_partitions=partitions,
-        undelegated_ops=outside,
+        undelegated_ops=undelegated,
         custom=tuple(sorted({name for name in names if name.startswith("CUSTOM:")})),
         requantizes=sum(operator.requantizes for operator in operators),
         delegates=refusals(operators),
-        error=deviation,
+        error=error,
     )
 
 
@@ -255,15 +254,15 @@ def _tensor(interpreter: Any, side: str) -> TensorInfo:
 
 
 def _delegation(interpreter: Any) -> tuple[int, tuple[str, ...]]:
-    """Partitions of the delegate, and the operators that are left outside of them.
+    """Return the number of delegate partitions and the operators outside of them.
 
-    An operator inside of a partition writes to a tensor without memory, or to an output of the
+    An operator inside a partition writes to a tensor without memory, or to an output of the
     partition.
     """
     operators = interpreter._get_ops_details()
     partitions = [op for op in operators if op["op_name"] == "DELEGATE"]
     written = {int(index) for op in partitions for index in op["outputs"]}
-    outside = tuple(
+    undelegated = tuple(
         op["op_name"]
         for op in operators
         if op["op_name"] != "DELEGATE"
@@ -271,7 +270,7 @@ def _delegation(interpreter: Any) -> tuple[int, tuple[str, ...]]:
             int(index) not in written and _has_memory(interpreter, index) for index in op["outputs"]
         )
     )
-    return len(partitions), outside
+    return len(partitions), undelegated
 
 
 def _has_memory(interpreter: Any, index: int) -> bool:
@@ -282,19 +281,21 @@ def _has_memory(interpreter: Any, index: int) -> bool:
     return True
 
 
-def deviation(expected: np.ndarray, got: np.ndarray) -> OutputError:
-    """Compare outputs.
+def compare(expected: np.ndarray, outputs: np.ndarray) -> OutputError:
+    """Compare the outputs of a file with those of its Keras model.
 
     Args:
-        expected: (N, ...) of the Keras model.
-        got: (N, ...) of the file.
+        expected: Outputs (N, ...) of the Keras model.
+        outputs: Outputs (N, ...) of the file.
     """
-    difference = np.abs(expected - got)
-    constant = np.ptp(expected) == 0 or np.ptp(got) == 0
+    difference = np.abs(expected - outputs)
+    constant = np.ptp(expected) == 0 or np.ptp(outputs) == 0
     return OutputError(
         images=len(expected),
         maximum=float(difference.max()),
         mean=float(difference.mean()),
         range=float(np.abs(expected).max()),
-        correlation=None if constant else float(np.corrcoef(expected.ravel(), got.ravel())[0, 1]),
+        correlation=None
+        if constant
+        else float(np.corrcoef(expected.ravel(), outputs.ravel())[0, 1]),
     )

@@ -60,9 +60,9 @@ class ImageClassifier:
                 fewer labels than classes.
         """
         predictor = Predictor.load(model, num_threads=num_threads)
-        if predictor.input_size is None:
+        if not predictor.has_input_size:
             predictor = Predictor.load(predictor, CROP)
-        shape = predictor.find_output_shape()
+        shape = predictor.output_shape
         if len(shape) != 1:
             raise ValueError(
                 "the model must be a classifier, with one score for each class. "
@@ -75,7 +75,7 @@ class ImageClassifier:
                 f"Received: {len(names)}"
             )
         return cls(
-            predictor, names, eval_transform(resize_size, predictor.require_size(), resize_method)
+            predictor, names, eval_transform(resize_size, predictor.input_size, resize_method)
         )
 
     def predict(self, image: Any, top: int = 5) -> list[tuple[str, float]]:

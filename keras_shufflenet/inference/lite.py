@@ -83,7 +83,7 @@ def _run(options: argparse.Namespace) -> None:
         _make_folder(options.draw)
         _check_names(options.images)
     predictor = Predictor.load(options.model, num_threads=options.threads)
-    if len(predictor.find_output_shape()) == 1:
+    if len(predictor.output_shape) == 1:
         if options.draw is not None or options.box:
             raise ValueError(f"--box and --draw are for pose estimators. Received: {options.model}")
         _classify(ImageClassifier.load(predictor), options)

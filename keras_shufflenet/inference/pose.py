@@ -72,7 +72,7 @@ class PosePredictor:
         predictor = Predictor.load(model, input_size or (codec.input_size if codec else None))
         height, width, channels = _heatmap_shape(predictor)
         codec = codec or predictor.metadata.codec
-        codec = codec or HeatmapCodec(predictor.require_size(), (height, width))
+        codec = codec or HeatmapCodec(predictor.input_size, (height, width))
         skeleton = skeleton or predictor.metadata.skeleton
         if codec.heatmap_size != (height, width):
             raise ValueError(
@@ -123,14 +123,14 @@ class PosePredictor:
         return (heatmaps + self.codec.flip_back(mirrored, self.skeleton)) / 2
 
 
-def knows_joints(output_shape: tuple[int, ...]) -> bool:
+def is_pose_output(output_shape: tuple[int, ...]) -> bool:
     """Whether an output (h, w, K) is taken for heatmaps without anybody saying so."""
     return len(output_shape) == 3 and output_shape[-1] in _SKELETON_BY_JOINTS
 
 
 def _heatmap_shape(predictor: Predictor) -> tuple[int, int, int]:
     """(h, w, K) of the network's output."""
-    shape = predictor.find_output_shape()
+    shape = predictor.output_shape
     if len(shape) != 3:
         raise ValueError(
             f"{predictor.name} must give heatmaps of shape (N, h, w, K). Received: (N, "

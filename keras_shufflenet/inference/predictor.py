@@ -44,8 +44,8 @@ class Predictor:
     ) -> None:
         self._run = run
         self.name = name
-        self.input_size = input_size
-        self.output_shape = output_shape
+        self._input_size = input_size
+        self._output_shape = output_shape
         self.metadata = metadata or ModelMetadata()
 
     @classmethod
@@ -101,7 +101,7 @@ class Predictor:
             ValueError: for images of another shape.
         """
         images = np.asarray(images)
-        size = self.input_size
+        size = self._input_size
         if images.ndim != 4 or images.shape[-1] != 3 or size not in (None, images.shape[1:3]):
             height, width = size or ("H", "W")
             raise ValueError(
@@ -109,42 +109,52 @@ class Predictor:
                 f"Received: shape={images.shape}"
             )
         if len(images) == 0:
-            return np.zeros((0, *(n or 0 for n in self.output_shape or ())), np.float32)
+            return np.zeros((0, *(n or 0 for n in self._output_shape or ())), np.float32)
         return np.asarray(self._run(images.astype(np.float32, copy=False)), np.float32)
 
     __call__ = predict
 
-    def require_size(self) -> tuple[int, int]:
-        """`input_size`, where it must be known.
+    @property
+    def has_input_size(self) -> bool:
+        """Whether `predict` takes images of a single size."""
+        return self._input_size is not None
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """The (height, width) in pixels of the images.
 
         Raises:
-            ValueError: the model takes images of any size.
+            ValueError: If the model takes images of any size.
         """
-        if self.input_size is None:
+        if self._input_size is None:
             raise ValueError(
-                f"{self.name} takes images of any size: `input_size=(height, width)` of the crops "
-                "must be given. Received: input_size=None"
+                f"`input_size` must be (height, width) for {self.name}, which takes images of any "
+                "size. Received: input_size=None"
             )
-        return self.input_size
+        return self._input_size
 
-    def find_output_shape(self) -> tuple[int, ...]:
-        """`output_shape`; a model that does not say it is tried out.
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """The shape of the output for one image, without the batch axis.
+
+        A model that does not declare it is run once.
 
         Raises:
-            ValueError: the model takes images of any size.
+            ValueError: If the model takes images of any size.
         """
-        shape = self.output_shape
-        if shape is not None and None not in shape:
-            return tuple(int(length or 0) for length in shape)
-        return self.predict(np.zeros((1, *self.require_size(), 3), np.float32)).shape[1:]
+        shape = self._output_shape
+        if shape is None or None in shape:
+            shape = self.predict(np.zeros((1, *self.input_size, 3), np.float32)).shape[1:]
+            self._output_shape = shape
+        return tuple(int(length or 0) for length in shape)
 
     def _sized(self, input_size: tuple[int, int] | None) -> "Predictor":
         """The same with `input_size`, where the source leaves it open."""
-        if input_size is None or self.input_size == tuple(input_size):
+        if input_size is None or self._input_size == tuple(input_size):
             return self
-        if self.input_size is not None:
+        if self._input_size is not None:
             raise ValueError(
-                f"{self.name} takes images of {self.input_size} (height, width) only. "
+                f"{self.name} takes images of {self._input_size} (height, width) only. "
                 f"Received: input_size={input_size!r}"
             )
         height, width = input_size
@@ -152,7 +162,7 @@ class Predictor:
             self._run,
             name=self.name,
             input_size=(height, width),
-            output_shape=self.output_shape,
+            output_shape=self._output_shape,
             metadata=self.metadata,
         )
 

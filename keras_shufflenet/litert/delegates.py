@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from keras_shufflenet.export.operators import Operator
+from keras_shufflenet.litert.schema import Operator
 
 Rule = Callable[[Operator], str | None]
 

@@ -1,38 +1,66 @@
-"""What a `.tflite` file says about itself: small files that are zipped behind the model.
+"""Metadata of a `.tflite` file: reading and writing.
 
-`labels.txt` has one class a line, `keypoints.txt` one joint a line; `pose.json` has everything that
-is needed to cut people out and to read their joints from the heatmaps.
+Associated files are appended to the model as a zip archive: `labels.txt` has a class name per line,
+`keypoints.txt` a keypoint name per line, and `pose.json` everything that is needed to crop persons
+and to decode heatmaps.
+
+TensorFlow Lite's own metadata, for MediaPipe Tasks, is a flatbuffer inside the model with names,
+pixel normalization and the list of associated files. Its schema is `metadata_schema.fbs` of
+MediaPipe, which alone has the generated classes; here a table of the schema is a tuple of its
+fields in order: None for a missing field, an integer for a byte (unions are preceded by their
+type).
 """
 
+import io
 import json
 import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from keras_shufflenet.keypoints.boxes import BBOX_PADDING
 from keras_shufflenet.keypoints.codec import HeatmapCodec
 from keras_shufflenet.keypoints.skeletons import Skeleton
 
+if TYPE_CHECKING:
+    import flatbuffers
+
 LABELS_FILE = "labels.txt"
-JOINTS_FILE = "keypoints.txt"
+KEYPOINTS_FILE = "keypoints.txt"
 POSE_FILE = "pose.json"
-# The file format keeps the names of its first version.
+# Names of fields in pose.json where they differ from ours.
 CODEC_KEYS = {"blur_kernel_size": "blur_kernel", "keypoint_weights": "joint_weights"}
 SKELETON_KEYS = {"keypoint_names": "joints", "keypoint_weights": "joint_weights"}
-QUARTER_OFFSET = "quarter_offset", "default"  # the decoding here and in the file
-AXIS_FILES = (LABELS_FILE, JOINTS_FILE)  # names of what stands along the output's last axis
-LIMIT = 1 << 22  # bytes of one file; names of 20 000 classes are a tenth of it
+QUARTER_OFFSET = "quarter_offset", "default"  # a decoding, here and in the file
+AXIS_FILES = (LABELS_FILE, KEYPOINTS_FILE)  # names along the last axis of the output
+MAX_FILE_SIZE = 1 << 22  # bytes; names of 20 000 classes take a tenth of it
+
+
+METADATA_ENTRY = "TFLITE_METADATA"
+METADATA_IDENTIFIER = b"M001"
+PARSER_VERSION = "1.0.0"  # the first metadata parser with all of the fields below
+AXIS_LABELS = 2  # AssociatedFileType: names along the last axis of the tensor
+DESCRIPTIONS = 1
+IMAGE_PROPERTIES = 2  # index in the union ContentProperties
+NORMALIZATION = 1  # index in the union ProcessUnitOptions
+RGB = 1
+Table = tuple[Any, ...]
+
+EPOCH = (1980, 1, 1, 0, 0, 0)  # fixed, so that equal models give equal bytes
+# The release that last changed what is written: equal models give equal bytes.
+WRITER = "keras-shufflenet 0.1.0"
 
 
 @dataclass(frozen=True)
 class ModelMetadata:
-    """What is known of a model beyond its numbers.
+    """Metadata of a model.
 
     Attributes:
-        labels: names of a classifier's classes; empty if not known.
-        codec: of a pose estimator, else None.
-        skeleton: of a pose estimator, else None.
+        labels: Class names of a classifier; empty if unknown.
+        codec: Codec of a pose estimator, else None.
+        skeleton: Keypoints of a pose estimator, else None.
     """
 
     labels: tuple[str, ...] = ()
@@ -40,22 +68,22 @@ class ModelMetadata:
     skeleton: Skeleton | None = None
 
     def files(self) -> dict[str, str]:
-        """The texts of the files by their names."""
+        """Return the contents of the associated files by name."""
         found = {}
         if self.labels:
             found[LABELS_FILE] = "\n".join(self.labels)
         if self.codec and self.skeleton:
-            found[JOINTS_FILE] = "\n".join(self.skeleton.keypoint_names)
+            found[KEYPOINTS_FILE] = "\n".join(self.skeleton.keypoint_names)
             found[POSE_FILE] = _pose_text(self.codec, self.skeleton)
         return found
 
     @classmethod
     def read(cls, path: Path) -> "ModelMetadata":
-        """Read what a `.tflite` file says; nothing if it says nothing.
+        """Read the metadata of a `.tflite` file; empty if it has none.
 
         Raises:
-            ValueError: there are such files, but they do not hold what they should; or the model
-                speaks of them and they are not there.
+            ValueError: If the associated files are malformed, or the model refers to files that
+                are missing.
         """
         if not zipfile.is_zipfile(path):
             _check_whole(path)
@@ -66,7 +94,7 @@ class ModelMetadata:
             codec, skeleton = _parse_pose(pose) if pose else (None, None)
         except (zipfile.BadZipFile, ValueError, TypeError, KeyError, NotImplementedError) as error:
             raise ValueError(
-                f"The files zipped behind a model must be {LABELS_FILE}, {JOINTS_FILE} and "
+                f"The associated files of a model must be {LABELS_FILE}, {KEYPOINTS_FILE} and "
                 f"{POSE_FILE} as `export.litert` writes them ({error}). Received: {str(path)!r}"
             ) from error
         return cls(tuple(labels.splitlines()), codec, skeleton)
@@ -77,13 +105,13 @@ def _check_whole(path: Path) -> None:
     missing = [name for name in (LABELS_FILE, POSE_FILE) if name.encode() in content]
     if missing:
         raise ValueError(
-            f"The file is cut off: {', '.join(missing)} should be zipped behind the model. "
+            f"The file must end in its associated files {', '.join(missing)}; it is truncated. "
             f"Received: {str(path)!r}"
         )
 
 
 def _pose_text(codec: HeatmapCodec, skeleton: Skeleton) -> str:
-    """As JSON; `stride` and `padding` are for other readers, here they follow from the rest."""
+    """Return pose.json; its redundant `stride` and `padding` are for other readers."""
     x, y = map(float, codec.stride)
     facts = {
         "padding": BBOX_PADDING,
@@ -102,14 +130,14 @@ def _parse_pose(text: str) -> tuple[HeatmapCodec, Skeleton]:
 
 
 def _to_format(fields: dict[str, Any], keys: dict[str, str]) -> dict[str, Any]:
-    """Fields of a dataclass by their names in the file."""
+    """Rename the fields of a dataclass to those of the file."""
     if fields.get("decoding") == QUARTER_OFFSET[0]:
         fields["decoding"] = QUARTER_OFFSET[1]
     return {keys.get(name, name): value for name, value in fields.items()}
 
 
 def _from_format(fields: dict[str, Any], keys: dict[str, str]) -> dict[str, Any]:
-    """What the file says, as arguments of a dataclass."""
+    """Rename the fields of the file to those of a dataclass."""
     names = {key: name for name, key in keys.items()}
     found = {names.get(key, key): _as_tuples(value) for key, value in fields.items()}
     if found.get("decoding") == QUARTER_OFFSET[1]:
@@ -122,11 +150,80 @@ def _as_tuples(value: Any) -> Any:
 
 
 def _text(archive: zipfile.ZipFile, name: str) -> str:
-    """The text of a file, empty if it is missing."""
+    """Return the text of a file, empty if it is missing."""
     if name not in archive.namelist():
         return ""
     with archive.open(name) as file:
-        content = file.read(LIMIT + 1)
-    if len(content) > LIMIT:
-        raise ValueError(f"{name} has more than {LIMIT} bytes")
+        content = file.read(MAX_FILE_SIZE + 1)
+    if len(content) > MAX_FILE_SIZE:
+        raise ValueError(f"{name} has more than {MAX_FILE_SIZE} bytes")
     return content.decode()
+
+
+def attach(content: bytes, name: str, metadata: ModelMetadata, takes_pixels: bool = True) -> bytes:
+    """Write metadata and associated files into a `.tflite` file.
+
+    Args:
+        content: Bytes of the file, with one input of images and one output.
+        name: Name of the model.
+        metadata: What to write.
+        takes_pixels: Whether float inputs are 0..255; otherwise the metadata do not tell how to
+            normalize, and MediaPipe refuses the file rather than pass pixels to it.
+    """
+    # Reading metadata requires neither of them.
+    import flatbuffers
+
+    from keras_shufflenet.litert.schema import add_metadata
+
+    files = metadata.files()
+    builder = flatbuffers.Builder()
+    builder.Finish(_write(builder, _metadata(name, list(files), takes_pixels)), METADATA_IDENTIFIER)
+    return _append(add_metadata(content, METADATA_ENTRY, bytes(builder.Output())), files)
+
+
+def _append(content: bytes, files: dict[str, str]) -> bytes:
+    """Append files as an uncompressed zip archive, so that phones can map them into memory."""
+    whole = io.BytesIO(content)
+    with zipfile.ZipFile(whole, "a") as archive:
+        for file, text in files.items():
+            archive.writestr(zipfile.ZipInfo(file, EPOCH), text)
+    return whole.getvalue() if files else content
+
+
+def _metadata(name: str, files: list[str], takes_pixels: bool) -> Table:
+    """Return the schema's table `ModelMetadata`."""
+    axis = [(file, None, AXIS_LABELS) for file in files if file in AXIS_FILES]
+    others = [(file, None, DESCRIPTIONS) for file in files if file not in AXIS_FILES]
+    pixels = [(NORMALIZATION, ([0.0], [1.0]))] if takes_pixels else []
+    image = ("images", "RGB image", None, (IMAGE_PROPERTIES, (RGB,)), pixels)
+    output = ("output", None, None, None, None, None, axis)
+    graph = (None, None, [image], [output])
+    return (name, WRITER, None, [graph], None, None, others, PARSER_VERSION)
+
+
+def _write(builder: "flatbuffers.Builder", value: str | list[Any] | Table) -> int:
+    """Write a string, a vector or a table with its contents; return its offset."""
+    if isinstance(value, str):
+        return builder.CreateString(value)
+    if isinstance(value, list):
+        return _write_vector(builder, value)
+    offsets = [
+        _write(builder, slot) if isinstance(slot, (str, list, tuple)) else 0 for slot in value
+    ]
+    builder.StartObject(len(value))
+    for index, (slot, offset) in enumerate(zip(value, offsets, strict=True)):
+        if isinstance(slot, int):
+            builder.PrependInt8Slot(index, slot, 0)
+        elif slot is not None:
+            builder.PrependUOffsetTRelativeSlot(index, offset, 0)
+    return builder.EndObject()
+
+
+def _write_vector(builder: "flatbuffers.Builder", values: list[Any]) -> int:
+    if values and isinstance(values[0], float):
+        return builder.CreateNumpyVector(np.array(values, np.float32))
+    offsets = [_write(builder, value) for value in values]
+    builder.StartVector(4, len(offsets), 4)
+    for offset in reversed(offsets):
+        builder.PrependUOffsetTRelative(offset)
+    return builder.EndVector()

@@ -54,7 +54,7 @@ def imagenet(
             model gives no scores of their classes.
     """
     predictor = Predictor.load(model)
-    size = crop_size or predictor.input_size or CROP
+    size = crop_size or (predictor.input_size if predictor.has_input_size else CROP)
     dataset = data.classification(
         source,
         image_dir,

@@ -59,7 +59,7 @@ def classify(path, *images):
     with vision.ImageClassifier.create_from_options(options) as classifier:
         for image in images:
             pixels = mediapipe.Image.create_from_file(image)
-            found += classifier.predict(pixels).classifications[0].categories
+            found += classifier.classify(pixels).classifications[0].categories
     return [[best.index, best.category_name] for best in found]
 
 

@@ -22,21 +22,21 @@ def tiny() -> keras.Model:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"precision": "int4"}, "precision must be one of float32, float16, int8"),
-        ({"input_dtype": "int8"}, "input_dtype for float32 must be one of float32, uint8"),
-        ({"output_dtype": "uint8"}, "output_dtype for float32 must be one of float32"),
-        ({"precision": "int8"}, "int8 needs `calibration`"),
-        ({"input_size": 64}, r"\(height, width\) in whole pixels"),
-        ({"input_size": (64, 64, 3)}, r"\(height, width\) in whole pixels"),
-        ({"samples": np.zeros((0, *SIZE, 3))}, "N at least 1"),
-        ({"samples": np.full((1, *SIZE, 3), np.nan)}, "finite images"),
-        ({"lowered": "yes"}, "`lowered` must be True or False"),
+        ({"precision": "int4"}, "`precision` must be one of 'float32', 'float16', 'int8'"),
+        ({"input_dtype": "int8"}, "`input_dtype` must be one of 'float32', 'uint8' for float32"),
+        ({"output_dtype": "uint8"}, "`output_dtype` must be one of 'float32' for float32"),
+        ({"precision": "int8"}, "int8 requires a `representative_dataset`"),
+        ({"input_size": 64}, r"\(height, width\) in pixels"),
+        ({"input_size": (64, 64, 3)}, r"\(height, width\) in pixels"),
+        ({"comparison_images": np.zeros((0, *SIZE, 3))}, "N at least 1"),
+        ({"comparison_images": np.full((1, *SIZE, 3), np.nan)}, "finite images"),
+        ({"optimize": "yes"}, "`optimize` must be True or False"),
         ({"per_channel": 1}, "`per_channel` must be True or False"),
-        ({"precision": "int16x8", "per_channel": False}, "a scale for each channel"),
+        ({"precision": "int16x8", "per_channel": False}, "`per_channel` must be True for int16x8"),
         ({"evaluate": 3}, "a function of a path"),
-        ({"labels": {"cat": 0}}, "a list with one name for each class"),
+        ({"labels": {"cat": 0}}, "a list with a name for each class"),
         ({"codec": "msra"}, "`codec` must be a HeatmapCodec"),
-        ({"input_size": (32, 32)}, r"of \(64, 64\) \(height, width\) only"),
+        ({"input_size": (32, 32)}, r"`input_size` must be \(64, 64\)"),
     ],
 )
 def test_bad_arguments(tiny, tmp_path, arguments, message):
@@ -52,9 +52,9 @@ def test_bad_arguments(tiny, tmp_path, arguments, message):
         ([np.zeros((2, 8, 8, 3))], r"shape \(N, 64, 64, 3\)"),
         ([np.full((2, *SIZE, 3), np.nan)], "finite"),
         ([np.full((2, *SIZE, 3), 7.0)], "real images"),
-        ([np.random.default_rng(0).normal(size=(2, *SIZE, 3))], "raw pixels 0..255"),
-        ([{"image": 1}], "a batch that is {'image': 1}"),
-        (["cat.jpg"], "a batch that is 'cat.jpg'"),
+        ([np.random.default_rng(0).normal(size=(2, *SIZE, 3))], "pixels 0..255"),
+        ([{"image": 1}], "the batch {'image': 1}"),
+        (["cat.jpg"], "the batch 'cat.jpg'"),
     ],
 )
 def test_bad_calibration(tiny, tmp_path, calibration, message):
@@ -65,11 +65,13 @@ def test_bad_calibration(tiny, tmp_path, calibration, message):
 
 
 def test_no_calibration_images(tiny, photographs, tmp_path):
-    with pytest.raises(ValueError, match="At least one calibration image"):
+    with pytest.raises(ValueError, match="`num_calibration_samples` must be a positive integer"):
         ks.export.litert(
             tiny, tmp_path / "a.tflite", "int8", [photographs(2)], num_calibration_samples=0
         )
-    with pytest.raises(ValueError, match=r"a whole number, 1 or more. Received: 2\.5"):
+    with pytest.raises(
+        ValueError, match=r"a positive integer. Received: num_calibration_samples=2\.5"
+    ):
         ks.export.litert(
             tiny, tmp_path / "a.tflite", "int8", [photographs(2)], num_calibration_samples=2.5
         )
@@ -78,12 +80,12 @@ def test_no_calibration_images(tiny, photographs, tmp_path):
 def test_wrong_suffix_and_missing_folder(tiny, tmp_path):
     with pytest.raises(ValueError, match=r"must end in \.tflite"):
         ks.export.litert(tiny, tmp_path / "a.lite")
-    with pytest.raises(ValueError, match=r"a string or a pathlib\.Path\. Received: None"):
+    with pytest.raises(ValueError, match=r"a string or a pathlib\.Path\. Received: path=None"):
         ks.export.litert(tiny, None)
     (tmp_path / "b.tflite").mkdir()
-    with pytest.raises(IsADirectoryError, match="that of a file"):
+    with pytest.raises(IsADirectoryError, match="must not be a folder"):
         ks.export.litert(tiny, tmp_path / "b.tflite")
-    with pytest.raises(FileNotFoundError, match="folder"):
+    with pytest.raises(FileNotFoundError, match="folder of `path` must exist"):
         ks.export.litert(tiny, tmp_path / "nowhere" / "a.tflite")
 
 
@@ -120,7 +122,7 @@ def test_what_litert_cannot_run_is_not_written(photographs, tmp_path, monkeypatc
     keras.utils.set_random_seed(0)
     model = ks.ShuffleNetV2(width=0.25, input_shape=(*SIZE, 3), classes=10)
     with pytest.raises(
-        ks.export.ExportError, match=r"lowered=False\. Received: precision='int16x8'"
+        ks.export.ExportError, match=r"`optimize=False` may help\. Received: precision='int16x8'"
     ):
         ks.export.litert(model, tmp_path / "a.tflite", "int16x8", [photographs(2)])
     assert list(tmp_path.iterdir()) == []
@@ -138,6 +140,6 @@ def test_without_the_runtime_the_extra_is_named(tiny, tmp_path, monkeypatch):
 
 def test_other_backends_are_refused(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-    with pytest.raises(ValueError, match=r"needs Keras' TensorFlow backend.*Received: .*'jax'"):
+    with pytest.raises(ValueError, match=r"requires Keras' TensorFlow backend.*Received: .*'jax'"):
         ks.export.litert(tiny, tmp_path / "a.tflite")
     assert list(tmp_path.iterdir()) == []

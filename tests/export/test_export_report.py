@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 import keras_shufflenet as ks
-from keras_shufflenet.export.report import deviation
+from keras_shufflenet.export.report import compare
 
 
 def test_numbers_are_those_of_the_file(exported):
@@ -35,7 +35,7 @@ def test_json_holds_everything(exported):
     report = exported("classifier", "int8").report
     loaded = json.loads(report.to_json())
     assert loaded["operators"] == report.operators
-    assert loaded["deviation"]["correlation"] == report.error.correlation
+    assert loaded["error"]["correlation"] == report.error.correlation
     assert loaded["input"]["dtype"] == "float32"
 
 
@@ -77,7 +77,7 @@ def test_figures_of_an_evaluation(classifier, images, tmp_path):
 
     report = ks.export.litert(classifier, tmp_path / "a.tflite", evaluate=evaluate)
     assert report.metrics == {"top1": 0.75}
-    assert json.loads((tmp_path / "a.tflite.json").read_text())["figures"] == {"top1": 0.75}
+    assert json.loads((tmp_path / "a.tflite.json").read_text())["metrics"] == {"top1": 0.75}
     assert "│ top1 " in str(report)
     np.testing.assert_allclose(seen[0], classifier.predict_on_batch(images), atol=1e-5)
 
@@ -94,13 +94,13 @@ def test_a_failed_evaluation_leaves_what_was_there(classifier, tmp_path):
     assert left == dict.fromkeys(("a.tflite", "a.tflite.json"), "what was there before")
 
 
-def test_deviation():
+def test_error_of_outputs():
     expected = np.array([[0.0, 1.0], [2.0, -4.0]])
     got = np.array([[0.0, 1.5], [2.0, -4.0]])
-    measured = deviation(expected, got)
+    measured = compare(expected, got)
     assert (measured.images, measured.maximum, measured.mean, measured.range) == (2, 0.5, 0.125, 4)
     assert measured.correlation == pytest.approx(np.corrcoef(expected.ravel(), got.ravel())[0, 1])
-    assert deviation(np.ones((2, 3)), np.ones((2, 3))).correlation is None
+    assert compare(np.ones((2, 3)), np.ones((2, 3))).correlation is None
 
 
 @pytest.mark.parametrize("found", [None, 0.5, {"AP": "high"}, {"AP": float("nan")}, {"AP": [1]}])
@@ -114,4 +114,4 @@ def test_figures_of_numpy(classifier, tmp_path):
     report = ks.export.litert(
         classifier, tmp_path / "a.tflite", evaluate=lambda file: {"AP": np.float32(0.5)}
     )
-    assert json.loads(report.to_json())["figures"] == {"AP": 0.5}
+    assert json.loads(report.to_json())["metrics"] == {"AP": 0.5}

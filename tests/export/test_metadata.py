@@ -40,7 +40,7 @@ def test_normalised_images_cannot_be_described(shallow, tmp_path):
             width=0.25, input_shape=(64, 64, 3), classes=10, include_preprocessing=False
         )
     normal = np.random.default_rng(0).normal(size=(2, 64, 64, 3)).astype("float32")
-    for arguments in ({}, {"precision": "int8", "calibration": [normal]}):
+    for arguments in ({}, {"precision": "int8", "representative_dataset": [normal]}):
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("ignore")
             warnings.simplefilter("always", UserWarning)
@@ -51,7 +51,7 @@ def test_normalised_images_cannot_be_described(shallow, tmp_path):
         assert any("include_preprocessing=True" in str(warning.message) for warning in said)
     pixels = ks.export.litert(model, tmp_path / "a.tflite", comparison_images=np.abs(normal) * 50)
     assert pixels.takes_pixels
-    assert "normalized before" in report.to_markdown()
+    assert "normalized values" in report.to_markdown()
 
 
 def test_image_input_and_pixels(exported, mediapipe):
@@ -121,8 +121,8 @@ def test_labels_of_ones_own(exported, mediapipe):
 @pytest.mark.parametrize(
     ("model", "arguments", "message"),
     [
-        ("classifier", {"labels": ["a"] * 9}, "one name for each class.*Received: 9 names"),
-        ("classifier", {"labels": "abcdefghij"}, "one name for each class"),
+        ("classifier", {"labels": ["a"] * 9}, "a name for each class.*Received: 9 names"),
+        ("classifier", {"labels": "abcdefghij"}, "a name for each class"),
         (
             "classifier",
             {"labels": ["a"] * 9 + ["b\nc"]},
@@ -130,7 +130,11 @@ def test_labels_of_ones_own(exported, mediapipe):
         ),
         ("classifier", {"labels": ["a"] * 9 + [" "]}, "lines of text"),
         ("classifier", {"skeleton": "nobody"}, "must give heatmaps.*Received"),
-        ("pose_light", {"labels": ["a"] * 17}, "Received: 17 names for an output of shape"),
+        (
+            "pose_light",
+            {"labels": ["a"] * 17},
+            "Received: 17 names for a model with outputs of shape",
+        ),
         ("pose_light", {"skeleton": "mpii"}, "needs a network with 16 heatmaps"),
         ("pose_light", {"codec": HeatmapCodec((32, 32))}, r"Received: input_size=\(32, 32\)"),
     ],
@@ -155,7 +159,10 @@ def test_a_broken_description_is_an_error(exported, tmp_path):
     with pytest.raises(ValueError, match=r"more than .* bytes"):
         Predictor.load(path)
     path.write_bytes(exported("pose_light").path.read_bytes()[:-10])
-    with pytest.raises(ValueError, match=r"cut off: pose\.json .*Received: .*broken\.tflite"):
+    with pytest.raises(
+        ValueError,
+        match=r"must end in its associated files pose\.json; .*Received: .*broken\.tflite",
+    ):
         Predictor.load(path)
 
 

@@ -8,8 +8,8 @@ import pytest
 
 import keras_shufflenet as ks
 from keras_shufflenet.benchmark.networks import normalize
-from keras_shufflenet.export.bias_correction import correct_biases
-from keras_shufflenet.export.optimization.ranges import FRACTIONS
+from keras_shufflenet.export.optimization.equalization import FRACTIONS
+from keras_shufflenet.export.quantization import correct_biases
 from keras_shufflenet.litert.interpreter import open_interpreter
 
 # One of each structure; the pose estimators are in test_litert.py.
@@ -36,8 +36,10 @@ def test_one_partition_of_fast_operators(name, photographs, tmp_path):
     assert report.optimized == "yes"
     assert not set(report.operators) & SLOW
     assert report.error.correlation > 0.95
-    lowered = ks.export.optimize_for_inference(model)
-    large = [layer.kernel.shape for layer in lowered.layers if "Depthwise" in type(layer).__name__]
+    optimized = ks.export.optimize_for_inference(model)
+    large = [
+        layer.kernel.shape for layer in optimized.layers if "Depthwise" in type(layer).__name__
+    ]
     assert max(height * width for height, width, *_ in large) <= 25
 
 
@@ -100,9 +102,9 @@ def test_methods_of_finding_ranges(method, limit):
     images[0, 0, 0] = 10
     images[1, 0, 0] = 100 if method != "mse" else 30
     limit = limit if method != "mse" else None
-    lowered = ks.export.optimize_for_inference(rectified(images), images, method)
+    optimized = ks.export.optimize_for_inference(rectified(images), images, method)
     # Scaled so that what is cut off, but for a margin, becomes 6.
-    (scale,) = set(np.round(lowered.get_layer("relu").kernel.numpy()[0, 0, 0], 6).tolist())
+    (scale,) = set(np.round(optimized.get_layer("relu").kernel.numpy()[0, 0, 0], 6).tolist())
     found = 6 * 1.02 / scale
     if limit is None:  # rounding to steps of 30 / 256 is cheaper than to lose half of one pixel
         assert found == pytest.approx(30, rel=0.03)
@@ -113,8 +115,8 @@ def test_methods_of_finding_ranges(method, limit):
 def test_an_outlier_is_cut_off():
     images = np.random.default_rng(0).uniform(0, 10, (32, 64, 64, 3)).astype("float32")
     images[0, 0, 0] = 11.1
-    lowered = ks.export.optimize_for_inference(rectified(images), images, "mse")
-    assert 6 * 1.02 / lowered.get_layer("relu").kernel.numpy()[0, 0, 0, 0] < 10.5
+    optimized = ks.export.optimize_for_inference(rectified(images), images, "mse")
+    assert 6 * 1.02 / optimized.get_layer("relu").kernel.numpy()[0, 0, 0, 0] < 10.5
 
 
 def test_long_tails_between_convolutions_are_cut_off(tmp_path):
@@ -141,12 +143,12 @@ def test_long_tails_between_convolutions_are_cut_off(tmp_path):
 
 
 def test_an_unknown_method(classifier, images):
-    with pytest.raises(ValueError, match=r"min_max, moving_average, mse.*Received: 'entropy'"):
+    with pytest.raises(ValueError, match=r"'min_max', 'moving_average', 'mse'.*='entropy'"):
         ks.export.optimize_for_inference(classifier, images, "entropy")
 
 
 def test_biases_make_up_for_rounded_kernels(classifier, images):
-    lowered = ks.export.optimize_for_inference(classifier, images)
+    optimized = ks.export.optimize_for_inference(classifier, images)
     rounded = ks.export.optimize_for_inference(classifier, images)
     corrected = ks.export.optimize_for_inference(classifier, images)
     correct_biases(corrected, images)
@@ -154,7 +156,7 @@ def test_biases_make_up_for_rounded_kernels(classifier, images):
         for layer in network.layers:
             if hasattr(layer, "kernel"):
                 layer.kernel.assign(round_kernel(layer))
-    expected = run(lowered, images)
+    expected = run(optimized, images)
     errors = [np.abs(run(n, images) - expected).mean() for n in (rounded, corrected)]
     assert errors[1] < 0.8 * errors[0]
 
@@ -222,4 +224,4 @@ def test_one_scale_for_each_kernel_warns_that_it_costs_accuracy(warned, tmp_path
 def test_normalised_images_for_a_model_that_normalises_pixels(warned, images):
     assert warned("int8", [images])[1] == []
     _, (message,) = warned("int8", [images / 255])
-    assert "normalizes them by itself" in message
+    assert "normalizes them itself" in message

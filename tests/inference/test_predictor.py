@@ -96,7 +96,7 @@ def test_many_images_are_run_in_batches():
 def test_size_is_given_where_the_model_leaves_it_open(images):
     inputs = keras.Input((None, None, 3))
     model = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(inputs))
-    assert Predictor.load(model).input_size is None
+    assert not Predictor.load(model).has_input_size
     predictor = Predictor.load(model, input_size=SIZE)
     np.testing.assert_allclose(predictor.predict(images), images.mean(axis=(1, 2)), rtol=1e-5)
     with pytest.raises(ValueError, match=r"shape \(N, 32, 48, 3\)"):

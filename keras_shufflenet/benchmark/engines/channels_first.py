@@ -16,8 +16,8 @@ import numpy as np
 from keras import layers
 
 from keras_shufflenet.benchmark.engines.onnx_graph import INPUT, OnnxGraph
-from keras_shufflenet.export.optimization.steps import calls
-from keras_shufflenet.export.optimization.trace import NOTHING, rearranged
+from keras_shufflenet.export.optimization.functional_graph import calls
+from keras_shufflenet.export.optimization.trace import IDENTITIES, rearranged
 
 NO_PADS = (0, 0, 0, 0)  # top, left, bottom, right
 ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -107,7 +107,7 @@ class _Translator:
         layer = call.operation
         values = [self._values[id(x)] for x in call.input_tensors]
         value = values[0]
-        if isinstance(layer, (*NOTHING, layers.Normalization)):
+        if isinstance(layer, (*IDENTITIES, layers.Normalization)):
             return value
         if value.channels.ndim > 1 or isinstance(layer, (layers.Reshape, layers.Permute)):
             return self._rearrange(layer, value, call, output)

@@ -1,8 +1,8 @@
-"""Lowering: an exactly equivalent network for inference, in the form that mobile runtimes run fast.
+"""Optimization of a network for inference: an equivalent graph that mobile runtimes run fast.
 
-Normalisations are folded into convolutions, channel shuffles and splits become contiguous slices
-of producers whose channels are sorted by their readers, transposed convolutions become interleaved
-convolutions, concatenations have four inputs at most.
+Normalizations are folded into convolutions, channel shuffles and splits become contiguous slices
+of tensors whose channels are sorted by their readers, transposed convolutions become interleaved
+convolutions, and concatenations have at most four inputs.
 """
 
 from collections.abc import Iterator
@@ -11,79 +11,82 @@ from contextlib import contextmanager
 import keras
 import numpy as np
 
-from keras_shufflenet.export.optimization.balance import balance
+from keras_shufflenet._checks import check_choice
+from keras_shufflenet.export.optimization.channel_order import choose_orders
+from keras_shufflenet.export.optimization.decompose import decompose
 from keras_shufflenet.export.optimization.emit import Emission
-from keras_shufflenet.export.optimization.equalize import equalize
+from keras_shufflenet.export.optimization.equalization import (
+    METHODS,
+    equalize_across_layers,
+    unify_concat_scales,
+)
 from keras_shufflenet.export.optimization.fold import fold
-from keras_shufflenet.export.optimization.order import choose_orders
-from keras_shufflenet.export.optimization.ranges import METHODS
-from keras_shufflenet.export.optimization.spelling import spell
-from keras_shufflenet.export.optimization.steps import functional, size
+from keras_shufflenet.export.optimization.functional_graph import functional, size
 from keras_shufflenet.export.optimization.trace import GraphOptimizationError, Trace
-from keras_shufflenet.export.options import check_choice, check_images
+from keras_shufflenet.export.representative import check_images
 
-__all__ = ["METHODS", "GraphOptimizationError", "is_worth_it", "lower"]
+__all__ = ["METHODS", "GraphOptimizationError", "is_worth_it", "optimize_for_inference"]
 
-MOST_GROWTH = 3  # in operations; a network that needs more slices is better off as it is
+MAX_GROWTH = 3  # in operations; with more slices the network is slower than the original
 
 
 def optimize_for_inference(
     model: keras.Model, images: np.ndarray | None = None, method: str = "mse"
 ) -> keras.Model:
-    """Rewrite a model for inference.
+    """Rewrite a model into an equivalent one for inference.
 
     Args:
-        model: a functional model of this package's layers, or one that has such models inside;
-            channels last. It is not changed.
-        images: (N, H, W, 3) as the model takes them, for a network that is to be quantized: the
-            ranges of what is concatenated become one, with a clip that is found on these images,
-            channels of depthwise convolutions get like ranges, and what has no fast integer
-            operator is spelled out. None for an equivalent network.
-        method: how the clip is found: "mse" (least squared error of rounding and clipping),
-            "min_max" (the greatest value) or "moving_average" (of the images' greatest values).
+        model: A functional or sequential model of the layers that this package uses, or one with
+            such models inside; channels last. It is not changed.
+        images: Representative images (N, H, W, 3) if the network will be quantized to int8: ReLU
+            activations are clipped, and everything that is concatenated gets a common range;
+            cross-layer equalization brings the channels of depthwise convolutions to similar
+            ranges; operators without fast integer kernels are decomposed. None to preserve the
+            outputs up to rounding.
+        method: How the clipping limit is found: "mse" (least squared error of rounding and
+            clipping), "min_max" (the maximum) or "moving_average" (of the images' maxima).
 
     Returns:
-        A functional model with the same inputs and, up to rounding, the same outputs, of few kinds
-        of layers: convolutions with bias, slices and concatenations of channels, pooling.
+        A functional model with the same inputs and outputs and few kinds of layers: convolutions
+        with bias, slices and concatenations of channels, pooling.
 
     Raises:
-        GraphOptimizationError: (a ValueError) if the model is not functional, or holds a layer that is not
-            known here.
-        ValueError: for another method, or images that the model does not take.
+        GraphOptimizationError: (a ValueError) If the model is not functional, or has a layer that
+            is not supported.
+        ValueError: If there is no such method, or the images do not fit the model.
     """
-    check_choice("method", method, tuple(METHODS))
+    check_choice("method", method, METHODS)
     network = functional(model)
     if network is None:
         raise GraphOptimizationError(
-            "Only functional models and sequences of layers can be lowered. "
-            f"Received: {type(model).__name__}"
+            f"`model` must be functional or sequential. Received: {type(model).__name__}"
         )
     if images is not None and isinstance(model.input_shape, tuple):
         check_images("images", images, model.input_shape[1:3])
     graph = Trace(network).graph
     fold(graph)
     if images is not None:
-        spell(graph)
+        decompose(graph)
     choose_orders(graph)
     emission = Emission(graph)
     with _float32_policy():
-        lowered = emission.write(model.name)
+        network = emission.write(model.name)
     if images is not None:
-        equalize(graph, lowered, emission.assign, images, method)
-        balance(graph, lowered, emission.assign, images)
-    return lowered
+        unify_concat_scales(graph, network, emission.assign, images, method)
+        equalize_across_layers(graph, network, emission.assign, images)
+    return network
 
 
-def is_worth_it(model: keras.Model, lowered: keras.Model) -> bool:
-    """Whether a network needs few enough slices to be faster when it is lowered."""
+def is_worth_it(model: keras.Model, optimized: keras.Model) -> bool:
+    """Return whether an optimized network has few enough slices to be faster than the model."""
     network = functional(model)
-    assert network is not None  # it was lowered
-    return size(lowered) <= MOST_GROWTH * size(network)
+    assert network is not None  # it was optimized
+    return size(optimized) <= MAX_GROWTH * size(network)
 
 
 @contextmanager
 def _float32_policy() -> Iterator[None]:
-    """Layers made inside compute in float32, whatever the policy."""
+    """Let new layers compute in float32, whatever the dtype policy."""
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:

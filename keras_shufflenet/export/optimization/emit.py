@@ -1,4 +1,4 @@
-"""From ordered nodes to a Keras model of slices, concatenations and convolutions."""
+"""From a graph with ordered channels to a Keras model of slices, concatenations, convolutions."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_shufflenet.export.optimization.nodes import (
+from keras_shufflenet.export.optimization.graph import (
     Conv,
     Deconv,
     Dense,
@@ -24,15 +24,15 @@ from keras_shufflenet.export.optimization.nodes import (
 )
 from keras_shufflenet.models.layers import channel_shuffle, channel_slice
 
-CONCAT_INPUTS = 4  # that XNNPACK takes
-MOST_TAPS = 25  # of a depthwise kernel; above, XNNPACK is many times slower
-MOST_PIECES = 16  # above, one shuffle is cheaper, where one does it
+CONCAT_INPUTS = 4  # XNNPACK's maximum
+MAX_TAPS = 25  # of a depthwise kernel; XNNPACK is several times slower above
+MAX_PIECES = 16  # with more, a single shuffle is cheaper if there is one
 PHASES = ((0, 0), (0, 1), (1, 0), (1, 1))  # of a pixel in a block of 2 × 2
-# Taps of a transposed kernel of 4 that reach an even and an odd pixel, and the padding they need.
+# Taps of a transposed kernel of 4 that reach even and odd pixels, and their padding.
 TAPS = ((3, 1), (2, 0))
 PADDINGS = ((1, 0), (0, 1))
 
-Arrays = Callable[[], tuple[np.ndarray, ...]]  # the present weights of a layer
+Arrays = Callable[[], tuple[np.ndarray, ...]]  # returns the current weights of a layer
 
 
 class Emission:
@@ -47,9 +47,9 @@ class Emission:
         self._weights: list[tuple[keras.Layer, Weighted, Arrays]] = []
 
     def write(self, name: str) -> keras.Model:
-        """The model with the weights of the nodes."""
+        """Return the model with the weights of the nodes."""
         for node in self._graph.nodes:
-            self._tensors[node] = WAYS[type(node)](self, node)
+            self._tensors[node] = WRITERS[type(node)](self, node)
         outputs = [self._exactly(output, "output") for output in self._graph.outputs]
         inputs = [self._tensors[node] for node in self._graph.nodes if isinstance(node, Image)]
         model = keras.Model(*(x[0] if len(x) == 1 else x for x in (inputs, outputs)), name=name)
@@ -57,35 +57,35 @@ class Emission:
         return model
 
     def assign(self) -> None:
-        """Give the written layers the present weights and activations of their nodes."""
+        """Assign the current weights and activations of the nodes to their layers."""
         for layer, node, arrays in self._weights:
             layer.set_weights([array.astype(np.float32) for array in arrays()])
             layer.activation = keras.activations.get(node.activation)
 
-    # ---- arranging -------------------------------------------------------------------------------
+    # Arrangement of channels
 
     def _exactly(self, references: References, reader: str) -> keras.KerasTensor:
-        """A tensor of these channels in this order."""
+        """Return a tensor of these channels in this order."""
         key = references.tobytes()
         if key not in self._arranged:
             self._arranged[key] = self._arrange(references, reader)
         return self._arranged[key]
 
     def _conveniently(self, references: References) -> References:
-        """The same channels as they lie in memory, each once."""
+        """Return the same channels in the order of memory, each once."""
         return np.array(sorted(set(references.tolist()), key=self._place))
 
     def _place(self, reference: int) -> tuple[int, int]:
-        """Number of the node and position in its tensor."""
+        """Return the number of the node and the position in its tensor."""
         index = int(np.searchsorted(self._bases, reference, side="right")) - 1
         node = self._graph.nodes[index]
-        assert node.order is not None  # it is written
+        assert node.order is not None  # its layer exists
         return index, int(np.flatnonzero(node.order == reference - node.base)[0])
 
     def _arrange(self, references: References, reader: str) -> keras.KerasTensor:
         places = [self._place(reference) for reference in references.tolist()]
         runs = _runs(places)
-        if len(runs) > MOST_PIECES and (groups := self._dealt(places)):
+        if len(runs) > MAX_PIECES and (groups := self._shuffle_groups(places)):
             name = self._name(f"{reader}_shuffle")
             return channel_shuffle(self._tensors[self._graph.nodes[places[0][0]]], groups, name)
         pieces = [self._slice(*run) for run in runs]
@@ -99,8 +99,8 @@ class Emission:
             return pieces[0]
         return layers.Concatenate(name=self._name(f"{reader}_concat"))(pieces)
 
-    def _dealt(self, places: list[tuple[int, int]]) -> int:
-        """Groups of the shuffle that puts all channels of a node in this order; 0 for none."""
+    def _shuffle_groups(self, places: list[tuple[int, int]]) -> int:
+        """Return the groups of the shuffle that gives this order of a node; 0 if there is none."""
         (index, first), (_, second) = places[:2]
         channels, step = self._graph.nodes[index].channels, second - first
         if step < 1 or channels % step:
@@ -112,7 +112,7 @@ class Emission:
         node = self._graph.nodes[index]
         if (start, stop) == (0, node.channels):
             return self._tensors[node]
-        assert node.order is not None  # it is written
+        assert node.order is not None  # its layer exists
         key = node.references[node.order[start:stop]].tobytes()
         if key not in self._arranged:
             name = self._name(f"{node.name}_slice")
@@ -120,20 +120,20 @@ class Emission:
         return self._arranged[key]
 
     def _name(self, name: str) -> str:
-        """A name that is not taken: numbered, if asked for again."""
+        """Return a unique name: a repeated one is numbered."""
         count = self._names.get(name, 0)
         self._names[name] = count + 1
         return f"{name}{count}" if count else name
 
-    # ---- nodes -----------------------------------------------------------------------------------
+    # Nodes
 
     def _image(self, node: Image) -> keras.KerasTensor:
         return keras.Input(node.shape[1:], name=node.name)
 
     def _subtract(self, node: Subtract) -> keras.KerasTensor:
         x = self._exactly(node.reads[0], node.name)
-        deviation = np.ones(node.channels) if node.deviation is None else node.deviation
-        mean, variance = np.broadcast_arrays(node.mean, np.square(deviation))
+        std = np.ones(node.channels) if node.std is None else node.std
+        mean, variance = np.broadcast_arrays(node.mean, np.square(std))
         if mean.ndim == 3:
             return _normalization(mean, variance, (1, 2, 3), node.name)(x)
         width = x.shape[2]
@@ -159,7 +159,7 @@ class Emission:
         return layers.Multiply(name=node.name)([x, gate])
 
     def _ordered_reads(self, node: Node) -> list[References]:
-        """What a node reads that makes channel i of channels i; sets its order if it has none."""
+        """Return the reads of a node that keeps channels; set its order if it has none."""
         if node.order is None:
             wanted = node.reads[0]
             arranged = self._conveniently(wanted)
@@ -187,7 +187,7 @@ class Emission:
     def _depthwise(self, node: Depthwise) -> keras.KerasTensor:
         (read,) = self._ordered_reads(node)
         x = self._exactly(read, node.name)
-        if _is_cut(node, x.shape[1]):
+        if _is_split(node, x.shape[1]):
             return self._by_rows(node, x)
         layer = layers.DepthwiseConv2D(node.kernel.shape[:2], name=node.name, **node.config)
         return self._weighted(
@@ -195,31 +195,31 @@ class Emission:
         )
 
     def _by_rows(self, node: Depthwise, x: keras.KerasTensor) -> keras.KerasTensor:
-        """A large kernel as the sum of kernels of a few of its rows."""
+        """Write a large kernel as a sum of kernels with a few of its rows."""
         height, width = node.kernel.shape[:2]
         if node.config["padding"] == "same":
             padding = (height // 2, width // 2)
             x = layers.ZeroPadding2D(padding, name=f"{node.name}_pad")(x)
 
-        def cut(rows: slice) -> tuple[np.ndarray, ...]:
+        def part(rows: slice) -> tuple[np.ndarray, ...]:
             kernel = node.kernel[rows][:, :, node.order]
             return (kernel,) if rows.start else (kernel, node.bias[node.order])
 
         parts = []
-        for start in range(0, height, MOST_TAPS // width):
-            rows = slice(start, min(start + MOST_TAPS // width, height))
+        for start in range(0, height, MAX_TAPS // width):
+            rows = slice(start, min(start + MAX_TAPS // width, height))
             size, name = (rows.stop - start, width), f"{node.name}_rows{start}"
             crop = layers.Cropping2D(((start, height - rows.stop), (0, 0)), name=f"{name}_slice")
             layer = layers.DepthwiseConv2D(
                 size, node.config["strides"], use_bias=start == 0, name=name
             )
-            parts.append(self._weighted(layer, node, crop(x), partial(cut, rows)))
+            parts.append(self._weighted(layer, node, crop(x), partial(part, rows)))
         return layers.Add(name=node.name)(parts)
 
     def _gathered(
         self, node: Weighted, axis: int
     ) -> tuple[keras.KerasTensor, Callable[[], np.ndarray]]:
-        """What a node reads as it lies in memory, and its kernel with the inputs in that order."""
+        """Return the input of a node in the order of memory, and its kernel in that order."""
         (read,) = node.reads
         if node.is_rigid:
             return self._exactly(read, node.name), lambda: node.kernel
@@ -242,7 +242,7 @@ class Emission:
         return layer(x)
 
     def _deconv(self, node: Deconv) -> keras.KerasTensor:
-        """Four 2 × 2 convolutions, one for each phase of the output's pixels, interleaved."""
+        """Write four interleaved 2 × 2 convolutions, one for each phase of the output pixels."""
         x, gathered = self._gathered(node, axis=3)
         filters = node.kernel.shape[2]
         order = node.order if node.pointwise is None else np.arange(filters)
@@ -273,7 +273,7 @@ class Emission:
         )
 
 
-WAYS: dict[type[Node], Any] = {
+WRITERS: dict[type[Node], Any] = {
     Image: Emission._image,
     Subtract: Emission._subtract,
     Plain: Emission._plain,
@@ -285,8 +285,8 @@ WAYS: dict[type[Node], Any] = {
 }
 
 
-def _is_cut(node: Depthwise, rows: int | None) -> bool:
-    """Whether a depthwise convolution of so many rows is written as a sum of smaller ones.
+def _is_split(node: Depthwise, rows: int | None) -> bool:
+    """Return whether a depthwise convolution is split into smaller ones by rows.
 
     Each of these must see more than padding: LiteRT cannot quantize an output that is always 0.
     """
@@ -295,7 +295,7 @@ def _is_cut(node: Depthwise, rows: int | None) -> bool:
     padding = height // 2 if config["padding"] == "valid" else 0
     padded_evenly = config["strides"] == (1, 1) and height % 2 == width % 2 == 1
     return (
-        height * width > MOST_TAPS >= width
+        height * width > MAX_TAPS >= width
         and rows is not None
         and rows - 2 * padding > height // 2
         and node.activation == "linear"
@@ -313,7 +313,7 @@ def _normalization(
 
 
 def _runs(places: Sequence[tuple[int, int]]) -> list[tuple[int, int, int]]:
-    """Neighbours in memory: (node, first position, position behind the last)."""
+    """Return contiguous runs: (node, first position, position after the last)."""
     runs: list[tuple[int, int, int]] = []
     for index, position in places:
         if runs and runs[-1][0] == index and runs[-1][2] == position:

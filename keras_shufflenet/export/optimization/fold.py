@@ -1,32 +1,32 @@
-"""What the nodes of a graph take over from their neighbors once all readers are known."""
+"""Folding of nodes into their neighbors, once all readers are known."""
 
 from typing import TypeGuard
 
 import numpy as np
 from keras import layers
 
-from keras_shufflenet.export.optimization.nodes import Conv, Deconv, Graph, Node, Plain, Subtract
+from keras_shufflenet.export.optimization.graph import Conv, Deconv, Graph, Node, Plain, Subtract
 
 
 def fold(graph: Graph) -> None:
-    """Let nodes take over deviations, pointwise convolutions behind deconvolutions, padding."""
+    """Fold standard deviations, pointwise convolutions after transposed ones, and padding."""
     for node in list(graph.nodes):
         if _is_pooling(node):
             _take_padding(graph, node)
         elif isinstance(node, Subtract):
-            _fold_deviation(graph, node)
+            _fold_std(graph, node)
         elif isinstance(node, Deconv):
             _take_pointwise(graph, node)
 
 
-def _fold_deviation(graph: Graph, images: Subtract) -> None:
-    """Divide the kernel that reads the images instead of the images; the zeros around stay zero."""
+def _fold_std(graph: Graph, images: Subtract) -> None:
+    """Divide the first kernel instead of the images; padded zeros remain zero."""
     reader = graph.only_reader(images)
     if isinstance(reader, Plain) and isinstance(reader.layer, layers.ZeroPadding2D):
         reader = graph.only_reader(reader)
-    if isinstance(reader, Conv) and images.deviation is not None:
-        reader.kernel = reader.kernel / images.deviation[:, np.newaxis]
-        images.deviation = None
+    if isinstance(reader, Conv) and images.std is not None:
+        reader.kernel = reader.kernel / images.std[:, np.newaxis]
+        images.std = None
 
 
 def _take_pointwise(graph: Graph, deconv: Deconv) -> None:
@@ -42,7 +42,7 @@ def _is_pointwise(conv: Conv) -> bool:
 
 
 def _replace(graph: Graph, reader: Conv, deconv: Deconv) -> None:
-    """Let the deconvolution stand where its reader stood."""
+    """Replace the reader of a transposed convolution by the latter."""
     position = graph.nodes.index(reader)
     graph.nodes.remove(deconv)
     deconv.base, deconv.channels = reader.base, reader.channels
@@ -58,11 +58,11 @@ def _is_pooling(node: Node) -> TypeGuard[Plain]:
 
 
 def _take_padding(graph: Graph, pooling: Plain) -> None:
-    """Let a pooling of what a padded ReLU convolution makes do without a padded copy of that.
+    """Avoid a padded copy between a ReLU convolution and max pooling.
 
-    LiteRT pads poolings by itself on all sides if the maps' size is odd. So the convolution makes
-    one more row and column, of which nothing remains: the pooling gets one more, too, and that is
-    cut off. Behind a ReLU it makes no difference whether zeros or nothing surrounds the maps.
+    LiteRT's own pooling padding is symmetric if the size of the feature maps is odd. So the
+    convolution computes one more row and column, and so does the pooling, whose last row and
+    column are then sliced off. After a ReLU, zero padding does not change the maximum.
     """
     padding = graph.maker(pooling.reads[0])
     conv = graph.maker(padding.reads[0]) if _pads_by_one(padding) else None

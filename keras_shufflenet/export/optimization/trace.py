@@ -1,4 +1,4 @@
-"""From a functional model to nodes: what rearranges channels vanishes, what can be folded is."""
+"""From a functional model to a graph: rearrangements vanish, normalizations are folded."""
 
 import itertools
 import math
@@ -10,7 +10,8 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_shufflenet.export.optimization.nodes import (
+from keras_shufflenet.export.optimization.functional_graph import Step, flattened
+from keras_shufflenet.export.optimization.graph import (
     Conv,
     Deconv,
     Dense,
@@ -23,7 +24,6 @@ from keras_shufflenet.export.optimization.nodes import (
     Subtract,
     Weighted,
 )
-from keras_shufflenet.export.optimization.steps import Step, flattened
 
 PLAIN = (
     layers.Activation,
@@ -42,7 +42,7 @@ PLAIN = (
     layers.ZeroPadding2D,
 )
 WINDOW = ("strides", "padding", "dilation_rate")
-NOTHING = (  # outside of training
+IDENTITIES = (  # at inference
     layers.Dropout,
     layers.GaussianDropout,
     layers.GaussianNoise,
@@ -58,14 +58,14 @@ NOTHING = (  # outside of training
 
 
 class GraphOptimizationError(ValueError):
-    """The model holds what the lowering does not know."""
+    """The model has a layer that cannot be optimized."""
 
 
 class Trace:
     """Reads a model, layer by layer.
 
     Attributes:
-        graph: of the layers so far.
+        graph: Graph of the layers so far.
     """
 
     def __init__(self, model: keras.Model) -> None:
@@ -84,15 +84,15 @@ class Trace:
         self.graph.outputs = [self._views[number] for number in results]
 
     def _trace(self, step: Step) -> References:
-        """The references of a step's output, after adding its nodes."""
+        """Add the nodes of a step and return the references of its output."""
         layer = step.call.operation
         reads = [self._views[number] for number in step.reads]
         if all(read.ndim == 1 for read in reads):
-            if isinstance(layer, NOTHING):
+            if isinstance(layer, IDENTITIES):
                 return reads[0]
             if isinstance(layer, layers.Concatenate):
                 return np.concatenate(reads)
-            for kind, trace in WAYS.items():
+            for kind, trace in TRACERS.items():
                 if isinstance(layer, kind):
                     return trace(self, layer, reads, step)
             kept = step.output.shape[-1] == reads[0].size and not _is_permuted(layer)
@@ -106,13 +106,13 @@ class Trace:
         )
 
     def _foldable(self, read: References, step: Step) -> Weighted | None:
-        """The node before, if it can take over what a step does to its output."""
+        """Return the preceding node if a step can be folded into it."""
         maker = self.graph.maker(read)
         if self._readers[step.reads[0]] > 1 or not isinstance(maker, Weighted):
             return None
         return maker if maker.activation == "linear" else None
 
-    # ---- layers with weights ---------------------------------------------------------------------
+    # Layers with weights
 
     def _conv(self, layer: layers.Conv2D, reads: list[References], _step: Any) -> References:
         _require(layer.data_format == "channels_last", layer, "channels first")
@@ -133,7 +133,7 @@ class Trace:
         self, layer: layers.Conv2DTranspose, reads: list[References], _step: Any
     ) -> References:
         known = layer.kernel_size == (4, 4) and layer.strides == (2, 2) and layer.padding == "same"
-        _require(known, layer, "another transposed convolution than 4 × 4 with stride 2")
+        _require(known, layer, "a kernel other than 4 × 4 or a stride other than 2")
         return self._weighted(Deconv, layer, reads, layer.filters, {})
 
     def _weighted(
@@ -155,7 +155,7 @@ class Trace:
         )
         return self.graph.add(node)
 
-    # ---- what is folded --------------------------------------------------------------------------
+    # Layers that are folded
 
     def _batch_norm(
         self, layer: layers.BatchNormalization, reads: list[References], step: Any
@@ -190,7 +190,7 @@ class Trace:
         return self._by_maker(layer, reads[0])
 
     def _by_maker(self, layer: layers.ReLU, read: References) -> References:
-        """A ReLU for each node whose channels are read, but for those that end in the same."""
+        """Add a ReLU for each node whose channels are read, unless it ends in the same ReLU."""
         bases = np.array([node.base for node in self.graph.nodes])
         makers = np.searchsorted(bases, read, side="right") - 1
         made = read.copy()
@@ -204,31 +204,33 @@ class Trace:
         self, layer: layers.Normalization, reads: list[References], _step: Any
     ) -> References:
         mean, variance = (_array(x).squeeze() for x in (layer.mean, layer.variance))
-        deviation = np.sqrt(variance).reshape(-1, reads[0].size)
-        _require(not layer.invert, layer, "the inverse of a normalization")
-        _require(np.ptp(deviation, axis=0).max() == 0, layer, "a deviation for each pixel")
+        std = np.sqrt(variance).reshape(-1, reads[0].size)
+        _require(not layer.invert, layer, "invert=True")
+        _require(np.ptp(std, axis=0).max() == 0, layer, "a variance for each pixel")
         return self.graph.add(
             Subtract(
                 name=layer.name,
                 reads=reads,
                 channels=reads[0].size,
                 mean=mean,
-                deviation=deviation[0],
+                std=std[0],
             )
         )
 
     def _rescaling(
         self, layer: layers.Rescaling, reads: list[References], _step: Any
     ) -> References:
-        _require(np.ndim(layer.scale) == np.ndim(layer.offset) == 0, layer, "a scale by channel")
+        _require(
+            np.ndim(layer.scale) == np.ndim(layer.offset) == 0, layer, "a scale for each channel"
+        )
         return self._plain(layer, reads)
 
-    # ---- what rearranges channels ----------------------------------------------------------------
+    # Layers that rearrange channels
 
     def _cropping(
         self, layer: layers.Cropping2D, reads: list[References], _step: Any
     ) -> References:
-        """Smaller maps, or a slice of channels, see `models.blocks.channel_slice`."""
+        """Crop feature maps, or slice channels, see `models.layers.channel_slice`."""
         if layer.data_format == "channels_last":
             return self._plain(layer, reads)
         rows, (start, behind) = layer.cropping
@@ -236,7 +238,7 @@ class Trace:
         return reads[0][start : reads[0].size - behind]
 
 
-WAYS: dict[type, Callable[..., References]] = {
+TRACERS: dict[type, Callable[..., References]] = {
     layers.DepthwiseConv2D: Trace._depthwise,
     layers.Conv2DTranspose: Trace._deconv,
     layers.Conv2D: Trace._conv,
@@ -250,14 +252,14 @@ WAYS: dict[type, Callable[..., References]] = {
 
 
 def _is_permuted(layer: Any) -> bool:
-    """Whether axes are swapped behind a layer: the beginning of a shuffle."""
+    """Return whether axes are permuted after a layer: the beginning of a shuffle."""
     return any(isinstance(call.operation, layers.Permute) for call in layer._outbound_nodes)
 
 
 def rearranged(
     layer: Any, references: References, call: Any, output: keras.KerasTensor
 ) -> References:
-    """Reshaping and permuting that leaves height and width together, and gathering."""
+    """Rearrange references by reshaping, permuting or gathering of channels."""
     before, after = call.input_tensors[0].shape[1:], output.shape[1:]
     if isinstance(layer, layers.Reshape):
         area = before[: len(before) - references.ndim]
@@ -274,7 +276,7 @@ def rearranged(
         (_, indices), _ = call.arguments.args, call.arguments.kwargs
         return references[np.asarray(indices)]
     raise GraphOptimizationError(
-        f"The layer {layer.name!r} cannot be lowered. "
+        f"The layer {layer.name!r} cannot be optimized. "
         f"Received: {type(layer).__name__} from {before} to {after}"
     )
 
@@ -298,7 +300,7 @@ def _bias(layer: Any, channels: int) -> np.ndarray:
 
 
 def _count(sizes: tuple[int | None, ...]) -> int | None:
-    """Positions; None if not known."""
+    """Return the number of positions; None if unknown."""
     known = [size for size in sizes if size is not None]
     return math.prod(known) if len(known) == len(sizes) else None
 
@@ -306,6 +308,6 @@ def _count(sizes: tuple[int | None, ...]) -> int | None:
 def _require(condition: bool, layer: keras.Layer, what: str) -> None:
     if not condition:
         raise GraphOptimizationError(
-            f"The layer {layer.name!r} cannot be lowered. "
+            f"The layer {layer.name!r} cannot be optimized. "
             f"Received: {type(layer).__name__} with {what}"
         )

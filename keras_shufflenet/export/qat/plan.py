@@ -1,4 +1,4 @@
-"""What the training process builds: layers, their weights, and which of them share a scale."""
+"""Plan of the network that the training process builds: layers, weights and shared scales."""
 
 import json
 from collections.abc import Callable
@@ -12,9 +12,10 @@ from keras import layers
 
 CONVOLUTION = ("kernel_size", "strides", "padding", "dilation_rate")
 ACTIVATIONS = ("hard_sigmoid", "hard_silu", "linear", "relu", "relu6", "sigmoid", "softmax")
-FUSED = ("linear", "relu", "relu6")  # into the operator before
+FUSED = ("linear", "relu", "relu6")  # into the preceding operator
 
-# What of a layer's configuration the training process needs; the layer is called alike there.
+# The part of a layer's configuration that the training process needs. tf_keras has layers of the
+# same names.
 KEYS: dict[type, tuple[str, ...]] = {
     layers.Activation: ("activation",),
     layers.Add: (),
@@ -36,11 +37,11 @@ KEYS: dict[type, tuple[str, ...]] = {
     layers.UpSampling2D: ("size", "interpolation"),
     layers.ZeroPadding2D: ("padding",),
 }
-DEPTH_TO_SPACE = "DepthToSpace"  # an operation of Keras' without a public class, like the sum
-SHIFT = "Shift"  # our name for the sum with a number
+DEPTH_TO_SPACE = "DepthToSpace"  # an operation of Keras without a public class, like the addition
+SHIFT = "Shift"  # our name for the addition of a number
 
-# What LiteRT wants one scale for, on both sides. Those of the second table compute new values,
-# which are rounded to that scale.
+# Layers whose inputs and outputs must have one scale in LiteRT. Those of the second table compute
+# new values, which are rounded to that scale.
 REARRANGING = {
     "Concatenate",
     "Cropping2D",
@@ -60,13 +61,13 @@ class Step:
     """A layer.
 
     Attributes:
-        name: of the layer.
-        kind: its class.
-        config: arguments of its constructor.
-        reads: names of the layers before.
-        scale: number of the scale that its output has; layers of one number share one.
-        rounds: whether its output is rounded to that scale: not if it only moves rounded values,
-            nor if the operator behind is fused with it.
+        name: Name of the layer.
+        kind: Name of its class.
+        config: Arguments of its constructor.
+        reads: Names of the preceding layers.
+        scale: Number of the scale of its output; layers with the same number share one.
+        rounds: Whether its output is rounded to that scale: not if it only rearranges rounded
+            values, nor if the following operator is fused with it.
     """
 
     name: str
@@ -78,22 +79,22 @@ class Step:
 
 
 class PlanError(ValueError):
-    """The lowered model holds what the training process cannot rebuild."""
+    """The training process cannot rebuild the optimized model."""
 
 
 class Plan:
-    """The lowered model as data.
+    """The optimized model as data.
 
     Attributes:
-        steps: in the order of computation; the first is the input, the last the output.
-        arrays: weights by "<layer>/<number>".
+        steps: Layers in the order of computation; the first is the input, the last the output.
+        arrays: Weights by "<layer>/<number>".
     """
 
-    def __init__(self, lowered: keras.Model) -> None:
+    def __init__(self, optimized: keras.Model) -> None:
         self.steps: list[Step] = []
         self.arrays: dict[str, np.ndarray] = {}
         aliases: dict[str, str] = {}
-        for operation in _operations(lowered):
+        for operation in _operations(optimized):
             reads = [aliases[name] for name in _reads(operation)]
             self._add(operation, reads)
             aliases[operation.name] = self.steps[-1].name
@@ -104,8 +105,8 @@ class Plan:
         """Write `plan.json` and `weights.npz`.
 
         Args:
-            folder: that exists.
-            more: entries of the json beside "steps".
+            folder: An existing folder.
+            **more: Entries of the json beside "steps".
         """
         plan = {"steps": [asdict(step) for step in self.steps], **more}
         (folder / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
@@ -123,7 +124,7 @@ class Plan:
             config = {key: operation.get_config()[key] for key in KEYS[type(operation)]}
         else:
             raise PlanError(
-                "Quantization-aware training knows the layers "
+                "Quantization-aware training supports the layers "
                 f"{', '.join(sorted(known.__name__ for known in KEYS))}. "
                 f"Received: {operation.name!r}, a {kind}"
             )
@@ -134,11 +135,11 @@ class Plan:
             self._activate(operation)
 
     def _activate(self, layer: keras.Layer) -> None:
-        """Give an activation that no operator is fused with a step of its own."""
+        """Add a step for an activation that no operator is fused with."""
         name = keras.activations.serialize(layer.activation)
         if name not in ACTIVATIONS:
             raise PlanError(
-                f"Quantization-aware training knows the activations {', '.join(ACTIVATIONS)}. "
+                f"Quantization-aware training supports the activations {', '.join(ACTIVATIONS)}. "
                 f"Received: {name!r} of {layer.name!r}"
             )
         step = self.steps[-1]
@@ -167,7 +168,7 @@ class Plan:
             step.scale = numbers[id(scales[step.name])]
 
     def _fuse_activations(self) -> None:
-        """Do not round what nothing but a ReLU reads that becomes part of the operator."""
+        """Do not round outputs that only a fused ReLU reads."""
         by_name = {step.name: step for step in self.steps}
         read = [name for step in self.steps for name in step.reads]
         for step in self.steps:
@@ -184,9 +185,9 @@ class Plan:
                     by_name[before].rounds = False
 
 
-def _operations(lowered: keras.Model) -> list[Any]:
-    """Layers and operations in the order of computation."""
-    by_depth = lowered._operations_by_depth
+def _operations(optimized: keras.Model) -> list[Any]:
+    """Return layers and operations in the order of computation."""
+    by_depth = optimized._operations_by_depth
     return [operation for depth in sorted(by_depth, reverse=True) for operation in by_depth[depth]]
 
 
@@ -196,7 +197,7 @@ def _reads(operation: Any) -> list[str]:
 
 
 def _shift(operation: Any) -> float | None:
-    """The number that an operation adds to maps, None if it is another operation."""
+    """Return the number that an operation adds, None if it is another operation."""
     if isinstance(operation, keras.Layer) or type(operation).__name__ != "Add":
         return None
     (call,) = operation._inbound_nodes
@@ -206,10 +207,10 @@ def _shift(operation: Any) -> float | None:
 
 def _arrays(operation: Any) -> list[np.ndarray]:
     if isinstance(operation, layers.Normalization):
-        deviation = np.sqrt(keras.ops.convert_to_numpy(operation.variance))
-        return [keras.ops.convert_to_numpy(operation.mean)[0], deviation[0]]
+        std = np.sqrt(keras.ops.convert_to_numpy(operation.variance))
+        return [keras.ops.convert_to_numpy(operation.mean)[0], std[0]]
     arrays = operation.get_weights() if isinstance(operation, keras.Layer) else []
-    if len(arrays) == 1:  # a kernel without bias gets one
+    if len(arrays) == 1:  # a layer without bias gets one
         axis = 2 if isinstance(operation, layers.DepthwiseConv2D) else -1
         arrays.append(np.zeros(arrays[0].shape[axis], np.float32))
     return arrays

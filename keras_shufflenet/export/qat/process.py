@@ -1,4 +1,4 @@
-"""The training process, seen from the one that started it."""
+"""The training process, as seen from the process that starts it, and the batches it is sent."""
 
 import contextlib
 import io
@@ -6,53 +6,57 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
+import keras
 import numpy as np
 
-SCRIPT = Path(__file__).with_name("child.py")
+from keras_shufflenet.inference.predictor import Predictor
+
+SCRIPT = Path(__file__).with_name("worker.py")
 PACKAGES = ("tf_keras", "tensorflow_model_optimization")
 LENGTH_BYTES = 8
 ENVIRONMENT = {"TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
 def check_installed() -> None:
-    """Raise an ImportError if what the training process needs is not there."""
+    """Raise ImportError unless the packages of the training process are installed."""
     missing = [name for name in PACKAGES if find_spec(name) is None]
     if missing:
         raise ImportError(
-            "Quantization-aware training needs tf_keras and tensorflow-model-optimization: "
+            "Quantization-aware training requires tf_keras and tensorflow-model-optimization: "
             f"`pip install keras-shufflenet[qat]`. Received: no {' and no '.join(missing)}"
         )
 
 
 class TrainingProcess:
-    """Runs `child.py` with the folder of a plan; a context manager.
+    """Runs `worker.py` on the folder of a plan; a context manager.
 
     Raises:
-        RuntimeError: from all methods, if the process ended before its time.
+        RuntimeError: From all methods, if the process has failed.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._errors = (folder / "errors.txt").open("w+", encoding="utf-8")
-        # -P: the script's folder has nothing to be imported from.
+        # -P: nothing is imported from the script's folder.
         self._process = subprocess.Popen(
             [sys.executable, "-P", str(SCRIPT), str(folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            env={**os.environ, **ENVIRONMENT, "TMPDIR": str(folder)},  # whatever it leaves
+            env={**os.environ, **ENVIRONMENT, "TMPDIR": str(folder)},  # removed with what it holds
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._into, self._out_of = self._process.stdin, self._process.stdout
 
     def __enter__(self) -> "TrainingProcess":
-        """The process itself."""
+        """Return the process."""
         return self
 
     def __exit__(
@@ -61,7 +65,7 @@ class TrainingProcess:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """End the process, if it has not ended."""
+        """Kill the process if it is still running."""
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()
@@ -80,7 +84,7 @@ class TrainingProcess:
         except BrokenPipeError:
             raise self._failure() from None
 
-    def hear(self) -> dict[str, Any]:
+    def receive(self) -> dict[str, Any]:
         """Wait for the next message."""
         line = self._out_of.readline()
         if not line:
@@ -88,14 +92,14 @@ class TrainingProcess:
         return json.loads(line)
 
     def finish(self) -> bytes:
-        """Say that there are no more batches, and wait for the file."""
+        """Signal the end of the batches and wait for the file."""
         self._close_input()
         if self._process.wait():
             raise self._failure()
         return (self._folder / "model.tflite").read_bytes()
 
     def _close_input(self) -> None:
-        with contextlib.suppress(BrokenPipeError):  # it holds what a dead process did not read
+        with contextlib.suppress(BrokenPipeError):  # data that a dead process did not read
             self._into.close()
 
     def _failure(self) -> RuntimeError:
@@ -104,5 +108,97 @@ class TrainingProcess:
         lines = [line for line in self._errors.read().splitlines() if line.strip()]
         return RuntimeError(
             f"The training process ended with exit code {code}. "
-            f"Received: {lines[-1].strip() if lines else 'nothing on its stderr'}"
+            f"Received: {lines[-1].strip() if lines else 'no message'}"
         )
+
+
+Loss = Literal["distillation", "labels"]
+
+
+class Targets:
+    """Computes the targets of a batch.
+
+    Args:
+        model: The float network.
+        loss: See `quantization_aware_training`.
+    """
+
+    def __init__(self, model: keras.Model, loss: Loss) -> None:
+        self._teacher = Predictor.load(model) if loss == "distillation" else None
+        self._softmax = _ends_in_softmax(model)
+        self._shape = tuple(model.output_shape[1:])
+
+    def __call__(self, images: np.ndarray, labels: list[Any]) -> dict[str, np.ndarray]:
+        """Return targets (N, ...) and sample weights for images (N, H, W, 3) and their labels."""
+        if self._teacher is not None:
+            return {"targets": self._teacher.predict(images), "weights": np.ones(1, np.float32)}
+        if not labels:
+            raise ValueError(
+                "`dataset` must yield images and labels for loss='labels'. Received: images alone"
+            )
+        targets, weights = np.asarray(labels[0]), np.ones(1, np.float32)
+        if len(labels) > 1:
+            weights = np.asarray(labels[1], np.float32)
+        if self._softmax and targets.ndim == 1:
+            targets = self._one_hot(targets)
+        if not self._fits(targets, len(images)):
+            raise ValueError(
+                f"Labels must have the shape (N, {', '.join(map(str, self._shape))}) of the "
+                f"model's output. Received: shape {targets.shape}"
+            )
+        return {"targets": targets.astype(np.float32), "weights": weights}
+
+    def _fits(self, targets: np.ndarray, count: int) -> bool:
+        wanted = (count, *self._shape)
+        return targets.ndim == len(wanted) and all(
+            own in (None, got) for own, got in zip(wanted, targets.shape, strict=True)
+        )
+
+    def _one_hot(self, classes: np.ndarray) -> np.ndarray:
+        (count,) = self._shape
+        if classes.min() < 0 or classes.max() >= count:
+            raise ValueError(
+                f"Classes must be integers from 0 to {count - 1}. "
+                f"Received: {classes.min()} to {classes.max()}"
+            )
+        return np.eye(count, dtype=np.float32)[classes.astype(np.int64)]
+
+
+def _ends_in_softmax(model: keras.Model) -> bool:
+    operation = model.outputs[0]._keras_history.operation
+    config = operation.get_config() if isinstance(operation, keras.Layer) else {}
+    return isinstance(operation, keras.layers.Softmax) or config.get("activation") == "softmax"
+
+
+def training_batches(
+    dataset: Iterable[Any], size: tuple[int, int], targets: Targets
+) -> Iterator[dict[str, np.ndarray]]:
+    """Yield batches for the training process, infinitely.
+
+    Args:
+        dataset: See `quantization_aware_training`.
+        size: (height, width) of the images.
+        targets: Computes the targets.
+
+    Raises:
+        ValueError: While iterating, if images have another size or there are none.
+    """
+    if isinstance(dataset, np.ndarray):
+        dataset = [dataset]
+    while True:
+        count = 0
+        for element in dataset:
+            parts = element if isinstance(element, (tuple, list)) else [element]
+            images = np.asarray(parts[0], np.float32)
+            if images.shape[1:] != (*size, 3):
+                raise ValueError(
+                    f"`dataset` must yield images of shape (N, {size[0]}, {size[1]}, 3). "
+                    f"Received: shape {images.shape}"
+                )
+            yield {"images": images, **targets(images, list(parts[1:]))}
+            count += 1
+        if count == 0:
+            raise ValueError(
+                "`dataset` must be re-iterable and have at least one batch. "
+                f"Received: a {type(dataset).__name__} that is exhausted"
+            )

@@ -6,8 +6,8 @@ import keras
 import pytest
 
 import keras_shufflenet as ks
-from keras_shufflenet.export.operators import Operator, Tensor, read_operators
 from keras_shufflenet.litert.delegates import EDGE_TPU, GPU, NNAPI, Refusal, refusals
+from keras_shufflenet.litert.schema import Operator, Tensor, read_operators
 
 
 def tensor(*shape, dtype="int8", constant=False, scale=0.5):
@@ -97,7 +97,7 @@ def test_operators_of_a_file(exported):
     assert kernel not in stem.activations
 
 
-def test_what_the_lowered_deconvolutions_need(exported):
+def test_what_the_optimized_deconvolutions_need(exported):
     """The Edge TPU has no DEPTH_TO_SPACE; the ends of the network are real numbers."""
     report = exported("pose_deconv", "int8").report
     assert report.delegates["GPU"] == ()

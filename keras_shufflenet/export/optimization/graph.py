@@ -1,9 +1,8 @@
-"""The lowered graph: nodes that make channels, and where each of them is read.
+"""The graph that is optimized: nodes that compute channels, and their readers.
 
-Every channel of every node has a number, its reference. What a layer reads is an array of
-references, in the order in which the layer wants them; slices, concatenations and shuffles only
-rearrange such arrays and are no nodes. In which order a node's channels lie in memory is decided
-when all readers are known.
+Every channel of every node has a number, its reference. The input of a layer is an array of
+references, in the layer's order; slices, concatenations and shuffles only rearrange such arrays and
+are no nodes. The order of a node's channels in memory is chosen when all readers are known.
 """
 
 from dataclasses import dataclass, field
@@ -17,14 +16,14 @@ References = np.ndarray  # of integers
 
 @dataclass(eq=False, kw_only=True)
 class Node:
-    """A tensor of the lowered graph.
+    """A tensor of the graph.
 
     Attributes:
-        name: of the layer that it comes from.
-        reads: for each input the references of its channels, in the layer's order.
-        channels: how many it makes.
-        base: reference of its first channel; the others follow.
-        order: its channels as they lie in memory; None while that does not matter.
+        name: Name of its layer.
+        reads: References of the channels of each input, in the layer's order.
+        channels: Number of channels.
+        base: Reference of its first channel; the others follow.
+        order: Its channels in the order of memory; None while any order will do.
     """
 
     name: str
@@ -35,17 +34,17 @@ class Node:
 
     @property
     def references(self) -> References:
-        """Of all its channels, in the layer's order."""
+        """Return the references of all its channels, in the layer's order."""
         return np.arange(self.base, self.base + self.channels)
 
     @property
     def keeps_channels(self) -> bool:
-        """Whether channel i follows from the channels i of its inputs alone."""
+        """Return whether channel i only depends on the channels i of its inputs."""
         return False
 
     @property
     def is_rigid(self) -> bool:
-        """Whether it reads and writes its channels in one order only."""
+        """Return whether its channels have a fixed order."""
         return False
 
 
@@ -57,19 +56,19 @@ class Image(Node):
 
     @property
     def is_rigid(self) -> bool:
-        """Pixels are RGB."""
+        """Return True: pixels are RGB."""
         return True
 
 
 @dataclass(eq=False, kw_only=True)
 class Weighted(Node):
-    """What has a kernel: a normalization and an activation behind it can be folded in.
+    """A node with a kernel; a following normalization and activation can be folded into it.
 
     Attributes:
-        kernel: with output channels on `output_axis`.
-        bias: (channels,).
-        activation: "linear", or what is folded in.
-        config: further arguments of the layer.
+        kernel: Kernel with output channels on `output_axis`.
+        bias: Bias (channels,).
+        activation: "linear", or the activation that is folded in.
+        config: Further arguments of the layer.
     """
 
     kernel: np.ndarray
@@ -92,7 +91,7 @@ class Conv(Weighted):
 
     @property
     def is_rigid(self) -> bool:
-        """Groups are runs of neighbors."""
+        """Return whether it is grouped: groups consist of adjacent channels."""
         return self.config["groups"] > 1
 
 
@@ -109,7 +108,7 @@ class Depthwise(Weighted):
 
     @property
     def keeps_channels(self) -> bool:
-        """It does."""
+        """Return True."""
         return True
 
 
@@ -118,8 +117,8 @@ class Deconv(Weighted):
     """A transposed 4 × 4 convolution of stride 2: kernel (4, 4, channels, inputs).
 
     Attributes:
-        pointwise: a 1 × 1 convolution that is its only reader. It commutes with the interleaving
-            of the four phases and is done before.
+        pointwise: A 1 × 1 convolution that is its only reader. It commutes with the interleaving
+            of the four phases and is applied before.
     """
 
     output_axis = 2
@@ -132,15 +131,15 @@ class Subtract(Node):
 
     Attributes:
         mean: (channels,), (width, channels) or (height, width, channels).
-        deviation: (channels,) that the mean's difference is divided by; None once a kernel has it.
+        std: Standard deviation (channels,); None once it is folded into a kernel.
     """
 
     mean: np.ndarray
-    deviation: np.ndarray | None
+    std: np.ndarray | None
 
     @property
     def is_rigid(self) -> bool:
-        """Pixels are RGB."""
+        """Return True: pixels are RGB."""
         return True
 
 
@@ -149,14 +148,14 @@ class Plain(Node):
     """A layer without weights that treats all channels alike: pooling, activation, sum, ...
 
     Attributes:
-        layer: to make another of the same configuration of.
+        layer: Layer with the configuration.
     """
 
     layer: keras.Layer
 
     @property
     def keeps_channels(self) -> bool:
-        """It does."""
+        """Return True."""
         return True
 
 
@@ -170,8 +169,8 @@ class Graph:
     """The nodes of a model.
 
     Attributes:
-        nodes: in the order of computation.
-        outputs: the references of each output of the model.
+        nodes: Nodes in the order of computation.
+        outputs: References of each output of the model.
     """
 
     nodes: list[Node] = field(default_factory=list)
@@ -190,20 +189,20 @@ class Graph:
         return node.references
 
     def readers(self, node: Node) -> list[Node | None]:
-        """Who reads a node's channels, once for each input; None for an output of the model."""
+        """Return the readers of a node, once for each input; None for an output of the model."""
         reads: list[tuple[Node | None, References]] = [(None, output) for output in self.outputs]
         reads += [(reader, read) for reader in self.nodes for read in reader.reads]
         return [reader for reader, read in reads if np.isin(node.references, read).any()]
 
     def only_reader(self, node: Node) -> Node | None:
-        """The node that alone reads another, all of it and in the layer's order."""
+        """Return the only reader of a node if it reads all of it in the layer's order."""
         readers = self.readers(node)
         if len(readers) != 1 or readers[0] is None or len(readers[0].reads) != 1:
             return None
         return readers[0] if np.array_equal(readers[0].reads[0], node.references) else None
 
     def maker(self, references: References) -> Node | None:
-        """The node that made channels, all of its own and in the layer's order."""
+        """Return the node whose channels these are, if all of them in the layer's order."""
         for node in reversed(self.nodes):
             if node.base <= references.flat[0]:
                 return node if np.array_equal(references, node.references) else None

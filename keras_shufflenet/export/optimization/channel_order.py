@@ -1,24 +1,24 @@
-"""In which order the channels of each node lie in memory.
+"""The order of the channels of each node in memory.
 
-Channels that are read together lie together: then each reader needs a few slices and no shuffle.
-Within a stage of ShuffleNetV2 every channel that a unit makes is read once, by a unit known in
-advance, so that this order always exists.
+Channels that are read together are contiguous: each reader then needs a few slices and no shuffle.
+Within a stage of ShuffleNetV2 every channel that a unit computes is read once, by a unit known in
+advance, so that such an order always exists.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from keras_shufflenet.export.optimization.nodes import Graph, Node, Weighted
+from keras_shufflenet.export.optimization.graph import Graph, Node, Weighted
 
 
 @dataclass(frozen=True)
 class Demand:
-    """What a reader wants of a node.
+    """The channels of a node that a reader requires.
 
     Attributes:
-        channels: of the node, in the order in which they are wanted.
-        any_order: whether it takes them in any other order as well.
+        channels: Channels of the node, in the required order.
+        any_order: Whether any other order would do.
     """
 
     channels: np.ndarray
@@ -26,7 +26,7 @@ class Demand:
 
 
 def choose_orders(graph: Graph) -> None:
-    """Set `order` of every node but those that take what comes: None stays for them."""
+    """Set the `order` of every node; it stays None for nodes that accept any order."""
     origins = _origins(graph)
     for node in reversed(graph.nodes):
         demands = _demands(graph, node)
@@ -48,8 +48,8 @@ def _demands(graph: Graph, node: Node) -> list[Demand]:
     return [demand for demand in own if len(demand.channels)]
 
 
-def groups(graph: Graph, node: Node) -> list[np.ndarray]:
-    """A node's channels, those with the same readers together."""
+def reader_groups(graph: Graph, node: Node) -> list[np.ndarray]:
+    """Group the channels of a node by their readers."""
     found: dict[tuple[int, ...], list[int]] = {}
     for channel, readers in enumerate(_readers(_demands(graph, node), node.channels)):
         found.setdefault(readers, []).append(channel)
@@ -57,7 +57,7 @@ def groups(graph: Graph, node: Node) -> list[np.ndarray]:
 
 
 def _readers(demands: list[Demand], channels: int) -> list[tuple[int, ...]]:
-    """For each channel the numbers of the demands that it is in."""
+    """Return for each channel the numbers of the demands that contain it."""
     readers: list[list[int]] = [[] for _ in range(channels)]
     for index, demand in enumerate(demands):
         for channel in demand.channels:
@@ -70,7 +70,7 @@ def _of(references: np.ndarray, first: int, last: int) -> np.ndarray:
 
 
 def _wanted(reader: Node, read: np.ndarray) -> tuple[np.ndarray, bool]:
-    """What a node reads, in its own order, and whether another order would do."""
+    """Return the channels that a node reads, in its order, and whether another order would do."""
     if reader.is_rigid:
         return read, False
     if reader.keeps_channels:
@@ -79,7 +79,7 @@ def _wanted(reader: Node, read: np.ndarray) -> tuple[np.ndarray, bool]:
 
 
 def _origins(graph: Graph) -> np.ndarray:
-    """A number for each reference: equal for channels of a node that come from the same nodes."""
+    """Number the references; channels of a node that come from the same nodes get one number."""
     last = graph.nodes[-1]
     origins = np.zeros(last.base + last.channels, int)
     numbers: dict[tuple[int, ...], int] = {}
@@ -92,7 +92,7 @@ def _origins(graph: Graph) -> np.ndarray:
 
 
 def _grouped(demands: list[Demand], origins: np.ndarray) -> np.ndarray:
-    """Channels with the same readers together, then those of the same origin, then as wanted."""
+    """Sort channels by their readers, then by their origin, then by the required order."""
     channels = len(origins)
     strict = [demand for demand in demands if not demand.any_order]
     if strict and len(strict[0].channels) == channels == len(np.unique(strict[0].channels)):

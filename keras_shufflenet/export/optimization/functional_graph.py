@@ -1,4 +1,4 @@
-"""The steps of a model in the order of computation, those of the models inside of it among them."""
+"""The layers of a functional model in the order of computation, nested models included."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ import keras
 
 @dataclass(frozen=True)
 class Step:
-    """A layer's part in the computation, tensors by their numbers.
+    """A call of a layer, with numbered tensors.
 
     Attributes:
-        call: Keras' node.
-        reads: the tensors that go in.
-        makes: the tensor that comes out.
+        call: Node of Keras.
+        reads: Input tensors.
+        makes: Output tensor.
     """
 
     call: Any
@@ -23,22 +23,22 @@ class Step:
 
     @property
     def output(self) -> keras.KerasTensor:
-        """What comes out."""
+        """Return the output tensor."""
         return self.call.outputs[0]
 
 
 def flattened(
     model: keras.Model, reads: list[int], numbers: Iterator[int]
 ) -> tuple[list[Step], list[int]]:
-    """The steps of a functional model and of the models that are layers of it.
+    """Return the steps of a functional model and of the models nested in it.
 
     Args:
-        model: to look into.
-        reads: the tensors that go in.
-        numbers: where those of further tensors come from.
+        model: The model.
+        reads: Input tensors.
+        numbers: Yields the numbers of further tensors.
 
     Returns:
-        The steps in their order, and the tensors that come out.
+        The steps in order, and the output tensors.
     """
     steps: list[Step] = []
     known = dict(zip(map(id, model.inputs), reads, strict=True))
@@ -56,19 +56,19 @@ def flattened(
 
 
 def size(model: keras.Model) -> int:
-    """How many layers and operations a functional model consists of."""
+    """Return the number of layers and operations of a functional model."""
     inner = (functional(call.operation) for call in calls(model))
     return sum(1 if model is None else size(model) for model in inner)
 
 
 def functional(model: Any) -> keras.Model | None:
-    """The functional model that a model is or, if it is a sequence of layers, has inside."""
+    """Return a functional model itself, the functional model inside a sequential one, or None."""
     if isinstance(model, keras.Sequential):
         model = model._functional
     return model if hasattr(model, "_nodes_by_depth") else None
 
 
 def calls(model: keras.Model) -> Iterator[Any]:
-    """Keras' nodes of the model, in the order of computation."""
+    """Yield Keras' nodes of the model in the order of computation."""
     for depth in sorted(model._nodes_by_depth, reverse=True):
         yield from (call for call in model._nodes_by_depth[depth] if not call.is_input)

@@ -1,4 +1,4 @@
-"""Layers without a fast integer operator in runtimes, spelled with those that have one."""
+"""Decomposition of layers without fast integer kernels into layers that have them."""
 
 from typing import TypeGuard
 
@@ -6,17 +6,17 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_shufflenet.export.optimization.nodes import Depthwise, Graph, Node, Plain, Swish
-from keras_shufflenet.export.optimization.scaling import absorbing, divide
+from keras_shufflenet.export.optimization.equalization import absorbing, divide
+from keras_shufflenet.export.optimization.graph import Depthwise, Graph, Node, Plain, Swish
 
 SIXTH = 6.0  # hard swish is x · relu6(x + 3) / 6
 
 
-def spell(graph: Graph) -> None:
-    """Rewrite a graph that is to be quantized.
+def decompose(graph: Graph) -> None:
+    """Rewrite a graph that will be quantized.
 
-    Hard swish, looked up element by element otherwise, becomes x · relu6(x + 3) where its readers
-    can be divided by 6 instead. Average pooling becomes a depthwise convolution.
+    Hard swish, otherwise a table lookup for each element, becomes x · relu6(x + 3) where its
+    readers can be divided by 6 instead. Average pooling becomes a depthwise convolution.
     """
     absorbed = absorbing(graph)
     factors = np.ones(absorbed.size)
@@ -38,7 +38,7 @@ def _is_hard_swish(node: Node) -> bool:
 
 
 def _is_average(node: Node) -> TypeGuard[Plain]:
-    """Whether all averages are of equally many pixels."""
+    """Return whether all averages are taken over equally many pixels."""
     return (
         isinstance(node, Plain)
         and isinstance(node.layer, layers.AveragePooling2D)

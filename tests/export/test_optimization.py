@@ -1,4 +1,4 @@
-"""The lowered network computes what the model computes, in operators that phones run fast."""
+"""The optimized network computes what the model computes, in operators that phones run fast."""
 
 import keras
 import numpy as np
@@ -43,7 +43,7 @@ def run(model, x) -> np.ndarray:
             r"shape \(N, 64, 64, 3\).*Received: ndarray of shape",
         ),
         ({"images": [["cat.jpg"]]}, "Received: list of shape"),
-        ({"method": "best"}, "method must be one of min_max, moving_average, mse"),
+        ({"method": "best"}, "`method` must be one of 'min_max', 'moving_average', 'mse'"),
     ],
 )
 def test_arguments_of_lower(classifier, arguments, message):
@@ -55,21 +55,21 @@ def test_arguments_of_lower(classifier, arguments, message):
 def test_outputs_stay_and_shuffles_go(name, photographs, randomize):
     model = randomize(build(name))
     before = [keras.ops.convert_to_numpy(w) for w in model.weights]
-    lowered = ks.export.optimize_for_inference(model)
+    optimized = ks.export.optimize_for_inference(model)
     x = photographs(2)
     expected = run(model, x)
-    assert np.abs(run(lowered, x) - expected).max() <= TOLERANCE * np.abs(expected).max()
-    assert lowered.input.shape == model.input.shape
+    assert np.abs(run(optimized, x) - expected).max() <= TOLERANCE * np.abs(expected).max()
+    assert optimized.input.shape == model.input.shape
     for weight, values in zip(model.weights, before, strict=True):
         np.testing.assert_array_equal(weight, values)
-    kinds = {type(operation).__name__ for operation in lowered.operations}
+    kinds = {type(operation).__name__ for operation in optimized.operations}
     assert not kinds & {"BatchNormalization", "Conv2DTranspose", "Dropout", "Take"}
     assert ("Permute" in kinds) == name.startswith(SHUFFLED)
-    joined = [op for op in lowered.operations if isinstance(op, keras.layers.Concatenate)]
+    joined = [op for op in optimized.operations if isinstance(op, keras.layers.Concatenate)]
     assert max((len(op.input) for op in joined), default=0) <= 4
 
 
-def test_an_open_size_is_lowered_too(photographs, randomize):
+def test_an_open_size_is_optimized_too(photographs, randomize):
     model = randomize(build("shufflenet_v2_x0_25", input_shape=(None, None, 3)))
     x = photographs(1)
     expected = run(model, x)
@@ -95,11 +95,11 @@ def test_models_inside_of_models():
     model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Dropout(0.2)(x)))
     images = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype("float32")
     for nested in (model, keras.Sequential([keras.Input((64, 64, 3)), model])):
-        lowered = ks.export.optimize_for_inference(nested)
-        kinds = {type(layer).__name__ for layer in lowered.layers}
+        optimized = ks.export.optimize_for_inference(nested)
+        kinds = {type(layer).__name__ for layer in optimized.layers}
         assert not kinds & {"BatchNormalization", "Functional", "Permute", "Take"}
         expected = run(model, images)
-        assert np.abs(run(lowered, images) - expected).max() <= TOLERANCE * np.abs(expected).max()
+        assert np.abs(run(optimized, images) - expected).max() <= TOLERANCE * np.abs(expected).max()
 
 
 def test_layers_that_only_others_have(classifier):
@@ -111,8 +111,8 @@ def test_layers_that_only_others_have(classifier):
     np.testing.assert_allclose(
         run(ks.export.optimize_for_inference(model), images), run(model, images), atol=1e-5
     )
-    lowered = ks.export.optimize_for_inference(classifier)
-    assert ks.export.optimize_for_inference(lowered).count_params() == lowered.count_params()
+    optimized = ks.export.optimize_for_inference(classifier)
+    assert ks.export.optimize_for_inference(optimized).count_params() == optimized.count_params()
 
 
 def test_layers_of_one_name_in_two_models():
@@ -158,10 +158,10 @@ def test_depthwise_channels_get_like_ranges():
         ranges = np.abs(maps).max(axis=(0, 1, 2))
         return ranges.max() / ranges.min()
 
-    lowered = ks.export.optimize_for_inference(model, images)
+    optimized = ks.export.optimize_for_inference(model, images)
     expected = run(model, images)
-    np.testing.assert_allclose(run(lowered, images), expected, atol=1e-4 * np.abs(expected).max())
-    assert spread(lowered) < spread(model) / 5
+    np.testing.assert_allclose(run(optimized, images), expected, atol=1e-4 * np.abs(expected).max())
+    assert spread(optimized) < spread(model) / 5
 
 
 def test_a_channel_read_twice():
@@ -212,51 +212,51 @@ def test_an_unknown_layer_is_named_and_exported_as_it_is(layer, tmp_path):
     inputs = keras.Input((8, 8, 4))
     model = keras.Model(inputs, layer(inputs))
     with pytest.raises(
-        ks.export.GraphOptimizationError, match=r"'odd' cannot be lowered.*Received: "
+        ks.export.GraphOptimizationError, match=r"'odd' cannot be optimized.*Received: "
     ):
         ks.export.optimize_for_inference(model)
 
 
-def test_the_report_says_what_was_not_lowered(photographs, tmp_path):
+def test_the_report_says_what_was_not_optimized(photographs, tmp_path):
     inputs = keras.Input((64, 64, 3))
     model = keras.Model(inputs, keras.layers.LayerNormalization(name="odd")(inputs))
     report = ks.export.litert(model, tmp_path / "odd.tflite")
     assert report.optimized.startswith("no: The layer 'odd'")
     assert "LayerNormalization" in str(report)
     assert ks.export.litert(model, tmp_path / "odd.tflite", optimize=False).optimized == (
-        "no: lowered=False"
+        "no: optimize=False"
     )
 
 
-def test_only_functional_models_are_lowered():
+def test_only_functional_models_are_optimized():
     with pytest.raises(ks.export.GraphOptimizationError, match="Received: Sequential"):
         ks.export.optimize_for_inference(keras.Sequential())
 
 
-def test_under_another_policy_the_lowered_network_is_in_float32(photographs):
+def test_under_another_policy_the_optimized_network_is_in_float32(photographs):
     keras.config.set_dtype_policy("mixed_float16")
     try:
         model = build("shufflenet_v2_x0_25")
-        lowered = ks.export.optimize_for_inference(model)
+        optimized = ks.export.optimize_for_inference(model)
         assert keras.config.dtype_policy().name == "mixed_float16"
     finally:
         keras.config.set_dtype_policy("float32")
-    assert {layer.compute_dtype for layer in lowered.layers} == {"float32"}
+    assert {layer.compute_dtype for layer in optimized.layers} == {"float32"}
 
 
 @pytest.mark.parametrize("name", ["shufflenet_v2_x0_25", "shufflenet_v1_x0_5_g8"])
 def test_with_one_range_for_all_outputs_stay(name, photographs, randomize):
     model = randomize(build(name))
     x = photographs(16)
-    lowered = ks.export.optimize_for_inference(model, x)
+    optimized = ks.export.optimize_for_inference(model, x)
     expected = run(model, x)
-    assert np.abs(run(lowered, x) - expected).max() <= CLIPPED * np.abs(expected).max()
-    scaled = [layer for layer in lowered.layers if getattr(layer, "activation", None) is relu6]
+    assert np.abs(run(optimized, x) - expected).max() <= CLIPPED * np.abs(expected).max()
+    scaled = [layer for layer in optimized.layers if getattr(layer, "activation", None) is relu6]
     assert len(scaled) > 10
-    peaks = keras.Model(lowered.inputs, [keras.ops.max(layer.output) for layer in scaled])
+    peaks = keras.Model(optimized.inputs, [keras.ops.max(layer.output) for layer in scaled])
     np.testing.assert_array_equal(np.array(peaks([x])), 6)
 
 
 def test_what_is_concatenated_in_int8_is_not_quantized_again(exported):
     assert exported("classifier", "int8").report.operators["QUANTIZE"] == 1  # the images
-    assert exported("classifier", "int8", lowered=False).report.optimized == "no: lowered=False"
+    assert exported("classifier", "int8", optimize=False).report.optimized == "no: optimize=False"

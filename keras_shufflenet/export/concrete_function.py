@@ -1,4 +1,4 @@
-"""From a Keras model to the static float32 function that the converter wants."""
+"""The static float32 function of a Keras model, which TensorFlow's converter takes."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ HALF_PRECISIONS = ("float16", "bfloat16")
 
 
 def in_float32(model: keras.Model) -> keras.Model:
-    """The same network computing in float32: the model itself, or a copy if it does not.
+    """Return the model, or a copy in float32 if it uses mixed precision.
 
     LiteRT has no kernels for mixed precision.
     """
@@ -25,21 +25,21 @@ def _float32_layer(layer: keras.Layer) -> keras.Layer:
 
 
 def static_size(model: keras.Model, input_size: tuple[int, int] | None) -> tuple[int, int]:
-    """(height, width) of the exported input.
+    """Return (height, width) of the exported input.
 
     Args:
-        model: of one image input (N, H, W, 3).
-        input_size: needed where the model leaves height or width open.
+        model: A model with one image input (N, H, W, 3).
+        input_size: Required if the height or width of the model's input is variable.
 
     Raises:
-        ValueError: if the size is open, contradictory, or the model is of another kind.
+        ValueError: If the size is missing or contradictory, or the model is of another kind.
     """
     shape = getattr(model, "input_shape", (None, None, None, 3))
     outputs = len(getattr(model, "outputs", [None]))
     if not isinstance(shape, tuple) or len(shape) != 4 or shape[-1] != 3 or outputs != 1:
         raise ValueError(
-            "An exported model has one input of images (N, H, W, 3), channels last, and one "
-            f"output. Received: input shape {shape}, {outputs} outputs"
+            "`model` must have one input of images (N, H, W, 3), channels last, and one output. "
+            f"Received: input shape {shape}, {outputs} outputs"
         )
     return _agreed_size(shape[1:3], input_size)
 
@@ -50,33 +50,34 @@ def _agreed_size(
     sides = wanted if isinstance(wanted, (tuple, list)) else ()
     if wanted is not None and not (len(sides) == 2 and all(isinstance(n, int) for n in sides)):
         raise ValueError(
-            f"`input_size` must be (height, width) in whole pixels. Received: {wanted!r}"
+            f"`input_size` must be (height, width) in pixels. Received: input_size={wanted!r}"
         )
     height, width = wanted or own
     if height is None or width is None:
         raise ValueError(
-            "The model takes images of any size, an exported file of one: pass "
-            f"`input_size=(height, width)`. Received: input_size={wanted!r}"
+            "`input_size` must be (height, width) for a model that accepts images of any size. "
+            f"Received: input_size={wanted!r}"
         )
     if any(side not in (None, target) for side, target in zip(own, (height, width), strict=True)):
         raise ValueError(
-            f"The model takes images of {own} (height, width) only. Received: input_size={wanted!r}"
+            f"`input_size` must be {own}, the (height, width) of the model, or None. "
+            f"Received: input_size={wanted!r}"
         )
     return height, width
 
 
-def frozen_function(
+def concrete_function(
     model: keras.Model, input_size: tuple[int, int], input_dtype: str
 ) -> tuple[Any, tf.Module]:
-    """Trace the model for inference at batch size 1, its variables turned into constants.
+    """Trace a model for inference at batch size 1, with its variables as constants.
 
-    Constants are what lets the converter fold batch normalization, and they make it several times
-    faster than going through a saved model with variables.
+    Constants let the converter fold batch normalization, and make it several times faster than a
+    saved model with variables.
 
     Args:
-        model: the network, in float32.
+        model: The network, in float32.
         input_size: (height, width).
-        input_dtype: of the function's input; integers are cast.
+        input_dtype: Data type of the function's input; integers are cast to float32.
 
     Returns:
         The concrete function and the module that keeps it alive.
@@ -95,6 +96,6 @@ def frozen_function(
 
 
 def output_name(model: keras.Model) -> str:
-    """What the output is called in the file's signature."""
+    """Return the name of the output in the file's signature."""
     names = getattr(model, "output_names", None)
     return names[0] if names else "output"

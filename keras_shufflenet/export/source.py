@@ -1,0 +1,180 @@
+"""What is exported: a model with its representative images and the metadata of its file."""
+
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_shufflenet.export.concrete_function import in_float32, static_size
+from keras_shufflenet.export.options import ExportOptions
+from keras_shufflenet.export.representative import are_pixels, check_images, read_images
+from keras_shufflenet.inference.pose import PosePredictor, is_pose_output
+from keras_shufflenet.inference.predictor import Predictor, load_keras
+from keras_shufflenet.keypoints.codec import HeatmapCodec
+from keras_shufflenet.keypoints.skeletons import Skeleton
+from keras_shufflenet.litert.metadata import ModelMetadata
+
+COMPARED_IMAGES = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportSource:
+    """A model ready to be exported.
+
+    Attributes:
+        model: The model in float32.
+        size: (height, width) of the file's input.
+        images: Representative images; None if there are none.
+        comparison_images: Images to compare the file with the model on; None if there are none.
+        predictor: Runs the model as it was given.
+        metadata: What the file says about itself.
+    """
+
+    model: keras.Model
+    size: tuple[int, int]
+    images: np.ndarray | None
+    comparison_images: np.ndarray | None
+    predictor: Predictor
+    metadata: ModelMetadata
+
+    @property
+    def takes_pixels(self) -> bool:
+        """Whether the model takes pixels 0..255, as its images or else its layers tell."""
+        images = self.comparison_images if self.images is None else self.images
+        return normalizes(self.model) if images is None else are_pixels(images)
+
+
+def open_source(
+    model: keras.Model | str | Path,
+    representative_dataset: Iterable[Any] | None,
+    options: ExportOptions,
+) -> ExportSource:
+    """Open a model and read its representative images.
+
+    Raises:
+        FileNotFoundError: If `model` is a path and there is no such file.
+        ValueError: If the model or the images do not fit the options.
+    """
+    given = _open_model(model)
+    size = static_size(given, options.input_size)
+    if options.comparison_images is not None:
+        check_images("comparison_images", options.comparison_images, size)
+    images = _read(representative_dataset, size, options)
+    _warn_of_range(given, images)
+    predictor = Predictor.load(given, size)
+    compared = images
+    if options.comparison_images is not None:
+        compared = np.asarray(options.comparison_images)
+    return ExportSource(
+        model=in_float32(given),
+        size=size,
+        images=images,
+        comparison_images=None if compared is None else compared[:COMPARED_IMAGES],
+        predictor=predictor,
+        metadata=describe(predictor, options.labels, options.codec, options.skeleton),
+    )
+
+
+def _open_model(model: keras.Model | str | Path) -> keras.Model:
+    if isinstance(model, (str, Path)):
+        return load_keras(Path(model))
+    if not isinstance(model, keras.Model):
+        raise ValueError(
+            "`model` must be a keras.Model or the path of a .keras file. "
+            f"Received: {type(model).__name__}"
+        )
+    return model
+
+
+def _read(
+    dataset: Iterable[Any] | None, size: tuple[int, int], options: ExportOptions
+) -> np.ndarray | None:
+    if dataset is None and options.calibrates:
+        raise ValueError(
+            f"{options.precision} requires a `representative_dataset`: images that are typical of "
+            "the application, such as the training set. Received: representative_dataset=None"
+        )
+    if dataset is None:
+        return None
+    limit = options.num_calibration_samples if options.calibrates else COMPARED_IMAGES
+    images = read_images(dataset, size, limit, options.verbose)
+    if options.calibrates and options.input_dtype == "uint8" and not are_pixels(images):
+        raise ValueError(
+            "Representative images must be pixels 0..255 for a uint8 input. "
+            f"Received: values from {images.min():.3g} to {images.max():.3g}"
+        )
+    return images
+
+
+def describe(
+    predictor: Predictor,
+    labels: Sequence[str] | None = None,
+    codec: HeatmapCodec | None = None,
+    skeleton: str | Skeleton | None = None,
+) -> ModelMetadata:
+    """Return the metadata of a model's file.
+
+    Args:
+        predictor: Runs the model, with the input size of the file.
+        labels: Class names of a classifier. Defaults to those that the model is known to have.
+        codec: Codec of a pose estimator. Defaults to the `"msra"` codec of the model's sizes.
+        skeleton: Keypoints of a pose estimator. Defaults to COCO's for 17 heatmaps and MPII's
+            for 16.
+
+    Returns:
+        The metadata; empty for a model that is neither of the two.
+
+    Raises:
+        ValueError: If the arguments contradict the model.
+    """
+    shape = predictor.output_shape
+    undecided = codec is None and skeleton is None
+    if labels is not None or (len(shape) == 1 and undecided):
+        return ModelMetadata(labels=_labels(labels, shape) or predictor.metadata.labels)
+    if undecided and not is_pose_output(shape):
+        return ModelMetadata()
+    estimator = PosePredictor.load(predictor, codec=codec, skeleton=skeleton)
+    return ModelMetadata(codec=estimator.codec, skeleton=estimator.skeleton)
+
+
+def _labels(labels: Sequence[str] | None, shape: tuple[int, ...]) -> tuple[str, ...]:
+    if labels is None:
+        return ()
+    allowed = "`labels` must be a list with a name for each class of a classifier. "
+    if isinstance(labels, str) or not isinstance(labels, (Sequence, np.ndarray)):
+        raise ValueError(f"{allowed}Received: labels={labels!r}")
+    if len(shape) != 1 or len(labels) != shape[0]:
+        raise ValueError(
+            f"{allowed}Received: {len(labels)} names for a model with outputs of shape {shape}"
+        )
+    wrong = [
+        label
+        for label in labels
+        if not isinstance(label, str) or not label.strip() or len(label.splitlines()) > 1
+    ]
+    if wrong:
+        raise ValueError(f"`labels` must be lines of text, not empty. Received: {wrong[0]!r}")
+    return tuple(labels)
+
+
+def normalizes(model: keras.Model) -> bool:
+    """Return whether a model, or a model inside it, has layers that normalize pixels."""
+    return any(
+        isinstance(layer, (keras.layers.Normalization, keras.layers.Rescaling))
+        or (isinstance(layer, keras.Model) and normalizes(layer))
+        for layer in model.layers
+    )
+
+
+def _warn_of_range(model: keras.Model, images: np.ndarray | None) -> None:
+    """Warn of normalized images for a model that normalizes pixels itself."""
+    if images is not None and normalizes(model) and not are_pixels(images):
+        warnings.warn(
+            "The model takes pixels 0..255 and normalizes them itself, but the representative "
+            f"images hold values from {images.min():.3g} to {images.max():.3g}.",
+            stacklevel=4,
+        )
