@@ -79,10 +79,10 @@ def here(tmp_path, monkeypatch, shared, synth, state):
             shutil.copy(path, tmp_path / "shufflenetv2_x1-5666bf0f80.pth")
     for folder, count in DATASETS.items():
         people = ks.synthetic_people.create_dataset(
-            tmp_path / folder, count, image_size=(160, 160), workers=1, progress=False
+            tmp_path / folder, count, image_size=(160, 160), workers=1, verbose=False
         )
         shutil.copy(people.annotations, tmp_path / f"person_keypoints_{folder}.json")
-        for image in people.images.iterdir():
+        for image in people.image_dir.iterdir():
             shutil.copy(image, tmp_path / folder / image.name)
     images = sorted((tmp_path / "train2017").glob("*.jpg"))
     shutil.copy(images[0], tmp_path / "photo.jpg")

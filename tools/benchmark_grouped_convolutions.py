@@ -66,7 +66,7 @@ def main(
 
     runs = {}
     with tempfile.TemporaryDirectory() as folder:
-        people = ks.synthetic_people.create_dataset(folder, CALIBRATION_IMAGES, progress=False)
+        people = ks.synthetic_people.create_dataset(folder, CALIBRATION_IMAGES, verbose=False)
         for name in models:
             whole = ks.create_model(name)
             for kind, model in (("one", whole), ("each", decompose_groups(whole))):

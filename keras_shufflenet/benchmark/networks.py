@@ -61,7 +61,7 @@ def build(names: Sequence[str], weights: str | None, folder: Path) -> Iterator[N
         Each network with its calibration images.
     """
     people = ks.synthetic_people.create_dataset(
-        folder / "people", CALIBRATION_IMAGES, progress=False
+        folder / "people", CALIBRATION_IMAGES, verbose=False
     )
     for name in names:
         model = REFERENCES.get(name, partial(ks.create_model, name))(weights=weights)
@@ -87,4 +87,4 @@ def calibration(model: keras.Model, people: "SyntheticPeople") -> "tf.data.Datas
     """Return batches of synthetic people in the input size of a model."""
     if model.name.startswith(PREFIX):
         return ks.data.keypoints(*people, model=model, training=True)
-    return ks.data.classification(people.images, crop_size=model.input_shape[1:3], batch_size=1)
+    return ks.data.classification(people.image_dir, crop_size=model.input_shape[1:3], batch_size=1)

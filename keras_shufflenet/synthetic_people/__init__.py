@@ -1,4 +1,4 @@
-"""Drawn people with COCO keypoints: training data that needs no download."""
+"""Synthetic people: rendered persons with COCO keypoints, for training without downloads."""
 
 from keras_shufflenet.synthetic_people.dataset import SyntheticPeople, create_dataset
 

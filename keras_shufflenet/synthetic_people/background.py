@@ -1,4 +1,4 @@
-"""What is behind the people: flat images of rooms, streets and fields, and solid things."""
+"""Backgrounds: 2-D images of interiors and landscapes, and solid objects."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,27 +6,27 @@ from PIL import Image, ImageChops, ImageDraw
 
 from keras_shufflenet.synthetic_people import shapes as s
 from keras_shufflenet.synthetic_people.clothing import SKIN, cloth, random_color
-from keras_shufflenet.synthetic_people.pose import rotation
+from keras_shufflenet.synthetic_people.kinematics import rotation_matrix
 from keras_shufflenet.synthetic_people.shapes import Array, Shape
 
 Color = tuple[int, int, int]
 
 
 def _display(color: tuple[float, float, float]) -> Color:
-    """Linear color to 8 bits."""
+    """Convert a linear color to 8 bits per channel."""
     red, green, blue = (round(255 * min(max(c, 0.0), 1.0) ** (1 / 2.2)) for c in color)
     return red, green, blue
 
 
 def _clutter_color(rng: np.random.Generator) -> Color:
-    """A random color, often one that skin or clothes have."""
+    """Return a random color, sometimes one of skin."""
     if rng.random() < 0.15:
         return _display(SKIN[rng.integers(len(SKIN))])
     return _display(random_color(rng))
 
 
 def _texture(rng: np.random.Generator, height: int, width: int) -> NDArray[np.float32]:
-    """Smooth noise of several scales, (h, w, 1), about -1..1."""
+    """Return smooth noise of several scales, (height, width, 1), about -1..1."""
     total = np.zeros((height, width), np.float32)
     for cells, strength in ((3, 1.0), (9, 0.5), (int(rng.integers(20, 120)), 0.35)):
         noise = rng.normal(size=(cells, cells)).astype(np.float32)
@@ -36,7 +36,7 @@ def _texture(rng: np.random.Generator, height: int, width: int) -> NDArray[np.fl
 
 
 def _outdoors(draw: ImageDraw.ImageDraw, rng: np.random.Generator, horizon: int) -> None:
-    """Houses and trees on the horizon."""
+    """Draw houses and trees on the horizon."""
     width = draw.im.size[0]
     for _ in range(rng.integers(0, 6)):
         x, w = rng.uniform(-0.1, 1) * width, rng.uniform(0.08, 0.4) * width
@@ -59,7 +59,7 @@ def _outdoors(draw: ImageDraw.ImageDraw, rng: np.random.Generator, horizon: int)
 
 
 def _indoors(draw: ImageDraw.ImageDraw, rng: np.random.Generator, horizon: int) -> None:
-    """Pictures, doors, shelves, curtains."""
+    """Draw pictures, doors, shelves and curtains."""
     width, height = draw.im.size
     for _ in range(rng.integers(1, 7)):
         x, y = rng.uniform(-0.1, 1) * width, rng.uniform(-0.1, 0.8) * horizon
@@ -76,8 +76,8 @@ def _indoors(draw: ImageDraw.ImageDraw, rng: np.random.Generator, horizon: int) 
             draw.line((far, horizon, x, height), fill=_clutter_color(rng))
 
 
-def _blobs(draw: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:
-    """Shapes in the colors of skin and clothes that belong to nobody."""
+def _distractors(draw: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:
+    """Draw distractors: shapes in the colors of skin and clothes."""
     width, height = draw.im.size
     for _ in range(rng.integers(0, 8)):
         x, y = rng.uniform(0, width), rng.uniform(0, height)
@@ -90,7 +90,7 @@ def _blobs(draw: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:
 
 
 def _shadows(size: tuple[int, int], places: Array, shrink: int) -> Image.Image:
-    """Brightness of the ground under feet at (x, y, radius) in pixels of the large image."""
+    """Return the brightness of the ground with shadows at (x, y, radius) in image pixels."""
     mask = Image.new("L", size, 255)
     draw = ImageDraw.Draw(mask)
     for x, y, radius in (places / shrink).tolist():
@@ -103,16 +103,16 @@ def _shadows(size: tuple[int, int], places: Array, shrink: int) -> Image.Image:
 def backdrop(
     rng: np.random.Generator, size: tuple[int, int], horizon: int, feet: Array, clutter: float
 ) -> Image.Image:
-    """An image of what is far behind, and of the ground.
+    """Return an image of the distant background and the ground.
 
-    It is drawn small and enlarged, which is how far things look in photographs of people.
+    It is drawn small and upsampled, as distant objects in photographs of people are out of focus.
 
     Args:
-        rng: source of all chance.
-        size: (height, width) in pixels.
-        horizon: row where the ground begins.
-        feet: (N, 3) rows x, y, radius of shadows.
-        clutter: probability of shapes that look like parts of people.
+        rng: Random number generator.
+        size: Image size (height, width) in pixels.
+        horizon: Row of the horizon, where the ground begins.
+        feet: (N, 3), rows (x, y, radius) of shadows.
+        clutter: Probability of distractors, which look like parts of people.
     """
     height, width = size
     shrink = (1, 2, 2, 3)[rng.integers(4)]
@@ -128,34 +128,34 @@ def backdrop(
     draw = ImageDraw.Draw(image)
     (_outdoors if outside else _indoors)(draw, rng, horizon)
     if rng.random() < clutter:
-        _blobs(draw, rng)
+        _distractors(draw, rng)
     if rng.random() < 0.75:
         shade = _shadows(image.size, feet, shrink)
         image = ImageChops.multiply(image, Image.merge("RGB", [shade] * 3))
     return image.resize((width, height), Image.Resampling.BICUBIC) if shrink > 1 else image
 
 
-def thing(rng: np.random.Generator, size: float) -> list[Shape]:
-    """A solid of about `size` meters that stands on its origin: box, ball, post or bush."""
+def solid_object(rng: np.random.Generator, size: float) -> list[Shape]:
+    """Return a solid of about `size` meters that stands on its origin: box, ball, post, bush."""
     material = cloth(rng, patterned=0.3)
     half = size * rng.uniform(0.25, 0.6, 3)
     center = np.array([0.0, half[1], 0.0])
     kind = rng.integers(4)
     if kind == 0:
-        turned = rotation(1, rng.uniform(0, 90)).T
+        turned = rotation_matrix(1, rng.uniform(0, 90)).T
         return [s.box(center, turned, (half[0], half[1], half[2]), material)]
     if kind == 1:
         radius = float(half.min())
-        return [s.ball(np.array([0.0, radius, 0.0]), radius, material, s.THING)]
+        return [s.ball(np.array([0.0, radius, 0.0]), radius, material, s.OBJECT)]
     if kind == 2:
         top, r = np.array([0.0, 2.4 * size, 0.0]), 0.12 * size
-        return [s.limb(np.zeros(3), top, (r, r, r), material, side=np.eye(3)[0], part=s.THING)]
+        return [s.limb(np.zeros(3), top, (r, r, r), material, side=np.eye(3)[0], part=s.OBJECT)]
     places = rng.normal(size=(7, 3)) * half * 0.6 + center
-    return [s.ball(place, 0.3 * size, material, s.THING) for place in places]
+    return [s.ball(place, 0.3 * size, material, s.OBJECT) for place in places]
 
 
 def seat(rng: np.random.Generator, height: float) -> list[Shape]:
-    """A stool, bench or chair; its top is the origin, `height` meters above the ground."""
+    """Return a stool, bench or chair whose top is at the origin, `height` meters high."""
     material = cloth(rng, patterned=0.2)
     w, d = rng.uniform(0.22, 0.6), rng.uniform(0.2, 0.26)
     identity = np.eye(3)
@@ -169,23 +169,23 @@ def seat(rng: np.random.Generator, height: float) -> list[Shape]:
         for z in (-0.17, 0.2):
             top = np.array([x, -0.04, z])
             foot = top - np.array([0, height, 0])
-            leg = s.limb(top, foot, (0.02,) * 3, material, side=identity[0], part=s.THING)
+            leg = s.limb(top, foot, (0.02,) * 3, material, side=identity[0], part=s.OBJECT)
             shapes.append(leg)
     return shapes
 
 
-def held(rng: np.random.Generator, hand: Array, along: Array) -> list[Shape]:
-    """Something in a hand: a ball, a stick, a bag or a book."""
+def held_object(rng: np.random.Generator, hand: Array, along: Array) -> list[Shape]:
+    """Return an object in a hand: a ball, a stick, a bag or a book."""
     material = cloth(rng, patterned=0.3)
     kind = rng.integers(4)
     place = hand + along * 0.09
     if kind == 0:
         radius = float(rng.uniform(0.035, 0.13))
-        return [s.ball(place + along * radius, radius, material, s.THING)]
+        return [s.ball(place + along * radius, radius, material, s.OBJECT)]
     if kind == 1:
         way = s.unit(rng.normal(size=3)) * rng.uniform(0.3, 0.9)
         radii = (0.014, 0.016, 0.024)
-        return [s.limb(place - way * 0.2, place + way, radii, material, side=along, part=s.THING)]
+        return [s.limb(place - way * 0.2, place + way, radii, material, side=along, part=s.OBJECT)]
     half = rng.uniform(0.06, 0.2, 3) * (1, 1, 0.3)
     drop = np.array([0.0, -half[1] - 0.03, 0.0]) if kind == 2 else np.zeros(3)
     return [s.box(place + drop, np.eye(3), (half[0], half[1], half[2]), material)]

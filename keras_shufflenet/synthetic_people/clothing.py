@@ -1,4 +1,4 @@
-"""Skin, hair and clothes: which materials a person wears."""
+"""Skin, hair and clothes: the materials of a person."""
 
 from typing import NamedTuple
 
@@ -15,17 +15,24 @@ HAIR = ((0.012, 0.010, 0.009), (0.035, 0.02, 0.012), (0.09, 0.05, 0.025), (0.3, 
 
 
 class Outfit(NamedTuple):
-    """Materials and cuts.
+    """Materials and shapes of a person's clothes.
 
     Attributes:
-        sleeve: 0 none, up to 1 along the upper arm, up to 2 along the forearm.
-        trouser: 0 none, up to 1 along the thigh, up to 2 along the shank.
-        skirt: length of the skirt as a share of the thigh, 0 without one.
-        loose: how much wider than the body the clothes are.
-        tuck: where the top ends, 0 at the hips, 1 at the waist.
+        skin: Material of the skin.
+        lips: Material of the lips.
+        hair: Material of the hair.
+        top: Material of the upper garment.
+        bottom: Material of trousers or skirt.
+        shoe: Material of the shoes.
+        sleeve: Sleeve length: 0 none, up to 1 along the upper arm, up to 2 along the forearm.
+        trouser: Trouser length: 0 none, up to 1 along the thigh, up to 2 along the shank.
+        skirt: Length of the skirt as a fraction of the thigh, 0 for none.
+        loose: Width of the clothes relative to the body.
+        tuck: Where the upper garment ends, 0 at the hips, 1 at the waist.
         hair_style: "bald", "short", "long", "bun", "tail", "cap", "beanie" or "hood".
-        beard: whether there is one; glasses: likewise, dark ones.
-        hat: what caps are made of.
+        beard: Whether the person has a beard.
+        glasses: Whether the person wears sunglasses.
+        hat: Material of caps.
     """
 
     skin: Material
@@ -46,7 +53,7 @@ class Outfit(NamedTuple):
 
 
 def random_color(rng: np.random.Generator) -> tuple[float, float, float]:
-    """A color as cloth has them: many greys, blues, dark tones, some vivid ones."""
+    """Return a color of clothes: often gray, blue or dark, sometimes saturated."""
     kind = rng.random()
     if kind < 0.35:
         gray = rng.uniform(0.05, 0.95) ** 2.2
@@ -63,7 +70,7 @@ def random_color(rng: np.random.Generator) -> tuple[float, float, float]:
 
 
 def cloth(rng: np.random.Generator, *, patterned: float = 0.45) -> Material:
-    """A random cloth."""
+    """Return a random cloth."""
     pattern = s.PLAIN
     if rng.random() < patterned:
         choices = [s.HOOPS, s.STRIPES, s.CHECKS, s.SPECKLE, s.OPEN, s.PRINT, s.PRINT]
@@ -75,7 +82,7 @@ def cloth(rng: np.random.Generator, *, patterned: float = 0.45) -> Material:
 
 
 def sample_outfit(rng: np.random.Generator, curve: float) -> Outfit:
-    """Draw what a person looks like; `curve` > 0 makes skirts and long hair likelier."""
+    """Sample an outfit; with `curve` > 0 skirts and long hair are more likely."""
     tone = np.array(SKIN[rng.integers(len(SKIN))]) * rng.uniform(0.85, 1.15)
     skin = Material(tuple(tone), gloss=0.03, wrinkle=0.02)
     strands = np.array(HAIR[rng.integers(len(HAIR))]) * rng.uniform(0.7, 1.3)

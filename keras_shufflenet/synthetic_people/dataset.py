@@ -1,4 +1,4 @@
-"""A folder of drawn people in COCO's layout: images/*.jpg and person_keypoints.json."""
+"""Datasets of synthetic people in COCO's layout: images/*.jpg and person_keypoints.json."""
 
 import json
 import os
@@ -7,17 +7,24 @@ from typing import Any, NamedTuple
 
 from rich.progress import Progress
 
+from keras_shufflenet._checks import check_integer
 from keras_shufflenet._files import write_whole
+from keras_shufflenet._types import Size
 from keras_shufflenet.keypoints.skeletons import COCO
-from keras_shufflenet.synthetic_people.plan import DESCRIPTION, Plan, file_name
-from keras_shufflenet.synthetic_people.workers import draw_all
+from keras_shufflenet.synthetic_people.spec import DESCRIPTION, DatasetSpec, file_name
+from keras_shufflenet.synthetic_people.workers import render_all
 
 
 class SyntheticPeople(NamedTuple):
-    """Where a drawn dataset lies: the annotation file and the folder of images."""
+    """Paths of a synthetic dataset.
+
+    Attributes:
+        annotations: The COCO keypoint file.
+        image_dir: The image folder.
+    """
 
     annotations: Path
-    images: Path
+    image_dir: Path
 
 
 def create_dataset(
@@ -25,106 +32,109 @@ def create_dataset(
     count: int,
     seed: int = 0,
     *,
-    image_size: tuple[int, int] = (320, 320),
+    image_size: Size = (320, 320),
     people_per_image: tuple[int, int] = (1, 3),
     difficulty: float = 0.5,
     workers: int | None = None,
-    progress: bool = True,
+    verbose: bool = True,
 ) -> SyntheticPeople:
-    """Draw people in random poses, clothes and surroundings, with their COCO keypoints.
+    """Render people in random poses, clothes and scenes, with their COCO keypoints.
 
-    The people are articulated 3-D figures under a pinhole camera; a joint's visibility flag is read
-    off the depth buffer (`labels` says how). The same arguments give the same files, whatever
-    `workers` is. The annotation file is written last, so a folder that has one is complete. A
-    second call with the same arguments draws nothing; one with others replaces the drawing.
+    The people are articulated 3-D figures in front of a pinhole camera; the visibility of each
+    keypoint follows from the depth buffer (see `labels`). The same arguments give the same files
+    for any number of `workers`. The annotation file is written last, so a folder that contains one
+    is complete. Calling the function again with the same arguments renders nothing; with other
+    arguments it replaces the dataset.
 
     Args:
-        directory: where to write `images/*.jpg` and `person_keypoints.json`.
-        count: number of people, all of them annotated.
-        seed: any non-negative integer; datasets of different seeds are independent.
-        image_size: (height, width) of the images in pixels, each 64 to 4096.
-        people_per_image: (fewest, most) people of one image, 1 to 6.
-        difficulty: 0 to 1. At 0 people face the camera in calm poses and nothing hides them;
-            towards 1 more of them turn away, move, are cut by the edge or hidden by things and by
-            each other, and pictures are more cluttered, blurred and noisy.
-        workers: number of processes; None for one per core as far as that saves time.
-        progress: whether to show a progress bar.
+        directory: Folder for `images/*.jpg` and `person_keypoints.json`.
+        count: Number of people, all of them annotated.
+        seed: Non-negative integer; datasets of different seeds are independent.
+        image_size: Image size (height, width) in pixels, each between 64 and 4096.
+        people_per_image: (minimum, maximum) number of people in an image, between 1 and 6.
+        difficulty: Between 0 and 1. At 0 people face the camera in calm poses without occlusion.
+            With larger values more of them turn away, move, and are truncated by the image border
+            or occluded by objects and each other, and images have more clutter, blur and noise.
+        workers: Number of processes; by default one per core, but fewer for small datasets.
+        verbose: Whether to show a progress bar.
 
     Returns:
         The paths of the annotation file and of the image folder.
 
     Raises:
-        ValueError: an argument is out of range, or `directory` holds annotations from elsewhere.
+        ValueError: If an argument is out of range, or `directory` contains the annotations of
+            another dataset.
     """
     height, width = image_size
-    fewest, most = people_per_image
-    plan = Plan(count, seed, (height, width), (fewest, most), float(difficulty))
-    plan.check()
-    if workers is not None and workers < 1:
-        raise ValueError(f"workers must be None or a positive number. Received: {workers}")
+    minimum, maximum = people_per_image
+    spec = DatasetSpec(count, seed, (height, width), (minimum, maximum), float(difficulty))
+    spec.check()
+    if workers is not None:
+        check_integer("workers", workers)
     paths = SyntheticPeople(Path(directory, "person_keypoints.json"), Path(directory, "images"))
-    earlier = _earlier(paths.annotations)
-    if earlier and earlier["info"] == plan.info() and _complete(paths, earlier):
+    existing = _read_existing(paths.annotations)
+    if existing and existing["info"] == spec.info() and _is_complete(paths, existing):
         return paths
-    paths.annotations.unlink(missing_ok=True)  # first, so that what follows never looks whole
-    paths.images.mkdir(parents=True, exist_ok=True)
-    coco = _coco(plan, _draw(paths.images, plan, workers, progress))
-    _tidy(paths.images, len(coco["images"]))
+    paths.annotations.unlink(missing_ok=True)  # first, so that a partial dataset has none
+    paths.image_dir.mkdir(parents=True, exist_ok=True)
+    coco = _coco(spec, _render(paths.image_dir, spec, workers, verbose))
+    _remove_other_images(paths.image_dir, len(coco["images"]))
     text = json.dumps(coco, separators=(",", ":"))
-    write_whole(paths.annotations, lambda beside: beside.write_text(text))
+    write_whole(paths.annotations, lambda partial: partial.write_text(text))
     return paths
 
 
-def _earlier(annotations: Path) -> dict[str, Any] | None:
-    """The content of an earlier drawing's annotation file, None where there is none."""
+def _read_existing(annotations: Path) -> dict[str, Any] | None:
+    """Return the annotations of an existing synthetic dataset, or None if there is none."""
     if not annotations.exists():
         return None
     try:
         content = json.loads(annotations.read_bytes())
-        own = content["info"]["description"] == DESCRIPTION
+        is_synthetic = content["info"]["description"] == DESCRIPTION
     except (ValueError, KeyError, TypeError):
-        own = False
-    if not own:
+        is_synthetic = False
+    if not is_synthetic:
         raise ValueError(
-            "directory must be new or hold an earlier drawing of synthetic people, so that no "
-            f"other dataset is overwritten. Received: {annotations.parent}"
+            "`directory` must be new or contain a dataset of synthetic people, so that no other "
+            f"dataset is overwritten. Received: directory={str(annotations.parent)!r}"
         )
     return content
 
 
-def _complete(paths: SyntheticPeople, content: dict[str, Any]) -> bool:
-    """Whether all images are there."""
-    return all((paths.images / image["file_name"]).is_file() for image in content["images"])
+def _is_complete(paths: SyntheticPeople, content: dict[str, Any]) -> bool:
+    return all((paths.image_dir / image["file_name"]).is_file() for image in content["images"])
 
 
-def _tidy(images: Path, kept: int) -> None:
-    """Remove the images of an earlier or interrupted drawing that had more of them."""
-    names = {file_name(index) for index in range(kept)}
-    for path in images.glob("synthetic_*.jpg"):
+def _remove_other_images(image_dir: Path, count: int) -> None:
+    """Remove the images of an earlier or interrupted call that rendered more of them."""
+    names = {file_name(index) for index in range(count)}
+    for path in image_dir.glob("synthetic_*.jpg"):
         if path.name not in names:
             path.unlink(missing_ok=True)
 
 
-def _draw(images: Path, plan: Plan, workers: int | None, progress: bool) -> list[list[dict]]:
-    """Draw all images; their annotations in order."""
-    crowds = plan.crowds()
-    drawn: list[list[dict]] = [[] for _ in crowds]
-    with Progress(disable=not progress, transient=True) as bar:
-        task = bar.add_task("Drawing people", total=plan.count)
-        for index, annotations in draw_all(images, plan, workers):
-            drawn[index] = annotations
-            bar.advance(task, crowds[index])
-    return drawn
+def _render(
+    image_dir: Path, spec: DatasetSpec, workers: int | None, verbose: bool
+) -> list[list[dict]]:
+    """Render all images and return their annotations in order."""
+    counts = spec.people_counts()
+    rendered: list[list[dict]] = [[] for _ in counts]
+    with Progress(disable=not verbose, transient=True) as bar:
+        task = bar.add_task("Rendering people", total=spec.count)
+        for index, annotations in render_all(image_dir, spec, workers):
+            rendered[index] = annotations
+            bar.advance(task, counts[index])
+    return rendered
 
 
-def _coco(plan: Plan, drawn: list[list[dict]]) -> dict[str, Any]:
-    """The annotation file's content."""
-    height, width = plan.image_size
+def _coco(spec: DatasetSpec, rendered: list[list[dict]]) -> dict[str, Any]:
+    """Return the content of the annotation file."""
+    height, width = spec.image_size
     images = [
         {"id": index + 1, "file_name": file_name(index), "height": height, "width": width}
-        for index in range(len(drawn))
+        for index in range(len(rendered))
     ]
-    flat = [(index + 1, entry) for index, entries in enumerate(drawn) for entry in entries]
+    flat = [(index + 1, entry) for index, entries in enumerate(rendered) for entry in entries]
     annotations = [
         {"id": number + 1, "image_id": image, **entry} for number, (image, entry) in enumerate(flat)
     ]
@@ -136,7 +146,7 @@ def _coco(plan: Plan, drawn: list[list[dict]]) -> dict[str, Any]:
         "skeleton": [[a + 1, b + 1] for a, b in COCO.limbs],
     }
     return {
-        "info": plan.info(),
+        "info": spec.info(),
         "licenses": [],
         "images": images,
         "annotations": annotations,

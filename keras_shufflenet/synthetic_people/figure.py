@@ -1,4 +1,4 @@
-"""From a posed skeleton and an outfit to solids that look like a person."""
+"""The solids of a person, from a posed body and an outfit."""
 
 from dataclasses import replace
 
@@ -7,10 +7,10 @@ import numpy as np
 from keras_shufflenet.synthetic_people import shapes as s
 from keras_shufflenet.synthetic_people.clothing import Outfit
 from keras_shufflenet.synthetic_people.head import build_head
-from keras_shufflenet.synthetic_people.pose import Posed
+from keras_shufflenet.synthetic_people.kinematics import PosedBody
 from keras_shufflenet.synthetic_people.shapes import Array, Material, Shape
 
-# Radii in meters of an adult's limbs at the start, in the middle and at the end.
+# Radii of an adult's limbs at the start, middle and end, in meters.
 Radii = tuple[float, float, float]
 UPPER_ARM: Radii = (0.050, 0.046, 0.037)
 FOREARM: Radii = (0.040, 0.037, 0.025)
@@ -25,14 +25,14 @@ def _scaled(radii: Radii, factor: float) -> Radii:
     return radii[0] * factor, radii[1] * factor, radii[2] * factor
 
 
-def _cut(radii: Radii, share: float) -> Radii:
-    """Radii of the first `share` of a limb."""
-    half, end = np.interp([share / 2, share], [0, 0.5, 1], radii)
+def _truncate(radii: Radii, fraction: float) -> Radii:
+    """Return the radii of the first `fraction` of a limb."""
+    half, end = np.interp([fraction / 2, fraction], [0, 0.5, 1], radii)
     return radii[0], float(half), float(end)
 
 
 def _tube(start: Array, end: Array, radii: Radii, material: Material, side: Array) -> list[Shape]:
-    """A limb with a rounded start and end."""
+    """Return a limb with rounded ends."""
     return [
         s.limb(start, end, radii, material, side=side),
         s.ball(start, radii[0], material),
@@ -41,34 +41,34 @@ def _tube(start: Array, end: Array, radii: Radii, material: Material, side: Arra
 
 
 def _covered(
-    joints: list[Array], radii: list[Radii], length: float, material: Material, side: Array
+    points: list[Array], radii: list[Radii], length: float, material: Material, side: Array
 ) -> list[Shape]:
-    """A sleeve or trouser leg over the first `length` (0..2) segments of a limb."""
+    """Return a sleeve or trouser leg over the first `length` (0..2) segments of a limb."""
     shapes: list[Shape] = []
     for number in range(2):
-        share = min(length - number, 1.0)
-        if share <= 0:
+        fraction = min(length - number, 1.0)
+        if fraction <= 0:
             break
-        start, end = joints[number], joints[number + 1]
-        stop = start + share * (end - start)
-        cut = _cut(radii[number], share)
-        shapes.append(s.limb(start, stop, cut, material, side=side, hollow=share < 1))
+        start, end = points[number], points[number + 1]
+        stop = start + fraction * (end - start)
+        truncated = _truncate(radii[number], fraction)
+        shapes.append(s.limb(start, stop, truncated, material, side=side, hollow=fraction < 1))
         shapes.append(s.ball(start, radii[number][0], material))
     return shapes
 
 
-def _arm(posed: Posed, outfit: Outfit, side: str, thick: float) -> list[Shape]:
-    joints = [posed.points[f"{side}_{name}"] for name in ("shoulder", "elbow", "wrist")]
+def _arm(posed: PosedBody, outfit: Outfit, side: str, thick: float) -> list[Shape]:
+    points = [posed.points[f"{side}_{name}"] for name in ("shoulder", "elbow", "wrist")]
     front = posed.chest[1]
     upper, fore = _scaled(UPPER_ARM, thick), _scaled(FOREARM, thick)
-    shapes = _tube(joints[0], joints[1], upper, outfit.skin, front)
-    shapes += _tube(joints[1], joints[2], fore, outfit.skin, front)[::2]
+    shapes = _tube(points[0], points[1], upper, outfit.skin, front)
+    shapes += _tube(points[1], points[2], fore, outfit.skin, front)[::2]
     wide = [_scaled(upper, 1.06 * outfit.loose), _scaled(fore, 1.08 * outfit.loose)]
-    shapes += _covered(joints, wide, outfit.sleeve, outfit.top, front)
+    shapes += _covered(points, wide, outfit.sleeve, outfit.top, front)
     return shapes + _hand(posed, outfit.skin, side)
 
 
-def _hand(posed: Posed, skin: Material, side: str) -> list[Shape]:
+def _hand(posed: PosedBody, skin: Material, side: str) -> list[Shape]:
     wrist, knuckles = posed.points[f"{side}_wrist"], posed.points[f"{side}_knuckles"]
     thumb, size = posed.points[f"{side}_thumb"], posed.shape.stature / 1.75
     frame = s.axis_frame(knuckles - wrist, thumb)
@@ -82,20 +82,20 @@ def _hand(posed: Posed, skin: Material, side: str) -> list[Shape]:
     ]
 
 
-def _leg(posed: Posed, outfit: Outfit, side: str, thick: float) -> list[Shape]:
-    joints = [posed.points[f"{side}_{name}"] for name in ("hip", "knee", "ankle")]
+def _leg(posed: PosedBody, outfit: Outfit, side: str, thick: float) -> list[Shape]:
+    points = [posed.points[f"{side}_{name}"] for name in ("hip", "knee", "ankle")]
     left = posed.pelvis[0]
     thigh, shank = _scaled(THIGH, thick), _scaled(SHANK, thick)
-    shapes = _tube(joints[0], joints[1], thigh, outfit.skin, left)
-    shapes[1] = s.ball(joints[0], thigh[0] * 0.98, outfit.bottom)
-    shapes += _tube(joints[1], joints[2], shank, outfit.skin, left)[::2]
+    shapes = _tube(points[0], points[1], thigh, outfit.skin, left)
+    shapes[1] = s.ball(points[0], thigh[0] * 0.98, outfit.bottom)
+    shapes += _tube(points[1], points[2], shank, outfit.skin, left)[::2]
     loose = outfit.loose
     wide = [_scaled(thigh, 1.02 + 0.5 * (loose - 1)), _scaled(shank, 1.08 * loose)]
-    shapes += _covered(joints, wide, outfit.trouser or 0.75 * outfit.skirt, outfit.bottom, left)
+    shapes += _covered(points, wide, outfit.trouser or 0.75 * outfit.skirt, outfit.bottom, left)
     return shapes + _shoe(posed, outfit.shoe, side)
 
 
-def _shoe(posed: Posed, shoe: Material, side: str) -> list[Shape]:
+def _shoe(posed: PosedBody, shoe: Material, side: str) -> list[Shape]:
     ankle, toes = posed.points[f"{side}_ankle"], posed.points[f"{side}_toes"]
     size = posed.shape.stature / 1.75
     shank = s.unit(ankle - posed.points[f"{side}_knee"])
@@ -112,7 +112,7 @@ def _shoe(posed: Posed, shoe: Material, side: str) -> list[Shape]:
     ]
 
 
-def _trunk(posed: Posed, outfit: Outfit, thick: float) -> list[Shape]:
+def _trunk(posed: PosedBody, outfit: Outfit, thick: float) -> list[Shape]:
     shape, at = posed.shape, posed.points
     left, _, up = posed.chest
     wide, top, loose = shape.shoulder, outfit.top, 1 + 0.35 * (outfit.loose - 1)
@@ -142,8 +142,8 @@ def _trunk(posed: Posed, outfit: Outfit, thick: float) -> list[Shape]:
     return shapes + _skirt(posed, outfit, bowl)
 
 
-def _side(posed: Posed, top: Material, sign: int, thick: float) -> list[Shape]:
-    """Slope of one shoulder, and bust."""
+def _side(posed: PosedBody, top: Material, sign: int, thick: float) -> list[Shape]:
+    """Return the slope of one shoulder, and the bust."""
     shape, at = posed.shape, posed.points
     left, forward, up = posed.chest
     end = at["shoulders"] + sign * left * shape.shoulder * 0.85
@@ -158,7 +158,7 @@ def _side(posed: Posed, top: Material, sign: int, thick: float) -> list[Shape]:
     return shapes
 
 
-def _skirt(posed: Posed, outfit: Outfit, width: float) -> list[Shape]:
+def _skirt(posed: PosedBody, outfit: Outfit, width: float) -> list[Shape]:
     if not outfit.skirt:
         return []
     at = posed.points
@@ -173,8 +173,8 @@ def _skirt(posed: Posed, outfit: Outfit, width: float) -> list[Shape]:
     return [s.limb(start, end, radii, outfit.bottom, side=side, flat=flat, hollow=True)]
 
 
-def build_figure(posed: Posed, outfit: Outfit) -> list[Shape]:
-    """All solids of one person, in the body's own system."""
+def build_figure(posed: PosedBody, outfit: Outfit) -> list[Shape]:
+    """Return all solids of a person in body coordinates."""
     size = posed.shape.stature / 1.75
     thick = posed.shape.build * (0.45 + 0.55 * size)
     shapes = _trunk(posed, outfit, thick) + build_head(posed, outfit)

@@ -1,4 +1,4 @@
-"""Drawing shapes: exact ray intersection into a depth buffer, then shading of what is seen."""
+"""Rendering of shapes into depth and index buffers by exact ray intersection."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,16 +22,16 @@ class Camera(NamedTuple):
     supersampling: int = 2
 
     def project(self, points: s.Array) -> s.Array:
-        """(N, 3) points to (N, 2) pixels (x, y)."""
+        """Project points (N, 3) to pixels (N, 2) as (x, y)."""
         center = np.array([(self.width - 1) / 2, (self.height - 1) / 2])
         return points[..., :2] / points[..., 2:] * self.focal + center
 
     def sample(self, pixels: s.Array) -> s.Array:
-        """Pixels to (fractional) rows and columns of the buffers, in the same (x, y) order."""
+        """Convert pixels to fractional buffer positions, both as (x, y)."""
         return (pixels + 0.5) * self.supersampling - 0.5
 
     def rays(self) -> tuple[Float, Float]:
-        """Slopes x/z of every buffer column and y/z of every buffer row."""
+        """Return the slopes x/z of the buffer columns and y/z of the buffer rows."""
         columns = (np.arange(self.width * self.supersampling) + 0.5) / self.supersampling - 0.5
         rows = (np.arange(self.height * self.supersampling) + 0.5) / self.supersampling - 0.5
         columns = (columns - (self.width - 1) / 2) / self.focal
@@ -41,14 +41,14 @@ class Camera(NamedTuple):
 
 @dataclass(frozen=True)
 class Buffers:
-    """What every sample sees: depth in meters (inf: nothing) and the number of the shape (-1)."""
+    """Depth in meters (inf for none) and shape index (-1 for none) of every sample."""
 
     depth: Float
     index: NDArray[np.int16]
 
 
 def windows(surfaces: s.Surfaces, camera: Camera) -> NDArray[np.int64]:
-    """(N, 4) buffer windows (x0, y0, x1, y1) that hold each shape; empty when out of sight."""
+    """Return the buffer windows (x0, y0, x1, y1) (N, 4) of the shapes; empty if not visible."""
     signs = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (0, 1)])
     corners = np.empty((len(surfaces.reach), 8, 3))
     corners[:, :, :2] = signs[None, :, :2] * surfaces.reach[:, None, None]
@@ -67,19 +67,19 @@ def windows(surfaces: s.Surfaces, camera: Camera) -> NDArray[np.int64]:
 
 
 class _Equations(NamedTuple):
-    """Where rays meet shapes, as polynomials of the slopes (x, y) about the window's center.
+    """Intersections of rays and shapes, as polynomials of slopes relative to the window center.
 
-    A ray s * (x, y, 1) has the local coordinates s * g + offset with linear g, and meets a quadric
-    where a s^2 + 2 b s + c = 0 with a quadratic a, a linear b and a constant c. Quadratic ones have
-    the coefficients of 1, x, y, xx, xy, yy; linear ones those of 1, x, y.
+    A ray s * (x, y, 1) has the local coordinates s * g + offset with linear g, and intersects a
+    quadric where a s^2 + 2 b s + c = 0 with a quadratic a, a linear b and a constant c. Quadratic
+    polynomials have the coefficients of 1, x, y, xx, xy, yy; linear ones those of 1, x, y.
 
     Attributes:
-        center: (N, 2) slopes of the window's center.
-        divisor: (N, 6) a.
-        radicand: (N, 6) b^2 - a c.
-        middle: (N, 3) -b.
-        local: (N, 3, 3) g.
-        limits: (N, 2) range of s * g2.
+        center: (N, 2), slopes of the window center.
+        divisor: (N, 6), a.
+        radicand: (N, 6), b^2 - a c.
+        middle: (N, 3), -b.
+        local: (N, 3, 3), g.
+        limits: (N, 2), range of s * g2.
     """
 
     center: s.Array
@@ -91,7 +91,7 @@ class _Equations(NamedTuple):
 
 
 def _square(form: s.Array) -> s.Array:
-    """Squares of linear forms (N, 3), as (N, 6)."""
+    """Return the squares of linear polynomials (N, 3) as quadratic ones (N, 6)."""
     k, x, y = form.T
     return np.stack([k * k, 2 * k * x, 2 * k * y, x * x, 2 * x * y, y * y], axis=1)
 
@@ -109,7 +109,7 @@ def _equations(surfaces: s.Surfaces, center: s.Array) -> _Equations:
 
 
 def _linear(coefficients: s.Array, x: Float, y: Float) -> Float:
-    """Values of a linear form on the grid of a row `x` and a column `y`."""
+    """Evaluate a linear polynomial on the grid of a row `x` and a column `y`."""
     k0, k1, k2 = coefficients.tolist()
     return (k0 + k1 * x) + k2 * y
 
@@ -133,20 +133,23 @@ def render(surfaces: s.Surfaces, camera: Camera) -> Buffers:
             x0, y0, x1, y1 = areas[number].tolist()
             x = columns[x0:x1] - np.float32(center[number, 0])
             y = rows[y0:y1, None] - np.float32(center[number, 1])
-            meet = _box if surfaces.is_box[number] else _quadric
+            intersect = _box if surfaces.is_box[number] else _quadric
             seen, known = depth[y0:y1, x0:x1], index[y0:y1, x0:x1]
-            for found, valid in meet(surfaces, equations, number, x, y):
+            for found, valid in intersect(surfaces, equations, number, x, y):
                 nearer = (found < seen) & valid
                 np.copyto(seen, found, where=nearer)
                 np.copyto(known, number, where=nearer)
     return Buffers(depth, index)
 
 
-Met = Iterator[tuple[Float, Bool]]  # depths, and whether the ray really meets the surface there
+# Depths, and whether the ray intersects the surface there.
+Intersections = Iterator[tuple[Float, Bool]]
 
 
-def _quadric(surfaces: s.Surfaces, equations: _Equations, number: int, x: Float, y: Float) -> Met:
-    """Where the rays meet a quadric: NaN, which no comparison accepts, where they do not."""
+def _quadric(
+    surfaces: s.Surfaces, equations: _Equations, number: int, x: Float, y: Float
+) -> Intersections:
+    """Yield the intersections with a quadric; depths are NaN where there is none."""
     root = np.sqrt(_quadratic(equations.radicand[number], x, y))
     divisor = _quadratic(equations.divisor[number], x, y)
     if surfaces.profile[number, 2] > 0:
@@ -160,8 +163,10 @@ def _quadric(surfaces: s.Surfaces, equations: _Equations, number: int, x: Float,
         yield depth, (place >= low) & (place <= high)
 
 
-def _box(surfaces: s.Surfaces, equations: _Equations, number: int, x: Float, y: Float) -> Met:
-    """Where the rays enter a box."""
+def _box(
+    surfaces: s.Surfaces, equations: _Equations, number: int, x: Float, y: Float
+) -> Intersections:
+    """Yield the intersections where rays enter a box."""
     enter = np.zeros(np.broadcast_shapes(x.shape, y.shape), np.float32)
     leave = np.full(enter.shape, np.inf, np.float32)
     for local, offset in zip(

@@ -1,4 +1,4 @@
-"""A picture of some people: who stands where, what hides them, and what the camera makes of it."""
+"""Scenes: placement of people and objects, rendering, and the simulated camera."""
 
 import io
 from typing import NamedTuple
@@ -8,40 +8,46 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from keras_shufflenet.synthetic_people import shapes as s
-from keras_shufflenet.synthetic_people.background import backdrop, held, seat, thing
+from keras_shufflenet.synthetic_people.background import backdrop, held_object, seat, solid_object
 from keras_shufflenet.synthetic_people.clothing import sample_outfit
 from keras_shufflenet.synthetic_people.figure import build_figure
-from keras_shufflenet.synthetic_people.pose import Posed, pose, rotation, sample_proportions
+from keras_shufflenet.synthetic_people.kinematics import (
+    PosedBody,
+    rotation_matrix,
+    sample_pose,
+    sample_proportions,
+)
 from keras_shufflenet.synthetic_people.rendering import Buffers, Camera, render
 from keras_shufflenet.synthetic_people.shading import Light, shade
 from keras_shufflenet.synthetic_people.shapes import Array
 
-HIDDEN = ("left_knee", "right_hip", "left_ankle", "right_elbow")  # what things may stand before
-FACING = np.diag([1.0, -1.0, -1.0])  # the body's system to the camera's, face to face
+OCCLUDED = ("left_knee", "right_hip", "left_ankle", "right_elbow")  # what objects may occlude
+FACING = np.diag([1.0, -1.0, -1.0])  # body to camera coordinates, facing the camera
 
 
 class Person(NamedTuple):
-    """A posed body in the camera's system."""
+    """A posed body and its placement in camera coordinates."""
 
-    posed: Posed
+    posed: PosedBody
     rotation: Array
     origin: Array
 
     def place(self, names: list[str]) -> Array:
-        """(N, 3) positions of named points."""
+        """Return the positions (N, 3) of named points in camera coordinates."""
         points = np.stack([self.posed.points[name] for name in names])
         return points @ self.rotation.T + self.origin
 
 
-class Picture(NamedTuple):
+class Scene(NamedTuple):
     """A rendered scene.
 
     Attributes:
-        jpeg: the encoded image.
-        camera: what took it.
-        people: the people in it, number n has owner n + 1.
-        buffers: depth and shape number of every sample.
-        owner: (N,) owner of each shape; part: (N,) THING, BODY or HEAD.
+        jpeg: The encoded image.
+        camera: The camera.
+        people: The people; the person with index n is owner n + 1.
+        buffers: Depth and shape index of every sample.
+        owner: (N,), the owner of each shape, 0 for objects.
+        part: (N,), OBJECT, BODY or HEAD for each shape.
     """
 
     jpeg: bytes
@@ -53,7 +59,7 @@ class Picture(NamedTuple):
 
 
 def _yaw(rng: np.random.Generator, difficulty: float) -> float:
-    """Heading: mostly front, some sides, some backs."""
+    """Return a heading in degrees: mostly frontal, some from the side or from behind."""
     kind = rng.random()
     if kind < 0.4 * difficulty:
         return float(rng.choice([-1, 1]) * rng.normal(75, 25))
@@ -66,50 +72,54 @@ def _extent(points: Array) -> tuple[Array, Array]:
     return points.min(axis=0), points.max(axis=0)
 
 
-def _stand(
-    posed: Posed, turn: Array, camera: Camera, rng: np.random.Generator, share: float
+def _place_person(
+    posed: PosedBody, turn: Array, camera: Camera, rng: np.random.Generator, fraction: float
 ) -> Person:
-    """Put a person somewhere so that it fills `share` of the picture's height."""
+    """Place a person at random so that it fills a fraction of the image's height."""
     low, high = _extent(np.stack(list(posed.points.values())) @ turn.T)
     tall = max(float(high[1] - low[1]) + 0.2, 0.8 * float(high[0] - low[0]) + 0.16)
-    depth = camera.focal * tall / (share * camera.height)
+    depth = camera.focal * tall / (fraction * camera.height)
     depth = max(depth, 0.6 + float(high[2] - low[2]))
     middle = (low + high) / 2
-    room = np.array([camera.width, camera.height]) / camera.focal * depth / 2
-    free = np.maximum(room - (high - low)[:2] / 2 - 0.1, 0.12 * room)
+    half_view = np.array([camera.width, camera.height]) / camera.focal * depth / 2
+    free = np.maximum(half_view - (high - low)[:2] / 2 - 0.1, 0.12 * half_view)
     place = np.append(rng.uniform(-1, 1, 2) * free, depth)
     return Person(posed, turn, place - middle)
 
 
 def _box(person: Person, camera: Camera) -> Array:
-    """Corners (x0, y0, x1, y1) of a person's joints in the picture."""
+    """Return the corners (x0, y0, x1, y1) of a person's points in the image."""
     low, high = _extent(camera.project(person.place(list(person.posed.points))))
     return np.concatenate([low, high])
 
 
 def _overlap(one: Array, other: Array) -> float:
-    """Shared area relative to the smaller box."""
+    """Return the intersection area relative to the smaller box."""
     shared = np.maximum(np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2]), 0)
     areas = [float(np.prod(box[2:] - box[:2])) for box in (one, other)]
     return float(np.prod(shared)) / max(min(areas), 1.0)
 
 
-def _gather(
+def _place_people(
     count: int, camera: Camera, tilt: Array, rng: np.random.Generator, difficulty: float
 ) -> list[Person]:
-    """Place people so that they hide each other only in part."""
+    """Place people so that they occlude each other only in part."""
     people: list[Person] = []
     for _ in range(count):
-        posed = pose(sample_proportions(rng), rng, difficulty)
-        turn = FACING @ rotation(1, _yaw(rng, difficulty)) @ rotation(2, float(rng.normal(0, 3)))
-        share = rng.uniform(0.6, 0.95) if count == 1 else rng.uniform(0.42, 0.85)
+        posed = sample_pose(sample_proportions(rng), rng, difficulty)
+        turn = (
+            FACING
+            @ rotation_matrix(1, _yaw(rng, difficulty))
+            @ rotation_matrix(2, float(rng.normal(0, 3)))
+        )
+        fraction = rng.uniform(0.6, 0.95) if count == 1 else rng.uniform(0.42, 0.85)
         if rng.random() < 0.3 * difficulty:
-            share *= rng.uniform(1.15, 1.6)
+            fraction *= rng.uniform(1.15, 1.6)
         tries: list[tuple[float, int, Person]] = []
         for _ in range(8):
-            person = _stand(posed, tilt @ turn, camera, rng, share)
-            mine = _box(person, camera)
-            worst = max((_overlap(mine, _box(other, camera)) for other in people), default=0.0)
+            person = _place_person(posed, tilt @ turn, camera, rng, fraction)
+            box = _box(person, camera)
+            worst = max((_overlap(box, _box(other, camera)) for other in people), default=0.0)
             tries.append((worst, len(tries), person))
             if worst < 0.4 * difficulty:
                 break
@@ -117,10 +127,10 @@ def _gather(
     return people
 
 
-def _furnish(
+def _add_props(
     assembly: s.Assembly, person: Person, rng: np.random.Generator, difficulty: float
 ) -> None:
-    """Seats under the sitting and things in hands."""
+    """Add seats below sitting people and objects in hands."""
     posed = person.posed
     if posed.activity == "sit" and rng.random() < 0.85:
         drop = posed.points["pelvis"] - [0, 0.1 * posed.shape.build, 0]
@@ -130,11 +140,11 @@ def _furnish(
     if rng.random() < 0.5 * difficulty:
         side = ("left", "right")[rng.integers(2)]
         wrist, knuckles = posed.points[f"{side}_wrist"], posed.points[f"{side}_knuckles"]
-        things = held(rng, wrist, s.unit(knuckles - wrist))
-        assembly.add(things, person.rotation, person.origin, 0)
+        props = held_object(rng, wrist, s.unit(knuckles - wrist))
+        assembly.add(props, person.rotation, person.origin, 0)
 
 
-def _scatter(
+def _add_objects(
     assembly: s.Assembly,
     camera: Camera,
     tilt: Array,
@@ -142,30 +152,30 @@ def _scatter(
     rng: np.random.Generator,
     difficulty: float,
 ) -> None:
-    """Things behind everybody and, less often, one in front of somebody."""
+    """Add objects behind all people and sometimes one in front of a person."""
     turn = tilt @ FACING
     far = max(float(person.origin[2]) for person in people) + 1.0
     for _ in range(rng.integers(0, 1 + round(8 * difficulty))):
         depth = far + rng.uniform(0, 3)
         view = np.array([camera.width, camera.height]) / camera.focal * depth
         place = np.append(rng.uniform((-0.6, 0.1), (0.6, 0.5)) * view, depth)
-        assembly.add(thing(rng, rng.uniform(0.3, 1.3)), turn, place, 0)
+        assembly.add(solid_object(rng, rng.uniform(0.3, 1.3)), turn, place, 0)
     if rng.random() < 0.5 * difficulty:
         person = people[rng.integers(len(people))]
         size = rng.uniform(0.1, 0.38)
-        assembly.add(thing(rng, size), turn, _before(person, size, rng), 0)
+        assembly.add(solid_object(rng, size), turn, _in_front_of(person, size, rng), 0)
 
 
-def _before(person: Person, size: float, rng: np.random.Generator) -> Array:
-    """A place in front of one of a person's joints."""
-    joint = person.place([HIDDEN[rng.integers(len(HIDDEN))]])[0]
+def _in_front_of(person: Person, size: float, rng: np.random.Generator) -> Array:
+    """Return a position in front of one of a person's keypoints."""
+    keypoint = person.place([OCCLUDED[rng.integers(len(OCCLUDED))]])[0]
     reach = float(np.stack(list(person.posed.points.values())).max())
-    place = joint * max(1 - (0.35 + 0.3 * reach) / float(joint[2]), 0.45)
+    place = keypoint * max(1 - (0.35 + 0.3 * reach) / float(keypoint[2]), 0.45)
     return place + np.array([rng.normal() * 0.15, 0.5 * size, 0.0])
 
 
 def _feet(people: list[Person], camera: Camera) -> Array:
-    """(N, 3) rows x, y, radius in pixels: where shadows lie on the ground."""
+    """Return rows (x, y, radius) (N, 3) in pixels of the shadows on the ground."""
     feet = np.stack([person.place(["left_toes", "right_toes"]) for person in people])
     pixels = camera.project(feet)
     radius = 0.2 * camera.focal / feet[..., 2].mean(axis=1)
@@ -185,14 +195,14 @@ def _light(tilt: Array, rng: np.random.Generator) -> Light:
 def _compose(
     surfaces: s.Surfaces, buffers: Buffers, camera: Camera, behind: Image.Image, light: Light
 ) -> NDArray[np.float32]:
-    """Shade the shapes over the backdrop; display values 0..255."""
+    """Composite the shaded shapes over the backdrop; return display values 0..255."""
     image, cover = shade(surfaces, buffers, camera, light)
     far = np.asarray(behind, np.float32) / 255
     return np.sqrt(np.clip(image + (1 - cover) * far * far, 0, 1)) * 255
 
 
-def _smear(rng: np.random.Generator) -> ImageFilter.Kernel:
-    """Motion blur along a random direction."""
+def _motion_blur(rng: np.random.Generator) -> ImageFilter.Kernel:
+    """Return a filter for motion blur in a random direction."""
     kernel = np.zeros((5, 5))
     dx, dy = s.unit(rng.normal(size=2)) * rng.uniform(0.8, 2.0)
     for step in np.linspace(-1, 1, 9):
@@ -200,15 +210,15 @@ def _smear(rng: np.random.Generator) -> ImageFilter.Kernel:
     return ImageFilter.Kernel((5, 5), kernel.ravel().tolist(), float(kernel.sum()))
 
 
-def _develop(values: NDArray[np.float32], rng: np.random.Generator, difficulty: float) -> bytes:
-    """Exposure, blur, sensor noise and compression."""
+def _encode_jpeg(values: NDArray[np.float32], rng: np.random.Generator, difficulty: float) -> bytes:
+    """Apply exposure, noise and blur, and encode as JPEG."""
     grain = rng.standard_normal((*values.shape[:2], 1), dtype=np.float32)
     grain *= rng.uniform(0, 14 * difficulty)
     values = values * rng.uniform(0.85, 1.3) + (rng.uniform(-12, 12) + grain)
     image = Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
     blur = rng.random()
     if blur < 0.16 * difficulty:
-        image = image.filter(_smear(rng))
+        image = image.filter(_motion_blur(rng))
     elif blur < difficulty:
         image = image.filter(ImageFilter.BoxBlur(float(rng.uniform(0.2, 0.9))))
     file = io.BytesIO()
@@ -216,34 +226,42 @@ def _develop(values: NDArray[np.float32], rng: np.random.Generator, difficulty: 
     return file.getvalue()
 
 
-def draw_scene(
+def render_scene(
     count: int, image_size: tuple[int, int], rng: np.random.Generator, difficulty: float
-) -> Picture:
-    """Draw a picture of `count` people.
+) -> Scene:
+    """Render an image of `count` people.
 
     Args:
-        count: number of people.
-        image_size: (height, width) in pixels.
-        rng: source of all chance.
-        difficulty: 0 to 1.
+        count: Number of people.
+        image_size: Image size (height, width) in pixels.
+        rng: Random number generator.
+        difficulty: Between 0 and 1, see `create_dataset`.
+
+    Returns:
+        The scene with its image.
     """
     height, width = image_size
     camera = Camera(height, width, float(max(image_size) * rng.uniform(1.1, 2.6)))
     pitch = float(np.clip(rng.normal(-4, 4 + 8 * difficulty), -30, 15))
-    tilt = rotation(0, -pitch) @ rotation(2, float(rng.normal(0, 2)))
-    people = _gather(count, camera, tilt, rng, difficulty)
+    tilt = rotation_matrix(0, -pitch) @ rotation_matrix(2, float(rng.normal(0, 2)))
+    people = _place_people(count, camera, tilt, rng, difficulty)
     assembly = s.Assembly()
     for number, person in enumerate(people):
         outfit = sample_outfit(rng, person.posed.shape.curve)
         figure = build_figure(person.posed, outfit)
         assembly.add(figure, person.rotation, person.origin, number + 1)
-        _furnish(assembly, person, rng, difficulty)
-    _scatter(assembly, camera, tilt, people, rng, difficulty)
+        _add_props(assembly, person, rng, difficulty)
+    _add_objects(assembly, camera, tilt, people, rng, difficulty)
     surfaces = assembly.surfaces()
     buffers = render(surfaces, camera)
     horizon = height * rng.normal(0.5, 0.05) + camera.focal * np.tan(np.radians(pitch))
     behind = backdrop(rng, image_size, int(horizon), _feet(people, camera), difficulty)
     values = _compose(surfaces, buffers, camera, behind, _light(tilt, rng))
-    return Picture(
-        _develop(values, rng, difficulty), camera, people, buffers, surfaces.owner, surfaces.part
+    return Scene(
+        _encode_jpeg(values, rng, difficulty),
+        camera,
+        people,
+        buffers,
+        surfaces.owner,
+        surfaces.part,
     )

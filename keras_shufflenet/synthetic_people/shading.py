@@ -1,4 +1,4 @@
-"""Color of what the camera sees: light, cloth patterns, wrinkles."""
+"""Shading of visible surfaces: light, cloth patterns, wrinkles."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ Index = NDArray[np.int64]
 
 
 class Light(NamedTuple):
-    """A distant lamp and the light of the surroundings; directions in camera coordinates."""
+    """A distant lamp and ambient light; directions are in camera coordinates."""
 
     direction: s.Array
     lamp: s.Array
@@ -21,14 +21,14 @@ class Light(NamedTuple):
 
 
 class Hits(NamedTuple):
-    """N samples that see a shape; vectors are (3, N).
+    """N samples that show a shape; vectors are (3, N).
 
     Attributes:
-        shape: number of the shape.
-        ray: direction from the camera, z = 1.
-        local: local coordinates of the point.
-        meters: the same in meters.
-        normal: unit normal, towards the camera.
+        shape: Index of the shape.
+        ray: Direction from the camera, with z = 1.
+        local: Local coordinates of the point.
+        meters: Local coordinates in meters.
+        normal: Unit normal, towards the camera.
     """
 
     shape: NDArray[np.int16]
@@ -39,7 +39,7 @@ class Hits(NamedTuple):
 
 
 def _split(index: NDArray[np.int16], n: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Pixels (H, W) all of whose samples see one shape, and pixels that see several or an edge."""
+    """Return masks (H, W) of pixels whose samples show one shape, and of mixed pixels."""
     first = index[::n, ::n]
     same, most = np.ones(first.shape, bool), first
     for i, j in np.ndindex(n, n):
@@ -51,7 +51,7 @@ def _split(index: NDArray[np.int16], n: int) -> tuple[NDArray[np.bool_], NDArray
 def _hits(
     surfaces: s.Surfaces, buffers: Buffers, rays: tuple[Float, Float], rows: Index, columns: Index
 ) -> Hits:
-    """Local coordinates and normals of samples that see something."""
+    """Return local coordinates and normals of samples that show a shape."""
     number = buffers.index[rows, columns]
     depth, x, y = buffers.depth[rows, columns], rays[0][columns], rays[1][rows]
     matrix = _take(surfaces.matrix.reshape(-1, 9), number).reshape(3, 3, -1)
@@ -66,7 +66,7 @@ def _hits(
 
 
 def _take(table: NDArray[np.floating], number: NDArray[np.integer]) -> Float:
-    """Rows of a table (shapes, k) for every hit, as (k, N)."""
+    """Return the rows of a table (shapes, k) for every hit, as (k, N)."""
     return np.take(np.ascontiguousarray(table.T, np.float32), number, axis=1)
 
 
@@ -76,7 +76,7 @@ def _unit(vectors: Float) -> Float:
 
 
 def _gradient(surfaces: s.Surfaces, number: NDArray[np.int16], local: Float) -> Float:
-    """Gradient of the implicit surface in local coordinates, (3, N)."""
+    """Return the gradient of the implicit surface in local coordinates, (3, N)."""
     profile = _take(surfaces.profile, number)
     gradient = local.copy()
     gradient[2] = -(profile[2] * local[2] + profile[1] / 2)
@@ -87,12 +87,12 @@ def _gradient(surfaces: s.Surfaces, number: NDArray[np.int16], local: Float) -> 
 
 
 def _values(surfaces: s.Surfaces, name: str) -> Float:
-    """A property of every shape's material."""
+    """Return a property of every shape's material."""
     return np.array([getattr(material, name) for material in surfaces.materials], np.float32)
 
 
 def _second_color(surfaces: s.Surfaces, hits: Hits) -> NDArray[np.bool_]:
-    """Where a pattern shows its second color."""
+    """Return where a pattern has its second color."""
     pattern = _values(surfaces, "pattern").astype(np.int8)[hits.shape]
     shown = np.zeros(len(pattern), bool)
     patterned = np.nonzero(pattern)[0]
@@ -115,7 +115,7 @@ def _second_color(surfaces: s.Surfaces, hits: Hits) -> NDArray[np.bool_]:
 
 
 def _wrinkled(surfaces: s.Surfaces, hits: Hits) -> Float:
-    """Normals disturbed by folds of the cloth."""
+    """Return normals perturbed by wrinkles."""
     strength = _values(surfaces, "wrinkle")[hits.shape]
     x, y, z = hits.meters
     phase = hits.shape * np.float32(1.7)
@@ -126,24 +126,24 @@ def _wrinkled(surfaces: s.Surfaces, hits: Hits) -> Float:
 
 
 def _lit(surfaces: s.Surfaces, hits: Hits, light: Light) -> Float:
-    """Linear RGB, (3, N)."""
+    """Return linear RGB, (3, N)."""
     colors = np.concatenate([_values(surfaces, "color"), _values(surfaces, "second")])
     second = len(surfaces.materials) * _second_color(surfaces, hits)
     color = _take(colors, hits.shape + second)
     normal = _wrinkled(surfaces, hits)
     direction, lamp, ambient, up = (vector.astype(np.float32) for vector in light)
-    lamp_share = np.maximum(direction @ normal * 0.85 + 0.15, 0)
-    sky_share = 0.65 + 0.35 * (up @ normal)
-    sky_share *= 0.55 + 0.45 * np.abs((normal * hits.ray).sum(axis=0))
-    color *= lamp[:, None] * lamp_share + ambient[:, None] * sky_share
+    lamp_weight = np.maximum(direction @ normal * 0.85 + 0.15, 0)
+    sky_weight = 0.65 + 0.35 * (up @ normal)
+    sky_weight *= 0.55 + 0.45 * np.abs((normal * hits.ray).sum(axis=0))
+    color *= lamp[:, None] * lamp_weight + ambient[:, None] * sky_weight
     half = s.unit(light.direction - np.array([0.0, 0.0, 1.0])).astype(np.float32)
     shine = np.maximum(half @ normal, 0) ** 24
     color += _values(surfaces, "gloss")[hits.shape] * shine
     return color
 
 
-def _hollows(depth: Float, reach: int) -> Float:
-    """How much nearer than a place its surroundings are, 0..1: darkens folds and contacts."""
+def _ambient_occlusion(depth: Float, reach: int) -> Float:
+    """Return ambient occlusion, 0..1: how much closer the neighborhood is than a pixel."""
     solid = np.isfinite(depth)
     near = np.where(solid, depth, depth.max(where=solid, initial=0) + 2)
     total = np.pad(near, (reach + 1, reach), mode="edge").cumsum(0, np.float64).cumsum(1)
@@ -155,12 +155,12 @@ def _hollows(depth: Float, reach: int) -> Float:
 def shade(
     surfaces: s.Surfaces, buffers: Buffers, camera: Camera, light: Light
 ) -> tuple[Float, Float]:
-    """What the camera sees of the shapes.
+    """Shade the visible shapes.
 
-    A pixel that sees one shape is shaded once, others in every sample.
+    A pixel that shows one shape is shaded once, a mixed pixel once per sample.
 
     Returns:
-        Linear RGB (H, W, 3), black where no shape is; the shapes' share (H, W, 1) of each pixel.
+        Linear RGB (H, W, 3), black where there is no shape, and the coverage (H, W, 1).
     """
     n, rays = camera.supersampling, camera.rays()
     image = np.zeros((camera.height, camera.width, 4), np.float32)
@@ -179,6 +179,6 @@ def shade(
     samples[seen, :3] = _lit(surfaces, hits, light).T
     samples[seen, 3] = 1
     image[mixed] = samples.reshape(-1, n * n, 4).mean(axis=1)
-    dark = _hollows(buffers.depth[:: 2 * n, :: 2 * n], max(camera.height // 120, 1))
+    dark = _ambient_occlusion(buffers.depth[:: 2 * n, :: 2 * n], max(camera.height // 120, 1))
     dark = dark.repeat(2, axis=0).repeat(2, axis=1)[: camera.height, : camera.width, None]
     return image[..., :3] * (1 - 0.5 * dark), image[..., 3:]

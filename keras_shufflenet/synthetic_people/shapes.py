@@ -1,4 +1,4 @@
-"""The solids that people and things are made of: quadrics with an elliptic section, boxes."""
+"""The solids of people and objects: quadrics with an elliptic section, and boxes."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -10,13 +10,13 @@ Array = NDArray[np.float64]
 
 PLAIN, HOOPS, STRIPES, CHECKS, SPECKLE, OPEN, PRINT = range(7)
 
-# What a shape belongs to; visibility of the face depends on whether it is the head that hides it.
-THING, BODY, HEAD = range(3)
+# What a shape belongs to: keypoints of the face behind the own head are not labeled.
+OBJECT, BODY, HEAD = range(3)
 
 
 @dataclass(frozen=True)
 class Material:
-    """How a surface looks: colors are linear RGB in 0..1, the pattern's period is in meters."""
+    """Appearance of a surface: colors are linear RGB 0..1, the pattern's period is in meters."""
 
     color: tuple[float, float, float]
     second: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -28,7 +28,7 @@ class Material:
 
 @dataclass(frozen=True)
 class Shape:
-    """One solid in meters.
+    """A solid in meters.
 
     A point p has the local coordinates l = frame @ (p - center) / size. A quadric is the surface
     l0^2 + l1^2 = c0 + c1 * l2 + c2 * l2^2 with (c0, c1, c2) = profile and l2 within span; this
@@ -42,23 +42,23 @@ class Shape:
     profile: tuple[float, float, float] | None = None
     span: tuple[float, float] = (-1.0, 1.0)
     hollow: bool = False
-    part: int = THING
+    part: int = OBJECT
 
 
 def unit(vector: Array) -> Array:
-    """The vector scaled to length one."""
+    """Return the vector scaled to unit length."""
     return vector / max(float(np.sqrt(vector @ vector)), 1e-9)
 
 
 def cross(a: Array, b: Array) -> Array:
-    """Cross product of two 3-vectors; much faster than `numpy.cross` on single ones."""
+    """Return the cross product of two 3-vectors, much faster than `numpy.cross`."""
     return np.array(
         [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
     )
 
 
 def axis_frame(axis: Array, side: Array) -> Array:
-    """Rows: a first direction close to `side`, a second one, and `axis`, all orthonormal."""
+    """Return orthonormal rows: a direction close to `side`, a second one, and `axis`."""
     axis = unit(axis)
     first = side - (side @ axis) * axis
     if first @ first < 1e-6:
@@ -79,17 +79,17 @@ def limb(
     hollow: bool = False,
     part: int = BODY,
 ) -> Shape:
-    """A tapered, bulging tube from `start` to `end`.
+    """Return a tapered, bulging tube from `start` to `end`.
 
     Args:
-        start: center of the first section.
-        end: center of the last section.
-        radii: radius along `side` at the start, the middle and the end.
-        material: how it looks.
-        side: direction of the section's first half axis.
-        flat: second half axis of the section, relative to the first.
-        hollow: whether the inside can be seen through the open ends.
-        part: THING, BODY or HEAD.
+        start: Center of the first section.
+        end: Center of the last section.
+        radii: Radius along `side` at the start, the middle and the end.
+        material: Material of the surface.
+        side: Direction of the section's first half axis.
+        flat: Second half axis of the section, relative to the first.
+        hollow: Whether the inside is visible through the open ends.
+        part: OBJECT, BODY or HEAD.
     """
     axis = end - start
     first, middle, last = (radius * radius for radius in radii)
@@ -108,18 +108,18 @@ def ellipsoid(
     hollow: bool = False,
     part: int = BODY,
 ) -> Shape:
-    """An ellipsoid with half axes `radii` along the rows of `frame`, cut to `span` of the third."""
+    """Return an ellipsoid with half axes along the rows of `frame`, truncated to `span`."""
     size = np.asarray(radii, dtype=float)
     return Shape(center, frame, size, material, (1.0, 0.0, -1.0), span, hollow, part)
 
 
 def ball(center: Array, radius: float, material: Material, part: int = BODY) -> Shape:
-    """A sphere."""
+    """Return a sphere."""
     return ellipsoid(center, np.eye(3), (radius, radius, radius), material, part=part)
 
 
 def box(center: Array, frame: Array, half: tuple[float, float, float], material: Material) -> Shape:
-    """A cuboid with half edges `half` along the rows of `frame`."""
+    """Return a cuboid with half edges `half` along the rows of `frame`."""
     return Shape(center, frame, np.asarray(half, dtype=float), material)
 
 
@@ -127,15 +127,17 @@ class Surfaces(NamedTuple):
     """Shapes as arrays, in camera coordinates (x right, y down, z away from the camera).
 
     Attributes:
-        matrix: (N, 3, 3), and offset: (N, 3): local coordinates = matrix @ point + offset.
-        profile: (N, 3) coefficients of the squared radius.
-        span: (N, 2) range of the third local coordinate.
-        reach: (N,) largest section radius in local units.
-        size: (N, 3) half axes in meters.
-        is_box: (N,) and hollow: (N,) booleans.
-        part: (N,) THING, BODY or HEAD.
-        owner: (N,) 0 for things, 1.. for people.
-        materials: one per shape.
+        matrix: (N, 3, 3), local coordinates are matrix @ point + offset.
+        offset: (N, 3), see `matrix`.
+        profile: (N, 3), coefficients of the squared radius.
+        span: (N, 2), range of the third local coordinate.
+        reach: (N,), maximum section radius in local units.
+        size: (N, 3), half axes in meters.
+        is_box: (N,) bool.
+        hollow: (N,) bool.
+        part: (N,), OBJECT, BODY or HEAD.
+        owner: (N,), 0 for objects, 1.. for people.
+        materials: The material of each shape.
     """
 
     matrix: Array
@@ -153,18 +155,18 @@ class Surfaces(NamedTuple):
 
 @dataclass
 class Assembly:
-    """Collects placed shapes of a scene."""
+    """The shapes of a scene and their placements."""
 
     shapes: list[Shape] = field(default_factory=list)
     placements: list[tuple[Array, Array, int]] = field(default_factory=list)
 
     def add(self, shapes: list[Shape], rotation: Array, origin: Array, owner: int) -> None:
-        """Place shapes: their point p goes to rotation @ p + origin in the camera's system."""
+        """Add shapes; their points p are at rotation @ p + origin in camera coordinates."""
         self.shapes += shapes
         self.placements += [(rotation, origin, owner)] * len(shapes)
 
     def surfaces(self) -> Surfaces:
-        """All shapes as arrays."""
+        """Return all shapes as arrays."""
         shapes = self.shapes
         rotation = np.stack([placement[0] for placement in self.placements])
         origin = np.stack([placement[1] for placement in self.placements])
@@ -192,7 +194,7 @@ class Assembly:
 
 
 def _reach(profile: Array, span: Array) -> Array:
-    """Largest radius of each quadric over its span."""
+    """Return the maximum radius of each quadric over its span."""
     c0, c1, c2 = profile.T
     with np.errstate(divide="ignore", invalid="ignore"):
         turning = np.where(c2 < 0, -c1 / (2 * c2), span[:, 0])

@@ -25,7 +25,7 @@ def people(tmp_path_factory):
     """Six drawn people: (json, folder of images)."""
     folder = tmp_path_factory.mktemp("people")
     return tuple(
-        synthetic_people.create_dataset(folder, 6, image_size=(96, 96), workers=1, progress=False)
+        synthetic_people.create_dataset(folder, 6, image_size=(96, 96), workers=1, verbose=False)
     )
 
 

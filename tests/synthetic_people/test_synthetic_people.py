@@ -1,3 +1,5 @@
+"""Synthetic people: determinism, resuming, annotations, and the renderer's geometry."""
+
 import json
 import os
 import signal
@@ -13,102 +15,106 @@ from pycocotools import coco as pycoco
 from keras_shufflenet.keypoints.skeletons import COCO
 from keras_shufflenet.synthetic_people import create_dataset
 from keras_shufflenet.synthetic_people import shapes as s
+from keras_shufflenet.synthetic_people.kinematics import sample_pose, sample_proportions
 from keras_shufflenet.synthetic_people.labels import annotate
-from keras_shufflenet.synthetic_people.plan import Plan
-from keras_shufflenet.synthetic_people.pose import pose, sample_proportions
 from keras_shufflenet.synthetic_people.rendering import Camera, render
-from keras_shufflenet.synthetic_people.scene import draw_scene
+from keras_shufflenet.synthetic_people.scene import render_scene
+from keras_shufflenet.synthetic_people.spec import DatasetSpec
 
 SIZE = (160, 128)
 
 
-def draw(directory, count=8, seed=3, **options):
-    return create_dataset(directory, count, seed, image_size=SIZE, progress=False, **options)
+def render_people(directory, count=8, seed=3, **options):
+    return create_dataset(directory, count, seed, image_size=SIZE, verbose=False, **options)
 
 
 def contents(paths):
-    return {path.name: path.read_bytes() for path in [paths.annotations, *paths.images.iterdir()]}
+    return {
+        path.name: path.read_bytes() for path in [paths.annotations, *paths.image_dir.iterdir()]
+    }
 
 
 @pytest.fixture(scope="module")
-def drawn(tmp_path_factory):
-    return draw(tmp_path_factory.mktemp("people") / "new" / "folder")
+def rendered(tmp_path_factory):
+    return render_people(tmp_path_factory.mktemp("people") / "new" / "folder")
 
 
 @pytest.fixture(scope="module")
-def pictures():
-    return [draw_scene(2, (240, 240), np.random.default_rng([5, n]), 0.5) for n in range(10)]
+def scenes():
+    return [render_scene(2, (240, 240), np.random.default_rng([5, n]), 0.5) for n in range(10)]
 
 
-def test_pycocotools_loads_what_is_drawn(drawn):
-    coco = pycoco.COCO(str(drawn.annotations))
+def test_pycocotools_loads_the_annotations(rendered):
+    coco = pycoco.COCO(str(rendered.annotations))
     assert len(coco.anns) == 8
     assert coco.cats[1]["keypoints"] == list(COCO.keypoint_names)
     assert {(a - 1, b - 1) for a, b in coco.cats[1]["skeleton"]} == set(COCO.limbs)
     for image in coco.imgs.values():
-        with Image.open(drawn.images / image["file_name"]) as picture:
+        with Image.open(rendered.image_dir / image["file_name"]) as picture:
             assert picture.mode == "RGB"
             assert picture.size == (image["width"], image["height"]) == SIZE[::-1]
         assert 1 <= len(coco.getAnnIds(image["id"])) <= 3
-    assert {path.name for path in drawn.images.iterdir()} == {
+    assert {path.name for path in rendered.image_dir.iterdir()} == {
         image["file_name"] for image in coco.imgs.values()
     }
 
 
-def test_annotations_are_consistent(drawn):
-    for entry in json.loads(drawn.annotations.read_text())["annotations"]:
+def test_annotations_are_consistent(rendered):
+    for entry in json.loads(rendered.annotations.read_text())["annotations"]:
         x, y, width, height = entry["bbox"]
         assert x >= 0
         assert y >= 0
         assert x + width <= SIZE[1]
         assert y + height <= SIZE[0]
         assert 0 < entry["area"] <= width * height
-        joints = np.reshape(entry["keypoints"], (17, 3))
-        assert entry["num_keypoints"] == (joints[:, 2] > 0).sum() >= 6
-        assert set(joints[:, 2]) <= {0, 1, 2}
-        assert not joints[joints[:, 2] == 0].any()
-        seen = joints[joints[:, 2] == 2]
+        keypoints = np.reshape(entry["keypoints"], (17, 3))
+        assert entry["num_keypoints"] == (keypoints[:, 2] > 0).sum() >= 6
+        assert set(keypoints[:, 2]) <= {0, 1, 2}
+        assert not keypoints[keypoints[:, 2] == 0].any()
+        seen = keypoints[keypoints[:, 2] == 2]
         assert (seen[:, :2] >= (x - 0.5, y - 0.5)).all()
         assert (seen[:, :2] <= (x + width - 0.5, y + height - 0.5)).all()
 
 
-def test_the_same_arguments_give_the_same_files(drawn, tmp_path):
-    again = draw(tmp_path / "again")
-    assert contents(again) == contents(drawn)
-    assert contents(draw(tmp_path / "other", seed=4)) != contents(drawn)
+def test_the_same_arguments_give_the_same_files(rendered, tmp_path):
+    again = render_people(tmp_path / "again")
+    assert contents(again) == contents(rendered)
+    assert contents(render_people(tmp_path / "other", seed=4)) != contents(rendered)
 
 
-def test_helper_processes_change_nothing(drawn, tmp_path):
-    assert contents(draw(tmp_path / "helped", workers=2)) == contents(drawn)
+def test_worker_processes_change_nothing(rendered, tmp_path):
+    assert contents(render_people(tmp_path / "workers", workers=2)) == contents(rendered)
 
 
-def test_a_second_call_draws_nothing(drawn):
+def test_a_second_call_renders_nothing(rendered):
     def times():
-        return {path: path.stat().st_mtime_ns for path in drawn.images.iterdir()}
+        return {path: path.stat().st_mtime_ns for path in rendered.image_dir.iterdir()}
 
     before = times()
-    assert draw(drawn.annotations.parent) == drawn
+    assert render_people(rendered.annotations.parent) == rendered
     assert times() == before
 
 
-def test_other_arguments_replace_a_drawing_and_lost_images_are_drawn_again(drawn, tmp_path):
-    paths = draw(tmp_path, count=20, seed=1)
-    assert contents(draw(tmp_path)) == contents(drawn)
-    next(paths.images.iterdir()).unlink()
-    assert contents(draw(tmp_path)) == contents(drawn)
+def test_other_arguments_replace_a_dataset_and_missing_images_are_rendered_again(
+    rendered, tmp_path
+):
+    paths = render_people(tmp_path, count=20, seed=1)
+    assert contents(render_people(tmp_path)) == contents(rendered)
+    next(paths.image_dir.iterdir()).unlink()
+    assert contents(render_people(tmp_path)) == contents(rendered)
 
 
-def test_other_peoples_annotations_are_left_alone(tmp_path):
+def test_other_datasets_are_not_overwritten(tmp_path):
     (tmp_path / "person_keypoints.json").write_text('{"info": {"description": "COCO 2017"}}')
     with pytest.raises(ValueError, match=r"no other dataset is overwritten\. Received: "):
-        draw(tmp_path)
+        render_people(tmp_path)
     assert "COCO 2017" in (tmp_path / "person_keypoints.json").read_text()
 
 
-def test_a_killed_run_leaves_no_annotations_and_can_be_repeated(drawn, tmp_path):
+def test_a_killed_run_leaves_no_annotations_and_can_be_repeated(rendered, tmp_path):
     code = f"""
 from keras_shufflenet.synthetic_people import create_dataset
-create_dataset({str(tmp_path)!r}, 500, image_size={SIZE}, progress=False, workers=1)
+create_dataset({str(tmp_path)!r}, 500, image_size={SIZE}, verbose=False, workers=1)
 """
     environment = os.environ | {"KERAS_BACKEND": "numpy"}
     process = subprocess.Popen([sys.executable, "-c", code], env=environment)
@@ -121,58 +127,64 @@ create_dataset({str(tmp_path)!r}, 500, image_size={SIZE}, progress=False, worker
     assert not (tmp_path / "person_keypoints.json").exists()
     assert len(list(tmp_path.glob("images/*.jpg"))) > 5
     (tmp_path / "images" / "holiday.jpg").touch()
-    paths = draw(tmp_path)
+    paths = render_people(tmp_path)
     (tmp_path / "images" / "holiday.jpg").unlink()
     for leftover in tmp_path.glob("images/.*"):
         leftover.unlink()
-    assert contents(paths) == contents(drawn)
+    assert contents(paths) == contents(rendered)
 
 
-def test_a_failing_helper_is_reported(tmp_path, monkeypatch):
+def test_a_failing_worker_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(RuntimeError, match=r"Received: exit codes \[1, 1\]"):
-        draw(tmp_path, workers=2)
+        render_people(tmp_path, workers=2)
     assert not (tmp_path / "person_keypoints.json").exists()
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"count": 0}, "count must be a positive number of people. Received: 0"),
-        ({"seed": -1}, "seed must be a non-negative integer. Received: -1"),
-        ({"image_size": (10, 99)}, r"between 64 and 4096 pixels. Received: \(10, 99\)"),
-        ({"people_per_image": (3, 2)}, r"1 <= fewest <= most <= 6. Received: \(3, 2\)"),
-        ({"people_per_image": (1, 7)}, r"1 <= fewest <= most <= 6. Received: \(1, 7\)"),
-        ({"difficulty": 1.5}, "difficulty must be between 0 and 1. Received: 1.5"),
-        ({"workers": 0}, "workers must be None or a positive number. Received: 0"),
+        ({"count": 0}, "`count` must be a positive integer. Received: count=0"),
+        ({"seed": -1}, "`seed` must be a non-negative integer. Received: seed=-1"),
+        ({"image_size": (10, 99)}, r"between 64 and 4096 pixels. Received: image_size=\(10, 99\)"),
+        (
+            {"people_per_image": (3, 2)},
+            r"<= maximum <= 6. Received: people_per_image=\(3, 2\)",
+        ),
+        (
+            {"people_per_image": (1, 7)},
+            r"<= maximum <= 6. Received: people_per_image=\(1, 7\)",
+        ),
+        ({"difficulty": 1.5}, "`difficulty` must be between 0 and 1. Received: difficulty=1.5"),
+        ({"workers": 0}, "`workers` must be a positive integer. Received: workers=0"),
     ],
 )
-def test_bad_arguments(tmp_path, options, message):
+def test_invalid_arguments(tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
-        create_dataset(tmp_path / "x", **{"count": 2, "progress": False, **options})
+        create_dataset(tmp_path / "x", **{"count": 2, "verbose": False, **options})
     assert not (tmp_path / "x").exists()
 
 
-def test_plan_holds_exactly_the_wanted_people():
+def test_people_counts_sum_up_to_the_count():
     for count in (1, 2, 37):
-        crowds = Plan(count, 0, SIZE, (2, 4), 0.5).crowds()
-        assert sum(crowds) == count
-        assert all(2 <= people <= 4 for people in crowds[:-1])
+        counts = DatasetSpec(count, 0, SIZE, (2, 4), 0.5).people_counts()
+        assert sum(counts) == count
+        assert all(2 <= people <= 4 for people in counts[:-1])
 
 
-def test_visible_joints_show_their_person_and_hidden_ones_something_else(pictures):
+def test_visible_keypoints_show_their_person_and_occluded_ones_do_not(scenes):
     flags_seen = set()
-    for picture in pictures:
-        n = picture.camera.supersampling
-        owner = np.append(picture.owner, -1)[picture.buffers.index]
+    for scene in scenes:
+        n = scene.camera.supersampling
+        owner = np.append(scene.owner, -1)[scene.buffers.index]
         for number, (person, entry) in enumerate(
-            zip(picture.people, annotate(picture), strict=True), start=1
+            zip(scene.people, annotate(scene), strict=True), start=1
         ):
             depth = person.place(list(COCO.keypoint_names))[:, 2]
             for joint, (x, y, flag) in enumerate(np.reshape(entry["keypoints"], (17, 3))):
                 flags_seen.add(flag)
                 column, row = np.floor((np.array([x, y]) + 0.5) * n).astype(int)
-                front = depth[joint] - picture.buffers.depth[row, column]
+                front = depth[joint] - scene.buffers.depth[row, column]
                 if flag == 2:
                     assert owner[row, column] == number
                     assert front < 0.25
@@ -181,11 +193,11 @@ def test_visible_joints_show_their_person_and_hidden_ones_something_else(picture
     assert flags_seen == {0, 1, 2}
 
 
-def test_boxes_are_tight_and_areas_honest(pictures):
-    for picture in pictures:
-        n = picture.camera.supersampling
-        owner = np.append(picture.owner, -1)[picture.buffers.index]
-        for number, entry in enumerate(annotate(picture), start=1):
+def test_boxes_are_tight_and_areas_honest(scenes):
+    for scene in scenes:
+        n = scene.camera.supersampling
+        owner = np.append(scene.owner, -1)[scene.buffers.index]
+        for number, entry in enumerate(annotate(scene), start=1):
             mask = owner == number
             assert entry["area"] == pytest.approx(mask.sum() / n**2, abs=0.01)
             pixels = mask.reshape(240, n, 240, n).any(axis=(1, 3))
@@ -197,10 +209,10 @@ def test_boxes_are_tight_and_areas_honest(pictures):
             assert pixels[:, x + width - 1].any()
 
 
-def test_faces_show_from_the_front_and_not_from_behind(pictures):
+def test_faces_show_from_the_front_and_not_from_behind(scenes):
     facing = {True: [], False: []}
-    for picture in pictures:
-        for person, entry in zip(picture.people, annotate(picture), strict=True):
+    for scene in scenes:
+        for person, entry in zip(scene.people, annotate(scene), strict=True):
             nose, skull = person.place(["nose", "skull"])
             towards = (nose - skull) @ s.unit(-skull) / person.posed.shape.head
             if abs(towards) > 0.6 and entry["keypoints"][17] == 2:
@@ -213,7 +225,7 @@ def test_faces_show_from_the_front_and_not_from_behind(pictures):
 def test_left_is_the_persons_left():
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        points = pose(sample_proportions(rng), rng, 1.0).points
+        points = sample_pose(sample_proportions(rng), rng, 1.0).points
         assert points["left_shoulder"][0] > points["right_shoulder"][0]
         assert points["left_hip"][0] > points["right_hip"][0]
 
@@ -222,7 +234,7 @@ def test_limbs_keep_their_lengths():
     for seed in range(20):
         rng = np.random.default_rng(seed)
         shape = sample_proportions(rng)
-        points = pose(shape, rng, 1.0).points
+        points = sample_pose(shape, rng, 1.0).points
         for side in ("left", "right"):
             for one, other, length in [
                 ("shoulder", "elbow", shape.upper_arm),
@@ -234,16 +246,16 @@ def test_limbs_keep_their_lengths():
                 assert found == pytest.approx(length)
 
 
-def sight(shape):
-    """Depth and shape number of a small picture of one shape 4 m ahead, y up."""
+def render_shape(shape):
+    """Depth and shape number of a small scene of one shape 4 m ahead, y up."""
     assembly = s.Assembly()
     assembly.add([shape], np.diag([1.0, -1.0, -1.0]), np.array([0.0, 0.0, 4.0]), 1)
     camera = Camera(65, 65, 100.0, 1)
     return render(assembly.surfaces(), camera), camera
 
 
-def test_a_ball_is_drawn_where_geometry_says():
-    buffers, camera = sight(s.ball(np.zeros(3), 0.8, s.Material((1, 1, 1))))
+def test_a_ball_is_rendered_at_its_geometric_depth():
+    buffers, camera = render_shape(s.ball(np.zeros(3), 0.8, s.Material((1, 1, 1))))
     x, y = camera.rays()
     a = x[None] ** 2 + y[:, None] ** 2 + 1.0
     inside = 16 - a * (16 - 0.64)
@@ -251,8 +263,10 @@ def test_a_ball_is_drawn_where_geometry_says():
     np.testing.assert_allclose(buffers.depth, depth, rtol=2e-4)
 
 
-def test_a_box_is_drawn_where_geometry_says():
-    buffers, _ = sight(s.box(np.zeros(3), np.eye(3), (0.5, 0.25, 1.0), s.Material((1, 1, 1))))
+def test_a_box_is_rendered_at_its_geometric_position():
+    buffers, _ = render_shape(
+        s.box(np.zeros(3), np.eye(3), (0.5, 0.25, 1.0), s.Material((1, 1, 1)))
+    )
     rows, columns = np.nonzero(buffers.index == 0)
     assert (columns.min(), columns.max(), rows.min(), rows.max()) == (16, 48, 24, 40)
     np.testing.assert_allclose(buffers.depth[rows, columns], 3.0, rtol=1e-6)
@@ -261,7 +275,7 @@ def test_a_box_is_drawn_where_geometry_says():
 def test_a_limb_passes_through_its_radii():
     ends = np.array([0.0, -0.5, 0.0]), np.array([0.0, 0.5, 0.0])
     tube = s.limb(*ends, (0.1, 0.3, 0.2), s.Material((1, 1, 1)), side=np.eye(3)[0])
-    buffers, camera = sight(tube)
+    buffers, camera = render_shape(tube)
     for row, radius in ((44, 0.1), (32, 0.3), (20, 0.2)):
         edge = np.nonzero(buffers.index[row] == 0)[0].max() - (camera.width - 1) / 2
         assert abs(edge - radius * 25) <= 1.5
@@ -273,5 +287,5 @@ def test_hollow_shapes_show_their_inside():
         tube = s.limb(
             *ends, (0.5, 0.5, 0.5), s.Material((1, 1, 1)), side=np.eye(3)[0], hollow=hollow
         )
-        buffers, _ = sight(tube)
+        buffers, _ = render_shape(tube)
         assert (buffers.index[32, 21:25] == 0).any() == hollow

@@ -1,7 +1,7 @@
-"""Who stands there and how: body proportions, joint angles, forward kinematics.
+"""Body proportions, joint angles and forward kinematics.
 
-The body's own system has its origin between the hips, x to the person's left, y up, z forward;
-lengths are meters, angles degrees. At rest the figure stands upright with hanging arms.
+Body coordinates have their origin between the hips, x to the person's left, y up, z forward;
+lengths are in meters, angles in degrees. At rest the body stands upright with hanging arms.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_shufflenet.synthetic_people.shapes import Array
 
-# Arms: (mean, standard deviation) of flexion (forward), abduction (outward), inward twist, elbow.
+# Arms: (mean, std) of flexion (forward), abduction (outward), inward twist, elbow.
 ARMS: dict[str, tuple[tuple[float, float], ...]] = {
     "hang": ((2, 12), (8, 5), (10, 20), (14, 10)),
     "carry": ((20, 15), (12, 8), (15, 20), (75, 20)),
@@ -44,7 +44,7 @@ LEGS: dict[str, tuple[tuple[float, float], ...]] = {
     "bend": ((34, 12), (12, 6), (8, 8), (36, 14)),
 }
 
-# Spine: bend forward, sideways, twist to the left; then how the whole body leans forward.
+# Spine: bend forward, sideways, twist to the left; then forward lean of the whole body.
 SPINES: dict[str, tuple[tuple[float, float], ...]] = {
     "upright": ((4, 6), (0, 4), (0, 7), (0, 2)),
     "slouch": ((14, 7), (0, 5), (0, 8), (-4, 5)),
@@ -53,7 +53,7 @@ SPINES: dict[str, tuple[tuple[float, float], ...]] = {
     "active": ((8, 10), (0, 12), (0, 18), (4, 8)),
 }
 
-# Activities: weight, spine, pairs of legs, arms to choose from (paired: one for both at once).
+# Activities: sampling weight, spine, pair of legs, pairs of arms to choose from.
 Activity = tuple[float, str, tuple[str, str], tuple[tuple[str, str], ...]]
 CALM = (("hang", "hang"), ("hang", "carry"), ("hold", "hold"), ("hip", "hip"), ("hang", "phone"))
 BUSY = (("up", "up"), ("up", "hang"), ("wave", "hang"), ("side", "side"), ("reach", "reach"))
@@ -73,11 +73,11 @@ ACTIVITIES: dict[str, Activity] = {
 }  # fmt: skip
 
 
-QUIET = ("stand", "pause", "walk")
+STATIC = ("stand", "pause", "walk")
 
 
 class Proportions(NamedTuple):
-    """Lengths of one person in meters; `build` widens trunk and limbs, `curve` is 0..1 (bust)."""
+    """Lengths of a person in meters; `build` is a width factor, `curve` is 0..1 (bust)."""
 
     stature: float
     build: float
@@ -94,8 +94,8 @@ class Proportions(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Posed:
-    """A posed body: joints by name; frames of head, chest, pelvis with rows left, front, up."""
+class PosedBody:
+    """A posed body: points by name; frames of head, chest, pelvis with rows left, front, up."""
 
     activity: str
     points: dict[str, Array]
@@ -106,7 +106,7 @@ class Posed:
 
 
 def sample_proportions(rng: np.random.Generator) -> Proportions:
-    """Draw a body: adults of both sexes and, now and then, a child."""
+    """Sample the proportions of a woman, a man or, less often, a child."""
     child = rng.random() < 0.15
     curve = float(rng.random() < 0.5) * rng.uniform(0.6, 1.0) * (0.3 if child else 1.0)
     stature = rng.uniform(1.05, 1.5) if child else rng.normal(1.76 - 0.12 * (curve > 0), 0.06)
@@ -131,8 +131,8 @@ def sample_proportions(rng: np.random.Generator) -> Proportions:
     )
 
 
-def rotation(axis: int, degrees: float) -> Array:
-    """Right-handed rotation about a coordinate axis."""
+def rotation_matrix(axis: int, degrees: float) -> Array:
+    """Return the matrix of a right-handed rotation about a coordinate axis."""
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     i, j = (axis + 1) % 3, (axis + 2) % 3
     matrix = np.eye(3)
@@ -141,17 +141,21 @@ def rotation(axis: int, degrees: float) -> Array:
     return matrix
 
 
-def _draw(
+def _sample_angles(
     rng: np.random.Generator, table: tuple[tuple[float, float], ...], spread: float
 ) -> list[float]:
-    return [mean + spread * sd * float(np.clip(rng.normal(), -2, 2)) for mean, sd in table]
+    return [mean + spread * std * float(np.clip(rng.normal(), -2, 2)) for mean, std in table]
 
 
 def _arm(angles: list[float], shape: Proportions) -> dict[str, Array]:
-    """The LEFT arm relative to the shoulder; `thumb` is a direction."""
+    """Return the LEFT arm relative to the shoulder; `thumb` is a direction."""
     flexion, abduction, twist, elbow = angles
-    upper = rotation(0, -flexion) @ rotation(2, max(abduction, 2)) @ rotation(1, -twist)
-    lower = upper @ rotation(0, -np.clip(elbow, 2, 148))
+    upper = (
+        rotation_matrix(0, -flexion)
+        @ rotation_matrix(2, max(abduction, 2))
+        @ rotation_matrix(1, -twist)
+    )
+    lower = upper @ rotation_matrix(0, -np.clip(elbow, 2, 148))
     down = np.array([0.0, -1.0, 0.0])
     at_elbow = upper @ down * shape.upper_arm
     at_wrist = at_elbow + lower @ down * shape.forearm
@@ -164,30 +168,32 @@ def _arm(angles: list[float], shape: Proportions) -> dict[str, Array]:
 
 
 def _leg(angles: list[float], shape: Proportions) -> dict[str, Array]:
-    """The LEFT leg relative to the hip."""
+    """Return the LEFT leg relative to the hip."""
     flexion, abduction, twist, knee = angles
-    upper = rotation(0, -flexion) @ rotation(2, abduction) @ rotation(1, twist)
-    lower = upper @ rotation(0, np.clip(knee, 0, 145))
+    upper = rotation_matrix(0, -flexion) @ rotation_matrix(2, abduction) @ rotation_matrix(1, twist)
+    lower = upper @ rotation_matrix(0, np.clip(knee, 0, 145))
     down = np.array([0.0, -1.0, 0.0])
     at_knee = upper @ down * shape.thigh
     at_ankle = at_knee + lower @ down * shape.shank
     flat = 0.55 * (flexion - knee) if abs(flexion - knee) < 60 else 0.0
-    foot = lower @ rotation(0, np.clip(flat, -35, 20)) @ np.array([0.0, -0.22, 1.0])
+    foot = lower @ rotation_matrix(0, np.clip(flat, -35, 20)) @ np.array([0.0, -0.22, 1.0])
     return {"knee": at_knee, "ankle": at_ankle, "toes": at_ankle + foot * 0.105 * shape.stature}
 
 
-def _attached(side: str, root: Array, frame: Array, chain: dict[str, Array]) -> dict[str, Array]:
-    """A limb computed for the left side, mirrored for the right one, at its place on the body."""
+def _attach(side: str, root: Array, frame: Array, chain: dict[str, Array]) -> dict[str, Array]:
+    """Attach a left limb to the body, mirrored for the right side."""
     mirror = np.array([1.0 if side == "left" else -1.0, 1.0, 1.0])
     turned = {f"{side}_{name}": frame @ (offset * mirror) for name, offset in chain.items()}
     return {name: p if name.endswith("thumb") else root + p for name, p in turned.items()}
 
 
-def _choose(rng: np.random.Generator, difficulty: float) -> tuple[str, str, list[str], list[str]]:
-    """An activity with the names of its spine, arms (left, right) and legs (left, right)."""
+def _sample_activity(
+    rng: np.random.Generator, difficulty: float
+) -> tuple[str, str, list[str], list[str]]:
+    """Return an activity and the names of its spine, arms and legs (left, right)."""
     names = list(ACTIVITIES)
     weights = np.array([ACTIVITIES[name][0] for name in names])
-    weights[[name not in QUIET for name in names]] *= 2 * difficulty
+    weights[[name not in STATIC for name in names]] *= 2 * difficulty
     activity = names[rng.choice(len(names), p=weights / weights.sum())]
     _, spine, legs, arm_pairs = ACTIVITIES[activity]
     arms = arm_pairs[rng.integers(len(arm_pairs))]
@@ -198,27 +204,34 @@ def _choose(rng: np.random.Generator, difficulty: float) -> tuple[str, str, list
     return activity, spine, list(arms[::step]), list(legs[::step])
 
 
-def pose(shape: Proportions, rng: np.random.Generator, difficulty: float) -> Posed:
-    """Draw an activity and joint angles, and work out where every joint is."""
-    activity, spine, arms, legs = _choose(rng, difficulty)
+def sample_pose(shape: Proportions, rng: np.random.Generator, difficulty: float) -> PosedBody:
+    """Sample an activity and joint angles, and compute the positions of all points."""
+    activity, spine, arms, legs = _sample_activity(rng, difficulty)
     spread = 0.5 + difficulty
-    bend, sideways, twist, lean = _draw(rng, SPINES[spine], spread)
-    pelvis = rotation(0, lean)
-    chest = pelvis @ rotation(0, bend) @ rotation(2, sideways) @ rotation(1, twist)
+    bend, sideways, twist, lean = _sample_angles(rng, SPINES[spine], spread)
+    pelvis = rotation_matrix(0, lean)
+    chest = (
+        pelvis @ rotation_matrix(0, bend) @ rotation_matrix(2, sideways) @ rotation_matrix(1, twist)
+    )
     nod, tilt, turn = rng.normal(0, spread, 3).clip(-2, 2) * (11, 7, 24)
-    head = chest @ rotation(1, turn) @ rotation(0, nod - 0.6 * (bend + lean)) @ rotation(2, tilt)
+    head = (
+        chest
+        @ rotation_matrix(1, turn)
+        @ rotation_matrix(0, nod - 0.6 * (bend + lean))
+        @ rotation_matrix(2, tilt)
+    )
     points = _trunk(shape, pelvis, chest, head)
     for side, arm, leg in zip(("left", "right"), arms, legs, strict=True):
-        chain = _arm(_draw(rng, ARMS[arm], spread), shape)
-        points |= _attached(side, points[f"{side}_shoulder"], chest, chain)
-        chain = _leg(_draw(rng, LEGS[leg], spread), shape)
-        points |= _attached(side, points[f"{side}_hip"], rotation(0, 0.5 * lean), chain)
+        chain = _arm(_sample_angles(rng, ARMS[arm], spread), shape)
+        points |= _attach(side, points[f"{side}_shoulder"], chest, chain)
+        chain = _leg(_sample_angles(rng, LEGS[leg], spread), shape)
+        points |= _attach(side, points[f"{side}_hip"], rotation_matrix(0, 0.5 * lean), chain)
     order = [0, 2, 1]
-    return Posed(activity, points, head.T[order], chest.T[order], pelvis.T[order], shape)
+    return PosedBody(activity, points, head.T[order], chest.T[order], pelvis.T[order], shape)
 
 
 def _trunk(shape: Proportions, pelvis: Array, chest: Array, head: Array) -> dict[str, Array]:
-    """Hips, waist, shoulders, neck and the points of the face."""
+    """Return hips, waist, shoulders, neck and the points of the face."""
     size = shape.stature / 1.75
     waist = pelvis @ np.array([0, 0.36 * shape.trunk, 0.01])
     shoulders = waist + chest @ np.array([0, 0.64 * shape.trunk, -0.015])
