@@ -58,6 +58,7 @@ def test_megvii_preparation(golden_pose, golden_images, n):
     expected = golden[f"megvii_{n}_pixels"].astype(np.float32)
     np.testing.assert_allclose(sampled, expected, atol=1)
     assert (sampled == expected).mean() > 0.99
+    # a hundredth of the pixels may be off by 1
     np.testing.assert_allclose(image.mean((0, 1)), golden[f"megvii_{n}_mean"], atol=0.01)
 
 
@@ -91,7 +92,8 @@ def test_grayscale_and_cmyk_images(tmp_path):
     labels = write_labels(tmp_path / "labels.csv", [("a.jpg", 0), ("b.jpg", 1)])
     data = ks.data.classification(labels, tmp_path, resize_size=32, crop_size=32)
     [(images, _)] = data.as_numpy_iterator()
-    np.testing.assert_allclose(images, 90, atol=2)
+    # half a step of the DC coefficient is 0.5, conversion to and from YCbCr rounds twice
+    np.testing.assert_allclose(images, 90, atol=1.5)
 
 
 @pytest.mark.parametrize("contents", [b"", b"<html></html>", "cut"])

@@ -11,6 +11,7 @@ import keras_shufflenet as ks
 from keras_shufflenet.data.keypoint_pipeline import shuffled
 from keras_shufflenet.keypoints.codec import HeatmapCodec
 from keras_shufflenet.keypoints.skeletons import COCO
+from tests.rounding import EPSILON32
 
 SIZE = (128, 96)
 
@@ -79,7 +80,9 @@ def test_without_training_samples_are_ordered_and_not_augmented(people):
     points = ks.keypoints.transform_points(dataset.instances.keypoints, matrix)
     heatmaps, weights = codec.encode(points, dataset.instances.keypoints_visible)
     made = batches(people, 9, training=False)
-    np.testing.assert_allclose(np.concatenate([b[1] for b in made]), heatmaps, atol=1e-6)
+    np.testing.assert_allclose(
+        np.concatenate([b[1] for b in made]), heatmaps, rtol=0, atol=4 * EPSILON32
+    )
     np.testing.assert_array_equal(np.concatenate([b[2][:, 0, 0] for b in made]), weights)
     crops = np.concatenate(list(ks.data.person_instances(dataset, codec, 2).as_numpy_iterator()))
     np.testing.assert_array_equal(np.concatenate([b[0] for b in made]), crops)

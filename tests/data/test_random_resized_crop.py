@@ -82,6 +82,7 @@ def test_boxes_are_inside_and_have_the_right_distribution():
     assert 0.95 < area.max() <= 1
     assert 0.73 < ratio.min() < 0.78
     assert 1.28 < ratio.max() < 1.36
+    # rounding to whole pixels and five standard errors; extreme ratios fit less often
     assert abs(np.log(ratio)).mean() == pytest.approx(np.log(4 / 3) / 2, abs=0.02)
     random = np.random.default_rng(0)  # large areas fit less often, the more so wide or tall
     areas, ratios = (

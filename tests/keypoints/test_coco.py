@@ -14,6 +14,7 @@ from keras_shufflenet.keypoints import (
     save_results,
 )
 from keras_shufflenet.keypoints.coco import METRICS
+from tests.rounding import EPSILON64
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,9 @@ def test_metrics_of_the_reference(shared, golden_pose, annotations, nms, name):
     )
     metrics = evaluate_keypoints(annotations, results)
     assert tuple(metrics) == METRICS == tuple(golden[f"v029/{name}_names"])
-    np.testing.assert_allclose(list(metrics.values()), golden[f"v029/{name}_values"], atol=1e-9)
+    np.testing.assert_allclose(
+        list(metrics.values()), golden[f"v029/{name}_values"], rtol=8 * EPSILON64
+    )
 
 
 def test_results_of_the_reference(shared, golden_pose, annotations, tmp_path):
@@ -51,7 +54,7 @@ def test_results_of_the_reference(shared, golden_pose, annotations, tmp_path):
     expected = golden_pose("coco_results_v029.json")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["results.json"]
     for ours, theirs in zip(saved, expected, strict=True):
-        assert ours.pop("score") == pytest.approx(theirs["score"], abs=1e-12)
+        assert ours.pop("score") == pytest.approx(theirs["score"], rel=32 * EPSILON64)
         assert ours == {name: theirs[name] for name in ours}
     metrics = evaluate_keypoints(annotations, tmp_path / "out" / "results.json")
     assert metrics == evaluate_keypoints(annotations, results)
@@ -67,7 +70,7 @@ def test_real_ground_truth_is_nearly_perfect(shared, file):
     )
     metrics = evaluate_keypoints(path, results)
     # one person with a near-duplicate can miss the highest of the 101 recall levels
-    assert min(metrics.values()) > 0.98
+    assert min(metrics.values()) > 1 - 2 / 101
     worse = poses_of(instances)
     worse[..., :2] += np.random.default_rng(0).normal(0, 15, worse[..., :2].shape)
     spoilt = rescore_and_nms(instances.image_id, worse, instances.bbox_scores, scale)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from keras_shufflenet.keypoints import skeletons
+from tests.rounding import EPSILON64
 
 BOTH = pytest.mark.parametrize("skeleton", [skeletons.COCO, skeletons.MPII], ids=lambda s: s.name)
 
@@ -55,7 +56,7 @@ def test_coco_sigmas_are_those_of_pycocotools():
     from pycocotools.cocoeval import Params
 
     expected = Params("keypoints").kpt_oks_sigmas
-    np.testing.assert_allclose(skeletons.COCO.sigmas, expected, rtol=1e-15)
+    np.testing.assert_allclose(skeletons.COCO.sigmas, expected, rtol=EPSILON64)
 
 
 def test_get_takes_names_and_skeletons():

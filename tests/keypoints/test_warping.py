@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from keras_shufflenet.keypoints import get_warp_matrix, warp
+from tests.rounding import EPSILON32, rounding_error, warp_error
 
 
 @pytest.mark.parametrize("case", range(9))
@@ -34,7 +35,8 @@ def test_float_images_and_udp_matrices(golden_pose, case):
         image, matrix = golden["in/image"], golden["v029/matrix"][case]
         warped = warp(image.astype(np.float32), matrix, (height, width), quantize=quantize)
         assert warped.dtype == np.float32
-        np.testing.assert_allclose(warped, golden[f"{version}/warped_float_{case}"], atol=2e-3)
+        expected = golden[f"{version}/warped_float_{case}"]
+        np.testing.assert_allclose(warped, expected, rtol=0, atol=warp_error(image))
         warped = warp(image, golden["v029/udp_matrix"][case], (height, width), quantize=quantize)
         np.testing.assert_array_equal(warped, golden[f"{version}/udp_warped_{case}"])
 
@@ -47,7 +49,8 @@ def test_model_input(golden_pose, case):
     normalized = (warped / 255 - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225)
     channel, row, column = golden[f"v029/model_input_index_{case}"].T
     expected = golden[f"v029/model_input_{case}"]
-    np.testing.assert_allclose(normalized[row, column, channel], expected, atol=1e-6)
+    tolerance = rounding_error(expected, 4, EPSILON32)
+    np.testing.assert_allclose(normalized[row, column, channel], expected, rtol=0, atol=tolerance)
 
 
 def test_identity_and_black_outside():
@@ -69,4 +72,5 @@ def test_warp_moves_pixels_where_the_matrix_moves_points():
     x, y = matrix @ (50, 20, 1)
     rows, columns = np.indices(warped.shape)
     center = (warped * columns).sum() / warped.sum(), (warped * rows).sum() / warped.sum()
-    np.testing.assert_allclose(center, (x, y), atol=1e-3)
+    tolerance = rounding_error((x, y), 4, EPSILON32)
+    np.testing.assert_allclose(center, (x, y), rtol=0, atol=tolerance)
