@@ -53,12 +53,13 @@ def reference_crop(people, picture):
 
 
 LOSSLESS = warp_error(np.empty(SIZE))
-KINDS = {  # file: mode, how it is saved, by how much decoders may differ
-    "a.jpg": ("RGB", {"quality": 97, "subsampling": 0}, 3),
-    "subsampled.jpg": ("RGB", {"quality": 97, "subsampling": 2}, 8),
-    "progressive.jpg": ("RGB", {"quality": 97, "subsampling": 0, "progressive": True}, 3),
-    "gray.jpg": ("L", {"quality": 97}, 3),
-    "four_inks.jpg": ("CMYK", {"quality": 97}, 8),
+JPEG = 2  # decoders may round upsampled chroma differently, which changes a color by up to 2
+KINDS = {  # file: mode, how it is saved, tolerance
+    "a.jpg": ("RGB", {"quality": 97, "subsampling": 0}, JPEG),
+    "subsampled.jpg": ("RGB", {"quality": 97, "subsampling": 2}, JPEG),
+    "progressive.jpg": ("RGB", {"quality": 97, "subsampling": 0, "progressive": True}, JPEG),
+    "gray.jpg": ("L", {"quality": 97}, JPEG),
+    "four_inks.jpg": ("CMYK", {"quality": 97}, JPEG),
     "a.png": ("RGB", {}, LOSSLESS),
     "gray.png": ("L", {}, LOSSLESS),
     "opaque.png": ("RGBA", {}, LOSSLESS),
@@ -162,8 +163,8 @@ def test_crops_of_real_photographs(shared):
             pixels = np.asarray(image.convert("RGB"), np.float32)
         matrix = CODEC.crop_matrix(center[row], scale[row])
         error = np.abs(crop - ks.keypoints.warp(pixels, matrix, CODEC.input_size))
-        assert error.mean() < 1.5  # decoders differ a little
-        assert np.quantile(error, 0.99) < 12
+        assert error.mean() < 1  # most pixels are equal
+        assert np.quantile(error, 0.99) <= JPEG
 
 
 def test_training_on_real_annotations(shared):
