@@ -16,8 +16,8 @@ def make_people():
         images, annotations = [], []
         for number in range(1, count + 1):
             keypoints = spread_keypoints(size, random)
-            picture = Image.fromarray(render_dots(size, keypoints, sigma))
-            picture.save(folder / f"{number}.jpg", quality=98, subsampling=0)
+            image = Image.fromarray(render_dots(size, keypoints, sigma))
+            image.save(folder / f"{number}.jpg", quality=98, subsampling=0)
             images.append((number, f"{number}.jpg", size))
             annotations.append(annotation(number, keypoints, visible))
         return coco_file(images, annotations)

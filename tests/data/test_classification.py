@@ -64,13 +64,13 @@ def test_megvii_preparation(golden_pose, golden_images, n):
 
 @pytest.fixture
 def classes(tmp_path):
-    """Two class folders with two pictures of one color each."""
+    """Two class folders with two images of one color each."""
     for index, name in enumerate(("n01", "n02")):
         (tmp_path / name).mkdir()
         for number in range(2):
             color = (100 * index, 50 * number, 9)
             Image.new("RGB", (50, 40), color).save(tmp_path / name / f"{number}.png")
-    (tmp_path / "n01" / "notes.txt").write_text("no picture")
+    (tmp_path / "n01" / "notes.txt").write_text("not an image")
     return tmp_path
 
 

@@ -29,7 +29,7 @@ def test_warp_of_the_reference(golden_pose, case):
     assert (error < 0.51).mean() > 0.999  # the reference rounds
 
 
-def smooth_picture(seed=0, size=SIZE):
+def smooth_image(seed=0, size=SIZE):
     noise = np.random.default_rng(seed).integers(0, 256, (12, 10, 3), np.uint8)
     return Image.fromarray(noise).resize(size[::-1], Image.Resampling.BICUBIC)
 
@@ -45,10 +45,10 @@ def crop_of(people, **arguments):
     return next(data.as_numpy_iterator())[0][0]
 
 
-def reference_crop(people, picture):
+def reference_crop(people, image):
     frame = ks.data.load_keypoint_dataset(*people).instances.center_scale(CODEC.input_size)
     matrix = CODEC.crop_matrix(*frame)[0]
-    pixels = np.asarray(picture.convert("RGB"), np.float32)
+    pixels = np.asarray(image.convert("RGB"), np.float32)
     return ks.keypoints.warp(pixels, matrix, CODEC.input_size)
 
 
@@ -80,7 +80,7 @@ def crops_of_kinds(tmp_path_factory):
     """Crops of a file of each kind, as evaluation and as training make them."""
     folder = tmp_path_factory.mktemp("kinds")
     for seed, (name, (mode, options, _)) in enumerate(KINDS.items()):
-        smooth_picture(seed).convert(mode).save(folder / name, **options)
+        smooth_image(seed).convert(mode).save(folder / name, **options)
     keypoints = spread_keypoints(SIZE, np.random.default_rng(0))
     numbered = list(enumerate(KINDS, start=1))
     content = coco_file(
@@ -111,10 +111,10 @@ def test_kinds_of_images(crops_of_kinds, name):
     "bbox", [[-60, 30, 150, 150], [120, 150, 300, 300], [-50, -50, 400, 400], [150, 0, 49, 30]]
 )
 def test_boxes_that_leave_the_image(tmp_path, bbox):
-    picture = smooth_picture()
-    picture.save(tmp_path / "a.png")
+    image = smooth_image()
+    image.save(tmp_path / "a.png")
     people = one_person(tmp_path, "a.png", bbox=bbox)
-    expected = reference_crop(people, picture)
+    expected = reference_crop(people, image)
     np.testing.assert_allclose(crop_of(people), expected, rtol=0, atol=LOSSLESS)
     assert (expected == 0).all(axis=-1).any()  # black outside the image
 
@@ -124,10 +124,10 @@ def cut(contents):
 
 
 BROKEN = {
-    "cut short": cut,
-    "only a beginning": lambda contents: contents[:10],
+    "truncated": cut,
+    "first bytes": lambda contents: contents[:10],
     "empty": lambda contents: b"",
-    "a page": lambda contents: b"<!DOCTYPE html><html><body>404</body></html>",
+    "HTML page": lambda contents: b"<!DOCTYPE html><html><body>404</body></html>",
     "no header": lambda contents: b"\xff\xd8\xff\xe0" + contents[300:],
 }
 

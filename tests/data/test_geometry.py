@@ -120,7 +120,7 @@ def test_matrices_of_flipped_images():
 def test_random_draws_of_the_reference(golden_pose):
     golden = golden_pose("random_draws")
     given = {name.removeprefix("in/"): golden[name] for name in golden if name.startswith("in/")}
-    drawn = draws(
+    numbers = draws(
         len(given["scale"]),
         shift_gate=given["shift_prob_draw"],
         shift_x=(given["shift_draw"][:, 0] + 1) / 2,
@@ -130,12 +130,12 @@ def test_random_draws_of_the_reference(golden_pose):
         rotation_normal=given["rotation_draw"],
     )
     frame = CenterScale(f64(given["center"]), f64(given["scale"]))
-    shifted = augmentation.shift_bbox(frame, drawn, COCO_AUGMENTATION)
+    shifted = augmentation.shift_bbox(frame, numbers, COCO_AUGMENTATION)
     np.testing.assert_allclose(shifted.center, golden["v029/shifted_center"], rtol=8 * EPSILON64)
     np.testing.assert_array_equal(shifted.scale, given["scale"])
-    scaled = augmentation.scale_bbox(frame, drawn, COCO_AUGMENTATION)
+    scaled = augmentation.scale_bbox(frame, numbers, COCO_AUGMENTATION)
     np.testing.assert_allclose(scaled.scale, golden["v029/scale"], rtol=4 * EPSILON64)
-    degrees = augmentation.random_rotation(drawn, COCO_AUGMENTATION)
+    degrees = augmentation.random_rotation(numbers, COCO_AUGMENTATION)
     np.testing.assert_allclose(degrees, golden["v029/rotation"], rtol=4 * EPSILON64)
 
 
@@ -146,9 +146,9 @@ def test_half_body_of_the_reference(golden_pose, size, choice, gate):
     keypoints, visible = golden["in/joints"][..., :2], golden["in/visible"][..., 0] > 0
     count = len(keypoints)
     before = CenterScale(f64(np.full((count, 2), -1.0)), f64(np.full((count, 2), -1.0)))
-    drawn = draws(count, half_body_gate=np.zeros(count), upper_body_gate=np.full(count, gate))
+    numbers = draws(count, half_body_gate=np.zeros(count), upper_body_gate=np.full(count, gate))
     after = augmentation.half_body(
-        before, f64(keypoints), tf.constant(visible), drawn, COCO_AUGMENTATION, COCO, size
+        before, f64(keypoints), tf.constant(visible), numbers, COCO_AUGMENTATION, COCO, size
     )
     name = f"{choice}_{size[1]}x{size[0]}"
     applied = golden[f"v029/applied_{name}"]
@@ -164,9 +164,9 @@ def test_half_body_agrees_with_numpy():
     keypoints, visible = random.uniform(0, 300, (60, 17, 2)), random.random((60, 17)) < 0.7
     normal, gate = random.standard_normal(60), random.random(60)
     before = CenterScale(f64(random.uniform(0, 9, (60, 2))), f64(random.uniform(1, 2, (60, 2))))
-    drawn = draws(60, half_body_gate=gate, upper_body_gate=ndtr(normal))
+    numbers = draws(60, half_body_gate=gate, upper_body_gate=ndtr(normal))
     after = augmentation.half_body(
-        before, f64(keypoints), tf.constant(visible), drawn, COCO_AUGMENTATION, COCO, (256, 192)
+        before, f64(keypoints), tf.constant(visible), numbers, COCO_AUGMENTATION, COCO, (256, 192)
     )
     takes = reference.is_half_body(visible, gate)
     assert 5 < takes.sum() < 40
@@ -182,13 +182,13 @@ def test_half_body_agrees_with_numpy():
 def test_draws_are_uniform_or_normal_and_independent():
     count = 3000
     numbers = tf.data.Dataset.range(count).map(lambda n: augmentation.uniform_draws(4, n))
-    drawn = augmentation.as_draws(numbers.batch(count).get_single_element())
-    for name, column in zip(Draws._fields, drawn, strict=True):
+    numbers = augmentation.as_draws(numbers.batch(count).get_single_element())
+    for name, column in zip(Draws._fields, numbers, strict=True):
         mean, std = (0, 1) if "normal" in name else (0.5, 12**-0.5)
         # five standard errors
         np.testing.assert_allclose(np.mean(column), mean, atol=5 * std / count**0.5)
         np.testing.assert_allclose(np.std(column), std, atol=5 * std / (2 * count) ** 0.5)
-    assert np.abs(np.corrcoef(np.array(drawn)) - np.eye(len(drawn))).max() < 5 / count**0.5
+    assert np.abs(np.corrcoef(np.array(numbers)) - np.eye(len(numbers))).max() < 5 / count**0.5
 
 
 CASES = [

@@ -155,14 +155,14 @@ def dots_of(make_people, tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("view", "picture"),
+    ("view", "scale"),
     [*((view, MIDDLE) for view in VIEWS)]
-    + [(view, picture) for view in ("plain", "all") for picture in (SMALL, LARGE)],
+    + [(view, scale) for view in ("plain", "all") for scale in (SMALL, LARGE)],
 )  # smaller than the crop, twice as large (decoded at a half), and larger still
-def test_dots_are_at_the_keypoints(dots_of, view, picture):
+def test_dots_are_at_the_keypoints(dots_of, view, scale):
     """The keypoints of the heatmaps are where the image shows them."""
     codec = HeatmapCodec((256, 192), encoding="unbiased")
-    made = batches(dots_of(*picture), 3, codec=codec, augmentation=VIEWS[view])
+    made = batches(dots_of(*scale), 3, codec=codec, augmentation=VIEWS[view])
     found = [dot for batch in made for dot in _dots(batch, codec, 8)]
     assert len(found) > 12
     error = np.array([np.abs(place - point).max() for _, _, point, place, _ in found])

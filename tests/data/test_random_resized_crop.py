@@ -14,7 +14,7 @@ SIZE = (40, 32)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Five pictures of two classes: red grows downwards, green to the right, blue is the number."""
+    """Five images of two classes: red increases downwards, green to the right, blue by number."""
     root = tmp_path_factory.mktemp("classes")
     height, width = 90, 120
     rows, columns = np.indices((height, width))

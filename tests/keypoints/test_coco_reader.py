@@ -1,4 +1,4 @@
-"""Reading COCO files: the reference's records, and complaints about malformed ones."""
+"""Reading COCO files: the instances of the reference, and errors about malformed files."""
 
 import copy
 import json

@@ -190,11 +190,11 @@ def test_crop_and_image_are_inverse(encoding):
 
 @pytest.mark.parametrize("encoding", ["unbiased", "udp", "udp_combined"])
 def test_flip_test_agrees_with_the_plain_map(encoding):
-    """Maps of the mirrored person, flipped back, decode to keypoints near the original ones."""
+    """Heatmaps of the flipped person, flipped back, decode to keypoints near the original ones."""
     codec = HeatmapCodec((256, 192), encoding=encoding)
     keypoints = np.random.default_rng(0).uniform(30, 150, (4, 17, 2))
-    mirrored = keypoints[:, COCO.flip_permutation] * (-1, 1) + (191, 0)
-    heatmaps, _ = codec.encode(mirrored, np.ones((4, 17)))
+    flipped = keypoints[:, COCO.flip_permutation] * (-1, 1) + (191, 0)
+    heatmaps, _ = codec.encode(flipped, np.ones((4, 17)))
     points, _ = codec.decode(codec.flip_back(heatmaps))
     misalignment = 1.0 if codec.shift_heatmap else 0.0  # a quarter of a heatmap pixel is left
     keypoints = keypoints + np.array([misalignment, 0])

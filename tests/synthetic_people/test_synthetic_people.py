@@ -182,10 +182,10 @@ def test_visible_keypoints_show_their_person_and_occluded_ones_do_not(scenes):
             zip(scene.people, annotate(scene), strict=True), start=1
         ):
             depth = person.place(list(COCO.keypoint_names))[:, 2]
-            for joint, (x, y, flag) in enumerate(np.reshape(entry["keypoints"], (17, 3))):
+            for index, (x, y, flag) in enumerate(np.reshape(entry["keypoints"], (17, 3))):
                 flags_seen.add(flag)
                 column, row = np.floor((np.array([x, y]) + 0.5) * n).astype(int)
-                front = depth[joint] - scene.buffers.depth[row, column]
+                front = depth[index] - scene.buffers.depth[row, column]
                 if flag == 2:
                     assert owner[row, column] == number
                     assert front < 0.25
