@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import keras
 from keras import layers
 
+from keras_shufflenet._keras_private import operation_of
+
 MOMENTUM = 0.9
 
 
@@ -240,5 +242,5 @@ def _gather_shuffle(
     sources = [k % groups * (channels // groups) + k // groups for k in range(channels)]
     x = keras.ops.take(x, sources, axis=channel_axis())
     # Unlike a layer, an operation takes no name argument.
-    x._keras_history.operation.name = name
+    operation_of(x).name = name
     return x

@@ -1,17 +1,22 @@
-"""Training pose estimators: loss, schedule, recipes, and a training that survives being killed."""
+"""Training: tasks, recipes, losses, optimizers, and a trainer that can be resumed."""
 
 from keras_shufflenet.training import recipes
 from keras_shufflenet.training.losses import HeatmapPCK, KeypointMSELoss
+from keras_shufflenet.training.optimizers import BackboneAdam, WarmupMultiStepDecay
 from keras_shufflenet.training.recipes import Recipe
-from keras_shufflenet.training.schedules import WarmupMultiStepDecay
-from keras_shufflenet.training.trainer import compile_pose_model, train_pose
+from keras_shufflenet.training.tasks import PoseTask, compile_pose_model, train_pose
+from keras_shufflenet.training.trainer import Task, train
 
 __all__ = [
+    "BackboneAdam",
     "HeatmapPCK",
     "KeypointMSELoss",
+    "PoseTask",
     "Recipe",
+    "Task",
     "WarmupMultiStepDecay",
     "compile_pose_model",
     "recipes",
+    "train",
     "train_pose",
 ]

@@ -1,4 +1,4 @@
-"""Keras callbacks of a training that can be killed at any moment and measures COCO AP."""
+"""Keras callbacks of a training that can be killed at any moment and resumed."""
 
 import contextlib
 import csv
@@ -20,38 +20,38 @@ PREVIOUS = "previous.weights.h5"
 def save_plain(model: keras.Model, trained: keras.Model, path: Path) -> None:
     """Write a model with the weights of its training copy.
 
-    The file has no compile state, so that it opens where this package is missing.
+    The file has no compile state, so that it opens without this package.
     """
     model.set_weights(trained.get_weights())
     write_whole(path, keras.Model(model.inputs, model.outputs, name=model.name).save)
 
 
 class StopAtNaN(keras.callbacks.Callback):
-    """End a training whose loss is no number any more; its last good state stays.
+    """Stop a training whose loss is not finite; the last checkpoint is kept.
 
     Raises:
         ValueError: From `fit`.
     """
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Look at the mean loss of the epoch so far."""
+        """Check the mean loss of the epoch so far."""
         loss = float((logs or {}).get("loss", 0.0))
         if not math.isfinite(loss):
             raise ValueError(
-                "the loss must stay finite; a lower learning rate helps, or people without broken "
+                "The loss must be finite; try a lower learning rate, or check the annotations for broken "
                 f"coordinates. Received: loss={loss} in step {batch + 1} of the epoch"
             )
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Keep the last two states of a training: weights, optimizer variables and with them the step.
+    """Write checkpoints: weights and optimizer variables, the step among them.
 
-    A state is one file, written beside its place and renamed, at the end of every epoch and
-    whenever ``minutes`` have passed. The state before it stays as ``previous.weights.h5``.
+    A checkpoint is written atomically at the end of every epoch and whenever ``minutes`` have
+    passed. The one before is kept as ``previous.weights.h5``.
 
     Args:
         directory: Folder of the training.
-        minutes: Greatest age of a state within an epoch.
+        minutes: Maximum age of a checkpoint within an epoch.
     """
 
     def __init__(self, directory: Path, minutes: float = 10.0) -> None:
@@ -61,11 +61,11 @@ class Checkpoint(keras.callbacks.Callback):
         self.saved = time.monotonic()
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Save, so that a training killed early goes on from the same initial weights."""
+        """Save, so that a training killed early is resumed from the same initial weights."""
         self.save()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Save when the last state is too old."""
+        """Save if the last checkpoint is too old."""
         if time.monotonic() - self.saved >= 60 * self.minutes:
             self.save()
 
@@ -74,7 +74,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.save()
 
     def save(self) -> None:
-        """Write the state; at no moment is there none to be read."""
+        """Write a checkpoint; there is a readable one at any moment."""
         write_whole(self.directory / LAST, self._rotate_after_writing)
         self.saved = time.monotonic()
 
@@ -85,17 +85,17 @@ class Checkpoint(keras.callbacks.Callback):
 
 
 def restore(model: keras.Model, directory: Path) -> int:
-    """Load the newest readable state into a compiled model.
+    """Load the newest readable checkpoint into a compiled model.
 
     Args:
-        model: The model, compiled as it was when the state was saved.
+        model: The model, compiled as it was when the checkpoint was saved.
         directory: Folder of the training.
 
     Returns:
-        Number of steps done; 0 when no state was saved yet.
+        Number of steps done; 0 without a checkpoint.
 
     Raises:
-        ValueError: If there are states and none can be read.
+        ValueError: If there are checkpoints and none can be read.
     """
     paths = [path for name in (LAST, PREVIOUS) if (path := directory / name).exists()]
     model.optimizer.build(model.trainable_variables)
@@ -105,52 +105,57 @@ def restore(model: keras.Model, directory: Path) -> int:
             return int(model.optimizer.iterations)
     if paths:
         raise ValueError(
-            "no checkpoint of the training can be read; start anew without resuming. "
+            "No checkpoint of the training can be read; start again with resume=False (--no-resume). "
             f"Received: {', '.join(map(str, paths))}"
         )
     return 0
 
 
-class AveragePrecision(keras.callbacks.Callback):
-    """Measure AP every few epochs and after the last, and keep the best model.
+class Validation(keras.callbacks.Callback):
+    """Validate every few epochs and after the last, and keep the best model.
 
-    The ten numbers go into the epoch's logs, so that the progress bar, TensorBoard and the log
+    The metrics are added to the epoch's logs, so that the progress bar, TensorBoard and the log
     file show them.
 
     Args:
-        evaluate: Returns the COCO numbers of the model in training.
-        keep: Called with the model whenever its AP is the greatest so far.
-        every: Epochs between two measurements.
+        validate: Returns the validation metrics of the model in training, or None.
+        keep: Called with the model whenever its metric is the highest so far.
+        metric: Key of the metric.
+        interval: Number of epochs between two validations.
         epochs: Number of epochs of the training.
-        best: Greatest AP of the epochs before.
+        best: Highest value of the epochs before.
     """
 
     def __init__(
         self,
-        evaluate: Callable[[keras.Model], Mapping[str, float]],
+        validate: Callable[[keras.Model], Mapping[str, float] | None],
         keep: Callable[[keras.Model], None],
         *,
-        every: int,
+        metric: str,
+        interval: int,
         epochs: int,
         best: float = -math.inf,
     ) -> None:
         super().__init__()
-        self.evaluate = evaluate
+        self.validate = validate
         self.keep = keep
-        self.every = every
+        self.metric = metric
+        self.interval = interval
         self.epochs = epochs
         self.best = best
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Measure if it is this epoch's turn."""
+        """Validate if the interval has passed."""
         done = epoch + 1
-        if done % self.every and done != self.epochs:
+        if done % self.interval and done != self.epochs:
             return
-        numbers = self.evaluate(self.model)
+        metrics = self.validate(self.model)
+        if metrics is None:
+            return
         if logs is not None:
-            logs.update(numbers)
-        if numbers["AP"] > self.best:
-            self.best = numbers["AP"]
+            logs.update(metrics)
+        if metrics[self.metric] > self.best:
+            self.best = metrics[self.metric]
             self.keep(self.model)
 
 
@@ -159,7 +164,7 @@ class EpochLog(keras.callbacks.Callback):
 
     Args:
         path: The file. Rows of epochs before ``first_epoch`` are kept.
-        first_epoch: Epoch at which the training starts or goes on, from 0.
+        first_epoch: Epoch at which the training starts or resumes, from 0.
     """
 
     def __init__(self, path: Path, first_epoch: int = 0) -> None:
@@ -198,6 +203,6 @@ def read_log(path: Path) -> list[dict[str, float]]:
         ]
 
 
-def best_ap(path: Path) -> float:
-    """Return the greatest AP in a training's log; minus infinity if there is none."""
-    return max((row.get("AP", -math.inf) for row in read_log(path)), default=-math.inf)
+def best_value(path: Path, metric: str) -> float:
+    """Return the highest value of a metric in a log; minus infinity if there is none."""
+    return max((row.get(metric, -math.inf) for row in read_log(path)), default=-math.inf)

@@ -11,44 +11,44 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="keras_shufflenet")
 class KeypointMSELoss(keras.losses.Loss):
-    """Mean squared error between heatmaps, weighted by joint.
+    """Mean squared error between heatmaps, weighted by keypoint.
 
-    The weights are the ``sample_weight`` of Keras with the shape (batch, 1, 1, joints): 0 for
-    joints that are not labeled. The sum is divided by the number of *all* heatmap pixels, not
+    The weights are the ``sample_weight`` of Keras with the shape (batch, 1, 1, keypoints): 0 for
+    keypoints that are not labeled. The sum is divided by the number of *all* heatmap pixels, not
     of the visible ones, and there is no factor of one half.
     """
 
-    def __init__(self, name: str = "joints_mse", **kwargs: Any) -> None:
+    def __init__(self, name: str = "keypoint_mse", **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Return the squared differences, (batch, height, width, joints)."""
+        """Return the squared differences, (batch, height, width, keypoints)."""
         return ops.square(y_pred - y_true)
 
 
 @keras.saving.register_keras_serializable(package="keras_shufflenet")
 class HeatmapPCK(keras.metrics.Metric):
-    """Share of heatmap maxima that lie near the target's maximum, averaged over the joints.
+    """Percentage of correct keypoints (0..1) in heatmaps, averaged over the keypoints.
 
-    A maximum is right if its distance to the target's maximum is below ``threshold`` of the map.
-    Joints of weight 0 do not count. Meant for watching a training: COCO AP is the measure.
+    A maximum is correct if its distance to the target's maximum is below ``threshold``. Keypoints
+    of weight 0 do not count. It is meant for monitoring; evaluate with COCO AP.
 
     Args:
-        joints: Number of heatmaps.
-        threshold: Greatest distance, as a share of the map's height (for x) and width (for y);
-            the order of the axes is the one of the reference.
+        num_keypoints: Number of heatmaps.
+        threshold: Maximum distance, as a share of the heatmap's height (for x) and width (for y);
+            the order of the axes is the reference's.
         name: Name of the metric.
     """
 
     def __init__(self, num_keypoints: int, threshold: float = 0.05, name: str = "pck") -> None:
         super().__init__(name=name)
-        self.joints = num_keypoints
+        self.num_keypoints = num_keypoints
         self.threshold = threshold
         self.correct = self.add_weight(shape=(num_keypoints,), initializer="zeros", name="correct")
         self.count = self.add_weight(shape=(num_keypoints,), initializer="zeros", name="count")
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Add a batch of heatmaps (batch, height, width, joints)."""
+        """Add a batch of heatmaps (batch, height, width, keypoints)."""
         height, width = ops.shape(y_true)[1:3]
         difference = _maxima(y_pred) - _maxima(y_true)
         size = ops.cast(ops.stack([height, width]), difference.dtype)
@@ -60,7 +60,7 @@ class HeatmapPCK(keras.metrics.Metric):
         self.correct.assign_add(ops.sum(ops.cast(right, self.dtype), axis=0))
 
     def result(self) -> Any:
-        """Return the share of right maxima, between 0 and 1."""
+        """Return the share of correct maxima, between 0 and 1."""
         seen = self.count > 0
         shares = ops.divide_no_nan(self.correct, self.count)
         return ops.divide_no_nan(
@@ -69,13 +69,13 @@ class HeatmapPCK(keras.metrics.Metric):
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of the constructor."""
-        return {"joints": self.joints, "threshold": self.threshold, "name": self.name}
+        return {"num_keypoints": self.num_keypoints, "threshold": self.threshold, "name": self.name}
 
 
 def _maxima(heatmaps: Any) -> Any:
-    """Return (x, y) of every map's maximum, (batch, joints, 2); (-1, -1) where no value is > 0."""
-    _, height, width, joints = heatmaps.shape
-    flat = ops.reshape(heatmaps, (-1, height * width, joints))
+    """Return (x, y) of every map's maximum, (batch, keypoints, 2); (-1, -1) without a value > 0."""
+    _, height, width, keypoints = heatmaps.shape
+    flat = ops.reshape(heatmaps, (-1, height * width, keypoints))
     index = ops.argmax(flat, axis=1)
     points = ops.stack([index % width, index // width], axis=-1)
     empty = ops.max(flat, axis=1) <= 0

@@ -1,10 +1,9 @@
-"""Recipes: how long, how fast and with which targets a pose estimator is trained.
+"""Training recipes of pose estimators: epochs, learning rates, targets, augmentation.
 
 A recipe is a function of a few numbers that returns a frozen `Recipe`. Its docstring has the
-command that runs it and says what is to be expected.
+command that runs it and the expected result.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -12,13 +11,13 @@ from typing import Literal
 
 import keras
 
+from keras_shufflenet._checks import check_choice, check_integer, check_positive
 from keras_shufflenet.data import COCO_AUGMENTATION, Augmentation
-from keras_shufflenet.training.optimizers import BackboneAdam
-from keras_shufflenet.training.schedules import WarmupMultiStepDecay
+from keras_shufflenet.training.optimizers import BackboneAdam, WarmupMultiStepDecay
 
-DROPS = (170 / 210, 200 / 210)  # mmpose's, as shares of the training
+DROPS = (170 / 210, 200 / 210)  # mmpose's, as fractions of the training
 WARMUP_RATIO = 0.001
-WARMUP_SHARE = 0.05  # the most that a short training spends on warming up
+MAX_WARMUP = 0.05  # of a short training
 LIGHT_AUGMENTATION = Augmentation(scale_factor=0.25, rotate_factor=20.0, half_body_prob=0.1)
 WEAK_AUGMENTATION = Augmentation(scale_factor=0.15, rotate_factor=12.0, half_body_prob=0.0)
 
@@ -28,15 +27,15 @@ class Recipe:
     """How a pose estimator is trained with Adam.
 
     Attributes:
-        epochs: Passes over the people of the training set.
-        batch_size: PoseInstances per step.
-        peak_learning_rate: Greatest rate.
-        schedule: "step" lets the rate drop to a tenth twice near the end, "cosine" lowers it from
-            the warm-up to the end.
-        warmup_steps: Steps of the linear warm-up; a twentieth of a short training at most.
-        sigma: Standard deviation of the target's peaks in heatmap pixels; None for the codec's own.
-        augmentation: How the views of people vary.
-        backbone_lr_multiplier: Factor on the rate of all layers but the head's.
+        epochs: Number of epochs.
+        batch_size: Instances per step.
+        peak_learning_rate: Peak learning rate.
+        schedule: "step" divides the rate by 10 twice near the end, "cosine" decreases it from the
+            warm-up to the end.
+        warmup_steps: Steps of the linear warm-up; at most a twentieth of a short training.
+        sigma: Standard deviation of the targets in heatmap pixels; None for the codec's default.
+        augmentation: Augmentation of the instances.
+        backbone_lr_multiplier: Factor on the learning rate of all layers but the head's.
 
     Raises:
         ValueError: If a number is not positive or there is no such schedule.
@@ -53,16 +52,16 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        for name in ("epochs", "batch_size", "peak_learning_rate", "backbone_lr_multiplier"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be positive. Received: {getattr(self, name)}")
-        if self.schedule not in ("step", "cosine"):
-            raise ValueError(f"schedule must be step or cosine. Received: {self.schedule!r}")
+        check_integer("epochs", self.epochs)
+        check_integer("batch_size", self.batch_size)
+        check_positive("peak_learning_rate", self.peak_learning_rate)
+        check_positive("backbone_lr_multiplier", self.backbone_lr_multiplier)
+        check_choice("schedule", self.schedule, ("step", "cosine"))
 
     def optimizer(self, steps_per_epoch: int) -> keras.optimizers.Optimizer:
-        """Return the optimizer, its schedule scaled to the length of the training."""
+        """Return the optimizer with its schedule scaled to the length of the training."""
         steps = self.epochs * steps_per_epoch
-        warmup = min(self.warmup_steps, round(WARMUP_SHARE * steps))
+        warmup = min(self.warmup_steps, round(MAX_WARMUP * steps))
         schedule = self._cosine if self.schedule == "cosine" else self._step
         return BackboneAdam(schedule(steps, warmup), self.backbone_lr_multiplier, epsilon=1e-8)
 
@@ -82,44 +81,46 @@ class Recipe:
 
 
 def mmpose(epochs: int = 210, batch_size: int = 64, peak_learning_rate: float = 5e-4) -> Recipe:
-    """Return the recipe of mmpose for its ShuffleNets and MobileNetV2 on COCO.
+    """Return mmpose's recipe for ShuffleNets and MobileNetV2 on COCO.
 
     ::
 
-        keras-shufflenet train --recipe mmpose --model shufflenet_v2_x1_0 --head deconv
-            --annotations person_keypoints_train2017.json --images train2017 --output runs/mmpose
+        keras-shufflenet train pose shufflenet_v2_x1_0 --head deconv --recipe mmpose
+            --annotations person_keypoints_train2017.json --image-dir train2017
+            --output-dir runs/mmpose
 
     Expected: AP .60 on val2017 with a detector's boxes at 256 × 192. That is mmpose's own figure,
-    with 8 GPUs of 64 people each.
+    with 8 GPUs of 64 instances each.
 
     Args:
-        epochs: Passes over the training set; the drops of the rate keep their share of it.
-        batch_size: PoseInstances per step.
-        peak_learning_rate: Greatest rate.
+        epochs: Number of epochs, by which the schedule is scaled.
+        batch_size: Instances per step.
+        peak_learning_rate: Peak learning rate.
     """
     return Recipe(epochs, batch_size, peak_learning_rate)
 
 
 def finetune(epochs: int = 12, batch_size: int = 16, peak_learning_rate: float = 1e-2) -> Recipe:
-    """Return a recipe for an hour on two cores: few people, a backbone that knows ImageNet.
+    """Return a recipe for an hour on two cores: few instances, a backbone pretrained on ImageNet.
 
-    The head is new and learns fast, the backbone keeps to a tenth of its rate; wide peaks and calm
-    views make the first steps easier. Half of the time at half of the size helps, too::
+    The learning rate of the backbone is a tenth of the head's; wide targets and light augmentation
+    make the first steps easier. Half of the time at a smaller input size helps, too::
 
-        keras-shufflenet train --recipe finetune --model shufflenet_v2_x1_0 --head light
-            --annotations train.json --images images --weights shufflenetv2_x1.0.pth
-            --input-size 192x128 --epochs 11 --output runs/small
-        keras-shufflenet train --recipe finetune --model shufflenet_v2_x1_0 --head light
-            --annotations train.json --images images --start-from runs/small/model.keras
-            --input-size 256x192 --epochs 5 --lr 5e-3 --output runs/light
+        keras-shufflenet train pose shufflenet_v2_x1_0 --head light --recipe finetune
+            --annotations train.json --image-dir images --weights shufflenetv2_x1.0.pth
+            --input-size 192x128 --epochs 11 --output-dir runs/small
+        keras-shufflenet train pose shufflenet_v2_x1_0 --head light --recipe finetune
+            --annotations train.json --image-dir images
+            --initial-checkpoint runs/small/model.keras --input-size 256x192 --epochs 5
+            --learning-rate 5e-3 --output-dir runs/light
 
-    Expected: AP .18 with annotated boxes on 460 people of val2017, after 54 minutes with 4 823
-    people of COCO and LSPET, see `results/coco.csv` and `results/training.csv`.
+    Expected: AP .18 with annotated boxes on 460 instances of val2017, after 54 minutes with 4 823
+    instances of COCO and LSPET, see `results/coco.csv` and `results/training.csv`.
 
     Args:
-        epochs: Passes over the training set.
-        batch_size: PoseInstances per step.
-        peak_learning_rate: Greatest rate.
+        epochs: Number of epochs.
+        batch_size: Instances per step.
+        peak_learning_rate: Peak learning rate.
     """
     return Recipe(
         epochs,
@@ -134,16 +135,16 @@ def finetune(epochs: int = 12, batch_size: int = 16, peak_learning_rate: float =
 
 
 def from_scratch(epochs: int = 5, batch_size: int = 16, peak_learning_rate: float = 2e-2) -> Recipe:
-    """Return a recipe for minutes: a small network without pretrained weights, drawn people.
+    """Return a recipe for minutes: a small network without pretrained weights, synthetic people.
 
     ::
 
         keras-shufflenet demo
 
     Args:
-        epochs: Passes over the training set.
-        batch_size: PoseInstances per step.
-        peak_learning_rate: Greatest rate.
+        epochs: Number of epochs.
+        batch_size: Instances per step.
+        peak_learning_rate: Peak learning rate.
     """
     return Recipe(
         epochs,

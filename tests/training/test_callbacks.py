@@ -64,7 +64,7 @@ def test_no_readable_checkpoint_is_an_error(tmp_path):
     fit(compiled(), callbacks.Checkpoint(tmp_path))
     for name in (callbacks.LAST, callbacks.PREVIOUS):
         (tmp_path / name).write_bytes(b"not a checkpoint")
-    with pytest.raises(ValueError, match=r"no checkpoint .* can be read.*Received: .*last"):
+    with pytest.raises(ValueError, match=r"No checkpoint .* can be read.*Received: .*last"):
         callbacks.restore(compiled(), tmp_path)
 
 
@@ -90,11 +90,15 @@ def test_there_is_a_state_before_the_first_step(tmp_path):
     np.testing.assert_array_equal(model.get_weights()[0], other.get_weights()[0])
 
 
-def test_average_precision_is_measured_every_few_epochs_and_after_the_last():
+def test_the_model_is_validated_every_few_epochs_and_after_the_last():
     aps = iter([0.2, 0.1, 0.3])
     kept = []
-    measure = callbacks.AveragePrecision(
-        lambda model: {"AP": next(aps)}, lambda model: kept.append(model), every=2, epochs=5
+    measure = callbacks.Validation(
+        lambda model: {"AP": next(aps)},
+        lambda model: kept.append(model),
+        metric="AP",
+        interval=2,
+        epochs=5,
     )
     seen = []
     log = keras.callbacks.LambdaCallback(

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from keras_shufflenet.models import PoseEstimator
-from keras_shufflenet.training.fused import FusedBatchNormalization, training_copy
+from keras_shufflenet.training.batch_norm import FusedBatchNormalization, training_copy
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 import keras
 import pytest
 
-from keras_shufflenet.training.schedules import WarmupMultiStepDecay
+from keras_shufflenet.training.optimizers import WarmupMultiStepDecay
 
 
 def schedule():

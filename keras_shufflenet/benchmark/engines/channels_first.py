@@ -15,8 +15,8 @@ import keras
 import numpy as np
 from keras import layers
 
+from keras_shufflenet._keras_private import calls
 from keras_shufflenet.benchmark.engines.onnx_graph import INPUT, OnnxGraph
-from keras_shufflenet.export.optimization.functional_graph import calls
 from keras_shufflenet.export.optimization.trace import IDENTITIES, rearranged
 
 NO_PADS = (0, 0, 0, 0)  # top, left, bottom, right

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from keras_shufflenet._checks import check_choice
+from keras_shufflenet._keras_private import functional
 from keras_shufflenet.export.optimization.channel_order import choose_orders
 from keras_shufflenet.export.optimization.decompose import decompose
 from keras_shufflenet.export.optimization.emit import Emission
@@ -21,7 +22,7 @@ from keras_shufflenet.export.optimization.equalization import (
     unify_concat_scales,
 )
 from keras_shufflenet.export.optimization.fold import fold
-from keras_shufflenet.export.optimization.functional_graph import functional, size
+from keras_shufflenet.export.optimization.functional_graph import size
 from keras_shufflenet.export.optimization.trace import GraphOptimizationError, Trace
 from keras_shufflenet.export.representative import check_images
 

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from keras_shufflenet._keras_private import operation_of
 from keras_shufflenet.export.optimization.graph import (
     Conv,
     Deconv,
@@ -154,7 +155,7 @@ class Emission:
         (read,) = self._ordered_reads(node)
         x = self._exactly(read, node.name)
         shifted = keras.ops.add(x, 3.0)
-        shifted._keras_history.operation.name = f"{node.name}_shift"
+        operation_of(shifted).name = f"{node.name}_shift"
         gate = layers.ReLU(6.0, name=f"{node.name}_gate")(shifted)
         return layers.Multiply(name=node.name)([x, gate])
 
@@ -261,7 +262,7 @@ class Emission:
             phases.append(self._pointwise(node, node.pointwise, y, name) if node.pointwise else y)
         x = layers.Concatenate(name=f"{node.name}_phases")(phases)
         x = keras.ops.depth_to_space(x, 2)
-        x._keras_history.operation.name = f"{node.name}_interleave"
+        operation_of(x).name = f"{node.name}_interleave"
         return x
 
     def _pointwise(

@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from keras_shufflenet._keras_private import calls, functional
+
 
 @dataclass(frozen=True)
 class Step:
@@ -59,16 +61,3 @@ def size(model: keras.Model) -> int:
     """Return the number of layers and operations of a functional model."""
     inner = (functional(call.operation) for call in calls(model))
     return sum(1 if model is None else size(model) for model in inner)
-
-
-def functional(model: Any) -> keras.Model | None:
-    """Return a functional model itself, the functional model inside a sequential one, or None."""
-    if isinstance(model, keras.Sequential):
-        model = model._functional
-    return model if hasattr(model, "_nodes_by_depth") else None
-
-
-def calls(model: keras.Model) -> Iterator[Any]:
-    """Yield Keras' nodes of the model in the order of computation."""
-    for depth in sorted(model._nodes_by_depth, reverse=True):
-        yield from (call for call in model._nodes_by_depth[depth] if not call.is_input)

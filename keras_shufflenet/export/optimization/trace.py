@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from keras_shufflenet._keras_private import reading_operations
 from keras_shufflenet.export.optimization.functional_graph import Step, flattened
 from keras_shufflenet.export.optimization.graph import (
     Conv,
@@ -253,7 +254,7 @@ TRACERS: dict[type, Callable[..., References]] = {
 
 def _is_permuted(layer: Any) -> bool:
     """Return whether axes are permuted after a layer: the beginning of a shuffle."""
-    return any(isinstance(call.operation, layers.Permute) for call in layer._outbound_nodes)
+    return any(isinstance(reader, layers.Permute) for reader in reading_operations(layer))
 
 
 def rearranged(

@@ -10,6 +10,8 @@ import keras
 import numpy as np
 from keras import layers
 
+from keras_shufflenet._keras_private import inbound_call, operation_of, operations
+
 CONVOLUTION = ("kernel_size", "strides", "padding", "dilation_rate")
 ACTIVATIONS = ("hard_sigmoid", "hard_silu", "linear", "relu", "relu6", "sigmoid", "softmax")
 FUSED = ("linear", "relu", "relu6")  # into the preceding operator
@@ -94,7 +96,7 @@ class Plan:
         self.steps: list[Step] = []
         self.arrays: dict[str, np.ndarray] = {}
         aliases: dict[str, str] = {}
-        for operation in _operations(optimized):
+        for operation in operations(optimized):
             reads = [aliases[name] for name in _reads(operation)]
             self._add(operation, reads)
             aliases[operation.name] = self.steps[-1].name
@@ -185,23 +187,15 @@ class Plan:
                     by_name[before].rounds = False
 
 
-def _operations(optimized: keras.Model) -> list[Any]:
-    """Return layers and operations in the order of computation."""
-    by_depth = optimized._operations_by_depth
-    return [operation for depth in sorted(by_depth, reverse=True) for operation in by_depth[depth]]
-
-
 def _reads(operation: Any) -> list[str]:
-    (call,) = operation._inbound_nodes
-    return [x._keras_history.operation.name for x in call.input_tensors]
+    return [operation_of(x).name for x in inbound_call(operation).input_tensors]
 
 
 def _shift(operation: Any) -> float | None:
     """Return the number that an operation adds, None if it is another operation."""
     if isinstance(operation, keras.Layer) or type(operation).__name__ != "Add":
         return None
-    (call,) = operation._inbound_nodes
-    number = call.arguments.args[-1]
+    number = inbound_call(operation).arguments.args[-1]
     return float(number) if isinstance(number, (int, float)) else None
 
 

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
+from keras_shufflenet._keras_private import operation_of
 from keras_shufflenet.inference.predictor import Predictor
 
 SCRIPT = Path(__file__).with_name("worker.py")
@@ -165,7 +166,7 @@ class Targets:
 
 
 def _ends_in_softmax(model: keras.Model) -> bool:
-    operation = model.outputs[0]._keras_history.operation
+    operation = operation_of(model.outputs[0])
     config = operation.get_config() if isinstance(operation, keras.Layer) else {}
     return isinstance(operation, keras.layers.Softmax) or config.get("activation") == "softmax"
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_shufflenet.training import Recipe, callbacks, train_pose
+from keras_shufflenet.training import Recipe, Task, callbacks, train, train_pose
 
 RECIPE = Recipe(epochs=3, batch_size=4, peak_learning_rate=1e-3, warmup_steps=2)
 STEPS = 3  # of an epoch: twelve people
@@ -53,8 +53,8 @@ model = keras.Sequential(
         layers.Conv2D(17, 1),
     ]
 )
-recipe = Recipe(epochs=3, batch_size=4, learning_rate=1e-3, warmup_steps=2)
-train_pose(model, [(annotations, images)], directory, recipe, save_minutes=0, verbose=0)
+recipe = Recipe(epochs=3, batch_size=4, peak_learning_rate=1e-3, warmup_steps=2)
+train_pose(model, [(annotations, images)], directory, recipe, checkpoint_minutes=0, verbose=0)
 """
 
 
@@ -153,11 +153,12 @@ def test_without_resuming_the_training_starts_anew(trained, people, tmp_path):
         assert len(log) == 1
 
 
-@pytest.mark.parametrize("argument", [{"evaluate_every": 0}, {"train": []}])
+@pytest.mark.parametrize("argument", [{"val_interval": 0}, {"train_data": []}])
 def test_arguments_out_of_range(people, tmp_path, argument):
-    with pytest.raises(ValueError, match=r"Received: (0|\[\])"):
+    with pytest.raises(ValueError, match=r"Received: \w+=(0|\[\])"):
         train_pose(
-            network(), **{"train": [people], "directory": tmp_path, "recipe": RECIPE} | argument
+            network(),
+            **{"train_data": [people], "output_dir": tmp_path, "recipe": RECIPE} | argument,
         )
 
 
@@ -182,3 +183,39 @@ def test_a_training_killed_twice_ends_like_one_that_was_not(people, tmp_path, un
         np.testing.assert_array_equal(got, expected)
     assert [row["epoch"] for row in callbacks.read_log(tmp_path / "log.csv")] == [1, 2, 3]
     assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+class Doubling(Task):
+    """A task with nothing but numbers: y = 2 x."""
+
+    best_metric = "score"
+    epochs, steps_per_epoch = 3, 2
+
+    def __init__(self):
+        inputs = keras.Input((1,))
+        self.model = keras.Model(inputs, layers.Dense(1, use_bias=False)(inputs), name="doubling")
+        self.started = []
+
+    def description(self):
+        return {"task": "doubling"}
+
+    def data(self, start_step):
+        self.started.append(start_step)
+        x = np.ones((4, 1), "float32")
+        return ((x, 2 * x) for _ in range(100))
+
+    def compile(self, model):
+        model.compile(keras.optimizers.SGD(0.1), loss="mse")
+
+    def validate(self, model):
+        return {"score": -abs(2 - float(model.get_weights()[0][0, 0]))}
+
+
+def test_any_task_can_be_trained(tmp_path):
+    task = Doubling()
+    log = train(task, tmp_path, val_interval=1, verbose=0)
+    assert [row["score"] for row in log] == sorted(row["score"] for row in log)
+    assert task.started == [0]
+    best = keras.saving.load_model(tmp_path / "best.keras").get_weights()[0]
+    np.testing.assert_array_equal(best, task.model.get_weights()[0])
+    assert {"doubling"} == {json.loads((tmp_path / "run.json").read_text())["task"]}

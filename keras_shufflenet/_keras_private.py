@@ -1,0 +1,67 @@
+"""The private parts of Keras that this package needs, each behind a function or class.
+
+They have no public counterpart. `tests/test_keras_private.py` tells when an upgrade of Keras moves
+them.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+
+class VariableRateAdam(keras.optimizers.Adam):
+    """Adam with a factor on the learning rate of each variable.
+
+    Keras calls `_backend_update_step` once for all variables; here it is called once for each
+    factor. (`update_step` would be public, but the PyTorch backend does not call it.)
+    """
+
+    def rate_factor(self, variable: keras.Variable) -> float:
+        """Return the factor on the learning rate of a variable."""
+        raise NotImplementedError
+
+    def _backend_update_step(
+        self, grads: list[Any], trainable_variables: list[keras.Variable], learning_rate: Any
+    ) -> None:
+        groups: dict[float, list[tuple[Any, keras.Variable]]] = {}
+        for pair in zip(grads, trainable_variables, strict=True):
+            groups.setdefault(self.rate_factor(pair[1]), []).append(pair)
+        for factor in sorted(groups, reverse=True):
+            gradients, variables = map(list, zip(*groups[factor], strict=True))
+            super()._backend_update_step(gradients, variables, learning_rate * factor)
+
+
+def functional(model: Any) -> keras.Model | None:
+    """Return a functional model itself, the functional model inside a sequential one, or None."""
+    if isinstance(model, keras.Sequential):
+        model = model._functional
+    return model if hasattr(model, "_nodes_by_depth") else None
+
+
+def calls(model: keras.Model) -> Iterator[Any]:
+    """Yield the nodes of a functional model in the order of computation, without its inputs."""
+    for depth in sorted(model._nodes_by_depth, reverse=True):
+        yield from (call for call in model._nodes_by_depth[depth] if not call.is_input)
+
+
+def operations(model: keras.Model) -> list[Any]:
+    """Return the layers and operations of a functional model in the order of computation."""
+    by_depth = model._operations_by_depth
+    return [operation for depth in sorted(by_depth, reverse=True) for operation in by_depth[depth]]
+
+
+def inbound_call(operation: Any) -> Any:
+    """Return the node of an operation that is called once."""
+    (call,) = operation._inbound_nodes
+    return call
+
+
+def reading_operations(operation: Any) -> list[Any]:
+    """Return the operations that read the outputs of an operation."""
+    return [call.operation for call in operation._outbound_nodes]
+
+
+def operation_of(tensor: keras.KerasTensor) -> Any:
+    """Return the layer or operation that computes a symbolic tensor."""
+    return tensor._keras_history.operation

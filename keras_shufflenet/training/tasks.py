@@ -1,0 +1,181 @@
+"""The tasks that can be trained."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_shufflenet import data, metrics
+from keras_shufflenet.keypoints.codec import HeatmapCodec
+from keras_shufflenet.training.batch_norm import restore_statistics
+from keras_shufflenet.training.losses import HeatmapPCK, KeypointMSELoss
+from keras_shufflenet.training.recipes import Recipe
+from keras_shufflenet.training.trainer import Task, jit_compile, train
+
+Source = tuple[str | Path, str | Path]
+
+STATISTICS_INSTANCES = 256  # whose crops re-estimate the statistics of folded batch normalizations
+
+
+class PoseTask(Task):
+    """Training of a pose estimator on instances with annotated keypoints.
+
+    Args:
+        model: From `PoseEstimator`.
+        train_data: Pairs of a COCO keypoint json and the folder of its images.
+        recipe: The recipe.
+        val_data: The pair on which AP is computed, with annotated boxes and flip test.
+        skeleton: Name of the set of keypoints.
+        seed: Seed of the order of the instances and of their augmentation.
+
+    Raises:
+        FileNotFoundError: If an annotation file or an image is missing.
+        ValueError: If there is no training data.
+    """
+
+    best_metric = "AP"
+
+    def __init__(
+        self,
+        model: keras.Model,
+        train_data: Sequence[Source],
+        recipe: Recipe,
+        *,
+        val_data: Source | None = None,
+        skeleton: str = "coco",
+        seed: int = 0,
+    ) -> None:
+        if not train_data:
+            raise ValueError(
+                "`train_data` must hold a pair of a json and a folder of images. "
+                f"Received: train_data={train_data!r}"
+            )
+        annotations, image_dirs = zip(*train_data, strict=True)
+        self._dataset = data.load_keypoint_dataset(
+            list(annotations), list(image_dirs), skeleton=skeleton
+        )
+        self._recipe = recipe
+        self._codec = _codec(model, recipe)
+        self._val_data = val_data
+        self._skeleton = skeleton
+        self._seed = seed
+        self.model = model
+        self.epochs = recipe.epochs
+        self.steps_per_epoch = self._dataset.steps_per_epoch(recipe.batch_size)
+
+    def description(self) -> dict[str, Any]:
+        """Return recipe, number of instances and seed."""
+        return {
+            "recipe": asdict(self._recipe),
+            "instances": len(self._dataset),
+            "seed": self._seed,
+        }
+
+    def prepare(self) -> None:
+        """Re-estimate the statistics of batch normalizations that were folded."""
+        few = self._dataset.select(slice(STATISTICS_INSTANCES))
+        restore_statistics(self.model, data.person_instances(few, self._codec))
+
+    def data(self, start_step: int) -> Any:
+        """Return crops, heatmaps and weights."""
+        return data.keypoints(
+            self._dataset,
+            training=True,
+            batch_size=self._recipe.batch_size,
+            seed=self._seed,
+            start_step=start_step,
+            codec=self._codec,
+            augmentation=self._recipe.augmentation,
+        )
+
+    def compile(self, model: keras.Model) -> None:
+        """Compile with the recipe's optimizer."""
+        compile_pose_model(model, self._recipe, self.steps_per_epoch)
+
+    def validate(self, model: keras.Model) -> Mapping[str, float] | None:
+        """Return the ten COCO metrics."""
+        if self._val_data is None:
+            return None
+        return metrics.coco(model, *self._val_data, skeleton=self._skeleton, verbose=False)
+
+
+def train_pose(
+    model: keras.Model,
+    train_data: Sequence[Source],
+    output_dir: str | Path,
+    recipe: Recipe,
+    *,
+    val_data: Source | None = None,
+    skeleton: str = "coco",
+    seed: int = 0,
+    resume: bool = True,
+    val_interval: int = 10,
+    checkpoint_minutes: float = 10.0,
+    verbose: str | int = "auto",
+) -> list[dict[str, float]]:
+    """Train a pose estimator on instances with annotated keypoints.
+
+    The folder receives ``model.keras`` (at the end), ``best.keras`` (highest AP), ``log.csv`` (a
+    row per epoch), ``tensorboard/`` if tensorboard is installed, and checkpoints. A training that
+    was killed at any moment is resumed from its last checkpoint by the same call, and ends as if it
+    had not been interrupted.
+
+    Args:
+        model: From `PoseEstimator`. It receives the weights at the end and stays uncompiled, so
+            that it is saved without compile state.
+        train_data: Pairs of a COCO keypoint json and the folder of its images.
+        output_dir: Folder of the training.
+        recipe: The recipe.
+        val_data: The pair on which AP is computed, with annotated boxes and flip test.
+        skeleton: Name of the set of keypoints.
+        seed: Seed of the order of the instances and of their augmentation.
+        resume: Whether to resume the training in the folder; otherwise it is replaced.
+        val_interval: Number of epochs between two validations; the last epoch is always validated.
+        checkpoint_minutes: Maximum age of the checkpoint within an epoch.
+        verbose: As for `fit`; "auto" is a progress bar on a terminal and a line per epoch
+            elsewhere.
+
+    Returns:
+        The rows of the log.
+
+    Raises:
+        FileNotFoundError: If an annotation file or an image is missing.
+        ValueError: If the folder holds another training (other model, recipe, instances or seed),
+            the loss is not finite, or an argument is out of range.
+    """
+    task = PoseTask(model, train_data, recipe, val_data=val_data, skeleton=skeleton, seed=seed)
+    return train(
+        task,
+        output_dir,
+        resume=resume,
+        val_interval=val_interval,
+        checkpoint_minutes=checkpoint_minutes,
+        verbose=verbose,
+    )
+
+
+def compile_pose_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> keras.Model:
+    """Compile a pose estimator with the recipe's optimizer, `KeypointMSELoss` and `HeatmapPCK`.
+
+    Args:
+        model: Functional model that outputs heatmaps (batch, height, width, keypoints).
+        recipe: The recipe.
+        steps_per_epoch: Batches per epoch, by which the learning rate schedule is scaled.
+
+    Returns:
+        The same model.
+    """
+    model.compile(
+        recipe.optimizer(steps_per_epoch),
+        loss=KeypointMSELoss(),
+        weighted_metrics=[HeatmapPCK(num_keypoints=model.output_shape[-1])],
+        jit_compile=jit_compile(),
+    )
+    return model
+
+
+def _codec(model: keras.Model, recipe: Recipe) -> HeatmapCodec:
+    codec = HeatmapCodec(model.input_shape[1:3], model.output_shape[1:3])
+    return codec if recipe.sigma is None else replace(codec, sigma=recipe.sigma)

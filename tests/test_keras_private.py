@@ -1,0 +1,43 @@
+"""What the package needs of Keras' private interface: a failure here follows an upgrade."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_shufflenet import _keras_private as private
+
+
+@pytest.fixture
+def model():
+    inputs = keras.Input((2,), name="in")
+    x = keras.layers.Dense(3, name="a")(inputs)
+    return keras.Model(inputs, keras.layers.Dense(1, name="b")(x))
+
+
+def test_the_graph_of_a_functional_model(model):
+    assert private.functional(model) is model
+    assert private.functional(keras.layers.Dense(1)) is None
+    assert [call.operation.name for call in private.calls(model)] == ["a", "b"]
+    assert [operation.name for operation in private.operations(model)] == ["in", "a", "b"]
+    first, last = model.get_layer("a"), model.get_layer("b")
+    assert private.inbound_call(last).input_tensors[0] is first.output
+    assert private.reading_operations(first) == [last]
+    assert private.operation_of(first.output) is first
+
+
+def test_the_functional_model_of_a_sequential_one():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    assert len(list(private.calls(private.functional(model)))) == 1
+
+
+def test_each_variable_has_its_own_rate(model):
+    class Halved(private.VariableRateAdam):
+        def rate_factor(self, variable):
+            return 0.5 if variable.path.startswith("a/") else 1.0
+
+    model.compile(Halved(0.1), loss="mse")
+    before = model.get_weights()
+    model.fit(np.ones((4, 2)), np.full((4, 1), 100.0), batch_size=4, verbose=0)
+    moved = [np.abs(new - old).max() for new, old in zip(model.get_weights(), before, strict=True)]
+    # The first step of Adam is the learning rate, up to epsilon and the rounding of the weights.
+    np.testing.assert_allclose(moved, [0.05, 0.05, 0.1, 0.1], rtol=1e-3)
