@@ -132,8 +132,7 @@ def _sheet(model: Path, held_out: Source, output: Path) -> Path:
     from PIL import Image
 
     import keras_shufflenet as ks
-    from keras_shufflenet.inference.sheets import image_grid
-    from keras_shufflenet.inference.visualization import draw_skeletons
+    from keras_shufflenet.inference.visualization import draw_skeletons, image_grid
 
     samples = ks.data.load_keypoint_dataset(*held_out)
     boxes: dict[str, list[list[float]]] = {}

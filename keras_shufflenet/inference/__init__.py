@@ -1,13 +1,12 @@
-"""Running models: Keras models, exported files, people in images.
+"""Prediction with Keras models and exported files.
 
-Exported files need NumPy, Pillow and ai-edge-litert only; Keras is imported for Keras models.
+Exported files require NumPy, Pillow and ai-edge-litert only; Keras is imported for Keras models.
 """
 
 from keras_shufflenet.inference.classification import ImageClassifier
 from keras_shufflenet.inference.pose import PosePredictor, predict_pose
 from keras_shufflenet.inference.predictor import Predictor
-from keras_shufflenet.inference.sheets import image_grid, overlay_heatmaps
-from keras_shufflenet.inference.visualization import draw_skeletons
+from keras_shufflenet.inference.visualization import draw_skeletons, image_grid, overlay_heatmaps
 
 __all__ = [
     "ImageClassifier",

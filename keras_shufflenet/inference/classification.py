@@ -1,4 +1,4 @@
-"""From an image to the names of what it shows."""
+"""Image classification: from an image to class names."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,8 +7,9 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
+from keras_shufflenet._checks import check_integer
 from keras_shufflenet.data.resizing import eval_transform
-from keras_shufflenet.inference.images import to_pillow
+from keras_shufflenet.inference.image_io import to_pillow
 from keras_shufflenet.inference.predictor import Predictor
 
 CROP = (224, 224)
@@ -16,14 +17,14 @@ CROP = (224, 224)
 
 @dataclass(frozen=True)
 class ImageClassifier:
-    """A classifier together with what it needs of an image and the names of its classes.
+    """A classifier with its class names and image transform.
 
-    Make one with `ImageClassifier.load`.
+    Create one with `ImageClassifier.load`.
 
     Attributes:
-        predictor: the network: images (N, H, W, 3) RGB 0..255 to scores (N, classes).
-        labels: names of the classes; empty if they are not known.
-        prepare: takes a `PIL.Image` to what the network sees, uint8 (H, W, 3).
+        predictor: Maps images (N, H, W, 3) RGB 0..255 to scores (N, classes).
+        labels: Class names; empty if unknown.
+        prepare: Maps a `PIL.Image` to the input of the network, uint8 (H, W, 3).
     """
 
     predictor: Predictor
@@ -40,24 +41,21 @@ class ImageClassifier:
         resize_method: Literal["torchvision", "megvii"] = "torchvision",
         num_threads: int | None = None,
     ) -> "ImageClassifier":
-        """Complete a model to a classifier.
+        """Create a classifier from a model.
 
         Args:
-            model: what `Predictor.load` takes: a `keras.Model`, the path of a `.keras` or
-                `.tflite` file, or a function from images (N, H, W, 3) to scores (N, classes).
-            labels: names of the classes; by default those in the file, or ImageNet's for a Keras
-                model of 1000 classes.
-            resize_size: length of the image's short side in pixels, before the central crop; by default
-                256 for a model of 224, and others in proportion.
-            resize_method: whose resizing: "torchvision" (Pillow's, antialiased) or "megvii" (OpenCV's).
-            num_threads: of the interpreter of a `.tflite` file.
-
-        Returns:
-            The classifier.
+            model: As for `Predictor.load`: a `keras.Model`, the path of a `.keras` or `.tflite`
+                file, or a function that maps images (N, H, W, 3) to scores (N, classes).
+            labels: Class names. Defaults to those in the file, or ImageNet's for a Keras model
+                with 1000 classes.
+            resize_size: Length of the shorter side in pixels before the center crop. Defaults to
+                256 for a model of 224, and in proportion for others.
+            resize_method: "torchvision" (Pillow, antialiased) or "megvii" (OpenCV).
+            num_threads: Threads of the interpreter of a `.tflite` file.
 
         Raises:
-            ValueError: the model does not give one score for each class, or there are more or
-                fewer labels than classes.
+            ValueError: If the model does not output one score for each class, or the number of
+                labels is another one.
         """
         predictor = Predictor.load(model, num_threads=num_threads)
         if not predictor.has_input_size:
@@ -65,35 +63,34 @@ class ImageClassifier:
         shape = predictor.output_shape
         if len(shape) != 1:
             raise ValueError(
-                "the model must be a classifier, with one score for each class. "
+                "`model` must be a classifier that outputs one score for each class. "
                 f"Received: {predictor.name} with outputs of shape {shape}"
             )
         names = tuple(predictor.metadata.labels if labels is None else labels)
         if names and len(names) != shape[0]:
             raise ValueError(
-                f"{predictor.name} needs {shape[0]} labels, one for each class. "
-                f"Received: {len(names)}"
+                f"`labels` must have {shape[0]} names, one for each class of {predictor.name}. "
+                f"Received: {len(names)} names"
             )
         return cls(
             predictor, names, eval_transform(resize_size, predictor.input_size, resize_method)
         )
 
     def predict(self, image: Any, top: int = 5) -> list[tuple[str, float]]:
-        """Name the most probable classes of an image.
+        """Return the most probable classes of an image.
 
         Args:
-            image: a path, a `PIL.Image` or an array (H, W, 3), RGB, 0..255.
-            top: how many classes, at least 1.
+            image: A path, a `PIL.Image` or an array (H, W, 3), RGB, 0..255.
+            top: Number of classes, at least 1.
 
         Returns:
-            (name, score), best first; the number of the class stands for a name that is not known.
+            (name, score), best first; the class index as text if the name is unknown.
 
         Raises:
-            FileNotFoundError: the image is missing.
-            ValueError: the file is no image, or `top` is below 1.
+            FileNotFoundError: If the image is missing.
+            ValueError: If the file is not an image, or `top` is below 1.
         """
-        if top < 1:
-            raise ValueError(f"`top` must be at least 1. Received: {top}")
+        check_integer("top", top)
         (scores,) = self.predictor.predict(self.prepare(to_pillow(image))[np.newaxis])
         best = np.argsort(-scores, kind="stable")[:top].tolist()
         return [

@@ -1,10 +1,10 @@
 """Run an exported file on images, on a machine with NumPy, Pillow and ai-edge-litert only.
 
     python -m keras_shufflenet.inference.lite x1_0_int8.tflite cat.jpg
-    python -m keras_shufflenet.inference.lite pose_int8.tflite photo.jpg --draw drawn
+    python -m keras_shufflenet.inference.lite pose_int8.tflite photo.jpg --output-dir predictions
 
-A classifier's file prints names, a pose estimator's the joints of the people in the boxes. What the
-classes and joints are called and how heatmaps are decoded is in the file.
+A classifier prints class names, a pose estimator the keypoints of the persons in the boxes. Names
+and the codec of the heatmaps are read from the file.
 """
 
 import argparse
@@ -12,7 +12,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from keras_shufflenet.inference.classification import ImageClassifier
@@ -20,14 +19,14 @@ from keras_shufflenet.inference.pose import PosePredictor, predict_pose
 from keras_shufflenet.inference.predictor import Predictor
 from keras_shufflenet.inference.visualization import draw_skeletons
 
-DRAWN_SCORE = 0.3
+KEYPOINT_THRESHOLD = 0.3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; a user's mistake ends in one line on stderr.
 
     Args:
-        arguments: words after the command's name; those of the process by default.
+        arguments: Command-line arguments. Defaults to those of the process.
 
     Returns:
         The exit code.
@@ -44,27 +43,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "python -m keras_shufflenet.inference.lite",
-        description="Name what images show, or find people's joints in them.",
+        description="Classify images, or predict the keypoints of persons in them.",
     )
     parser.add_argument("model", type=Path, metavar="FILE.tflite")
     parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
-    parser.add_argument("--threads", type=int, help="of the interpreter; by default up to four")
-    parser.add_argument("--top", type=int, default=5, help="classes per image")
     parser.add_argument(
-        "--box",
-        type=_box,
+        "--num-threads",
+        type=int,
+        help="threads of the interpreter; default: one per core, at most 4",
+    )
+    parser.add_argument("--top", type=int, default=5, help="number of classes to print")
+    parser.add_argument(
+        "--bbox",
+        type=_bbox,
         action="append",
         metavar="X,Y,WIDTH,HEIGHT",
-        help="a person, in pixels; may be repeated; by default the whole image is one",
+        help="bounding box of a person in pixels; may be repeated; default: the whole image",
     )
     parser.add_argument(
-        "--flip-test", action="store_true", help="average with the mirrored image: twice the time"
+        "--flip-test",
+        action="store_true",
+        help="average with the mirrored image; takes twice the time",
     )
-    parser.add_argument("--draw", type=Path, metavar="FOLDER", help="write skeletons as NAME.png")
+    parser.add_argument(
+        "--keypoint-threshold",
+        type=float,
+        default=KEYPOINT_THRESHOLD,
+        help="minimum keypoint score to draw",
+    )
+    parser.add_argument(
+        "--output-dir", type=Path, metavar="FOLDER", help="write images with skeletons as NAME.png"
+    )
     return parser
 
 
-def _box(text: str) -> list[float]:
+def _bbox(text: str) -> list[float]:
     try:
         numbers = [float(number) for number in text.split(",")]
     except ValueError:
@@ -75,20 +88,22 @@ def _box(text: str) -> list[float]:
 
 
 def _run(options: argparse.Namespace) -> None:
-    if options.threads is not None and options.threads < 1:
-        raise ValueError(f"--threads must be at least 1. Received: {options.threads}")
+    if options.num_threads is not None and options.num_threads < 1:
+        raise ValueError(f"--num-threads must be at least 1. Received: {options.num_threads}")
     if options.model.suffix != ".tflite":
         raise ValueError(f"The model must be a .tflite file. Received: {options.model}")
-    if options.draw is not None:
-        _make_folder(options.draw)
+    if options.output_dir is not None:
+        _make_folder(options.output_dir)
         _check_names(options.images)
-    predictor = Predictor.load(options.model, num_threads=options.threads)
+    predictor = Predictor.load(options.model, num_threads=options.num_threads)
     if len(predictor.output_shape) == 1:
-        if options.draw is not None or options.box:
-            raise ValueError(f"--box and --draw are for pose estimators. Received: {options.model}")
+        if options.output_dir is not None or options.bbox:
+            raise ValueError(
+                f"--bbox and --output-dir are for pose estimators. Received: {options.model}"
+            )
         _classify(ImageClassifier.load(predictor), options)
     else:
-        _find_joints(PosePredictor.load(predictor, flip_test=options.flip_test), options)
+        _predict_pose(PosePredictor.load(predictor, flip_test=options.flip_test), options)
 
 
 def _classify(classifier: ImageClassifier, options: argparse.Namespace) -> None:
@@ -98,35 +113,33 @@ def _classify(classifier: ImageClassifier, options: argparse.Namespace) -> None:
             print(f"  {score:.3f}  {name}")
 
 
-def _find_joints(estimator: PosePredictor, options: argparse.Namespace) -> None:
+def _predict_pose(estimator: PosePredictor, options: argparse.Namespace) -> None:
     for path in options.images:
-        people = predict_pose(estimator, path, options.box)
-        for number, person in enumerate(people, start=1):
+        persons = predict_pose(estimator, path, options.bbox)
+        for number, person in enumerate(persons, start=1):
             print(f"{path} person {number}")
-            for joint, (x, y, score) in zip(estimator.skeleton.keypoint_names, person, strict=True):
-                print(f"  {score:.3f}  {joint}  {x:.1f} {y:.1f}")
-        if options.draw:
-            _draw(estimator, path, people, options.draw)
+            for name, (x, y, score) in zip(estimator.skeleton.keypoint_names, person, strict=True):
+                print(f"  {score:.3f}  {name}  {x:.1f} {y:.1f}")
+        if options.output_dir:
+            drawn = draw_skeletons(path, persons, estimator.skeleton, options.keypoint_threshold)
+            Image.fromarray(drawn).save(options.output_dir / f"{path.stem}.png")
 
 
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ValueError(f"--draw needs a folder to write to. Received: {folder}") from error
+        raise ValueError(
+            f"--output-dir must be a folder to write to. Received: {folder}"
+        ) from error
 
 
 def _check_names(images: Sequence[Path]) -> None:
     if len({path.stem for path in images}) != len(images):
         raise ValueError(
-            "--draw writes NAME.png, so images must differ in name. "
+            "Images must differ in name for --output-dir, which receives NAME.png. "
             f"Received: {', '.join(map(str, images))}"
         )
-
-
-def _draw(estimator: PosePredictor, path: Path, people: np.ndarray, folder: Path) -> None:
-    drawn = draw_skeletons(path, people, estimator.skeleton, DRAWN_SCORE)
-    Image.fromarray(drawn).save(folder / f"{path.stem}.png")
 
 
 if __name__ == "__main__":

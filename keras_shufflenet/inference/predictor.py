@@ -1,6 +1,6 @@
-"""One way to call whatever turns images into numbers.
+"""One interface to run Keras models, `.tflite` files and functions on images.
 
-Keras is imported for Keras models only: a `.tflite` file needs NumPy and ai-edge-litert.
+Keras is imported for Keras models only: a `.tflite` file requires NumPy and ai-edge-litert.
 """
 
 import sys
@@ -16,21 +16,19 @@ from keras_shufflenet.litert.metadata import ModelMetadata
 if TYPE_CHECKING:
     import keras
 
-BATCH = 32  # bounds the memory that a Keras model's activations take
+BATCH = 32  # limits the memory of a Keras model's activations
 
 Run = Callable[[np.ndarray], Any]
 
 
 class Predictor:
-    """Images in, float32 numbers out: a Keras model, an exported file or any function.
+    """Maps images to float32 outputs: a Keras model, an exported file or any function.
 
-    Make one with `Predictor.load`.
+    Create one with `Predictor.load`.
 
     Attributes:
-        name: of the model, the file (without its suffix) or the function.
-        input_size: (height, width) in pixels that `predict` takes, None if any.
-        output_shape: of what one image gives, without the batch axis; None if not known.
-        description: labels, codec and skeleton, as far as the model says them.
+        name: Name of the model, of the file (without its suffix) or of the function.
+        metadata: Labels, codec and skeleton, as far as the model knows them.
     """
 
     def __init__(
@@ -56,22 +54,19 @@ class Predictor:
         *,
         num_threads: int | None = None,
     ) -> "Predictor":
-        """Make a predictor.
+        """Create a predictor.
 
         Args:
-            source: a `keras.Model`, the path of a `.keras` or `.tflite` file, a function from
+            source: A `keras.Model`, the path of a `.keras` or `.tflite` file, a function that maps
                 images (N, H, W, 3) float32 RGB 0..255 to an array (N, ...), or a predictor.
-            input_size: (height, width) for a source that does not fix it itself.
-            num_threads: of the interpreter of a `.tflite` file; by default one per core, four at
-                most.
-
-        Returns:
-            The predictor.
+            input_size: (height, width) for a source with a variable input size.
+            num_threads: Threads of the interpreter of a `.tflite` file. Defaults to one per core,
+                at most four.
 
         Raises:
-            FileNotFoundError: if the file is missing.
-            ImportError: for a `.tflite` file without ai-edge-litert.
-            ValueError: if the file is broken or of another kind, or `input_size` contradicts it.
+            FileNotFoundError: If the file is missing.
+            ImportError: If ai-edge-litert is missing for a `.tflite` file.
+            ValueError: If the file is broken or of another kind, or `input_size` contradicts it.
         """
         if isinstance(source, Predictor):
             predictor = source
@@ -83,7 +78,7 @@ class Predictor:
             predictor = cls(source, name=getattr(source, "__name__", type(source).__name__))
         else:
             raise ValueError(
-                "A predictor is made of a keras.Model, a path or a function. "
+                "`source` must be a keras.Model, a path or a function. "
                 f"Received: {type(source).__name__} {source!r}"
             )
         return predictor._sized(input_size)
@@ -92,21 +87,21 @@ class Predictor:
         """Run the model.
 
         Args:
-            images: (N, H, W, 3) RGB 0..255 (or what the model takes), float32 or uint8.
+            images: RGB images (N, H, W, 3) 0..255 (or what the model takes), float32 or uint8.
 
         Returns:
             (N, ...) float32.
 
         Raises:
-            ValueError: for images of another shape.
+            ValueError: If the images have another shape.
         """
         images = np.asarray(images)
         size = self._input_size
         if images.ndim != 4 or images.shape[-1] != 3 or size not in (None, images.shape[1:3]):
             height, width = size or ("H", "W")
             raise ValueError(
-                f"{self.name} takes images of shape (N, {height}, {width}, 3). "
-                f"Received: shape={images.shape}"
+                f"`images` must have the shape (N, {height}, {width}, 3) for {self.name}. "
+                f"Received: shape {images.shape}"
             )
         if len(images) == 0:
             return np.zeros((0, *(n or 0 for n in self._output_shape or ())), np.float32)
@@ -149,12 +144,12 @@ class Predictor:
         return tuple(int(length or 0) for length in shape)
 
     def _sized(self, input_size: tuple[int, int] | None) -> "Predictor":
-        """The same with `input_size`, where the source leaves it open."""
+        """Return the predictor with an `input_size` if the source has none."""
         if input_size is None or self._input_size == tuple(input_size):
             return self
         if self._input_size is not None:
             raise ValueError(
-                f"{self.name} takes images of {self._input_size} (height, width) only. "
+                f"`input_size` must be {self._input_size} for {self.name}, or None. "
                 f"Received: input_size={input_size!r}"
             )
         height, width = input_size
@@ -168,7 +163,7 @@ class Predictor:
 
 
 def _is_keras(source: Any) -> bool:
-    """Whether it is a Keras model; there is none where Keras was never imported."""
+    """Return whether it is a Keras model; there is none if Keras was never imported."""
     keras = sys.modules.get("keras")
     return keras is not None and isinstance(source, keras.Model)
 
@@ -178,7 +173,7 @@ def _from_keras(model: "keras.Model") -> Predictor:
         batches = (images[start : start + BATCH] for start in range(0, len(images), BATCH))
         return np.concatenate([model.predict_on_batch(batch) for batch in batches])
 
-    if not hasattr(model, "inputs"):  # a subclassed model knows no shapes
+    if not hasattr(model, "inputs"):  # a subclassed model has no shapes
         return Predictor(run, name=model.name)
     _check_single("the model", model.name, len(model.inputs), len(model.outputs))
     height, width = model.input_shape[1:3]
@@ -193,7 +188,7 @@ def _from_keras(model: "keras.Model") -> Predictor:
 
 
 def _describe(output_shape: tuple[int | None, ...]) -> ModelMetadata:
-    """A Keras model of 1000 classes is taken for one of ImageNet, as `decode_predictions` does."""
+    """Assume ImageNet's labels for 1000 classes, as `decode_predictions` does."""
     from keras_shufflenet.models.imagenet import imagenet_classes
 
     classes = imagenet_classes()
@@ -206,25 +201,25 @@ def _from_file(path: Path, num_threads: int | None) -> Predictor:
         return _from_tflite(path, num_threads)
     if path.suffix == ".keras":
         return _from_keras(load_keras(path))
-    raise ValueError(f"A model's file ends in .keras or .tflite. Received: {str(path)!r}")
+    raise ValueError(f"`source` must end in .keras or .tflite. Received: {str(path)!r}")
 
 
 def load_keras(path: Path) -> "keras.Model":
     """Open a `.keras` file for inference.
 
     Raises:
-        FileNotFoundError: if it is missing.
-        ValueError: if it cannot be read.
+        FileNotFoundError: If it is missing.
+        ValueError: If it cannot be read.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"There is no such .keras file. Received: {str(path)!r}")
+        raise FileNotFoundError(f"The .keras file must exist. Received: {str(path)!r}")
     import keras
 
     try:
         return keras.saving.load_model(path, compile=False)
     except Exception as error:  # a broken file fails in zipfile, json, h5py or Keras
         raise ValueError(
-            f"The file must be a model saved by Keras, a zip archive; reading it ends in "
+            f"The file must be a model saved by Keras, a zip archive; reading it raises "
             f"{type(error).__name__}. Received: {str(path)!r}"
         ) from error
 
@@ -262,6 +257,6 @@ def _image_shape(shape: np.ndarray, path: Path) -> tuple[int, int, int, int]:
 def _check_single(what: str, name: str, inputs: int, outputs: int) -> None:
     if inputs != 1 or outputs != 1:
         raise ValueError(
-            f"A predictor takes one batch of images and gives one array; {what} has {inputs} "
-            f"inputs and {outputs} outputs. Received: {name}"
+            f"{what.capitalize()} must have one input of images and one output. "
+            f"Received: {name} with {inputs} inputs and {outputs} outputs"
         )

@@ -1,22 +1,24 @@
-"""Skeletons, heatmaps and sheets of pictures, drawn with Pillow.
+"""Visualization with Pillow: skeletons, image grids and heatmaps.
 
-Every person is drawn on a canvas of its own, several times as fine as the image, and laid over the
-image scaled down, so that limbs are smooth at any slope and a crowd costs little memory.
+Every person is drawn on a supersampled canvas of its own, which is then scaled down and composited
+onto the image, so that limbs are smooth at any slope and crowds need little memory.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from keras_shufflenet.inference.images import to_pillow
+from keras_shufflenet._checks import check_integer
+from keras_shufflenet.inference.image_io import to_array, to_pillow
 from keras_shufflenet.keypoints import skeletons
 from keras_shufflenet.keypoints.skeletons import Skeleton
 
 Color = tuple[int, int, int]
 
 COLORS: dict[str, Color] = {
-    "left": (38, 139, 255),  # told apart by the color blind too: blue, orange, green-white
+    "left": (38, 139, 255),  # distinguishable for the color-blind: blue, orange, light green
     "right": (255, 128, 14),
     "center": (120, 230, 140),
 }
@@ -33,42 +35,42 @@ def draw_skeletons(
     *,
     line_width: float | None = None,
 ) -> np.ndarray:
-    """Draw people's joints and limbs over an image.
+    """Draw the keypoints and limbs of persons on an image.
 
-    Left limbs are blue, right ones orange and those between the sides green. A limb is drawn where
-    both of its joints reach the threshold.
+    Left limbs are blue, right limbs orange and those in between green. A limb is drawn if both of
+    its keypoints reach the threshold.
 
     Args:
-        image: a path, a `PIL.Image` or an array (H, W, 3), RGB, 0..255.
-        keypoints: (N, K, 3), or (K, 3) for one person: x, y in image pixels (0-based, the pixel's
-            center at whole numbers) and score.
-        skeleton: name of a skeleton of K joints, or the skeleton.
-        score_threshold: the least score of a joint that is drawn.
-        line_width: width of a limb in pixels; by default it follows the size of the person.
+        image: A path, a `PIL.Image` or an array (H, W, 3), RGB, 0..255.
+        keypoints: (N, K, 3), or (K, 3) for one person: x, y in image pixels (0-based, with pixel
+            centers at integers) and score.
+        skeleton: A skeleton of K keypoints, or its name.
+        score_threshold: Minimum score of the keypoints that are drawn.
+        line_width: Width of a limb in pixels. Defaults to a fraction of the person's extent.
 
     Returns:
         A new uint8 array (H, W, 3).
 
     Raises:
-        ValueError: `keypoints` does not have the shape (N, K, 3) of the skeleton's K joints.
+        ValueError: If `keypoints` does not have the shape (N, K, 3) of the skeleton.
     """
     shown = skeletons.get(skeleton)
     canvas = to_pillow(image).convert("RGBA")
-    for person in _check_people(keypoints, shown):
+    for person in _checked_keypoints(keypoints, shown):
         _draw_person(canvas, person, shown, score_threshold, line_width)
     return np.asarray(canvas.convert("RGB"))
 
 
-def _check_people(people: np.ndarray, skeleton: Skeleton) -> np.ndarray:
-    array = np.asarray(people, np.float64)
+def _checked_keypoints(keypoints: np.ndarray, skeleton: Skeleton) -> np.ndarray:
+    array = np.asarray(keypoints, np.float64)
     array = array[None] if array.ndim == 2 else array
-    joints = len(skeleton.keypoint_names)
+    count = len(skeleton.keypoint_names)
     if array.size == 0:
-        return array.reshape(0, joints, 3)
-    if array.ndim != 3 or array.shape[1:] != (joints, 3):
+        return array.reshape(0, count, 3)
+    if array.ndim != 3 or array.shape[1:] != (count, 3):
         raise ValueError(
-            f"`people` must have the shape (people, {joints}, 3) for the skeleton "
-            f"'{skeleton.name}': x, y and score of every joint. Received: {np.shape(people)}"
+            f"`keypoints` must have the shape (persons, {count}, 3) for the skeleton "
+            f"'{skeleton.name}': x, y and score. Received: shape {np.shape(keypoints)}"
         )
     return array
 
@@ -93,7 +95,7 @@ def _draw_person(
 
 
 def _limb_width(points: np.ndarray) -> float:
-    """A sixtieth of the person's extent, and never a hairline."""
+    """Return a sixtieth of the person's extent, at least 2 pixels."""
     extent = float(np.hypot(*np.ptp(points, axis=0)))
     return max(2.0, extent / 60)
 
@@ -101,7 +103,7 @@ def _limb_width(points: np.ndarray) -> float:
 def _region(
     points: np.ndarray, margin: float, size: tuple[int, int]
 ) -> tuple[int, int, int, int] | None:
-    """The part (left, top, right, bottom) of the image that a person's drawing touches."""
+    """Return the region (left, top, right, bottom) of the image that the drawing covers."""
     left, top = np.floor(np.maximum(points.min(axis=0) - margin, 0)).astype(int)
     right, bottom = np.ceil(np.minimum(points.max(axis=0) + margin, size)).astype(int)
     if left >= right or top >= bottom:
@@ -116,7 +118,7 @@ def _render(
     width: float,
     region: tuple[int, int, int, int],
 ) -> Image.Image:
-    """The person alone, as an RGBA picture of the size of the region."""
+    """Draw one person on a transparent image of the size of the region."""
     size = region[2] - region[0], region[3] - region[1]
     finer = max(1, min(SUPERSAMPLING, int((MAX_CANVAS / (size[0] * size[1])) ** 0.5)))
     canvas = Image.new("RGBA", (size[0] * finer, size[1] * finer), (0, 0, 0, 0))
@@ -126,30 +128,30 @@ def _render(
     outline = width + max(1.0, width / 3)
     for a, b, _ in limbs:
         _limb(pen, local[a], local[b], outline * finer, OUTLINE)
-    for joint in np.flatnonzero(seen).tolist():
-        _dot(pen, local[joint], 0.8 * outline * finer, OUTLINE)
+    for keypoint in np.flatnonzero(seen).tolist():
+        _dot(pen, local[keypoint], 0.8 * outline * finer, OUTLINE)
     for a, b, side in limbs:
         _limb(pen, local[a], local[b], width * finer, COLORS[side])
-    for joint in np.flatnonzero(seen).tolist():
-        _dot(pen, local[joint], 0.8 * width * finer, COLORS[joint_side(skeleton, joint)])
-        _dot(pen, local[joint], 0.4 * width * finer, (255, 255, 255))
+    for keypoint in np.flatnonzero(seen).tolist():
+        _dot(pen, local[keypoint], 0.8 * width * finer, COLORS[keypoint_side(skeleton, keypoint)])
+        _dot(pen, local[keypoint], 0.4 * width * finer, (255, 255, 255))
     return canvas.resize(size, Image.Resampling.BOX)
 
 
 def _limbs(skeleton: Skeleton, seen: np.ndarray) -> Iterator[tuple[int, int, str]]:
-    """Limbs with both joints seen, those of the middle first, so that arms lie over the trunk."""
+    """Yield limbs with both keypoints seen, central ones first, so that arms cover the trunk."""
     found = [(a, b, _limb_side(skeleton, a, b)) for a, b in skeleton.limbs if seen[a] and seen[b]]
     yield from sorted(found, key=lambda limb: limb[2] != "center")
 
 
 def _limb_side(skeleton: Skeleton, a: int, b: int) -> str:
-    sides = {joint_side(skeleton, a), joint_side(skeleton, b)} - {"center"}
+    sides = {keypoint_side(skeleton, a), keypoint_side(skeleton, b)} - {"center"}
     return sides.pop() if len(sides) == 1 else "center"
 
 
-def joint_side(skeleton: Skeleton, joint: int) -> str:
-    """The side of the body a joint belongs to, by its name: "left", "right" or "center"."""
-    side = skeleton.keypoint_names[joint].partition("_")[0]
+def keypoint_side(skeleton: Skeleton, keypoint: int) -> str:
+    """Return the side of a keypoint by its name: "left", "right" or "center"."""
+    side = skeleton.keypoint_names[keypoint].partition("_")[0]
     return side if side in COLORS else "center"
 
 
@@ -170,3 +172,104 @@ def _dot(
 ) -> None:
     x, y = center
     pen.ellipse([x - radius, y - radius, x + radius, y + radius], fill=color)
+
+
+BACKGROUND = (24, 26, 30)
+TITLE_COLOR = (235, 235, 235)
+TITLE_SIZE = 14
+TITLE_HEIGHT = 24
+
+# Black, purple, red, orange, pale yellow: a colormap of increasing lightness.
+HEAT = np.array([(0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164)])
+
+
+def image_grid(
+    images: Sequence[object],
+    columns: int = 4,
+    *,
+    tile: tuple[int, int] = (256, 256),
+    titles: Sequence[str] | None = None,
+    margin: int = 8,
+) -> np.ndarray:
+    """Arrange images in a grid, each fitted into a tile without changing its aspect ratio.
+
+    Args:
+        images: Paths, `PIL.Image`s or arrays (H, W, 3), RGB, 0..255, of any sizes.
+        columns: Images per row.
+        tile: (height, width) of a tile in pixels.
+        titles: A line of text below each image.
+        margin: Pixels between and around the tiles.
+
+    Returns:
+        A uint8 array (H, W, 3).
+
+    Raises:
+        ValueError: If there are no images, `columns` is below 1, or the number of titles differs.
+    """
+    _check_grid(images, columns, titles)
+    columns = min(columns, len(images))
+    rows = math.ceil(len(images) / columns)
+    step_y = tile[0] + margin + (TITLE_HEIGHT if titles else 0)
+    step_x = tile[1] + margin
+    grid = Image.new("RGB", (columns * step_x + margin, rows * step_y + margin), BACKGROUND)
+    for index, image in enumerate(images):
+        left = margin + index % columns * step_x
+        top = margin + index // columns * step_y
+        grid.paste(_fit(image, tile), (left, top))
+        if titles:
+            _write(grid, titles[index], (left + tile[1] // 2, top + tile[0] + 4))
+    return np.asarray(grid)
+
+
+def _check_grid(images: Sequence[object], columns: int, titles: Sequence[str] | None) -> None:
+    if not len(images):
+        raise ValueError("`images` must hold at least one image. Received: none")
+    check_integer("columns", columns)
+    if titles is not None and len(titles) != len(images):
+        raise ValueError(
+            f"`titles` must have one for each of the {len(images)} images. Received: {len(titles)}"
+        )
+
+
+def _fit(image: object, tile: tuple[int, int]) -> Image.Image:
+    height, width = tile
+    return ImageOps.pad(
+        to_pillow(image), (width, height), Image.Resampling.LANCZOS, color=BACKGROUND
+    )
+
+
+def _write(grid: Image.Image, title: str, position: tuple[int, int]) -> None:
+    font = ImageFont.load_default(size=TITLE_SIZE)
+    ImageDraw.Draw(grid).text(position, title, fill=TITLE_COLOR, font=font, anchor="ma")
+
+
+def overlay_heatmaps(image: object, heatmaps: np.ndarray, opacity: float = 0.6) -> np.ndarray:
+    """Overlay heatmaps on the crop they were predicted from; the maximum of all keypoints is shown.
+
+    Args:
+        image: The crop as a path, `PIL.Image` or array (H, W, 3), RGB, 0..255.
+        heatmaps: (h, w, K), with peaks near 1; scaled to the image.
+        opacity: Opacity of a peak of 1, 0..1.
+
+    Returns:
+        A new uint8 array (H, W, 3).
+
+    Raises:
+        ValueError: If the heatmaps do not have three axes.
+    """
+    if np.ndim(heatmaps) != 3:
+        raise ValueError(
+            "`heatmaps` must have the shape (height, width, keypoints). "
+            f"Received: shape {np.shape(heatmaps)}"
+        )
+    pixels = to_array(image).astype(np.float32)
+    highest = Image.fromarray(np.asarray(heatmaps, np.float32).max(axis=-1))
+    size = pixels.shape[1], pixels.shape[0]
+    heat = np.clip(np.asarray(highest.resize(size, Image.Resampling.BICUBIC)), 0, 1)
+    cover = opacity * np.sqrt(heat)[..., None]
+    return np.rint((1 - cover) * pixels + cover * _heat_colors(heat)).astype(np.uint8)
+
+
+def _heat_colors(heat: np.ndarray) -> np.ndarray:
+    steps = np.linspace(0, 1, len(HEAT))
+    return np.stack([np.interp(heat, steps, channel) for channel in HEAT.T], axis=-1)

@@ -1,4 +1,4 @@
-"""Figures of merit: COCO's average precision, MPII's PCKh, ImageNet accuracy."""
+"""Metrics: COCO's average precision, MPII's PCKh, ImageNet accuracy."""
 
 from keras_shufflenet.metrics.coco import coco
 from keras_shufflenet.metrics.imagenet import imagenet

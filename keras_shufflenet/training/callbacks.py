@@ -38,8 +38,8 @@ class StopAtNaN(keras.callbacks.Callback):
         loss = float((logs or {}).get("loss", 0.0))
         if not math.isfinite(loss):
             raise ValueError(
-                "The loss must be finite; try a lower learning rate, or check the annotations for broken "
-                f"coordinates. Received: loss={loss} in step {batch + 1} of the epoch"
+                "The loss must be finite; try a lower learning rate, or check the annotations. "
+                f"Received: loss={loss} in step {batch + 1} of the epoch"
             )
 
 
@@ -105,8 +105,8 @@ def restore(model: keras.Model, directory: Path) -> int:
             return int(model.optimizer.iterations)
     if paths:
         raise ValueError(
-            "No checkpoint of the training can be read; start again with resume=False (--no-resume). "
-            f"Received: {', '.join(map(str, paths))}"
+            "No checkpoint of the training can be read; start again with resume=False "
+            f"(--no-resume). Received: {', '.join(map(str, paths))}"
         )
     return 0
 

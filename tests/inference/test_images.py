@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_shufflenet.inference.images import to_array, to_pillow
+from keras_shufflenet.inference.image_io import to_array, to_pillow
 
 
 @pytest.fixture

@@ -97,7 +97,14 @@ def test_classes_are_printed(classifier_file, photo, capsys):
 
 def test_joints_are_printed_and_drawn(pose_file, photo, tmp_path, capsys):
     boxes = [f"--box={','.join(map(str, box))}" for box in BOXES]
-    command = [str(pose_file), str(photo), *boxes, "--flip-test", "--draw", str(tmp_path / "drawn")]
+    command = [
+        str(pose_file),
+        str(photo),
+        *boxes,
+        "--flip-test",
+        "--output-dir",
+        str(tmp_path / "drawn"),
+    ]
     assert lite.main(command) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2 * (1 + 17)
@@ -115,9 +122,9 @@ def test_joints_are_printed_and_drawn(pose_file, photo, tmp_path, capsys):
         (["none.tflite", "photo.png"], "no such .tflite file. Received: 'none.tflite'"),
         (["MODEL", "none.png"], "existing file. Received: none.png"),
         (["MODEL", "PHOTO", "--top", "0"], "at least 1. Received: 0"),
-        (["MODEL", "PHOTO", "PHOTO", "--draw", "."], "must differ in name. Received: "),
-        (["MODEL", "PHOTO", "--draw", "."], "--draw are for pose estimators. Received: "),
-        (["MODEL", "PHOTO", "--box", "0,0,9,9"], "--draw are for pose estimators. Received: "),
+        (["MODEL", "PHOTO", "PHOTO", "--output-dir", "."], "must differ in name. Received: "),
+        (["MODEL", "PHOTO", "--output-dir", "."], "--draw are for pose estimators. Received: "),
+        (["MODEL", "PHOTO", "--bbox", "0,0,9,9"], "--draw are for pose estimators. Received: "),
     ],
 )
 def test_mistakes_are_one_line(classifier_file, photo, capsys, arguments, message):
@@ -132,7 +139,7 @@ def test_mistakes_are_one_line(classifier_file, photo, capsys, arguments, messag
 @pytest.mark.parametrize("box", ["1,2,3", "a,b,c,d"])
 def test_boxes_have_four_numbers(capsys, box):
     with pytest.raises(SystemExit):
-        lite.main(["pose.tflite", "photo.png", "--box", box])
+        lite.main(["pose.tflite", "photo.png", "--bbox", box])
     assert box in capsys.readouterr().err
 
 

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_shufflenet.inference.images import to_array
+from keras_shufflenet.inference.image_io import to_array
 from keras_shufflenet.inference.pose import PosePredictor, predict_pose
 from keras_shufflenet.keypoints import COCO, HeatmapCodec, box_to_center_scale
 

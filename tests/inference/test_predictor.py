@@ -14,7 +14,7 @@ SIZE = (32, 48)
 @pytest.fixture(scope="module")
 def model() -> keras.Model:
     inputs = keras.Input((*SIZE, 3))
-    outputs = keras.layers.Conv2D(5, 3, strides=2, padding="same", name="maps")(inputs)
+    outputs = keras.layers.Conv2D(5, 3, strides=2, bbox_padding="same", name="maps")(inputs)
     return keras.Model(inputs, outputs, name="tiny")
 
 

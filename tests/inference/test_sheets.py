@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_shufflenet.inference.sheets import PAPER, image_grid, overlay_heatmaps
+from keras_shufflenet.inference.visualization import PAPER, image_grid, overlay_heatmaps
 
 
 def plain(height, width, color):

@@ -2,14 +2,14 @@ import json
 
 import numpy as np
 import pytest
+from keras_shufflenet.metrics.people import predict_dataset
 
 from keras_shufflenet import data, export, metrics
 from keras_shufflenet.inference import PosePredictor, predict_pose
 from keras_shufflenet.keypoints import HeatmapCodec
-from keras_shufflenet.metrics.people import predict_dataset
 
 FIGURES = ["AP", "AP .5", "AP .75", "AP (M)", "AP (L)", "AR", "AR .5", "AR .75", "AR (M)", "AR (L)"]
-QUICK = {"flip_test": False, "progress": False}
+QUICK = {"flip_test": False, "verbose": False}
 
 
 def run(model, people, **options):
@@ -71,7 +71,7 @@ def test_detected_boxes(tmp_path, colour_net, dotted_people):
 def test_prediction_and_evaluation_find_the_same(colour_net, dotted_people):
     samples = data.load_keypoint_dataset(dotted_people, dotted_people.parent)
     estimator = PosePredictor.load(colour_net)
-    together = predict_dataset(estimator, samples, progress=False)
+    together = predict_dataset(estimator, samples, verbose=False)
     for path, box, joints in zip(samples.paths, samples.instances.bboxes, together, strict=True):
         np.testing.assert_allclose(predict_pose(estimator, path, [box])[0], joints, atol=1e-4)
 
@@ -96,7 +96,7 @@ def test_a_trained_network_has_its_known_precision(shared, simple_pose):
         coco / "person_keypoints_val_complete.json",
         coco / "images",
         input_size=(256, 192),
-        progress=False,
+        verbose=False,
     )
     assert figures["AP"] == pytest.approx(0.560, abs=0.01)
 
@@ -110,7 +110,7 @@ def test_a_trained_network_on_the_boxes_of_a_detector(shared, simple_pose):
         detections=coco / "person_detections_val_det.json",
         score_threshold=0.5,
         input_size=(256, 192),
-        progress=False,
+        verbose=False,
     )
     assert figures["AP"] == pytest.approx(0.557, abs=0.01)
 

@@ -39,18 +39,18 @@ def greys(tmp_path):
 
 
 def test_shares_of_right_guesses(greys):
-    found = ks.metrics.imagenet(nearest_grey, greys, crop_size=24, resize_size=32, progress=False)
+    found = ks.metrics.imagenet(nearest_grey, greys, crop_size=24, resize_size=32, verbose=False)
     assert found == {"top1": pytest.approx(6 / 9), "top5": 1.0, "count": 9}
 
 
 def test_a_folder_may_hold_the_labels(greys):
-    options = {"crop": 24, "resize": 32, "progress": False}
+    options = {"crop_size": 24, "resize_size": 32, "verbose": False}
     found = ks.metrics.imagenet(nearest_grey, greys.parent, **options)
     assert found == ks.metrics.imagenet(nearest_grey, greys, **options)
 
 
 def test_batches_do_not_change_anything(greys):
-    options = {"crop": 24, "resize": 32, "progress": False}
+    options = {"crop_size": 24, "resize_size": 32, "verbose": False}
     found = ks.metrics.imagenet(nearest_grey, greys, batch_size=2, **options)
     assert found == ks.metrics.imagenet(nearest_grey, greys, **options)
 
@@ -62,20 +62,20 @@ def test_too_few_classes(greys):
             greys,
             crop_size=24,
             resize_size=32,
-            progress=False,
+            verbose=False,
         )
 
 
 def test_images_without_classes_have_no_accuracy(greys):
     with pytest.raises(ValueError, match=r"a folder for each class. Received: class -1"):
-        ks.metrics.imagenet(nearest_grey, greys.parent / "images", progress=False)
+        ks.metrics.imagenet(nearest_grey, greys.parent / "images", verbose=False)
 
 
 def test_folders_stand_for_all_classes(tmp_path):
     for number, gray in enumerate(GREYS):
         (tmp_path / f"class{number}").mkdir()
         Image.new("RGB", (60, 40), (gray,) * 3).save(tmp_path / f"class{number}" / "one.png")
-    options = {"crop": 24, "resize": 32, "progress": False}
+    options = {"crop_size": 24, "resize_size": 32, "verbose": False}
     assert ks.metrics.imagenet(nearest_grey, tmp_path, **options)["top1"] == 1.0
     (tmp_path / "class0" / "one.png").unlink()
     (tmp_path / "class0").rmdir()
@@ -87,7 +87,7 @@ def test_a_broken_image_is_named(greys):
     image = greys.parent / "images" / "4.png"
     image.write_bytes(image.read_bytes()[:60])
     with pytest.raises(ValueError, match=r"(?s)whole.*Received: .*4\.png"):
-        ks.metrics.imagenet(nearest_grey, greys, crop_size=24, resize_size=32, progress=False)
+        ks.metrics.imagenet(nearest_grey, greys, crop_size=24, resize_size=32, verbose=False)
 
 
 def test_counting():
@@ -127,7 +127,7 @@ def test_the_same_in_one_call(shared):
     name, top1, top5 = REFERENCE[file]
     model = ks.create_model(name, weights=shared / "weights" / file)
     found = ks.metrics.imagenet(
-        model, shared / "data" / "imagenet_val" / "labels.csv", progress=False
+        model, shared / "data" / "imagenet_val" / "labels.csv", verbose=False
     )
     assert found["count"] == 820
     assert found["top1"] == pytest.approx(top1, abs=0.0025)

@@ -44,7 +44,7 @@ def _person(name, joints):
 def test_who_finds_every_joint_has_them_all(make_colour_net, mpii_people):
     path, truth = mpii_people
     net = make_colour_net((256, 256), COUNT)
-    figures = metrics.mpii(net, path, path.parent, truth, flip_test=False, progress=False)
+    figures = metrics.mpii(net, path, path.parent, truth, flip_test=False, verbose=False)
     assert figures["PCKh"] == pytest.approx(1)
     assert figures["Wrist"] == figures["Head"] == 1
 
@@ -53,7 +53,7 @@ def test_joints_that_are_not_where_they_should_be(make_colour_net, mpii_people):
     path, truth = mpii_people
     truth["pos_gt_src"][10, 0] += 60
     net = make_colour_net((256, 256), COUNT)
-    figures = metrics.mpii(net, path, path.parent, truth, flip_test=False, progress=False)
+    figures = metrics.mpii(net, path, path.parent, truth, flip_test=False, verbose=False)
     assert figures["Wrist"] == 0.5
     assert figures["Head"] == 1
 
@@ -61,7 +61,7 @@ def test_joints_that_are_not_where_they_should_be(make_colour_net, mpii_people):
 def test_coco_networks_are_refused(colour_net, mpii_people):
     path, truth = mpii_people
     with pytest.raises(ValueError, match=r"'mpii' needs .* 16 heatmaps.*Received: .* with 17"):
-        metrics.mpii(colour_net, path, path.parent, truth, progress=False)
+        metrics.mpii(colour_net, path, path.parent, truth, verbose=False)
 
 
 def test_the_files_of_the_benchmark(shared, make_colour_net):
@@ -71,6 +71,6 @@ def test_the_files_of_the_benchmark(shared, make_colour_net):
         folder / "mpii_val_5.json",
         folder / "images",
         folder / "mpii_gt_val_5.mat",
-        progress=False,
+        verbose=False,
     )
     assert 0 <= figures["PCKh"] < 0.5

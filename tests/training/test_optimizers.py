@@ -38,5 +38,7 @@ def test_it_is_saved_with_its_share():
 
 
 def test_no_negative_share():
-    with pytest.raises(ValueError, match=r"must not be negative. Received: backbone_lr_multiplier=-1"):
+    with pytest.raises(
+        ValueError, match=r"must not be negative. Received: backbone_lr_multiplier=-1"
+    ):
         BackboneAdam(backbone_lr_multiplier=-1)

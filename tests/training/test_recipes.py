@@ -47,15 +47,15 @@ def test_every_recipe_makes_an_optimizer_for_the_shortest_training(recipe, steps
     [
         {"epochs": 0},
         {"batch_size": -1},
-        {"learning_rate": 0.0},
-        {"learning_rate": float("nan")},
+        {"peak_learning_rate": 0.0},
+        {"peak_learning_rate": float("nan")},
         {"schedule": "linear"},
     ],
 )
 def test_values_out_of_range(change):
     (name, value), *_ = change.items()
     with pytest.raises(ValueError, match=rf"{name} must be.*Received: .*{value}"):
-        Recipe(**{"epochs": 1, "batch_size": 1, "learning_rate": 1.0} | change)
+        Recipe(**{"epochs": 1, "batch_size": 1, "peak_learning_rate": 1.0} | change)
 
 
 def test_a_recipe_is_frozen():

@@ -1,4 +1,4 @@
-"""Whatever a user calls an image, as a Pillow image or as an array."""
+"""Images as users pass them: paths, Pillow images and arrays."""
 
 import os
 from pathlib import Path
@@ -8,17 +8,17 @@ from PIL import Image, ImageOps
 
 
 def to_pillow(image: object) -> Image.Image:
-    """Open or convert an image; a photograph is turned upright as its EXIF tag says.
+    """Open or convert an image; the EXIF orientation of files is applied.
 
     Args:
-        image: a path, a `PIL.Image`, or an array (H, W, 3) or (H, W), RGB, 0..255.
+        image: A path, a `PIL.Image`, or an array (H, W, 3) or (H, W), RGB, 0..255.
 
     Returns:
         An RGB image.
 
     Raises:
-        FileNotFoundError: the path does not exist.
-        ValueError: the file is no image, or the array is of no image's shape, or not finite.
+        FileNotFoundError: If the path does not exist.
+        ValueError: If the file is not an image, or the array has another shape or is not finite.
     """
     if isinstance(image, Image.Image):
         return image.convert("RGB")
@@ -28,7 +28,7 @@ def to_pillow(image: object) -> Image.Image:
 
 
 def to_array(image: object) -> np.ndarray:
-    """An image as uint8 (H, W, 3); takes and raises what `to_pillow` does."""
+    """Return an image as uint8 (H, W, 3); arguments and errors are those of `to_pillow`."""
     return np.asarray(to_pillow(image))
 
 
