@@ -59,7 +59,7 @@ def open_interpreter(
     """
     runtime = _runtime()
     if not isinstance(model, bytes) and not Path(model).is_file():
-        raise FileNotFoundError(f"There is no such .tflite file. Received: {str(model)!r}")
+        raise FileNotFoundError(f"The .tflite file must exist. Received: {str(model)!r}")
     content = model if isinstance(model, bytes) else Path(model).read_bytes()
     if content[4:8] != b"TFL3":
         raise ValueError(f"Not a LiteRT model (no TFL3 mark). Received: {_describe(model)}")

@@ -113,5 +113,5 @@ def test_mpii_has_sides_too():
 
 
 def test_people_of_another_skeleton_are_refused(black):
-    with pytest.raises(ValueError, match=r"\(people, 17, 3\).*Received: \(2, 16, 3\)"):
+    with pytest.raises(ValueError, match=r"\(persons, 17, 3\).*Received: shape \(2, 16, 3\)"):
         draw_skeletons(black, np.zeros((2, 16, 3)))

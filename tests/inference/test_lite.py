@@ -29,7 +29,7 @@ sys.meta_path.insert(0, Missing())
 classifier, pose, photo, boxes = sys.argv[1:]
 from keras_shufflenet.inference import ImageClassifier, PosePredictor, lite, predict_pose
 
-names = ImageClassifier.load(classifier).classify(photo)
+names = ImageClassifier.load(classifier).predict(photo)
 people = predict_pose(PosePredictor.load(pose), photo, json.loads(boxes))
 assert lite.main([classifier, photo, "--top", "2"]) == 0
 assert not set(MISSING) & set(sys.modules)
@@ -96,7 +96,7 @@ def test_classes_are_printed(classifier_file, photo, capsys):
 
 
 def test_joints_are_printed_and_drawn(pose_file, photo, tmp_path, capsys):
-    boxes = [f"--box={','.join(map(str, box))}" for box in BOXES]
+    boxes = [f"--bbox={','.join(map(str, box))}" for box in BOXES]
     command = [
         str(pose_file),
         str(photo),
@@ -121,10 +121,16 @@ def test_joints_are_printed_and_drawn(pose_file, photo, tmp_path, capsys):
     [
         (["none.tflite", "photo.png"], "no such .tflite file. Received: 'none.tflite'"),
         (["MODEL", "none.png"], "existing file. Received: none.png"),
-        (["MODEL", "PHOTO", "--top", "0"], "at least 1. Received: 0"),
-        (["MODEL", "PHOTO", "PHOTO", "--output-dir", "."], "must differ in name. Received: "),
-        (["MODEL", "PHOTO", "--output-dir", "."], "--draw are for pose estimators. Received: "),
-        (["MODEL", "PHOTO", "--bbox", "0,0,9,9"], "--draw are for pose estimators. Received: "),
+        (["MODEL", "PHOTO", "--top", "0"], "a positive integer. Received: top=0"),
+        (["MODEL", "PHOTO", "PHOTO", "--output-dir", "."], "must differ in name for --output-dir"),
+        (
+            ["MODEL", "PHOTO", "--output-dir", "."],
+            "--output-dir are for pose estimators. Received: ",
+        ),
+        (
+            ["MODEL", "PHOTO", "--bbox", "0,0,9,9"],
+            "--output-dir are for pose estimators. Received: ",
+        ),
     ],
 )
 def test_mistakes_are_one_line(classifier_file, photo, capsys, arguments, message):
@@ -145,8 +151,8 @@ def test_boxes_have_four_numbers(capsys, box):
 
 def test_labels_of_a_classifier(classifier_file, photo):
     given = ImageClassifier.load(classifier_file, labels=["a", "b", "c"])
-    assert {name for name, _ in given.classify(photo)} == {"a", "b", "c"}
-    with pytest.raises(ValueError, match=r"needs 3 labels.*Received: 2"):
+    assert {name for name, _ in given.predict(photo)} == {"a", "b", "c"}
+    with pytest.raises(ValueError, match=r"must have 3 names.*Received: 2"):
         ImageClassifier.load(classifier_file, labels=["a", "b"])
 
     def brightness(images):

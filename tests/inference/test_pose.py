@@ -76,7 +76,7 @@ def test_the_flip_test_makes_left_and_right_equal(shared, simple_pose):
     image = to_array(shared / "data" / "coco" / "images" / "000000397133.jpg")
     width = image.shape[1]
     x, y, w, h = 388, 69, 109, 277
-    options = {"input_size": (256, 192), "padding": 1.25}
+    options = {"input_size": (256, 192), "bbox_padding": 1.25}
     (person,) = predict_pose(simple_pose, image, [(x, y, w, h)], **options)
     (mirrored,) = predict_pose(
         simple_pose, image[:, ::-1], [(width - 1 - x - w, y, w, h)], **options
@@ -114,13 +114,13 @@ def test_the_codec_follows_the_network():
 @pytest.mark.parametrize(
     ("shape", "options", "message"),
     [
-        ((16, 12, 17), {}, r"input_size=\(height, width\).*Received: input_size=None"),
+        ((16, 12, 17), {}, r"must be \(height, width\) for .*Received: input_size=None"),
         ((1000,), {"input_size": SIZE}, r"\(N, h, w, K\).*Received: \(N, 1000\)"),
-        ((16, 12, 5), {"input_size": SIZE}, "`skeleton`.*Received: .* with 5 joints"),
+        ((16, 12, 5), {"input_size": SIZE}, "`skeleton`.*Received: .* with 5 heatmaps"),
         (
             (16, 12, 16),
             {"input_size": SIZE, "skeleton": "coco"},
-            "'coco' needs .* 17 heatmaps.*Received: .* with 16",
+            "'coco' requires .* 17 heatmaps.*Received: .* with 16",
         ),
         ((8, 6, 17), {"codec": HeatmapCodec(SIZE)}, r"\(16, 12\).*Received: \(8, 6\)"),
     ],
@@ -135,7 +135,7 @@ def test_networks_that_do_not_fit(shape, options, message):
     ["abc", [1, 2, 3, 4], [(1, 2, 3)], [(1, 2, 0, 4)], [(1, 2, np.nan, 4)], [(5, 5, -3, 4)]],
 )
 def test_boxes_have_a_size(dotted, boxes):
-    with pytest.raises(ValueError, match=r"`boxes`.*Received"):
+    with pytest.raises(ValueError, match=r"`bboxes`.*Received"):
         predict_pose(find_colours, dotted, boxes, input_size=SIZE)
 
 
@@ -149,5 +149,5 @@ def test_crops_are_of_the_input_size(dotted):
 
 @pytest.mark.parametrize("box", [(5000, 5, 10, 10), (5, -50, 10, 50)])
 def test_boxes_overlap_with_the_picture(dotted, box):
-    with pytest.raises(ValueError, match=r"must overlap with the picture.*Received"):
+    with pytest.raises(ValueError, match=r"must overlap with the image.*Received"):
         predict_pose(find_colours, dotted, [box], input_size=SIZE)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_shufflenet.inference.visualization import PAPER, image_grid, overlay_heatmaps
+from keras_shufflenet.inference.visualization import BACKGROUND, image_grid, overlay_heatmaps
 
 
 def plain(height, width, color):
@@ -15,7 +15,7 @@ def test_pictures_stand_in_rows():
     assert (sheet[5 + 25, 5 + 20] == 100).all()
     assert (sheet[5 + 25, 5 + 2 * 45 + 20] == 120).all()
     assert (sheet[5 + 55 + 25, 5 + 45 + 20] == 140).all()
-    assert tuple(sheet[5 + 55 + 25, 5 + 2 * 45 + 20]) == PAPER
+    assert tuple(sheet[5 + 55 + 25, 5 + 2 * 45 + 20]) == BACKGROUND
 
 
 def test_a_picture_keeps_its_proportions():
@@ -37,7 +37,7 @@ def test_titles_are_written_below():
     ("images", "arguments", "message"),
     [
         ([], {}, "at least one image"),
-        ([plain(4, 4, 0)], {"columns": 0}, "`columns`.*Received: 0"),
+        ([plain(4, 4, 0)], {"columns": 0}, "`columns`.*Received: columns=0"),
         ([plain(4, 4, 0)], {"titles": ["a", "b"]}, "`titles`.*Received: 2"),
     ],
 )
@@ -60,5 +60,5 @@ def test_no_opacity_no_heat():
 
 
 def test_heatmaps_have_three_axes():
-    with pytest.raises(ValueError, match=r"Received: \(1, 16, 12, 2\)"):
+    with pytest.raises(ValueError, match=r"Received: shape \(1, 16, 12, 2\)"):
         overlay_heatmaps(plain(64, 48, 0), np.zeros((1, 16, 12, 2)))

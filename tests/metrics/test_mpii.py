@@ -60,7 +60,7 @@ def test_joints_that_are_not_where_they_should_be(make_colour_net, mpii_people):
 
 def test_coco_networks_are_refused(colour_net, mpii_people):
     path, truth = mpii_people
-    with pytest.raises(ValueError, match=r"'mpii' needs .* 16 heatmaps.*Received: .* with 17"):
+    with pytest.raises(ValueError, match=r"'mpii' requires .* 16 heatmaps.*Received: .* with 17"):
         metrics.mpii(colour_net, path, path.parent, truth, verbose=False)
 
 

@@ -36,5 +36,5 @@ def test_no_figure_is_cut_on_a_narrow_terminal():
 
 @pytest.mark.parametrize("models", [{}, {"a": {}}, {"a": {"AP": 1.0}, "b": {"AR": 1.0}}])
 def test_models_must_agree(models):
-    with pytest.raises(ValueError, match=r"same figures.*Received"):
+    with pytest.raises(ValueError, match=r"same metrics.*Received"):
         metrics_table(models)

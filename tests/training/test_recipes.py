@@ -54,7 +54,7 @@ def test_every_recipe_makes_an_optimizer_for_the_shortest_training(recipe, steps
 )
 def test_values_out_of_range(change):
     (name, value), *_ = change.items()
-    with pytest.raises(ValueError, match=rf"{name} must be.*Received: .*{value}"):
+    with pytest.raises(ValueError, match=rf"`{name}` must be.*Received: .*{value}"):
         Recipe(**{"epochs": 1, "batch_size": 1, "peak_learning_rate": 1.0} | change)
 
 
