@@ -46,7 +46,7 @@ class HeatmapCodec:
         encoding: How targets are generated: `"msra"` (Gaussian at the nearest pixel),
             `"unbiased"` (Gaussian at the exact position, DARK), `"udp"` (the same, with lengths
             measured in pixel intervals), `"udp_combined"` (disc and offsets, three channels per
-            keypoint) or `"megvii"` (blurred pixel of height 255).
+            keypoint) or `"megvii"` (blurred pixel with peak value 255).
         decoding: How maxima are refined: `"none"`, `"quarter_offset"` (a quarter pixel towards the
             higher neighbor), `"unbiased"` (DARK's Newton step), `"udp"`, `"udp_combined"` or
             `"megvii"`; by default the decoding of the encoding.
