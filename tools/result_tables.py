@@ -37,7 +37,9 @@ def headline_table(results: Path, patterns: Sequence[str]) -> str:
             f"**{_ms(row)}**" if row and float(row["median_ms"]) == fastest else _ms(row)
             for row in found
         ]
-        published = [f"{entry.top1:.1f}" for entry in weights.list_weights(name) if entry.top1]
+        published = [
+            f"{100 * entry.top1:.1f}" for entry in weights.list_weights(name) if entry.top1
+        ]
         rows.append((f"`{name}`", (*published, "")[0], _megabytes(found[0]), *times))
     return (
         f"{_markdown(head, rows)}\n\n"
@@ -259,7 +261,8 @@ def _published(entry: weights.WeightsEntry) -> str:
         return f"PCKh {entry.pckh:.3f}"
     if entry.ap is not None:
         return f"AP {entry.ap:.3f}, AR {entry.ar:.3f}"
-    return f"{entry.top1:.2f} / {entry.top5:.2f}" if entry.top5 else f"{entry.top1:.2f}"
+    top1 = f"{100 * (entry.top1 or 0):.2f}"
+    return f"{top1} / {100 * entry.top5:.2f}" if entry.top5 else top1
 
 
 def _publisher(entry: weights.WeightsEntry) -> str:

@@ -20,7 +20,7 @@ from rich.table import Table
 
 import keras_shufflenet as ks
 from keras_shufflenet.cli.options import open_model
-from keras_shufflenet.weights.writer import FORMATS
+from keras_shufflenet.weights.loading import SAVE_FORMATS
 
 console = Console()
 
@@ -38,9 +38,9 @@ def convert(
     ] = None,
 ) -> None:
     """Convert published weights to Keras' formats and .safetensors."""
-    wanted = tuple(formats or FORMATS)
-    if unknown := set(wanted) - set(FORMATS):
-        raise typer.BadParameter(f"formats are {', '.join(FORMATS)}. Received: {unknown}")
+    wanted = tuple(formats or SAVE_FORMATS)
+    if unknown := set(wanted) - set(SAVE_FORMATS):
+        raise typer.BadParameter(f"formats are {', '.join(SAVE_FORMATS)}. Received: {unknown}")
     jobs = [_own(text) for text in checkpoints or []]
     if pattern is not None or not jobs:
         published = _published(pattern or "*")

@@ -20,7 +20,7 @@ from rich.progress import track
 from rich.table import Table
 
 import keras_shufflenet as ks
-from keras_shufflenet.weights.state_dict import fitting_layouts
+from keras_shufflenet.weights._state_dict import fitting_layouts
 
 sys.path.insert(0, str(Path(__file__).parent))
 

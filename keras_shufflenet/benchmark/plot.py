@@ -130,4 +130,5 @@ def _accuracy(name: str) -> float | None:
     """Return the published top-1 accuracy in percent of a network's default weights."""
     from keras_shufflenet.weights import list_weights
 
-    return next((entry.top1 for entry in list_weights(name)), None)
+    accuracies = (entry.top1 for entry in list_weights(name))
+    return next((100 * top1 for top1 in accuracies if top1 is not None), None)

@@ -1,4 +1,4 @@
-"""`keras-shufflenet convert`: a publisher's checkpoint as a file of Keras, or the other way round."""
+"""`keras-shufflenet convert`: a checkpoint as a Keras file, or the other way round."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +9,8 @@ from keras_shufflenet.cli.options import MODEL_FILES
 
 EXAMPLES = """
 keras-shufflenet convert shufflenet_v2_x1_0.torchvision x1_0.keras
-keras-shufflenet convert ShuffleNetV2+.Small.pth.tar plus.weights.h5 --model shufflenet_v2_plus_small
+keras-shufflenet convert ShuffleNetV2+.Small.pth.tar plus.weights.h5 \
+--model shufflenet_v2_plus_small
 keras-shufflenet convert runs/pose/model.keras pose.safetensors \
 --model pose_shufflenet_v2_x1_0_coco_256x192
 """
@@ -18,26 +19,32 @@ keras-shufflenet convert runs/pose/model.keras pose.safetensors \
 def convert(
     source: Annotated[
         str,
-        typer.Argument(help="Name of published weights, see `models`, or a file."),
+        typer.Argument(help="Name of published weights (see `models`), or a checkpoint file."),
     ],
     output: Annotated[
-        Path, typer.Argument(metavar="OUT", help="File: .keras, .weights.h5 or .safetensors.")
+        Path,
+        typer.Argument(metavar="OUT", help="File to write: .keras, .weights.h5 or .safetensors."),
     ],
     model: Annotated[
-        str | None, typer.Option(help="Network of a file; published weights have their own.")
+        str | None,
+        typer.Option(help="Name of the network; required for files, known for published weights."),
     ] = None,
     layout: Annotated[
-        str | None, typer.Option(help="Names of the tensors in a .safetensors file.")
+        str | None,
+        typer.Option(
+            help="Parameter names in a .safetensors file, such as torchvision/shufflenet_v2. "
+            "Defaults to those of the network's publisher."
+        ),
     ] = None,
 ) -> None:
-    """Load weights into their network and write them in another format."""
+    """Convert weights to another file format."""
     import keras_shufflenet as ks
 
     if model is None and Path(source).is_file():
-        raise ValueError(f"a file needs --model, the name of its network. Received: {source}")
+        raise ValueError(f"`--model` is required for a file. Received: {source}")
     if model is None:
         model = ks.weights.get_entry(source).model
     if model.endswith(MODEL_FILES):
-        raise ValueError(f"--model is the name of a network. Received: {model}")
+        raise ValueError(f"`--model` must be the name of a network. Received: {model}")
     ks.weights.save(ks.create_model(model, weights=source), output, layout=layout)
     typer.echo(f"{output}  {output.stat().st_size / 1e6:.1f} MB")

@@ -59,7 +59,7 @@ def _row(entry: "WeightsEntry") -> tuple[str, ...]:
     return (
         entry.model,
         entry.name,
-        f"{entry.top1:.2f} %" if entry.top1 else "–",
+        f"{100 * entry.top1:.2f} %" if entry.top1 else "–",
         f"{entry.ap or entry.pckh:.3f}" if entry.ap or entry.pckh else "–",
         *_cost(entry.model),
         entry.license,

@@ -107,7 +107,7 @@ def build(
     model = keras.Model(sources[0] if len(sources) == 1 else sources, x, name=name or preset)
     if weights is not None:
         partly = top is not None and top.classes != IMAGENET_CLASSES
-        pretrained.load(model, weights, model_name=preset, head_if_it_fits=partly)
+        pretrained.load(model, weights, model_name=preset, skip_mismatched_head=partly)
     return model
 
 

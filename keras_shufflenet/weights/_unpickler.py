@@ -1,11 +1,11 @@
-"""A reader of pickles that executes nothing.
+"""A restricted unpickler that executes nothing.
 
-A pickle is a program for a small stack machine, and the machine of the standard library imports and
-calls whatever the program asks for. This one cannot: a global is looked up in a table, only the
-builders of that table are ever called, and everything else is a placeholder without behavior.
+A pickle is a program for a small stack machine, and the standard library's machine imports and
+calls whatever the program asks for. This one looks globals up in an allow list, calls only the
+builders of that list, and replaces everything else by placeholders without behavior.
 
-The standard library's `pickle.Unpickler` with a restricted `find_class` would not do for files that
-may be broken: one flipped bit in a memo index makes it allocate tens of gigabytes.
+The standard library's `pickle.Unpickler` with a restricted `find_class` is not enough for damaged
+files: one flipped bit in a memo index makes it allocate tens of gigabytes.
 """
 
 import io
@@ -13,17 +13,50 @@ import pickletools
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sized
+from dataclasses import dataclass
 from typing import Any
 
 from keras_shufflenet.weights.errors import MALFORMED, CheckpointError
-from keras_shufflenet.weights.placeholders import Builder, ForeignClass, ForeignObject
 
 SCALARS = (str, bytes, int, float, type(None))
 PYTHON_2_LIBRARY = frozenset({"__builtin__", "copy_reg", "commands", "exceptions"})
 
 
+@dataclass(frozen=True)
+class Builder:
+    """The stand-in of a global that may be called.
+
+    Attributes:
+        name: Name of the global with its module.
+        build: Function that makes the object from the pickle's arguments and trusts none of them.
+    """
+
+    name: str
+    build: Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class ForeignClass:
+    """Placeholder of an unknown global. It was not imported and cannot be called."""
+
+    name: str
+
+
+class ForeignObject(dict[Any, Any]):
+    """Placeholder of an instance of a foreign class; holds the items if that was a mapping."""
+
+    def __init__(self, name: str) -> None:
+        """Make a placeholder.
+
+        Args:
+            name: Name of the class with its module.
+        """
+        super().__init__()
+        self.name = name
+
+
 class Unpickler:
-    """Reads one pickle after the other."""
+    """A restricted unpickler that reads one pickle after the other."""
 
     def __init__(
         self,
@@ -31,12 +64,13 @@ class Unpickler:
         allowed: Mapping[str, Any],
         persistent_load: Callable[[Any], Any] | None = None,
     ) -> None:
-        """Prepare to read.
+        """Prepare to read pickles.
 
         Args:
-            data: begins with a pickle.
-            allowed: dotted name of a global to what it becomes: a `Builder`, or a plain value.
-            persistent_load: turns an identifier of something outside of the pickle into an object.
+            data: Bytes that begin with a pickle.
+            allowed: Stand-ins by dotted name of the global: `Builder`s or plain values.
+            persistent_load: Function from the persistent ID of an object outside of the pickle to
+                that object.
         """
         self._stream = io.BytesIO(data)
         self._allowed = allowed
@@ -44,31 +78,31 @@ class Unpickler:
         self._stack: list[Any] = []
         self._outer: list[list[Any]] = []
         self._memo: dict[int, Any] = {}
-        # A builder may copy its arguments. Together they cannot be longer than the file unless the
-        # same ones are copied again and again, to fill the memory.
+        # A builder may copy its arguments. Together they are not longer than the file unless the
+        # same ones are copied again and again to exhaust the memory.
         self._allowance = len(data)
 
     @property
     def position(self) -> int:
-        """Where in the data the last pickle ended."""
+        """Offset in the data of the end of the last pickle."""
         return self._stream.tell()
 
     def load(self) -> Any:
         """Read the next pickle.
 
         Raises:
-            CheckpointError: if it is broken, or names a global that it may not.
+            CheckpointError: If it is malformed or uses a global that is not allowed.
         """
         self._stack, self._outer, self._memo = [], [], {}
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of Python about odd texts in broken files
+                warnings.simplefilter("ignore")  # Python warns of invalid escapes in damaged files
                 return self._run()
         except CheckpointError:
             raise
         except MALFORMED as error:
             reason = f"{type(error).__name__}: {error}"
-            raise CheckpointError(f"The pickle is broken ({reason[:200]}).") from error
+            raise CheckpointError(f"The pickle is broken or truncated ({reason[:200]}).") from error
 
     def _run(self) -> Any:
         for opcode, argument, _ in pickletools.genops(self._stream):
@@ -131,7 +165,7 @@ class Unpickler:
         self._push(self._find(f"{module}.{name}"))
 
     def _find(self, name: str) -> Any:
-        """What stands in for a global; the standard library has no unknown ones."""
+        """Return the stand-in of a global; those of the standard library must be allowed."""
         if name in self._allowed:
             return self._allowed[name]
         package = name.partition(".")[0]
@@ -150,7 +184,7 @@ class Unpickler:
             raise _refusal(getattr(function, "name", type(function).__name__))
         self._allowance -= sum(len(item) for item in arguments if isinstance(item, Sized))
         if self._allowance < 0:
-            raise CheckpointError("The pickle unfolds to much more than its own size.")
+            raise CheckpointError("The pickle expands to much more than its own size.")
         return function.build(*arguments)
 
     def _new_object(self, _: Any) -> None:
@@ -165,7 +199,7 @@ class Unpickler:
         self._new_object(None)
 
     def _build(self, _: Any) -> None:
-        """Give an object its state: arrays need it, attributes of other objects are left out."""
+        """Set the state of an array; attributes of other objects are dropped."""
         target, state = self._pop_two()
         self._push(target)
         if hasattr(target, "set_pickled_state"):
@@ -184,13 +218,13 @@ class Unpickler:
 
 def _refusal(name: str) -> CheckpointError:
     return CheckpointError(
-        f"The pickle wants to use `{name}`, which has no business in a checkpoint; only tensors, "
-        "arrays, numbers, texts and containers are read. Nothing was executed."
+        f"The pickle uses `{name}`, which is not allowed in a checkpoint; only tensors, arrays, "
+        "numbers, strings and containers are. Nothing was executed."
     )
 
 
 def _hashable(key: Any) -> Any:
-    """The key, if hashing it is harmless: a deep tuple would exhaust the stack of C."""
+    """Return a key if hashing it is harmless: a deep tuple would overflow the C stack."""
     parts = key if isinstance(key, tuple) else (key,)
     if not all(isinstance(part, SCALARS) for part in parts):
         raise TypeError(f"a key of type {type(key).__name__}")
@@ -210,7 +244,7 @@ def _constant(value: Any) -> Callable[[Unpickler, Any], None]:
 
 
 def _nothing(machine: Unpickler, _: Any) -> None:
-    """ResizeMethod and frame say nothing that matters here."""
+    """Skip protocol and frame, which do not matter here."""
 
 
 _LITERALS = (

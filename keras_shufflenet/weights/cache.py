@@ -1,12 +1,12 @@
-"""The cache of weights on this machine, and how files come into it.
+"""The cache of weights files: download, verify, mirror, offline.
 
-Files lie where Keras keeps its own: `models/keras_shufflenet/` under `KERAS_HOME` or `~/.keras`.
+Files are cached beside Keras' own, in `models/keras_shufflenet/` under `KERAS_HOME` or `~/.keras`.
 
 Environment variables:
-    KERAS_HOME: base of the cache.
-    KERAS_SHUFFLENET_MIRROR: a URL or a directory that has the files, used instead of the
+    KERAS_HOME: Base directory of the cache.
+    KERAS_SHUFFLENET_MIRROR: A URL or a directory that has the files, used instead of the
         publishers' servers.
-    KERAS_SHUFFLENET_OFFLINE: 1 to use what is in the cache or in a mirror directory only.
+    KERAS_SHUFFLENET_OFFLINE: 1 to use only the cache and a mirror directory.
 """
 
 import contextlib
@@ -16,45 +16,46 @@ import shutil
 from pathlib import Path
 from urllib.parse import quote
 
+from filelock import FileLock
+
+from keras_shufflenet.weights._http import DownloadError, download_url
 from keras_shufflenet.weights.catalog import WeightsEntry
-from keras_shufflenet.weights.download import DownloadError, download_url
 from keras_shufflenet.weights.errors import WeightsUnavailableError
-from keras_shufflenet.weights.lock import lock
 
 MIRROR = "KERAS_SHUFFLENET_MIRROR"
 OFFLINE = "KERAS_SHUFFLENET_OFFLINE"
 ADVICE = (
-    f"You may also download the file elsewhere and put it there, or set {MIRROR} to a URL or a "
-    "directory that has it; any builder takes the path of a file as `weights=`, too."
+    f"You can also download the file yourself and put it there, set {MIRROR} to a URL or a "
+    "directory that has it, or pass the path of a file as `weights=`."
 )
 
 
 def cache_directory() -> Path:
-    """Where files of weights are kept."""
+    """Return the directory of the cache."""
     home = os.environ.get("KERAS_HOME") or Path("~").expanduser() / ".keras"
     return Path(home).expanduser() / "models" / "keras_shufflenet"
 
 
 def download(entry: WeightsEntry) -> Path:
-    """Make sure that a file of the catalog is in the cache.
+    """Download a file of the catalog unless it is in the cache.
 
-    It is downloaded beside its place and renamed when its hash is right. A download that broke off
-    is resumed. Of several processes that ask at once, one downloads and the others wait.
+    A partial download is resumed, and gets its final name once its hash is verified. Of several
+    processes at once, one downloads and the others wait.
 
     Args:
-        entry: of the catalog.
+        entry: An entry of the catalog.
 
     Returns:
         The path in the cache.
 
     Raises:
-        WeightsUnavailableError: a FileNotFoundError that says what to do, if the file cannot be
-            had, or if its hash is wrong. A wrong file is removed, in the cache too.
+        WeightsUnavailableError: A FileNotFoundError with instructions, if the file cannot be
+            downloaded, or if its hash is wrong. A wrong file is removed, from the cache too.
     """
     path = cache_directory() / entry.file
     if not _is_right(entry, path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with lock(path.with_name(f"{path.name}.lock")):
+        with FileLock(path.with_name(f"{path.name}.lock")):  # freed if the process dies
             if not _is_right(entry, path):
                 path.unlink(missing_ok=True)
                 _obtain(entry, path)
@@ -62,7 +63,7 @@ def download(entry: WeightsEntry) -> Path:
 
 
 def _obtain(entry: WeightsEntry, path: Path) -> None:
-    """Bring the file to its place."""
+    """Copy or download the file into the cache."""
     part = path.with_name(f"{path.name}.part")
     mirror = os.environ.get(MIRROR)
     if mirror and "://" not in mirror:
@@ -73,13 +74,13 @@ def _obtain(entry: WeightsEntry, path: Path) -> None:
 
 
 def _url(entry: WeightsEntry, mirror: str | None, path: Path) -> str:
-    """Where to download from.
+    """Return the URL to download from.
 
     Raises:
-        WeightsUnavailableError: if nothing may or can be downloaded.
+        WeightsUnavailableError: If downloads are forbidden or there is no link.
     """
     if os.environ.get(OFFLINE, "0") not in ("", "0"):
-        raise _unavailable(entry, path, f"{OFFLINE} forbids to download it")
+        raise _unavailable(entry, path, f"{OFFLINE} forbids downloads")
     if mirror:
         return f"{mirror.rstrip('/')}/{quote(entry.file)}"
     if entry.url is None:
@@ -95,7 +96,7 @@ def _copy(entry: WeightsEntry, source: Path, part: Path, path: Path) -> None:
 
 
 def _download(entry: WeightsEntry, url: str, part: Path, path: Path) -> None:
-    """Download; start anew once if what was resumed turns out to be something else."""
+    """Download, and restart once if a resumed download has the wrong hash."""
     try:
         if download_url(url, part, title=entry.name):
             with contextlib.suppress(WeightsUnavailableError):
@@ -108,21 +109,21 @@ def _download(entry: WeightsEntry, url: str, part: Path, path: Path) -> None:
 
 
 def _is_right(entry: WeightsEntry, file: Path) -> bool:
-    """Whether the file is there and has the hash and size of the catalog, if that knows them."""
+    """Return whether a file exists and has the hash and size of the catalog, where known."""
     if not file.is_file() or entry.size not in (None, file.stat().st_size):
         return False
     return entry.sha256 is None or _digest(file).startswith(entry.sha256)
 
 
 def _verify(entry: WeightsEntry, file: Path, what: str) -> None:
-    """Remove what was obtained and raise if it is not the right file."""
+    """Remove the file and raise if it is not the right one."""
     if _is_right(entry, file):
         return
     digest, size = _digest(file), file.stat().st_size
     file.unlink()
     expected = f"sha256 {entry.sha256}" + (f" and {entry.size} bytes" if entry.size else "")
     raise WeightsUnavailableError(
-        f"The weights {entry.name!r} need a file with {expected}; {what} is another one and was "
+        f"The weights {entry.name!r} require a file with {expected}; {what} differs and was "
         f"removed. {ADVICE} Received: {str(file)!r} with sha256 {digest} and {size} bytes"
     )
 
@@ -134,7 +135,7 @@ def _digest(file: Path) -> str:
 
 def _unavailable(entry: WeightsEntry, path: Path, reason: str) -> WeightsUnavailableError:
     return WeightsUnavailableError(
-        f"The right file of the weights {entry.name!r} is not at {str(path)!r}, and {reason}. "
+        f"The weights {entry.name!r} are not in the cache at {str(path)!r}, and {reason}. "
         f"{ADVICE} Received: {MIRROR}={os.environ.get(MIRROR)!r}, "
         f"{OFFLINE}={os.environ.get(OFFLINE)!r}"
     )

@@ -1,7 +1,7 @@
-"""The publishers' own files of weights: where they are, what they need, what they achieve.
+"""The catalog of published weights: URL, hash, preprocessing and accuracy of each file.
 
-Sources of the figures: the documentation of torchvision 0.28, of mmclassification 0.25, of mmpose
-0.29 and 1.3, and the READMEs of megvii-model/ShuffleNet-Series, PaddleClas and
+Sources of the accuracies: the documentation of torchvision 0.28, of mmclassification 0.25 and of
+mmpose 0.29 and 1.3, and the READMEs of megvii-model/ShuffleNet-Series, PaddleClas and
 tonylins/pytorch-mobilenet-v2.
 """
 
@@ -14,29 +14,29 @@ from keras_shufflenet.weights.catalog_data import MEAN_STD
 
 @dataclass(frozen=True)
 class WeightsEntry:
-    """A file of weights.
+    """A published weights file.
 
     Attributes:
         name: "<model>.<publisher>", for `weights=`.
-        model: name of the model it is for, in `list_models()` of either task.
-        file: name in the cache.
-        url: None if there is no direct link.
-        sha256: of the file, or the beginning of it that the publisher puts in the name.
-        size: in bytes, where known.
-        license: the publisher's, as SPDX identifier where there is one.
-        layout: name in `layouts.LAYOUTS`.
-        preprocessing: what the network was trained on. Models do it inside.
-        resize_size: length of the image's shorter side before the crop, in pixels; None for pose.
+        model: Name of its model in `list_models()` of either task.
+        file: File name in the cache.
+        url: Direct link, or None if there is none.
+        sha256: Hash of the file, or the prefix of it that the publisher puts in the file name.
+        size: Size in bytes, where known.
+        license: The publisher's license, as SPDX identifier where there is one.
+        layout: Name in `layouts.LAYOUTS`.
+        preprocessing: What the network was trained on. Models preprocess images themselves.
+        resize_size: Length in pixels of the image's shorter side before the crop; None for pose.
         crop_size: (height, width) of the network's input in pixels.
-        interpolation: of the resizing.
-        top1: published ImageNet accuracy in percent.
-        top5: published ImageNet accuracy in percent.
-        ap: published COCO val2017 average precision, with flip test and the boxes of a detector of
-            AP 56.4 on persons.
-        ar: the average recall that goes with it.
-        pckh: published MPII mean PCKh at 0.5, from 0 to 1.
-        source: page of the publisher.
-        download_instructions: what to do where there is no direct link.
+        interpolation: Interpolation of the resizing.
+        top1: Published ImageNet top-1 accuracy, 0..1.
+        top5: Published ImageNet top-5 accuracy, 0..1.
+        ap: Published COCO val2017 average precision, 0..1, with flip test and the bounding boxes of
+            a detector of AP 56.4 on persons.
+        ar: Published COCO val2017 average recall, 0..1.
+        pckh: Published MPII mean PCKh@0.5, 0..1.
+        source: Page of the publisher.
+        download_instructions: How to get the file where there is no direct link.
     """
 
     name: str
@@ -61,7 +61,7 @@ class WeightsEntry:
 
     @property
     def dataset(self) -> str:
-        """What the network was trained on, one of `DATASETS`."""
+        """Dataset that the network was trained on, one of `DATASETS`."""
         if self.top1 is not None:
             return "imagenet"
         return "coco" if self.pckh is None else "mpii"
@@ -74,19 +74,19 @@ CATALOG: dict[str, WeightsEntry] = {
 
 
 def list_weights(model: str | None = None) -> list[WeightsEntry]:
-    """What is published, the default of each model first.
+    """Return the published weights, the default of each model first.
 
     Args:
-        model: name of a model, to list its weights only.
+        model: Name of a model, to list its weights only.
     """
     return [entry for entry in CATALOG.values() if model in (None, entry.model)]
 
 
 def get_entry(name: str) -> WeightsEntry:
-    """The entry of a name.
+    """Return the entry of a name, such as "shufflenet_v2_x1_0.torchvision".
 
     Raises:
-        ValueError: if there is none.
+        ValueError: If there is none of that name.
     """
     if name not in CATALOG:
         near = difflib.get_close_matches(name, CATALOG, n=5, cutoff=0.4) or list(CATALOG)[:5]
@@ -99,20 +99,20 @@ def get_entry(name: str) -> WeightsEntry:
 
 
 def default_entry(model: str | None, dataset: str = "imagenet") -> WeightsEntry:
-    """The entry that the name of a dataset stands for, such as `weights="imagenet"`.
+    """Return the entry that a dataset's name stands for, as in `weights="imagenet"`.
 
     Args:
-        model: name of a model.
-        dataset: one of `DATASETS`.
+        model: Name of a model.
+        dataset: One of `DATASETS`.
 
     Raises:
-        ValueError: if no weights of it are published that were trained on this dataset.
+        ValueError: If no weights of the model are published that were trained on this dataset.
     """
     entries = [entry for entry in list_weights(model) if entry.dataset == dataset]
     if model is None or not entries:
         models = sorted({entry.model for entry in CATALOG.values() if entry.dataset == dataset})
         raise ValueError(
-            f"WeightsEntry of {dataset!r} are published for {', '.join(models)}. Received: "
-            f"weights={dataset!r} for the model {model!r}"
+            f"`weights={dataset!r}` requires a model with published {dataset} weights: "
+            f"{', '.join(models)}. Received: weights={dataset!r} for the model {model!r}"
         )
     return entries[0]

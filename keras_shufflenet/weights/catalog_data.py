@@ -1,10 +1,10 @@
-"""The tables behind the catalog, as the publishers print them."""
+"""The tables behind the catalog, with accuracies and errors in percent, as published."""
 
 from collections.abc import Iterator
 from typing import Any
 
 MEAN_STD = (
-    "RGB 0..255, minus mean (123.675, 116.28, 103.53), divided by deviation (58.395, 57.12, 57.375)"
+    "RGB 0..255, minus mean (123.675, 116.28, 103.53), divided by std (58.395, 57.12, 57.375)"
 )
 BGR = "BGR 0..255 as it is"
 BGR_MEAN_IMAGE = "BGR 0..255, minus the mean image of ImageNet_1000_scale224_mean.xml"
@@ -42,7 +42,7 @@ MMPOSE_V1_URL = "https://download.openmmlab.com/mmpose/v1/body_2d_keypoint/topdo
 MEGVII_DRIVE = "https://1drv.ms/f/s!AgaP37NGYuEXhRfQxHRseR7eSxXo"
 PADDLE_URL = "https://paddle-imagenet-models-name.bj.bcebos.com/dygraph"
 
-# model, publisher, file, sha256 or its beginning, bytes, resize, top-1, top-5
+# model, publisher, file, sha256 or its prefix, bytes, resize size, top-1, top-5
 TORCHVISION_FILES = (
     ("shufflenet_v2_x0_5", "torchvision", "shufflenetv2_x0.5-f707e7126e.pth", "f707e7126e", None,
      256, 60.552, 81.746),
@@ -69,8 +69,8 @@ MMCLS_FILES = (
      "mobilenet_v2_batch256_imagenet_20200708-3b2dc3af.pth", "3b2dc3af", 71.86, 90.42),
 )  # fmt: skip
 
-# model, layout, file here, file on the publisher's drive (None: its name is not known), top-1
-# error, top-5 error
+# model, layout, file in the cache, file on the publisher's drive (None: name unknown), top-1 error,
+# top-5 error
 MEGVII_FILES = (
     *((f"shufflenet_v1_x{width.replace('.', '_')}_g3", "shufflenet_v1",
        f"ShuffleNetV1.Group3.{width}x.pth.tar", f"ShuffleNetV1/Group3/models/{width}x.pth.tar",
@@ -105,7 +105,7 @@ MEGVII_FILES = (
 SPOS_ERRORS = (25.6, 8.0)
 
 # width, top-1, top-5
-PADDLECLAS_FIGURES = (("0_25", 49.90, 73.79), ("0_33", 53.73, 77.05))
+PADDLECLAS_ACCURACIES = (("0_25", 49.90, 73.79), ("0_33", 53.73, 77.05))
 
 # backbone, keypoints, (height, width), era, file, sha256 prefix, AP, AR, PCKh
 MMPOSE_FILES = (
@@ -154,7 +154,7 @@ MMPOSE_BACKBONES = {
 
 
 def records() -> Iterator[dict[str, Any]]:
-    """Everything that is published, as arguments of `catalog.Weights`."""
+    """Yield the arguments of a `catalog.WeightsEntry` per published file."""
     yield from _torchvision()
     yield from _mmcls()
     yield from _paddleclas()
@@ -176,8 +176,8 @@ def _torchvision() -> Iterator[dict[str, Any]]:
             "size": size,
             "layout": f"torchvision/{_family(model)}",
             "resize_size": resize,
-            "top1": top1,
-            "top5": top5,
+            "top1": _fraction(top1),
+            "top5": _fraction(top5),
         }
 
 
@@ -192,21 +192,21 @@ def _mmcls() -> Iterator[dict[str, Any]]:
             "sha256": sha256,
             "layout": f"mmcls/{_family(model)}",
             "resize_size": 256,
-            "top1": top1,
-            "top5": top5,
+            "top1": _fraction(top1),
+            "top5": _fraction(top5),
         }
 
 
 def _paddleclas() -> Iterator[dict[str, Any]]:
-    for width, top1, top5 in PADDLECLAS_FIGURES:
+    for width, top1, top5 in PADDLECLAS_ACCURACIES:
         model = f"shufflenet_v2_x{width}"
         yield {
             **PADDLECLAS,
             "name": f"{model}.paddleclas",
             "model": model,
             "file": f"{model}_paddleclas.pth",
-            "top1": top1,
-            "top5": top5,
+            "top1": _fraction(top1),
+            "top5": _fraction(top5),
             "download_instructions": (
                 f"download {PADDLE_URL}/ShuffleNetV2_x{width}_pretrained.pdparams, rename its "
                 "parameters to those of torchvision's shufflenet_v2 (transposing the classifier) "
@@ -224,8 +224,8 @@ def _megvii() -> Iterator[dict[str, Any]]:
             "file": file,
             "layout": f"megvii/{layout}",
             "preprocessing": BGR_MEAN_IMAGE if model == "shufflenet_v2_large" else BGR,
-            "top1": round(100 - top1_error, 2),
-            "top5": round(100 - top5_error, 2),
+            "top1": _fraction(100 - top1_error),
+            "top5": _fraction(100 - top5_error),
             "download_instructions": _from_drive(file, on_drive),
         }
 
@@ -245,8 +245,8 @@ def _spos() -> dict[str, Any]:
         "file": "one_shot_spos.pth.tar",
         "source": "https://github.com/megvii-model/SinglePathOneShot",
         "layout": "megvii/one_shot",
-        "top1": round(100 - top1_error, 2),
-        "top5": round(100 - top5_error, 2),
+        "top1": _fraction(100 - top1_error),
+        "top5": _fraction(100 - top5_error),
         "download_instructions": (
             "follow the link to the searched model in the README of "
             "https://github.com/megvii-model/SinglePathOneShot; call it one_shot_spos.pth.tar"
@@ -263,7 +263,7 @@ def _tonylins() -> dict[str, Any]:
         "file": file,
         "url": f"https://www.dropbox.com/s/47tyzpofuuyyv1b/{file}?dl=1",
         "sha256": "f2a8633",
-        "top1": 71.8,
+        "top1": _fraction(71.8),
     }
 
 
@@ -282,11 +282,15 @@ def _mmpose() -> Iterator[dict[str, Any]]:
             "sha256": sha256,
             "layout": f"{publisher}/{network}",
             "crop_size": crop,
-            "interpolation": "bilinear (affine crop of the box)",
+            "interpolation": "bilinear (affine crop of the bounding box)",
             "ap": ap,
             "ar": ar,
             "pckh": pckh,
         }
+
+
+def _fraction(percent: float) -> float:
+    return round(percent / 100, 5)
 
 
 def _family(model: str) -> str:

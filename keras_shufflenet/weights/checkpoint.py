@@ -1,29 +1,58 @@
-"""Files of tensors by name, read without torch and without executing anything in them."""
+"""Read checkpoints without torch and without executing anything in them.
 
+A file's format is told by its content. PyTorch's containers are read by `torch_pickle`;
+.safetensors and NumPy's .npz, which hold arrays without a pickle, are read here.
+"""
+
+import io
+import json
 import os
+import struct
+import zipfile
+import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import safetensors
+from numpy.lib import format as npy
 
-from keras_shufflenet.weights.array_file import is_safetensors, read_npz, read_safetensors
+from keras_shufflenet.weights._tensors import ELEMENT_TYPES
 from keras_shufflenet.weights.errors import MALFORMED, CheckpointError
-from keras_shufflenet.weights.torch_pickle import open_zip, read_pickle, read_zip
+from keras_shufflenet.weights.torch_pickle import ZIP_MAGIC, open_zip, read_pickle, read_zip
 
-HDF5 = b"\x89HDF\r\n\x1a\n"
-ZIP = b"PK\3\4"
-TAR = b"ustar"
+HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+MAX_EXPANSION = 100  # of compressed files, so that a small one cannot fill the memory
+TAR_MAGIC = b"ustar"
 TAR_OFFSET = 257
+MAX_HEADER = 100_000_000  # bytes; the limit of safetensors
+NPZ_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+SAFETENSORS_DTYPES = {
+    "F64": "float64",
+    "F32": "float32",
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "I64": "int64",
+    "I32": "int32",
+    "I16": "int16",
+    "I8": "int8",
+    "U64": "uint64",
+    "U32": "uint32",
+    "U16": "uint16",
+    "U8": "uint8",
+    "BOOL": "bool",
+}
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """Read the tensors of a checkpoint.
 
-    What the file is, is told by its content, not by its name: a file of `torch.save` in the zip or
-    in the older format (.pth, .pt, .pth.tar, .pkl), a plain pickle of NumPy arrays, .safetensors,
-    or .npz. A pickle is read by a machine that can build tensors and containers and nothing else.
+    The format is told by the content, not by the name: a file of `torch.save` in the zip or in the
+    legacy format (.pth, .pt, .pth.tar, .pkl), a plain pickle of NumPy arrays, .safetensors, or
+    .npz. Pickles are read by a restricted unpickler that can build tensors and containers only.
 
     Args:
-        path: of the file.
+        path: Path of the file.
 
     Returns:
         Arrays by key, in the order of the file. A surrounding dictionary (`state_dict`, `model`,
@@ -31,9 +60,9 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         The arrays are read-only and may share memory with each other.
 
     Raises:
-        CheckpointError: if the file is no checkpoint, is broken, or its pickle asks for anything
-            that tensors do not need.
-        OSError: if it cannot be read at all.
+        CheckpointError: If the file is not a checkpoint, is malformed, or if its pickle asks for
+            anything but tensors and containers.
+        OSError: If the file cannot be read at all.
     """
     data = Path(path).read_bytes()
     try:
@@ -43,17 +72,17 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
             error if isinstance(error, CheckpointError) else f"{type(error).__name__}: {error}."
         )
         raise CheckpointError(
-            f"{reason} Readable are files of `torch.save`, .safetensors and .npz. Received: "
+            f"{reason} Supported are files of `torch.save`, .safetensors and .npz. Received: "
             f"{os.fspath(path)!r}, {len(data)} bytes that begin with {data[:16]!r}"
         ) from error
 
 
 def _read(data: bytes) -> dict[str, np.ndarray]:
-    if data.startswith(ZIP):
+    if data.startswith(ZIP_MAGIC):
         return _read_zip(data)
-    if is_safetensors(data):
-        return read_safetensors(data)
-    _refuse_other_files(data)
+    if _is_safetensors(data):
+        return _read_safetensors(data)
+    _refuse_other_formats(data)
     return read_pickle(data)
 
 
@@ -63,19 +92,88 @@ def _read_zip(data: bytes) -> dict[str, np.ndarray]:
         if any(name.endswith("data.pkl") for name in names):
             return read_zip(data, archive)
         if names and all(name.endswith(".npy") for name in names):
-            return read_npz(archive, len(data))
+            return _read_npz(archive, len(data))
     raise CheckpointError("The zip archive is neither torch's nor NumPy's.")
 
 
-def _refuse_other_files(data: bytes) -> None:
+def _refuse_other_formats(data: bytes) -> None:
     if not data:
         raise CheckpointError("The file is empty.")
-    if data.startswith(HDF5):
-        raise CheckpointError("This is a file of Keras weights: use `weights.load`.")
-    if data[TAR_OFFSET : TAR_OFFSET + len(TAR)] == TAR:
+    if data.startswith(HDF5_MAGIC):
+        raise CheckpointError("This is a Keras weights file: use `weights.load`.")
+    if data[TAR_OFFSET : TAR_OFFSET + len(TAR_MAGIC)] == TAR_MAGIC:
         raise CheckpointError(
-            "This is a tar archive, as torch wrote before version 0.2, or a packed folder; save it "
-            "anew with a later torch, or unpack it. (A .pth.tar of today is no tar archive.)"
+            "This is a tar archive, either of torch before version 0.2 or a packed folder: save "
+            "it again with a later torch, or unpack it. (Today's .pth.tar is not a tar archive.)"
         )
     if data.lstrip()[:1] == b"<":
-        raise CheckpointError("This is a web page, probably the error page of a failed download.")
+        raise CheckpointError(
+            "This is an HTML page instead of a checkpoint, probably the error page of a failed "
+            "download."
+        )
+
+
+def _is_safetensors(data: bytes) -> bool:
+    """Return whether data begins like .safetensors: length of the header, header in JSON."""
+    return len(data) > 8 and data[8:9] == b"{" and _header_length(data) <= MAX_HEADER
+
+
+def _header_length(data: bytes) -> int:
+    (length,) = struct.unpack_from("<Q", data)
+    return int(length)
+
+
+def _read_safetensors(data: bytes) -> dict[str, np.ndarray]:
+    """Read a .safetensors file.
+
+    `safetensors.numpy.load` knows no bfloat16 and keeps the last of several tensors of one name,
+    so the raw bytes are taken and the names are checked here.
+    """
+    try:
+        records = dict(safetensors.deserialize(data))
+    except safetensors.SafetensorError as error:
+        raise CheckpointError(
+            f"The .safetensors file is malformed or truncated: {error}."
+        ) from error
+    header = json.loads(data[8 : 8 + _header_length(data)], object_pairs_hook=_unique)
+    return {name: _decode(name, records[name]) for name in header if name != "__metadata__"}
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise CheckpointError("The header of the .safetensors file has a duplicate name.")
+    return dict(pairs)
+
+
+def _decode(name: str, record: dict[str, Any]) -> np.ndarray:
+    if record["dtype"] not in SAFETENSORS_DTYPES:
+        raise CheckpointError(f"{name!r} has the unsupported type {record['dtype']!r}.")
+    kind = ELEMENT_TYPES[SAFETENSORS_DTYPES[record["dtype"]]]
+    array = kind.decode(memoryview(record["data"]), big_endian=False).reshape(record["shape"])
+    array.flags.writeable = False
+    return array
+
+
+def _read_npz(archive: zipfile.ZipFile, size: int) -> dict[str, np.ndarray]:
+    """Read the arrays of a NumPy archive; arrays of objects, which are pickles, are refused.
+
+    Args:
+        archive: The opened file.
+        size: Size of the file in bytes.
+    """
+    if any(info.compress_type not in NPZ_COMPRESSIONS for info in archive.infolist()):
+        raise CheckpointError("The arrays are compressed in a way that NumPy does not use.")
+    unpacked = sum(info.file_size for info in archive.infolist())
+    if unpacked > MAX_EXPANSION * size:
+        raise CheckpointError(f"{size} bytes claim to unpack to {unpacked}.")
+    return {name.removesuffix(".npy"): _read_npy(archive, name) for name in archive.namelist()}
+
+
+def _read_npy(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    try:
+        stream = io.BytesIO(archive.read(name))  # all of it first, so that the CRC is checked
+    except (zipfile.BadZipFile, zlib.error, RuntimeError) as error:
+        raise CheckpointError(f"{name!r} is damaged ({error}).") from error
+    array = npy.read_array(stream, allow_pickle=False)
+    array.flags.writeable = False
+    return array

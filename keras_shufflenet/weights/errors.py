@@ -1,21 +1,21 @@
-"""What can go wrong between a file of weights and a model."""
+"""Errors that are raised between a weights file and a model."""
 
 import struct
 
 
 class CheckpointError(ValueError):
-    """A file is no readable checkpoint, or tries to do more than hold tensors."""
+    """A file is not a readable checkpoint, or contains more than tensors."""
 
 
 class WeightsMismatchError(ValueError):
-    """The tensors of a checkpoint are not the ones that the model needs."""
+    """The tensors of a checkpoint do not match the variables of the model."""
 
 
 class WeightsUnavailableError(FileNotFoundError):
-    """A file of the catalog is neither in the cache nor can it be fetched."""
+    """A file of the catalog is not in the cache and cannot be downloaded."""
 
 
-# What reading broken bytes raises inside of Python's and NumPy's own parsers.
+# What Python's and NumPy's own parsers raise on malformed bytes.
 MALFORMED = (
     ValueError,
     TypeError,

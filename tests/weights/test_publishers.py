@@ -8,9 +8,9 @@ import pytest
 
 import keras_shufflenet as ks
 from keras_shufflenet.weights import WeightsMismatchError, catalog
-from keras_shufflenet.weights.state_dict import _find_layout
+from keras_shufflenet.weights._state_dict import _find_layout
 from tests.weights import publishers
-from tests.weights.test_port import unchanged, values
+from tests.weights.test_state_dict import unchanged, values
 
 
 @pytest.fixture(scope="module", params=publishers.NETS)
@@ -44,7 +44,7 @@ def test_a_file_by_its_path(published, model):
     expected = {key.removeprefix("module."): array for key, array in state.items()}
     if entry.layout.startswith("megvii/detnas"):  # its keys repeat the names of the operators
         layout = ks.weights.layouts.get(entry.layout)
-        expected = {layout.plain(key): array for key, array in expected.items()}
+        expected = {layout.normalize_key(key): array for key, array in expected.items()}
     counters = {key for key in expected if key.endswith("num_batches_tracked")}
     assert written.keys() == expected.keys() - counters
     for key, array in written.items():
@@ -68,13 +68,13 @@ def test_a_file_through_the_catalogue(published, model, monkeypatch, tmp_path):
     assert (tmp_path / "models" / "keras_shufflenet" / entry.file).is_file()
 
 
-@pytest.mark.parametrize("fault", ["missing", "left over", "shape", "network"])
+@pytest.mark.parametrize("fault", ["missing", "unexpected", "shape", "network"])
 def test_a_faulty_file_is_refused_by_name(published, model, shared, tmp_path, fault):
     net, _, state, _ = published
     state, key = dict(state), list(state)[7]
     if fault == "missing":
         del state[key]
-    elif fault == "left over":
+    elif fault == "unexpected":
         key = f"{key}_more"
         state[key] = np.ones(3, np.float32)
     elif fault == "shape":
@@ -87,7 +87,7 @@ def test_a_faulty_file_is_refused_by_name(published, model, shared, tmp_path, fa
     before = values(model)
     named = key.removeprefix("module.")
     if "detnas" in net:
-        named = ks.weights.layouts.get("megvii/detnas").plain(named)
+        named = ks.weights.layouts.get("megvii/detnas").normalize_key(named)
     with pytest.raises(WeightsMismatchError) as caught:
         ks.weights.load(model, tmp_path / "faulty.pth")
     assert fault in str(caught.value)

@@ -1,47 +1,36 @@
-"""How publishers name the layers of the networks that this package has.
+"""Layouts: maps from the publishers' parameter names to our layers.
 
-A layout is one table from our layer to the publisher's module. The parameters of a module are
-PyTorch's everywhere (`weight`, `bias`, `running_mean`, `running_var`), and their transposition
-follows from the class of our layer, so that a new publisher needs a new table and nothing else.
+A layout maps each of our layers to a publisher's module. The parameters of a module have PyTorch's
+names everywhere (`weight`, `bias`, `running_mean`, `running_var`), and their transposition follows
+from the class of our layer, so that a new publisher takes a new table and nothing else: every
+`Layout` that a file of this folder defines is found.
 """
 
-from keras_shufflenet.weights.layouts import (
-    detnas,
-    large,
-    mobilenet_v2,
-    search_space,
-    shufflenet_v1,
-    shufflenet_v2,
-)
-from keras_shufflenet.weights.layouts._layout import Layout
+import pkgutil
+from collections.abc import Iterator
+from importlib import import_module
 
-LAYOUTS: dict[str, Layout] = {
-    layout.name: layout
-    for layout in (
-        shufflenet_v1.MEGVII,
-        shufflenet_v2.TORCHVISION,
-        shufflenet_v2.MEGVII,
-        search_space.ONE_SHOT,
-        search_space.SHUFFLENET_V2_PLUS,
-        detnas.SHALLOW,
-        detnas.DEEP,
-        large.LARGE,
-        large.EXLARGE,
-        mobilenet_v2.TORCHVISION,
-        mobilenet_v2.TONYLINS,
-        *shufflenet_v1.OPENMMLAB,
-        *shufflenet_v2.OPENMMLAB,
-        *mobilenet_v2.OPENMMLAB,
-    )
-}
+from keras_shufflenet.weights.layouts._layout import Layout
 
 
 def get(name: str) -> Layout:
-    """The layout of a name.
+    """Return a layout by name.
 
     Raises:
-        ValueError: if there is none.
+        ValueError: If there is none of that name.
     """
     if name not in LAYOUTS:
-        raise ValueError(f"`layout` must be one of {', '.join(LAYOUTS)}. Received: {name!r}")
+        raise ValueError(f"`layout` must be one of {', '.join(LAYOUTS)}. Received: layout={name!r}")
     return LAYOUTS[name]
+
+
+def _defined() -> Iterator[Layout]:
+    """Yield the layouts, and those in lists of layouts, of all files of this folder."""
+    for info in pkgutil.iter_modules(__path__, f"{__name__}."):
+        for value in vars(import_module(info.name)).values():
+            for item in value if isinstance(value, list) else [value]:
+                if isinstance(item, Layout):
+                    yield item
+
+
+LAYOUTS: dict[str, Layout] = {layout.name: layout for layout in _defined()}

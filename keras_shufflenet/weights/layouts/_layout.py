@@ -1,4 +1,4 @@
-"""What a layout is, and how tables of layers are put together."""
+"""The `Layout` class, and functions that build its tables."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,47 +10,48 @@ IGNORED = ("num_batches_tracked",)
 
 @dataclass(frozen=True)
 class Layout:
-    """A publisher's names of one network's layers.
+    """A map from a publisher's parameter names to our layers.
 
     Attributes:
         name: "<publisher>/<network>".
-        modules: our layer name to the publisher's module name.
-        channel_order: of the images that the network was trained on.
-        needs: layers that a model must have for these weights to mean the same in it.
-        forbids: layers that it must not have.
-        ignored: last parts of keys that hold nothing for inference.
-        twins: parts of keys, and what stands in their place in the other name of the same tensor.
-        noise: what to leave out of keys, as a regular expression: parts that follow from the rest.
+        modules: The publisher's module name by our layer name.
+        channel_order: Channel order of the images that the network was trained on.
+        requires: Layers that a model must have for these weights to mean the same in it.
+        excludes: Layers that it must not have.
+        ignored: Parameters (last parts of keys) that inference does not need.
+        aliases: Parts of keys that are a second name of a tensor, and the same part in its first
+            name.
+        ignored_pattern: Regular expression of redundant parts of keys, which are removed.
     """
 
     name: str
     modules: Mapping[str, str]
     channel_order: Literal["rgb", "bgr"] = "rgb"
-    needs: frozenset[str] = frozenset()
-    forbids: frozenset[str] = frozenset()
+    requires: frozenset[str] = frozenset()
+    excludes: frozenset[str] = frozenset()
     ignored: tuple[str, ...] = IGNORED
-    twins: Mapping[str, str] = field(default_factory=dict)
-    noise: str | None = None
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    ignored_pattern: str | None = None
 
-    def plain(self, key: str) -> str:
-        """The key without noise."""
-        return key if self.noise is None else re.sub(self.noise, "", key)
+    def normalize_key(self, key: str) -> str:
+        """Return a key without its redundant parts."""
+        return key if self.ignored_pattern is None else re.sub(self.ignored_pattern, "", key)
 
-    def twin(self, key: str) -> str | None:
-        """The other name of a tensor that is there twice."""
-        for part, other in self.twins.items():
+    def alias(self, key: str) -> str | None:
+        """Return the first name of a tensor that is stored under two names."""
+        for part, other in self.aliases.items():
             if part in key:
                 return key.replace(part, other)
         return None
 
 
-def places(counts: Sequence[int], first_stage: int) -> list[tuple[int, int]]:
-    """(stage, unit) of all units in turn; units count from 0."""
+def enumerate_units(counts: Sequence[int], first_stage: int) -> list[tuple[int, int]]:
+    """Return (stage, unit) of all units in order; units count from 0."""
     return [(stage, unit) for stage, n in enumerate(counts, first_stage) for unit in range(n)]
 
 
 def join(groups: Mapping[str, str], roles: Mapping[str, str]) -> dict[str, str]:
-    """All layers `<group>_<role>` and modules `<their group>.<their role>`."""
+    """Map all layers `<group>_<role>` to modules `<their group>.<their role>`."""
     return {
         f"{group}_{role}": f"{module}.{part}"
         for group, module in groups.items()
@@ -59,10 +60,34 @@ def join(groups: Mapping[str, str], roles: Mapping[str, str]) -> dict[str, str]:
 
 
 def conv_bn(layer: str, module: str) -> dict[str, str]:
-    """OpenMMLab's ConvModule."""
+    """Map a convolution and its batch normalization to OpenMMLab's ConvModule."""
     return {layer: f"{module}.conv", f"{layer}_bn": f"{module}.bn"}
 
 
 def conv_bn_all(modules: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Several of OpenMMLab's ConvModules, as pairs of our layer and their module."""
+    """Map several layers to OpenMMLab's ConvModules, given as (layer, module) pairs."""
     return {key: value for pair in modules for key, value in conv_bn(*pair).items()}
+
+
+def _deconvolution_head(prefix: str) -> dict[str, str]:
+    """Map mmpose's head: three times deconvolution, batch normalization, activation."""
+    layers = {f"head_deconv{i + 1}": f"{prefix}.deconv_layers.{3 * i}" for i in range(3)}
+    norms = {f"head_deconv{i + 1}_bn": f"{prefix}.deconv_layers.{3 * i + 1}" for i in range(3)}
+    return {**layers, **norms, "head_final": f"{prefix}.final_layer"}
+
+
+OPENMMLAB_HEADS = {
+    "mmcls": {"predictions": "head.fc"},
+    "mmpose": _deconvolution_head("keypoint_head"),
+    "mmpose_v1": _deconvolution_head("head"),
+}
+
+
+def with_heads(
+    network: str, backbone: Mapping[str, str], requires: frozenset[str] = frozenset()
+) -> list[Layout]:
+    """Return the layouts of OpenMMLab's backbone with the head of mmcls, mmpose 0.x and 1.x."""
+    return [
+        Layout(f"{publisher}/{network}", {**backbone, **head}, requires=requires)
+        for publisher, head in OPENMMLAB_HEADS.items()
+    ]

@@ -1,8 +1,10 @@
-"""DetNAS: names that repeat the place of the unit and the operators in it."""
+"""DetNAS: layouts of the authors, whose keys repeat the unit's position and operators."""
 
 from string import ascii_lowercase
 
-from keras_shufflenet.weights.layouts._layout import Layout, conv_bn, places
+from keras_shufflenet.weights.layouts._layout import Layout, conv_bn, enumerate_units
+
+OPERATOR_NAMES = r"_(shufflenet_\dx\d|xception_3x3)"
 
 
 def _interstellar(layer: str, module: str, place: str, branch: str) -> dict[str, str]:
@@ -42,10 +44,10 @@ def _detnas(name: str, units: tuple[int, ...]) -> Layout:
         **conv_bn("conv_last", "last_conv"),
         "predictions": "fc.fc",
     }
-    for index, (stage, unit) in enumerate(places(units, first_stage=1)):
+    for index, (stage, unit) in enumerate(enumerate_units(units, first_stage=1)):
         place = f"{stage}{ascii_lowercase[unit]}"
         modules |= _detnas_unit(f"stage{stage}_unit{unit}", f"features.{index}", place)
-    return Layout(name, modules, channel_order="bgr", noise=r"_(shufflenet_\dx\d|xception_3x3)")
+    return Layout(name, modules, channel_order="bgr", ignored_pattern=OPERATOR_NAMES)
 
 
 SHALLOW = _detnas("megvii/detnas", (4, 4, 8, 4))

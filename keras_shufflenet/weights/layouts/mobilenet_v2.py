@@ -1,7 +1,6 @@
-"""MobileNetV2: torchvision's names, tonylins' and OpenMMLab's."""
+"""MobileNetV2: layouts of torchvision, tonylins and OpenMMLab."""
 
-from keras_shufflenet.weights.layouts._layout import Layout, conv_bn, conv_bn_all, join
-from keras_shufflenet.weights.layouts.openmmlab import with_heads
+from keras_shufflenet.weights.layouts._layout import Layout, conv_bn, conv_bn_all, join, with_heads
 
 BLOCKS = 17
 FIRST_BLOCK = {"block0": "features.1.conv"}
@@ -53,7 +52,7 @@ TONYLINS = Layout(
     },
 )
 
-# OpenMMLab counts the blocks of each of its seven layers anew.
+# OpenMMLab counts blocks from 0 in each of its seven layers.
 OPENMMLAB_BLOCKS = [
     f"backbone.layer{layer}.{block}"
     for layer, blocks in enumerate((1, 2, 3, 4, 3, 3, 1), start=1)

@@ -1,9 +1,9 @@
-"""The searched networks of Megvii: OneShot and ShuffleNetV2+."""
+"""OneShot and ShuffleNetV2+: layouts of the authors (Megvii)."""
 
-from keras_shufflenet.weights.layouts._layout import Layout, join, places
+from keras_shufflenet.weights.layouts._layout import Layout, enumerate_units, join
 
-UNITS = places((4, 4, 8, 4), first_stage=1)
-# An architecture's units have the layers of either kind, so that one table serves all.
+UNITS = enumerate_units((4, 4, 8, 4), first_stage=1)
+# A unit has the layers of one choice block, so that one table serves all architectures.
 UNIT_LAYERS = join(
     {f"stage{s}_unit{u}": f"features.{index}" for index, (s, u) in enumerate(UNITS)},
     {
@@ -43,7 +43,7 @@ ONE_SHOT = Layout(
     "megvii/one_shot",
     {**ENDS, **UNIT_LAYERS},
     channel_order="bgr",
-    forbids=frozenset({"stage3_unit0_main_se_reduce"}),
+    excludes=frozenset({"stage3_unit0_main_se_reduce"}),
 )
 
 SHUFFLENET_V2_PLUS = Layout(
@@ -53,7 +53,7 @@ SHUFFLENET_V2_PLUS = Layout(
         **UNIT_LAYERS,
         **join(
             {
-                # The Xception unit has five modules more in front of its squeeze.
+                # The Xception block has seven more modules before its squeeze-and-excitation.
                 f"stage{s}_unit{u}": f"features.{index}.branch_main.{15 if index == 18 else 8}"
                 for index, (s, u) in enumerate(UNITS)
                 if s in (3, 4)
@@ -70,5 +70,5 @@ SHUFFLENET_V2_PLUS = Layout(
         "head_fc": "fc.0",
     },
     channel_order="bgr",
-    needs=frozenset({"stage3_unit0_main_se_reduce"}),
+    requires=frozenset({"stage3_unit0_main_se_reduce"}),
 )

@@ -1,14 +1,20 @@
-"""ShuffleNetV1: the authors' names and OpenMMLab's."""
+"""ShuffleNetV1: layouts of the authors (Megvii) and OpenMMLab."""
 
-from keras_shufflenet.weights.layouts._layout import Layout, conv_bn, conv_bn_all, join, places
-from keras_shufflenet.weights.layouts.openmmlab import with_heads
+from keras_shufflenet.weights.layouts._layout import (
+    Layout,
+    conv_bn,
+    conv_bn_all,
+    enumerate_units,
+    join,
+    with_heads,
+)
 
-UNITS = places((4, 8, 4), first_stage=2)
+UNITS = enumerate_units((4, 8, 4), first_stage=2)
 UNIT_NAMES = [f"stage{stage}_unit{unit}" for stage, unit in UNITS]
 
 # The authors' units undo the shuffle that the paper and OpenMMLab do.
-MEGVII_STRUCTURE = frozenset({"stage2_unit0_unshuffle"})
-OPENMMLAB_STRUCTURE = frozenset({"stage2_unit0_pw1", "stage2_unit0_shuffle"})
+MEGVII_VARIANT = frozenset({"stage2_unit0_unshuffle"})
+OPENMMLAB_VARIANT = frozenset({"stage2_unit0_pw1", "stage2_unit0_shuffle"})
 
 MEGVII = Layout(
     "megvii/shufflenet_v1",
@@ -29,7 +35,7 @@ MEGVII = Layout(
         "predictions": "classifier.0",
     },
     channel_order="bgr",
-    needs=MEGVII_STRUCTURE,
+    requires=MEGVII_VARIANT,
 )
 
 OPENMMLAB = with_heads(
@@ -46,5 +52,5 @@ OPENMMLAB = with_heads(
             }.items()
         ),
     },
-    OPENMMLAB_STRUCTURE,
+    OPENMMLAB_VARIANT,
 )

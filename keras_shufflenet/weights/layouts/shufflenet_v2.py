@@ -1,13 +1,19 @@
-"""ShuffleNetV2: torchvision's names, the authors' and OpenMMLab's."""
+"""ShuffleNetV2: layouts of torchvision, the authors (Megvii) and OpenMMLab."""
 
-from keras_shufflenet.weights.layouts._layout import Layout, conv_bn, conv_bn_all, join, places
-from keras_shufflenet.weights.layouts.openmmlab import with_heads
+from keras_shufflenet.weights.layouts._layout import (
+    Layout,
+    conv_bn,
+    conv_bn_all,
+    enumerate_units,
+    join,
+    with_heads,
+)
 
-UNITS = places((4, 8, 4), first_stage=2)
+UNITS = enumerate_units((4, 8, 4), first_stage=2)
 UNIT_NAMES = [f"stage{stage}_unit{unit}" for stage, unit in UNITS]
 
-# The units of this layer's structure shuffle at their end, the strided ones too.
-TORCHVISION_STRUCTURE = frozenset({"stage2_unit0_shuffle"})
+# torchvision's units shuffle at their end, the strided ones too.
+TORCHVISION_VARIANT = frozenset({"stage2_unit0_shuffle"})
 
 TORCHVISION = Layout(
     "torchvision/shufflenet_v2",
@@ -33,7 +39,7 @@ TORCHVISION = Layout(
         "conv_last_bn": "conv5.1",
         "predictions": "fc",
     },
-    needs=TORCHVISION_STRUCTURE,
+    requires=TORCHVISION_VARIANT,
 )
 
 MEGVII = Layout(
@@ -61,7 +67,7 @@ MEGVII = Layout(
         "predictions": "classifier.0",
     },
     channel_order="bgr",
-    forbids=TORCHVISION_STRUCTURE,
+    excludes=TORCHVISION_VARIANT,
 )
 
 OPENMMLAB = with_heads(
@@ -81,5 +87,5 @@ OPENMMLAB = with_heads(
         ),
         **conv_bn("conv_last", "backbone.layers.3"),
     },
-    TORCHVISION_STRUCTURE,
+    TORCHVISION_VARIANT,
 )

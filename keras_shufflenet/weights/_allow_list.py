@@ -1,6 +1,7 @@
-"""The globals that a checkpoint may name, and what stands in for them.
+"""The allow list of the unpickler: the globals a checkpoint may name, and their stand-ins.
 
-Nothing is imported or called by name: every entry is written down here and builds from plain data.
+Nothing is imported or called by its name in the pickle: every stand-in is defined here and is built
+from plain data.
 """
 
 import collections
@@ -10,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from keras_shufflenet.weights import tensors
-from keras_shufflenet.weights.placeholders import Builder, ForeignClass, ForeignObject
-from keras_shufflenet.weights.tensors import ELEMENT_TYPES, ElementType
+from keras_shufflenet.weights import _tensors
+from keras_shufflenet.weights._tensors import ELEMENT_TYPES, ElementType
+from keras_shufflenet.weights._unpickler import Builder, ForeignClass, ForeignObject
 
 BUILTINS = ("builtins", "__builtin__")
 NUMPY_CORES = ("numpy.core", "numpy._core")
@@ -20,27 +21,27 @@ NUMBER_TYPE = re.compile(r"[<>|=]?([biufc]\d{1,2}|\?)")
 
 
 class PickledType:
-    """A NumPy number type on its way out of a pickle."""
+    """A NumPy number type while it is unpickled."""
 
     def __init__(self, code: Any, *_: Any) -> None:
-        """Start from the code; the state may turn the byte order."""
+        """Start from the type code; the state may change the byte order."""
         self.numpy = np.dtype(code) if NUMBER_TYPE.fullmatch(str(code)) else None
 
     def set_pickled_state(self, state: Any) -> None:
-        """Take the byte order from the tuple that NumPy puts behind a type."""
+        """Take the byte order from the state of a NumPy dtype."""
         if self.numpy is not None and state[1] == ">":
             self.numpy = self.numpy.newbyteorder(">")
 
 
 class PickledArray:
-    """A NumPy array on its way out of a pickle. Arrays of objects stay empty (None)."""
+    """A NumPy array while it is unpickled. Arrays of objects stay empty (None)."""
 
     def __init__(self, array: np.ndarray | None = None) -> None:
-        """Start empty unless the array came at once."""
+        """Start empty unless the array is given."""
         self.array = array
 
     def set_pickled_state(self, state: Any) -> None:
-        """Take shape and bytes from the tuple (version, shape, type, Fortran order, bytes)."""
+        """Take shape and bytes from the state (version, shape, type, Fortran order, bytes)."""
         _, shape, kind, fortran, data = state
         if kind.numpy is not None and isinstance(data, bytes | bytearray):
             values = np.frombuffer(data, kind.numpy)
@@ -71,7 +72,7 @@ def _latin_bytes(text: Any, encoding: Any = "latin1") -> bytes:
 
 def _mapping(items: Any = ()) -> dict[Any, Any]:
     if not all(isinstance(key, str | int) for key, _ in items):
-        raise TypeError("a mapping whose keys are no texts")
+        raise TypeError("a mapping whose keys are not strings")
     return collections.OrderedDict(items)
 
 
@@ -80,12 +81,12 @@ def _default_mapping(*_: Any) -> dict[Any, Any]:
 
 
 def _items(items: Any = ()) -> tuple[Any, ...]:
-    """A set, or torch's type of a shape; the difference does not matter to weights."""
+    """Return a tuple for a set or a `torch.Size`; weights need no difference."""
     return tuple(items)
 
 
-def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> tensors.Tensor:
-    return tensors.tensor(storage, offset, shape, strides)
+def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> _tensors.Tensor:
+    return _tensors.tensor(storage, offset, shape, strides)
 
 
 def _tensor_of_type(
@@ -97,10 +98,10 @@ def _tensor_of_type(
     _hooks: Any,
     kind: Any,
     *_: Any,
-) -> tensors.Tensor:
+) -> _tensors.Tensor:
     if not isinstance(kind, ElementType):
         raise TypeError(f"a tensor of {type(kind).__name__}")
-    return tensors.tensor(storage, offset, shape, strides, kind)
+    return _tensors.tensor(storage, offset, shape, strides, kind)
 
 
 def _parameter(data: Any, *_: Any) -> Any:
@@ -160,7 +161,7 @@ _INERT = (
     ),
 )
 
-# Types that are mentioned, for example as the default of a `defaultdict`, and never called.
+# Types that are named, for example as the factory of a `defaultdict`, but never called.
 _TYPES = "bool bytes complex dict float int list long object str tuple unicode"
 
 ALLOWED: dict[str, Any] = {

@@ -14,7 +14,7 @@ import pytest
 from keras_shufflenet.weights import WeightsEntry, WeightsUnavailableError, catalog, download
 from tests.weights.server import Server, serve
 
-download_module = import_module("keras_shufflenet.weights.download")
+download_module = import_module("keras_shufflenet.weights._http")
 
 BODY = random.Random(0).randbytes(100_000)
 
@@ -187,7 +187,7 @@ def test_final_answers_are_not_repeated(home, server, status):
     with pytest.raises(FileNotFoundError) as info:
         download(entry(server.url))
     text = str(info.value)
-    assert f"says {status}" in text
+    assert f"returned {status}" in text
     for hint in (server.url, str(home / "tiny-0123.pth"), "KERAS_SHUFFLENET_MIRROR", "Received: "):
         assert hint in text
     assert len(server.asked) == 1

@@ -1,4 +1,4 @@
-"""Tensors as torch stores them: a view into a storage, which is a run of numbers."""
+"""Tensors as torch stores them: strided views into flat storages."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -12,18 +12,18 @@ from keras_shufflenet.weights.errors import CheckpointError
 
 @dataclass(frozen=True)
 class ElementType:
-    """What a storage is made of.
+    """The element type of a storage.
 
     Attributes:
-        name: torch's, for example "bfloat16".
-        numpy: the type of the same bytes; uint16 for bfloat16, which NumPy has not.
+        name: Name in torch, such as "bfloat16".
+        numpy: NumPy type of the same bytes; uint16 for bfloat16, which NumPy lacks.
     """
 
     name: str
     numpy: np.dtype[Any]
 
     def decode(self, raw: memoryview, big_endian: bool) -> np.ndarray:
-        """Numbers of a storage. bfloat16 becomes float32, without loss."""
+        """Decode the numbers of a storage. bfloat16 becomes float32, which is lossless."""
         values = np.frombuffer(raw, self.numpy.newbyteorder(">" if big_endian else "<"))
         if big_endian:
             values = values.astype(self.numpy)
@@ -56,13 +56,13 @@ ELEMENT_TYPES = {
 
 @dataclass(frozen=True)
 class Storage:
-    """A run of numbers somewhere in the file.
+    """A flat array of numbers in the file.
 
     Attributes:
-        key: its name in the file.
-        type: of the numbers.
-        count: how many there are.
-        part: (first number, count) if this is a part of that storage, as files of torch 0.3 have.
+        key: Name in the file.
+        type: Element type.
+        count: Number of elements.
+        part: (first element, count) of a view into the storage, as in files of torch 0.3.
     """
 
     key: str
@@ -73,7 +73,7 @@ class Storage:
 
 @dataclass(frozen=True)
 class Tensor:
-    """A strided view into a storage; offset and strides count numbers, not bytes."""
+    """A strided view into a storage; offset and strides count elements, not bytes."""
 
     storage: Storage
     offset: int
@@ -85,32 +85,32 @@ class Tensor:
 def tensor(
     storage: Any, offset: Any, shape: Any, strides: Any, kind: ElementType | None = None
 ) -> Tensor:
-    """Make a tensor from the arguments in a pickle, checking that these are what they should be."""
+    """Make a tensor from the unchecked arguments in a pickle."""
     if not isinstance(storage, Storage):
         raise TypeError(f"a tensor in {type(storage).__name__}")
     numbers = (offset, *shape, *strides)
     if not all(type(number) is int and number >= 0 for number in numbers):
-        raise ValueError("a tensor whose offset, shape or strides are no counts")
+        raise ValueError("a tensor whose offset, shape or strides are not non-negative integers")
     if len(shape) != len(strides):
-        raise ValueError("a tensor with as many strides as axes")
+        raise ValueError("a tensor with another number of strides than axes")
     return Tensor(storage, offset, tuple(shape), tuple(strides), kind or storage.type)
 
 
 def materialize(
     tensors: Mapping[str, Tensor], read: Callable[[Storage], memoryview], big_endian: bool = False
 ) -> dict[str, np.ndarray]:
-    """Look up tensors in their storages.
+    """Return tensors as arrays.
 
     Args:
-        tensors: by name.
-        read: gives the bytes of a storage.
-        big_endian: whether numbers of several bytes are.
+        tensors: Tensors by name.
+        read: Function that returns the bytes of a storage.
+        big_endian: Whether the numbers are big-endian.
 
     Returns:
-        Read-only arrays, which share memory where the tensors do.
+        Read-only arrays by name, which share memory where the tensors do.
 
     Raises:
-        CheckpointError: if a tensor reaches beyond its storage.
+        CheckpointError: If a tensor reaches beyond its storage.
     """
     decoded: dict[tuple[Storage, ElementType], np.ndarray] = {}
     arrays = {}

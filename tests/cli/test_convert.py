@@ -19,8 +19,8 @@ def test_a_file_goes_into_another_format_and_back(command, pose_file, shallow, t
         source, name = pose_file, NAME
     made, back = tmp_path / "sub" / f"made{suffix}", tmp_path / "back.keras"
     with contextlib.nullcontext() if suffix == ".safetensors" else shallow():
-        assert command("port", source, made, "--model", name)[0] == 0
-        code, output, _ = command("port", made, back, "--model", name)
+        assert command("convert", source, made, "--model", name)[0] == 0
+        code, output, _ = command("convert", made, back, "--model", name)
     assert code == 0
     assert "back.keras" in output
     first, last = (keras.saving.load_model(file) for file in (source, back))
@@ -30,17 +30,17 @@ def test_a_file_goes_into_another_format_and_back(command, pose_file, shallow, t
 
 def test_mistakes(command, pose_file, shallow, tmp_path):
     with shallow():
-        code, _, errors = command("port", pose_file, tmp_path / "a.onnx", "--model", NAME)
+        code, _, errors = command("convert", pose_file, tmp_path / "a.onnx", "--model", NAME)
     assert code == 1
     assert ".keras, .weights.h5, .safetensors. Received:" in errors
-    code, _, errors = command("port", pose_file, tmp_path / "a.keras", "--model", pose_file)
+    code, _, errors = command("convert", pose_file, tmp_path / "a.keras", "--model", pose_file)
     assert code == 1
-    assert "--model is the name of a network" in errors
-    code, _, errors = command("port", pose_file, tmp_path / "a.keras")
+    assert "`--model` must be the name of a network" in errors
+    code, _, errors = command("convert", pose_file, tmp_path / "a.keras")
     assert code == 1
-    assert "a file needs --model" in errors
+    assert "`--model` is required for a file" in errors
     with shallow():
-        code, _, errors = command("port", pose_file, tmp_path / "a.safetensors", "--model", NAME)
+        code, _, errors = command("convert", pose_file, tmp_path / "a.safetensors", "--model", NAME)
     assert code == 1
     assert "Received: layout=None" in errors
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,101 @@
+"""What PyTorch checkpoints and Keras files share: which layers get weights, and the key report."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import keras
+import numpy as np
+
+from keras_shufflenet._layer_names import PREPROCESSING, is_head
+from keras_shufflenet.weights.errors import WeightsMismatchError
+
+MAX_LISTED = 8  # keys that an error lists per kind
+
+
+def weighted_layers(model: keras.Model, include_head: bool) -> list[keras.Layer]:
+    """Return the layers that weights are loaded into, without the normalization of images.
+
+    Args:
+        model: Any functional model.
+        include_head: Whether to include the classifier or keypoint head.
+    """
+    return [
+        layer
+        for layer in model.layers
+        if layer.weights
+        and not isinstance(layer, keras.layers.Normalization)
+        and (include_head or not is_head(layer.name))
+    ]
+
+
+def has_preprocessing(model: keras.Model) -> bool:
+    """Return whether a model takes RGB in 0..255 and preprocesses it itself."""
+    return any(layer.name == PREPROCESSING for layer in model.layers)
+
+
+@dataclass
+class KeyReport:
+    """The differences between the keys of a file and the variables of a model.
+
+    Attributes:
+        missing_keys: Keys that the model needs and the file lacks.
+        unexpected_keys: Keys of the file that the model has no variable for.
+        mismatched: Keys with another shape, type or impossible values.
+    """
+
+    missing_keys: list[str] = field(default_factory=list)
+    unexpected_keys: list[str] = field(default_factory=list)
+    mismatched: list[str] = field(default_factory=list)
+
+    def raise_if_any(self, model: keras.Model, origin: str, received: str) -> None:
+        """Raise WeightsMismatchError unless file and model match."""
+        entries = [
+            _enumerate("missing keys", self.missing_keys),
+            _enumerate("unexpected keys", self.unexpected_keys),
+            _enumerate("mismatched shapes, types or values", self.mismatched),
+        ]
+        if any(entries):
+            raise WeightsMismatchError(
+                f"The checkpoint ({origin}) does not match the model {model.name!r}; nothing was "
+                f"assigned.{''.join(entries)}\nEvery variable must be assigned exactly once, and "
+                f"every key must be used. Received: {received}"
+            )
+
+
+def _enumerate(title: str, items: Sequence[str]) -> str:
+    if not items:
+        return ""
+    rest = len(items) - MAX_LISTED
+    more = [f"... and {rest} more"] if rest > 0 else []
+    lines = [f"{title} ({len(items)}):", *items[:MAX_LISTED], *more]
+    return "".join(f"\n    {line}" for line in lines)
+
+
+def assign(variable: keras.Variable, array: np.ndarray) -> None:
+    """Copy an array into a variable.
+
+    On TensorFlow, `keras.Variable.assign` takes ten times as long as the copy itself, for checks
+    that were made already; with hundreds of variables that is longer than reading their file.
+
+    Args:
+        variable: A variable of a built layer.
+        array: Numbers of the variable's shape.
+    """
+    # Backends keep what they get, and the array may be read-only or a view into a file.
+    array = np.array(array, np.float32, order="C")
+    handle = _tensorflow_handle(variable)
+    if handle is None:
+        variable.assign(array)
+    else:
+        import tensorflow as tf
+
+        tf.raw_ops.AssignVariableOp(resource=handle, value=array)
+
+
+def _tensorflow_handle(variable: keras.Variable) -> object | None:
+    """Return TensorFlow's resource of a float32 variable on a single device."""
+    if keras.backend.backend() != "tensorflow" or variable.dtype != "float32":
+        return None
+    value = variable.value
+    distributed = hasattr(value, "values")
+    return None if distributed else getattr(value, "handle", None)

@@ -1,0 +1,144 @@
+"""Load weights of every kind into a model, and save them."""
+
+import os
+from pathlib import Path
+from xml.etree import ElementTree
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_shufflenet._files import write_whole
+from keras_shufflenet.weights import catalog
+from keras_shufflenet.weights._state_dict import load_state_dict, state_dict
+from keras_shufflenet.weights.cache import download
+from keras_shufflenet.weights.checkpoint import read_checkpoint
+from keras_shufflenet.weights.errors import CheckpointError, WeightsMismatchError
+from keras_shufflenet.weights.hdf5 import is_keras_file, load_keras_file
+
+CHECKPOINT_SUFFIXES = (".pth", ".pt", ".tar", ".pkl", ".npz", ".safetensors", ".h5", ".keras")
+SAVE_FORMATS = (".keras", ".weights.h5", ".safetensors")
+MEAN_IMAGE_SIZE = 224
+MEAN_IMAGE_NODE = "MeanImg/data"
+
+
+def load(
+    model: keras.Model,
+    source: str | os.PathLike[str],
+    *,
+    model_name: str | None = None,
+    include_head: bool = True,
+    skip_mismatched_head: bool = False,
+) -> None:
+    """Load weights into a model.
+
+    Args:
+        model: A model made by a builder of this package.
+        source: "imagenet", "coco" or "mpii" (the dataset of the default published weights), a
+            name of `list_weights()`, or the path of a file: a PyTorch checkpoint (see
+            `read_checkpoint`), a `.weights.h5` or a `.keras` file.
+        model_name: Name of the model in `list_models()`, for which the published weights of a
+            dataset are looked up. Defaults to `model.name`.
+        include_head: Whether to load the classifier or keypoint head, too. If False, the model's
+            head stays as it is, and the file's is ignored.
+        skip_mismatched_head: Whether to keep the model's head, instead of raising an error, where
+            the file's head does not match it.
+
+    Raises:
+        ValueError: If there are no such weights; a `CheckpointError` if the file is malformed; a
+            `WeightsMismatchError` if it is of another model. The model is left unchanged.
+        FileNotFoundError: If there is no such file; a `WeightsUnavailableError` if a file of the
+            catalog cannot be downloaded.
+    """
+    path, layout = _locate(source, model_name or model.name)
+    if include_head and skip_mismatched_head:
+        try:
+            return _load(model, path, layout, include_head=True)
+        except WeightsMismatchError:
+            include_head = False
+    return _load(model, path, layout, include_head)
+
+
+def _load(model: keras.Model, path: Path, layout: str | None, include_head: bool) -> None:
+    if is_keras_file(path):
+        load_keras_file(model, path, include_head=include_head)
+    else:
+        load_state_dict(model, read_checkpoint(path), layout, include_head=include_head)
+
+
+def _locate(source: str | os.PathLike[str], model_name: str) -> tuple[Path, str | None]:
+    """Return the path of the file, and the name of its layout if that is known."""
+    name = str(source)
+    path = Path(name).expanduser()
+    if name not in catalog.CATALOG and path.is_file():
+        return path, None
+    if name not in catalog.CATALOG and (path.suffix in CHECKPOINT_SUFFIXES or os.sep in name):
+        raise FileNotFoundError(f"`weights` must be an existing file. Received: weights={name!r}")
+    is_dataset = name in catalog.DATASETS
+    entry = catalog.default_entry(model_name, name) if is_dataset else catalog.get_entry(name)
+    return download(entry), entry.layout
+
+
+def save(model: keras.Model, path: str | os.PathLike[str], *, layout: str | None = None) -> None:
+    """Save a model or its weights; `load` reads all three formats.
+
+    Args:
+        model: A model made by a builder of this package.
+        path: Path of the file. `.keras` holds the model and opens without this package,
+            `.weights.h5` holds the weights in Keras' format, `.safetensors` holds them with the
+            parameter names of `state_dict`.
+        layout: Layout of a `.safetensors` file, as for `state_dict`.
+
+    Raises:
+        ValueError: If the path has another suffix.
+    """
+    path = Path(path)
+    if not path.name.endswith(SAVE_FORMATS):
+        raise ValueError(
+            f"`path` must end in one of {', '.join(SAVE_FORMATS)}. Received: path={str(path)!r}"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".keras":
+        write_whole(path, model.save)
+    elif path.suffix == ".h5":
+        write_whole(path, model.save_weights)
+    else:
+        write_whole(path, lambda partial: _save_safetensors(model, partial, layout))
+
+
+def _save_safetensors(model: keras.Model, path: Path, layout: str | None) -> None:
+    from safetensors.numpy import save as serialize
+
+    # `safetensors.numpy.save_file` would make the file readable by its owner only.
+    path.write_bytes(serialize(state_dict(model, layout)))
+
+
+def read_mean_image(path: str | os.PathLike[str]) -> NDArray[np.float32]:
+    """Read ``ImageNet_1000_scale224_mean.xml``, published beside ShuffleNetV2.Large's weights.
+
+    Args:
+        path: Path of the file, in OpenCV's storage format.
+
+    Returns:
+        An array of shape (224, 224, 3), RGB in 0..255, for ``ShuffleNetV2Large(mean_image=...)``.
+
+    Raises:
+        CheckpointError: If the file is not such an image.
+        FileNotFoundError: If there is no file.
+    """
+    content = Path(path).read_bytes()
+    if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
+        raise CheckpointError(f"A mean image must not have a document type. Received: {path}")
+    try:
+        numbers = (ElementTree.fromstring(content).findtext(MEAN_IMAGE_NODE) or "").split()
+        values = np.array(numbers, np.float32)
+    except (ElementTree.ParseError, ValueError) as error:
+        raise CheckpointError(f"{path} is not a mean image: {error}. Received: {path}") from error
+    size = MEAN_IMAGE_SIZE
+    if values.size != size * size * 3 or not np.isfinite(values).all():
+        raise CheckpointError(
+            f"A mean image must have {size} × {size} × 3 finite numbers under {MEAN_IMAGE_NODE}. "
+            f"Received: {values.size} numbers in {path}"
+        )
+    bgr = values.reshape(size, size, 3)
+    return np.ascontiguousarray(bgr[:, :, ::-1])
