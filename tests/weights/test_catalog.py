@@ -22,6 +22,8 @@ def test_entry(entry):
     assert "/" not in entry.file
     assert sum(figure is not None for figure in (entry.top1, entry.ap, entry.pckh)) == 1
     assert (entry.resize_size is None) == (entry.top1 is None)
+    accuracies = (entry.top1, entry.top5, entry.ap, entry.ar, entry.pckh)
+    assert all(0 < accuracy < 1 for accuracy in accuracies if accuracy is not None)
     assert ("BGR" in entry.preprocessing) == (layouts.LAYOUTS[entry.layout].channel_order == "bgr")
 
 
