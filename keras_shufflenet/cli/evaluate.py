@@ -1,4 +1,4 @@
-"""Measure the accuracy of a Keras model, a .keras file or a .tflite file."""
+"""Evaluate a Keras model, a .keras file or a .tflite file."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,84 +6,115 @@ from typing import Annotated
 import typer
 
 from keras_shufflenet.cli.options import (
-    MODEL_FILES,
-    ModelName,
-    Resize,
+    Model,
     ResizeMethod,
-    Results,
+    ResizeSize,
+    ResultsCsv,
     Weights,
+    default_weights,
+    is_model_file,
     open_model,
+    report,
 )
-from keras_shufflenet.cli.results import report
 
 IMAGENET_EXAMPLES = """
-keras-shufflenet evaluate imagenet shufflenet_v2_x1_0 --weights imagenet --data val/labels.csv
-keras-shufflenet evaluate imagenet x1_0_int8.tflite --data val/ --results results/imagenet.csv
+keras-shufflenet evaluate imagenet shufflenet_v2_x1_0 --data val/labels.csv
+keras-shufflenet evaluate imagenet x1_0_int8.tflite --data val/ --results-csv imagenet.csv
 """
 COCO_EXAMPLES = """
-keras-shufflenet evaluate coco runs/pose/best.keras --annotations val.json --images val2017/
-keras-shufflenet evaluate coco pose_int8.tflite --annotations val.json --images val2017/ \
---detections boxes.json --results results/coco.csv
+keras-shufflenet evaluate coco runs/pose/best.keras --annotations val.json --image-dir val2017/
+keras-shufflenet evaluate coco pose_int8.tflite --annotations val.json --image-dir val2017/ \
+--detections bboxes.json --results-csv coco.csv
 """
+MPII_EXAMPLES = """
+keras-shufflenet evaluate mpii pose_shufflenet_v2_x1_0_mpii_256x256 --annotations mpii_val.json \
+--image-dir images/ --ground-truth mpii_gt_val.mat
+"""
+
+Annotations = Annotated[Path, typer.Option("--annotations", help="COCO keypoint json.")]
+ImageDir = Annotated[Path, typer.Option("--image-dir", help="Folder of the images.")]
+FlipTest = Annotated[
+    bool, typer.Option(help="Average the heatmaps with those of the mirrored image.")
+]
+BatchSize = Annotated[int, typer.Option(min=1, help="Images or instances per batch.")]
 
 
 def imagenet(
-    model: ModelName,
+    model: Model,
     data: Annotated[
-        Path, typer.Option("--data", help="labels.csv, or a folder of folders of images.")
+        Path, typer.Option("--data", help="labels.csv, or a folder with a folder per class.")
     ],
     weights: Weights = None,
-    resize: Resize = None,
-    protocol: ResizeMethod = "torchvision",
-    batch_size: Annotated[int, typer.Option(help="Images at a time.")] = 32,
-    results: Results = None,
+    resize_size: ResizeSize = None,
+    resize_method: ResizeMethod = "torchvision",
+    batch_size: BatchSize = 32,
+    results_csv: ResultsCsv = None,
 ) -> None:
-    """Measure the top-1 and top-5 accuracy of a classifier."""
+    """Compute the top-1 and top-5 accuracy of a classifier (0..1)."""
     import keras_shufflenet as ks
 
-    numbers = ks.metrics.imagenet(
+    metrics = ks.metrics.imagenet(
         open_model(model, weights),
         data,
-        resize_size=resize,
-        resize_method=protocol,
+        resize_size=resize_size,
+        resize_method=resize_method,
         batch_size=batch_size,
     )
-    subject = {"model": Path(model).name, "weights": _named(model, weights), "data": data.name}
-    report(subject, numbers, results)
+    report(_subject(model, weights, data), metrics, results_csv)
 
 
 def coco(
-    model: ModelName,
-    annotations: Annotated[
-        Path, typer.Option("--annotations", help="COCO keypoint json of the people.")
-    ],
-    images: Annotated[Path, typer.Option("--images", help="Folder of the images.")],
+    model: Model,
+    annotations: Annotations,
+    image_dir: ImageDir,
     weights: Weights = None,
     detections: Annotated[
         Path | None,
-        typer.Option(help="json of a detector's boxes; annotated boxes are used without it."),
+        typer.Option(help="json of a detector's boxes. Default: the annotated boxes."),
     ] = None,
-    flip_test: Annotated[
-        bool, typer.Option(help="Average the heatmaps with those of the mirrored image.")
-    ] = True,
-    batch_size: Annotated[int, typer.Option(help="PoseInstances at a time.")] = 32,
-    results: Results = None,
+    flip_test: FlipTest = True,
+    batch_size: BatchSize = 32,
+    results_csv: ResultsCsv = None,
 ) -> None:
-    """Measure COCO's ten keypoint numbers of a pose estimator."""
+    """Compute the ten COCO keypoint metrics of a pose estimator (AP and AR, 0..1)."""
     import keras_shufflenet as ks
 
-    numbers = ks.metrics.coco(
-        open_model(model, weights, default=None),
+    metrics = ks.metrics.coco(
+        open_model(model, weights),
         annotations,
-        images,
+        image_dir,
         detections=detections,
         flip_test=flip_test,
         batch_size=batch_size,
     )
-    subject = {"model": Path(model).name, "data": annotations.name}
-    report(subject, numbers, results)
+    report({"model": Path(model).name, "data": annotations.name}, metrics, results_csv)
 
 
-def _named(model: str, weights: str | None) -> str:
-    """What a row of results calls the weights: nothing for a file."""
-    return "" if model.endswith(MODEL_FILES) else Path(weights or "imagenet").name
+def mpii(
+    model: Model,
+    annotations: Annotated[Path, typer.Option("--annotations", help="MPII json of mmpose.")],
+    image_dir: ImageDir,
+    ground_truth: Annotated[Path, typer.Option(help="mpii_gt_val.mat of the same instances.")],
+    weights: Weights = None,
+    flip_test: FlipTest = True,
+    batch_size: BatchSize = 32,
+    results_csv: ResultsCsv = None,
+) -> None:
+    """Compute the PCKh of a pose estimator (0..1)."""
+    import keras_shufflenet as ks
+
+    metrics = ks.metrics.mpii(
+        open_model(model, weights),
+        annotations,
+        image_dir,
+        ground_truth,
+        flip_test=flip_test,
+        batch_size=batch_size,
+    )
+    report(_subject(model, weights, annotations), metrics, results_csv)
+
+
+def _subject(model: str, weights: str | None, data: Path) -> dict[str, str]:
+    """Return model, weights (nothing for a file) and data."""
+    named = "" if is_model_file(model) else Path(weights or default_weights(model)).name
+    return {"model": Path(model).name, "weights": named, "data": data.name}

@@ -1,116 +1,116 @@
-"""`keras-shufflenet export`: write a .tflite file and say what came out."""
+"""`keras-shufflenet export`: write a .tflite file and report on it."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
-from keras_shufflenet.cli.options import ModelName, Weights, open_network, people, photographs
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from keras_shufflenet.cli.options import (
+    Model,
+    NumCalibrationSamples,
+    Weights,
+    classification_data,
+    keypoint_data,
+    open_network,
+)
 
 EXAMPLES = """
 keras-shufflenet export runs/pose/model.keras pose.tflite --precision float16
-keras-shufflenet export runs/pose/model.keras pose_int8.tflite --precision int8 \
---calibration-annotations train.json --calibration-images train2017/
-keras-shufflenet export shufflenet_v2_x1_0 x1_0_int8.tflite --weights imagenet --precision int8 \
---calibration-data train_sample/ --input-dtype uint8
+keras-shufflenet export runs/pose/model.keras pose_int8.tflite \
+--calibration-annotations train.json --calibration-image-dir train2017/
+keras-shufflenet export shufflenet_v2_x1_0 x1_0_int8.tflite --calibration-data photos/ \
+--input-dtype uint8
 """
 
 
 def export(
-    model: ModelName,
+    model: Model,
     output: Annotated[Path, typer.Argument(metavar="OUT.tflite", help="File to write.")],
     weights: Weights = None,
     precision: Annotated[
-        str, typer.Option(help="float32, float16, int8, int16x8 or dynamic.")
-    ] = "int8",
+        str | None,
+        typer.Option(
+            help="float32, float16, int8, int16x8 or dynamic_int8. Default: int8 with calibration "
+            "data, float32 without."
+        ),
+    ] = None,
     input_dtype: Annotated[
-        str, typer.Option(help="float32, uint8 (raw pixels), int8 or int16.")
+        str, typer.Option(help="float32, uint8 (pixels 0..255), int8 or int16.")
     ] = "float32",
+    output_dtype: Annotated[str, typer.Option(help="float32, uint8, int8 or int16.")] = "float32",
     per_channel: Annotated[
-        bool, typer.Option(help="A scale for each channel of a kernel, or for each kernel.")
+        bool, typer.Option(help="Quantize weights per channel, or per tensor.")
     ] = True,
     calibration_method: Annotated[
-        str, typer.Option(help="How ranges are found: mse, min_max or moving_average.")
+        str, typer.Option(help="How ranges of activations are found: mse, min_max, moving_average.")
     ] = "mse",
-    calibration_annotations: Annotated[
-        list[Path] | None, typer.Option(help="COCO json of people, for int8 pose estimators.")
+    calibration_data: Annotated[
+        Path | None,
+        typer.Option(help="Folder of representative images, or labels.csv, for classifiers."),
     ] = None,
-    calibration_images: Annotated[
+    calibration_annotations: Annotated[
+        list[Path] | None, typer.Option(help="COCO keypoint json, for pose estimators.")
+    ] = None,
+    calibration_image_dir: Annotated[
         list[Path] | None, typer.Option(help="Folder of its images.")
     ] = None,
-    calibration_data: Annotated[
-        Path | None, typer.Option(help="Folder of images or labels.csv, for int8 classifiers.")
-    ] = None,
-    lowered: Annotated[
-        bool, typer.Option(help="Rewrite the network into the form that runs fastest.")
+    num_calibration_samples: NumCalibrationSamples = 200,
+    optimize: Annotated[
+        bool, typer.Option(help="Rewrite the network into an equivalent one that runs faster.")
     ] = True,
-    images: Annotated[int, typer.Option("--count", help="Greatest number of images.")] = 200,
     labels: Annotated[
-        Path | None,
-        typer.Option(help="Text file with a line for each class, to be put into the file."),
+        Path | None, typer.Option(help="Text file with a class name per line.")
     ] = None,
-    evaluate_annotations: Annotated[
-        Path | None, typer.Option(help="COCO json of people, for the AP in the report.")
-    ] = None,
-    evaluate_images: Annotated[Path | None, typer.Option(help="Folder of its images.")] = None,
     evaluate_data: Annotated[
         Path | None,
         typer.Option(help="Folder of images or labels.csv, for the accuracy in the report."),
     ] = None,
+    evaluate_annotations: Annotated[
+        Path | None, typer.Option(help="COCO keypoint json, for the AP in the report.")
+    ] = None,
+    evaluate_image_dir: Annotated[Path | None, typer.Option(help="Folder of its images.")] = None,
 ) -> None:
-    """Export a model to LiteRT: float32, float16, int8, int16x8 or dynamic range.
+    """Export a model to a LiteRT file.
 
-    The report is printed and lies beside the file, as OUT.tflite.json and OUT.tflite.md.
+    The report is printed and written beside the file, as OUT.tflite.json and OUT.tflite.md.
     """
-    import keras_shufflenet as ks
-    from keras_shufflenet.inference.pose import is_pose_output
-
+    calibrated = calibration_data is not None or bool(calibration_annotations)
     if calibration_data is not None and calibration_annotations:
         raise ValueError(
-            "--calibration-data is for classifiers, --calibration-annotations for pose estimators. "
-            f"Received: {calibration_data} and {calibration_annotations[0]}"
+            "--calibration-data (classifiers) and --calibration-annotations (pose estimators) must "
+            f"not be given together. Received: {calibration_data} and {calibration_annotations[0]}"
+        )
+    if precision in ("int8", "int16x8") and not calibrated:
+        raise ValueError(
+            f"--precision {precision} requires representative images: --calibration-data for "
+            "classifiers, --calibration-annotations and --calibration-image-dir for pose "
+            "estimators. Received: neither"
         )
     names = _read_labels(labels) if labels else None
-    evaluate = _evaluation(evaluate_annotations, evaluate_images, evaluate_data)
+    evaluate = _evaluation(evaluate_annotations, evaluate_image_dir, evaluate_data)
+    from rich.console import Console
+
+    import keras_shufflenet as ks
+
     network = open_network(model, weights)
-    if evaluate_annotations is not None and len(network.output_shape) != 4:
-        raise ValueError(
-            "--evaluate-annotations is for pose estimators; classifiers take --evaluate-data. "
-            f"Received: {model}"
-        )
-    poses = is_pose_output(network.output_shape[1:])
-    if poses and (calibration_data is not None or evaluate_data is not None):
-        raise ValueError(
-            "--calibration-data and --evaluate-data are for classifiers; pose estimators take "
-            "--calibration-annotations and --evaluate-annotations, with their folders of images. "
-            f"Received: {calibration_data or evaluate_data}"
-        )
+    _check_task(network, calibration_data, evaluate_data, evaluate_annotations)
+    dataset: Any = None
     if calibration_data is not None:
-        calibration = photographs(calibration_data, network, batch_size=1)
+        dataset = classification_data(calibration_data, network, batch_size=1)
     elif calibration_annotations:
-        calibration = people(calibration_annotations, calibration_images or [], network)
-    elif precision in ("int8", "int16x8"):
-        raise ValueError(
-            f"{precision} needs images of real life: --calibration-annotations and "
-            "--calibration-images for pose estimators, --calibration-data for classifiers. "
-            "Received: neither"
-        )
-    else:
-        calibration = None
+        dataset = keypoint_data(calibration_annotations, calibration_image_dir or [], network)
     report = ks.export.litert(
         network,
         output,
         precision,
-        calibration,
-        num_calibration_samples=images,
+        dataset,
+        num_calibration_samples=num_calibration_samples,
         calibration_method=calibration_method,
         per_channel=per_channel,
         input_dtype=input_dtype,
-        optimize=lowered,
+        output_dtype=output_dtype,
+        optimize=optimize,
         labels=names,
         evaluate=evaluate,
         verbose=True,
@@ -118,27 +118,51 @@ def export(
     Console().print(report)
 
 
+def _check_task(
+    network: Any,
+    calibration_data: Path | None,
+    evaluate_data: Path | None,
+    evaluate_annotations: Path | None,
+) -> None:
+    """Refuse the data of classifiers for pose estimators, and the other way round."""
+    from keras_shufflenet.inference.pose import is_pose_output
+
+    if evaluate_annotations is not None and len(network.output_shape) != 4:
+        raise ValueError(
+            "--evaluate-annotations must be given for pose estimators; classifiers take "
+            f"--evaluate-data. Received: {network.name}"
+        )
+    if is_pose_output(network.output_shape[1:]) and (calibration_data or evaluate_data):
+        raise ValueError(
+            "--calibration-data and --evaluate-data must be given for classifiers; pose estimators "
+            "take --calibration-annotations and --evaluate-annotations, with their folders of "
+            f"images. Received: {calibration_data or evaluate_data}"
+        )
+
+
 def _read_labels(path: Path) -> list[str]:
     try:
         return path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:
-        raise ValueError(f"--labels is a text file, a line a class. Received: {path}") from error
+        raise ValueError(
+            f"--labels must be a text file with a class name per line. Received: {path}"
+        ) from error
 
 
 def _evaluation(
-    annotations: Path | None, images: Path | None, data: Path | None
-) -> "Callable[[Path], dict[str, float]] | None":
-    """What measures the file, if there is data to measure it with."""
+    annotations: Path | None, image_dir: Path | None, data: Path | None
+) -> Callable[[Path], dict[str, float]] | None:
+    """Return the function that evaluates the file, if there is data."""
+    if (annotations is None) != (image_dir is None):
+        raise ValueError(
+            "--evaluate-annotations and --evaluate-image-dir must be given together. "
+            f"Received: {annotations or image_dir}"
+        )
+    for path in (annotations, image_dir, data):
+        if path is not None and not path.exists():
+            raise FileNotFoundError(f"The data to evaluate on must exist. Received: {path}")
     import keras_shufflenet as ks
 
-    if (annotations is None) != (images is None):
-        raise ValueError(
-            "--evaluate-annotations and --evaluate-images go together. "
-            f"Received: {annotations or images}"
-        )
-    for path in (annotations, images, data):
-        if path is not None and not path.exists():
-            raise FileNotFoundError(f"there is no such data to evaluate with. Received: {path}")
-    if annotations is not None and images is not None:
-        return lambda file: ks.metrics.coco(file, annotations, images)
+    if annotations is not None and image_dir is not None:
+        return lambda file: ks.metrics.coco(file, annotations, image_dir)
     return None if data is None else lambda file: ks.metrics.imagenet(file, data)

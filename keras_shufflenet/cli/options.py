@@ -1,7 +1,8 @@
-"""What several verbs read from the command line."""
+"""Options, model arguments and output that several commands share."""
 
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,137 +14,185 @@ if TYPE_CHECKING:
 MODEL_FILES = (".keras", ".tflite")
 
 Annotations = Annotated[
-    list[Path], typer.Option("--annotations", help="COCO keypoint json; may be given repeatedly.")
+    list[Path], typer.Option("--annotations", help="COCO keypoint json; may be repeated.")
 ]
-Images = Annotated[
+ImageDirs = Annotated[
     list[Path],
-    typer.Option("--images", help="Folder of the images: one for each json, or one for all."),
+    typer.Option("--image-dir", help="Folder of the images: one for each json, or one for all."),
 ]
-ModelName = Annotated[
+Model = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help="A .keras or .tflite file, or a name: shufflenet_v2_x1_0, "
-        "pose_shufflenet_v2_x1_0_coco_256x192, ..._light.",
+        help="A .keras or .tflite file, or a name of `keras-shufflenet models`.",
     ),
 ]
 Weights = Annotated[
     str | None,
     typer.Option(
         "--weights",
-        help="Of a network given by its name: imagenet (pose: coco, mpii), none, a catalog name "
-        "or a checkpoint's path. Default: imagenet; for `pose` and `evaluate coco` none.",
+        help="Weights of a model given by name: imagenet, coco, mpii, none, a name of "
+        "`keras-shufflenet models`, or a checkpoint. Default: imagenet; for pose estimators coco "
+        "or mpii, as the name says.",
     ),
 ]
-Results = Annotated[
-    Path | None, typer.Option("--results", help="csv file to which a row of the numbers is added.")
+ResultsCsv = Annotated[
+    Path | None, typer.Option("--results-csv", help="csv file to append the metrics to.")
 ]
-Resize = Annotated[
+ResizeSize = Annotated[
     int | None,
     typer.Option(
-        "--resize", min=1, help="Pixels of the shorter side before the crop. Default: 256 for 224."
+        "--resize-size",
+        min=1,
+        help="Shorter side in pixels before the center crop. Default: 256 for a crop of 224.",
     ),
 ]
 ResizeMethod = Annotated[
     Literal["torchvision", "megvii"],
-    typer.Option("--protocol", help="Whose resizing; Megvii's is OpenCV's."),
+    typer.Option("--resize-method", help="torchvision (Pillow, antialiased) or megvii (OpenCV)."),
 ]
 InputSize = Annotated[
-    str, typer.Option("--input-size", help="Height × width of the crops, like 256x192.")
+    str, typer.Option("--input-size", help="HEIGHTxWIDTH of the crops in pixels, like 256x192.")
+]
+NumCalibrationSamples = Annotated[
+    int,
+    typer.Option("--num-calibration-samples", min=1, help="Maximum number of images for ranges."),
 ]
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """Read (height, width) from a text like 256x192."""
+    """Parse (height, width) from a text like 256x192."""
     match = re.fullmatch(r"(\d+)[x×](\d+)", text.strip().lower())
     if not match:
-        raise ValueError(f"a size is HEIGHTxWIDTH, like 256x192. Received: {text}")
+        raise ValueError(f"--input-size must be HEIGHTxWIDTH, like 256x192. Received: {text}")
     return int(match[1]), int(match[2])
 
 
 def parse_weights(text: str) -> str | None:
-    """Read the weights argument of the builders."""
+    """Parse the weights argument of the builders."""
     return None if text.lower() == "none" else text
 
 
-def pair(annotations: Sequence[Path], images: Sequence[Path]) -> list[tuple[Path, Path]]:
-    """Put annotation files and image folders together, one folder for all or one for each."""
-    if len(images) == 1:
-        images = list(images) * len(annotations)
-    if len(annotations) != len(images):
+def pair(annotations: Sequence[Path], image_dirs: Sequence[Path]) -> list[tuple[Path, Path]]:
+    """Pair annotation files with image folders, one folder for all or one for each."""
+    if len(image_dirs) == 1:
+        image_dirs = list(image_dirs) * len(annotations)
+    if len(annotations) != len(image_dirs):
         raise ValueError(
-            "folders of images must be given once, or once for each file of annotations. "
-            f"Received: {len(annotations)} annotation files and {len(images)} folders"
+            "--image-dir must be given once, or once for each --annotations. "
+            f"Received: {len(annotations)} annotation files and {len(image_dirs)} folders"
         )
-    return list(zip(annotations, images, strict=True))
+    return list(zip(annotations, image_dirs, strict=True))
 
 
-def open_model(
-    model: str, weights: str | None, default: str | None = "imagenet"
-) -> "keras.Model | str":
-    """Return a model file's path as it is, and build the network of any other name.
+def is_model_file(model: str) -> bool:
+    """Return whether a model argument is a file rather than a name."""
+    return model.endswith(MODEL_FILES)
+
+
+def default_weights(model: str) -> str:
+    """Return the published weights of a model given by name: "imagenet", "coco" or "mpii"."""
+    if model.startswith("pose_"):
+        return "mpii" if "_mpii_" in model else "coco"
+    return "imagenet"
+
+
+def open_model(model: str, weights: str | None) -> "keras.Model | str":
+    """Return the path of a model file, or build the model of a name.
+
+    A model with random weights is built with a warning on stderr.
 
     Args:
-        model: Of the command line.
-        weights: Of the command line, None if they were not given.
-        default: Weights that are taken then.
+        model: The model argument.
+        weights: The value of --weights; None for the default.
 
     Raises:
         FileNotFoundError: If the file does not exist.
-        ValueError: If there is no such network, or weights are given for a file.
+        ValueError: If there is no such model, or weights are given for a file.
     """
-    if model.endswith(MODEL_FILES):
+    if is_model_file(model):
         if weights is not None:
             raise ValueError(
-                f"--weights is for networks given by their names; {model} holds its own. "
-                f"Received: --weights {weights}"
+                f"--weights must not be given for a file, which has its own. Received: --weights "
+                f"{weights} and {model}"
             )
         if not Path(model).is_file():
-            raise FileNotFoundError(f"there is no such model file. Received: {model}")
+            raise FileNotFoundError(f"MODEL must be an existing file. Received: {model}")
         return model
     import keras_shufflenet as ks
 
-    chosen = default if weights is None else parse_weights(weights)
-    return ks.create_model(model, weights=chosen)
+    chosen = default_weights(model) if weights is None else parse_weights(weights)
+    network = ks.create_model(model, weights=chosen)
+    if chosen is None:
+        sys.stderr.write(
+            f"Warning: {model} has random weights (--weights none); its outputs mean nothing.\n"
+        )
+    return network
 
 
 def open_network(model: str, weights: str | None) -> "keras.Model":
-    """Open a .keras file, and build the network of any other name.
+    """Open a .keras file, or build the model of a name.
 
     Raises:
         FileNotFoundError: If the file does not exist.
-        ValueError: If there is no such network, or the file cannot be read.
+        ValueError: If there is no such model, or the file cannot be read.
     """
     from keras_shufflenet.inference.predictor import load_keras
 
     if model.endswith(".tflite"):
-        raise ValueError(f"a .keras file or a name is needed, no exported file. Received: {model}")
+        raise ValueError(f"MODEL must be a .keras file or a name. Received: {model}")
     network = open_model(model, weights)
     return load_keras(Path(network)) if isinstance(network, str) else network
 
 
-def people(
-    annotations: Sequence[Path], images: Sequence[Path], network: "keras.Model", **arguments: Any
+def keypoint_data(
+    annotations: Sequence[Path],
+    image_dirs: Sequence[Path],
+    network: "keras.Model",
+    **arguments: Any,
 ) -> Any:
-    """The data set of people on which a pose estimator is trained."""
+    """Return the training dataset of a pose estimator."""
     import keras_shufflenet as ks
 
     if len(network.output_shape) != 4:
         raise ValueError(
-            "annotations of people are for pose estimators; classifiers take labels.csv or a "
-            f"folder of images. Received: {network.name}"
+            "Keypoint annotations are for pose estimators; classifiers take a folder of images or "
+            f"labels.csv. Received: {network.name}"
         )
-    files, folders = zip(*pair(annotations, images), strict=True)
+    files, folders = zip(*pair(annotations, image_dirs), strict=True)
     return ks.data.keypoints(list(files), list(folders), model=network, training=True, **arguments)
 
 
-def photographs(data: Path, network: "keras.Model", **arguments: Any) -> Any:
-    """The data set of images on which a classifier is trained or calibrated, of its size."""
+def classification_data(data: Path, network: "keras.Model", **arguments: Any) -> Any:
+    """Return a dataset of images of the size of a classifier."""
     import keras_shufflenet as ks
 
     if not data.exists():
-        raise FileNotFoundError(f"there is no such folder or labels.csv. Received: {data}")
+        raise FileNotFoundError(f"The folder or labels.csv must exist. Received: {data}")
     height, width = network.input_shape[1:3]
     if height is None or width is None:
         return ks.data.classification(data, **arguments)
     return ks.data.classification(data, crop_size=(height, width), **arguments)
+
+
+def report(
+    subject: Mapping[str, str], metrics: Mapping[str, float | int], results_csv: Path | None
+) -> None:
+    """Print metrics as a table and append them to a csv file.
+
+    Args:
+        subject: What was evaluated: model, weights, data. The first is the table's heading.
+        metrics: Values between 0 and 1, and counts, by name.
+        results_csv: The csv file, or None.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("", next(iter(subject.values())))
+    for name, value in metrics.items():
+        table.add_row(name, str(value) if isinstance(value, int) else f"{value:.4f}")
+    Console().print(table)
+    if results_csv is not None:
+        from keras_shufflenet._results import append_row
+
+        append_row(results_csv, {**subject, **metrics})

@@ -1,87 +1,85 @@
-"""`keras-shufflenet qat`: train a network for int8 and write the .tflite file."""
+"""`keras-shufflenet qat`: quantization-aware training."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 
-from keras_shufflenet.cli.options import ModelName, Weights, open_network, people, photographs
+from keras_shufflenet.cli.options import (
+    Model,
+    NumCalibrationSamples,
+    Weights,
+    classification_data,
+    keypoint_data,
+    open_network,
+)
 
 EXAMPLES = """
 keras-shufflenet qat runs/pose/model.keras pose_int8.tflite --annotations train.json \
---images train2017/
-keras-shufflenet qat shufflenet_v2_x1_0 x1_0_int8.tflite --weights imagenet --data train_sample/ \
---steps 500 --lr 3e-5 --input-dtype uint8
+--image-dir train2017/
+keras-shufflenet qat shufflenet_v2_x1_0 x1_0_int8.tflite --data photos/ --steps 500 \
+--learning-rate 3e-5 --input-dtype uint8
 """
 
 
 def qat(
-    model: ModelName,
+    model: Model,
     output: Annotated[Path, typer.Argument(metavar="OUT.tflite", help="File to write.")],
     weights: Weights = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of images or labels.csv, for classifiers.")
+    ] = None,
     annotations: Annotated[
         list[Path] | None,
-        typer.Option(help="COCO json of people to train pose estimators on; may be repeated."),
+        typer.Option(help="COCO keypoint json, for pose estimators; may be repeated."),
     ] = None,
-    images: Annotated[
+    image_dir: Annotated[
         list[Path] | None,
         typer.Option(help="Folder of its images: one for each json, or one for all."),
     ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(help="Folder of images or labels.csv to train classifiers on."),
-    ] = None,
     loss: Annotated[
         Literal["distillation", "labels"],
-        typer.Option(help="Learn what the float network says, or the annotations."),
+        typer.Option(help="Targets: the outputs of the float network, or the annotations."),
     ] = "distillation",
-    steps: Annotated[int | None, typer.Option(help="Batches to train on.")] = None,
-    batch_size: Annotated[int, typer.Option(help="Images in a batch.")] = 32,
-    learning_rate: Annotated[
-        float | None,
-        typer.Option("--lr", help="Greatest learning rate."),
-    ] = None,
-    input_dtype: Annotated[str, typer.Option(help="float32, uint8 (raw pixels) or int8.")] = (
+    steps: Annotated[int, typer.Option(min=0, help="Batches to train on.")] = 300,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images per batch.")] = 32,
+    learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-4,
+    input_dtype: Annotated[str, typer.Option(help="float32, uint8 (pixels 0..255) or int8.")] = (
         "float32"
     ),
-    seed: Annotated[int, typer.Option(help="Of order and augmentation.")] = 0,
-    count: Annotated[
-        int, typer.Option(help="Greatest number of images that ranges are learned from.")
-    ] = 200,
+    seed: Annotated[int, typer.Option(help="Seed of order and augmentation.")] = 0,
+    num_calibration_samples: NumCalibrationSamples = 200,
 ) -> None:
-    """Quantization-aware training of a trained model, exported to LiteRT in int8."""
+    """Fine-tune a trained model with int8 weights and activations, and export it."""
+    if data is None and not annotations:
+        raise ValueError(
+            "qat requires --data for classifiers, or --annotations and --image-dir for pose "
+            "estimators. Received: neither"
+        )
+    from rich.console import Console
+
     import keras_shufflenet as ks
 
     network = open_network(model, weights)
-    given: dict[str, Any] = {"steps": steps, "learning_rate": learning_rate}
+    dataset: Any
+    if annotations:
+        dataset = keypoint_data(
+            annotations, image_dir or [], network, batch_size=batch_size, seed=seed
+        )
+    else:
+        assert data is not None  # checked above
+        dataset = classification_data(
+            data, network, training=loss == "labels", batch_size=batch_size, seed=seed
+        )
     report = ks.export.quantization_aware_training(
         network,
         output,
-        _dataset(network, data, annotations, images, loss, batch_size, seed),
+        dataset,
         loss=loss,
-        num_calibration_samples=count,
+        steps=steps,
+        learning_rate=learning_rate,
+        num_calibration_samples=num_calibration_samples,
         input_dtype=input_dtype,
         verbose=True,
-        **{key: value for key, value in given.items() if value is not None},
     )
     Console().print(report)
-
-
-def _dataset(
-    network: Any,
-    data: Path | None,
-    annotations: list[Path] | None,
-    images: list[Path] | None,
-    loss: str,
-    batch_size: int,
-    seed: int,
-) -> Any:
-    if annotations:
-        return people(annotations, images or [], network, batch_size=batch_size, seed=seed)
-    if data is None:
-        raise ValueError(
-            "quantization-aware training needs --annotations and --images for pose estimators, "
-            "--data for classifiers. Received: neither"
-        )
-    return photographs(data, network, training=loss == "labels", batch_size=batch_size, seed=seed)

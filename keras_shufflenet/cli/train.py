@@ -1,4 +1,4 @@
-"""`keras-shufflenet train`: train a pose estimator on annotated people."""
+"""`keras-shufflenet train`: train models on your own data."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,7 +7,7 @@ import typer
 
 from keras_shufflenet.cli.options import (
     Annotations,
-    Images,
+    ImageDirs,
     InputSize,
     Weights,
     pair,
@@ -18,81 +18,87 @@ from keras_shufflenet.cli.options import (
 if TYPE_CHECKING:
     from keras_shufflenet.training.recipes import Recipe
 
-EXAMPLES = """
-keras-shufflenet train --annotations person_keypoints_train2017.json --images train2017 \
---val-annotations person_keypoints_val2017.json --val-images val2017 --output runs/pose
-keras-shufflenet train --annotations a.json --images a --annotations b.json --images b \
---recipe finetune --head light --epochs 20 --output runs/short
+POSE_EXAMPLES = """
+keras-shufflenet train pose shufflenet_v2_x1_0 --annotations person_keypoints_train2017.json \
+--image-dir train2017 --val-annotations person_keypoints_val2017.json --val-image-dir val2017 \
+--output-dir runs/pose
+keras-shufflenet train pose shufflenet_v2_x0_5 --annotations a.json --image-dir a \
+--annotations b.json --image-dir b --recipe finetune --head fpn --output-dir runs/finetune
 """
 
 
-def train(
+def pose(
     annotations: Annotations,
-    images: Images,
-    output: Annotated[Path, typer.Option(help="Folder of the training.")],
-    model: Annotated[str, typer.Option(help="Backbone, see `keras-shufflenet models`.")] = (
-        "shufflenet_v2_x1_0"
-    ),
+    image_dir: ImageDirs,
+    output_dir: Annotated[Path, typer.Option(help="Folder of the training.")],
+    model: Annotated[
+        str, typer.Argument(metavar="[MODEL]", help="Backbone: a name of `keras-shufflenet models`.")
+    ] = "shufflenet_v2_x1_0",
     head: Annotated[str, typer.Option(help="deconv, light or fpn.")] = "light",
     input_size: InputSize = "256x192",
     weights: Weights = None,
-    start_from: Annotated[
+    initial_checkpoint: Annotated[
         Path | None,
-        typer.Option(help="Trained estimator of the same network and any input size, as a start."),
+        typer.Option(help="Pose estimator to start from: same network, any input size."),
     ] = None,
-    recipe: Annotated[str, typer.Option(help="mmpose, short or scratch.")] = "mmpose",
-    epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
+    recipe: Annotated[str, typer.Option(help="mmpose, finetune or from_scratch.")] = "mmpose",
+    epochs: Annotated[int | None, typer.Option(help="Default: the recipe's.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Default: the recipe's.")] = None,
     learning_rate: Annotated[
-        float | None, typer.Option("--lr", help="Greatest learning rate, instead of the recipe's.")
+        float | None, typer.Option(help="Peak learning rate. Default: the recipe's.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of weights, order and augmentation.")] = 0,
-    val_annotations: Annotated[Path | None, typer.Option(help="json for measuring AP.")] = None,
-    val_images: Annotated[Path | None, typer.Option(help="Folder of its images.")] = None,
-    evaluate_every: Annotated[int, typer.Option(help="Epochs between measurements.")] = 10,
+    seed: Annotated[int, typer.Option(help="Seed of weights, order and augmentation.")] = 0,
+    val_annotations: Annotated[
+        Path | None, typer.Option(help="COCO keypoint json to compute AP on.")
+    ] = None,
+    val_image_dir: Annotated[Path | None, typer.Option(help="Folder of its images.")] = None,
+    val_interval: Annotated[int, typer.Option(help="Epochs between two validations.")] = 10,
     resume: Annotated[
-        bool, typer.Option(help="Go on with the training in the folder, or replace it.")
+        bool, typer.Option(help="Resume the training in the folder, or replace it.")
     ] = True,
 ) -> None:
-    """Train a pose estimator on people with annotated keypoints.
+    """Train a pose estimator on instances with annotated keypoints.
 
-    The same command goes on with a training that was stopped.
+    The same command resumes a training that was interrupted.
     """
-    sources, size = pair(annotations, images), parse_size(input_size)
-    validation = _validation(val_annotations, val_images)
+    sources, size = pair(annotations, image_dir), parse_size(input_size)
+    validation = _validation(val_annotations, val_image_dir)
     import keras
 
     import keras_shufflenet as ks
 
+    chosen = _recipe(recipe, epochs=epochs, batch_size=batch_size, peak_learning_rate=learning_rate)
     keras.utils.set_random_seed(seed)
+    initial = initial_checkpoint
     network = ks.PoseEstimator(
         model,
         head=head,
         input_size=size,
-        weights=str(start_from) if start_from is not None else None,
-        backbone_weights=parse_weights(weights or "imagenet") if start_from is None else None,
+        weights=str(initial) if initial is not None else None,
+        backbone_weights=parse_weights(weights or "imagenet") if initial is None else None,
     )
     ks.training.train_pose(
         network,
         sources,
-        output,
-        _recipe(recipe, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate),
+        output_dir,
+        chosen,
         val_data=validation,
         seed=seed,
         resume=resume,
-        val_interval=evaluate_every,
+        val_interval=val_interval,
     )
-    typer.echo(f"trained: {output / 'model.keras'}")
+    typer.echo(f"trained: {output_dir / 'model.keras'}")
 
 
-def _validation(annotations: Path | None, images: Path | None) -> tuple[Path, Path] | None:
-    if annotations is None and images is None:
+def _validation(annotations: Path | None, image_dir: Path | None) -> tuple[Path, Path] | None:
+    if annotations is None and image_dir is None:
         return None
-    if annotations is None or images is None:
+    if annotations is None or image_dir is None:
         raise ValueError(
-            f"--val-annotations and --val-images go together. Received: {annotations} and {images}"
+            "--val-annotations and --val-image-dir must be given together. "
+            f"Received: {annotations} and {image_dir}"
         )
-    return annotations, images
+    return annotations, image_dir
 
 
 def _recipe(name: str, **changes: float | None) -> "Recipe":

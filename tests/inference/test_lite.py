@@ -119,7 +119,7 @@ def test_joints_are_printed_and_drawn(pose_file, photo, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["none.tflite", "photo.png"], "no such .tflite file. Received: 'none.tflite'"),
+        (["none.tflite", "photo.png"], "tflite file must exist. Received: 'none.tflite'"),
         (["MODEL", "none.png"], "existing file. Received: none.png"),
         (["MODEL", "PHOTO", "--top", "0"], "a positive integer. Received: top=0"),
         (["MODEL", "PHOTO", "PHOTO", "--output-dir", "."], "must differ in name for --output-dir"),
