@@ -1,4 +1,4 @@
-"""`keras-shufflenet benchmark`: latency, size and memory in several engines, side by side."""
+"""`keras-shufflenet benchmark`: latency, size and memory in LiteRT and other runtimes."""
 
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -7,25 +7,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from keras_shufflenet._results import append_row
-from keras_shufflenet.benchmark.engines import ENGINES, OURS, Engine
-from keras_shufflenet.benchmark.plot import check_plot, draw
 from keras_shufflenet.cli.options import parse_weights
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
+    from keras_shufflenet.benchmark.engines import Engine
     from keras_shufflenet.benchmark.latency import Measurement
 
 EXAMPLES = """
 keras-shufflenet benchmark shufflenet_v2_x1_0 --threads 1 --threads 2
-keras-shufflenet benchmark 'shufflenet_v2_x*' --engine LiteRT --results latency.csv
+keras-shufflenet benchmark 'shufflenet_v2_x*' --engine LiteRT --results-csv latency.csv
 keras-shufflenet benchmark shufflenet_v2_x0_5 shufflenet_v2_x1_0 mobilenet_v2_x1_0 \
 keras.applications.MobileNetV2 --plot latency.png
 """
-NAMES = list(dict.fromkeys(engine.name for engine in ENGINES))
-LISTED = "; ".join(NAMES)  # some have a comma in them
 
 
 def benchmark(
@@ -33,21 +29,34 @@ def benchmark(
         list[str], typer.Argument(metavar="MODEL...", help="Names of models, or shell patterns.")
     ],
     engine: Annotated[
-        list[str], typer.Option(help=f"Shell pattern; may be repeated. Engines are: {LISTED}")
+        list[str],
+        typer.Option(
+            help="Shell pattern of runtime names; may be repeated. Default: all installed."
+        ),
     ] = ["*"],  # noqa: B006
-    threads: Annotated[list[int], typer.Option(min=1, help="May be repeated.")] = [1],  # noqa: B006
-    rounds: Annotated[int, typer.Option(min=1, help="Turns of each file.")] = 50,
+    threads: Annotated[
+        list[int], typer.Option(min=1, help="Number of threads; may be repeated.")
+    ] = [1],  # noqa: B006
+    iterations: Annotated[
+        int, typer.Option(min=1, help="Interleaved measurements of each file.")
+    ] = 50,
     weights: Annotated[
-        str, typer.Option(help="imagenet (pose: coco, mpii); none for random ones.")
+        str, typer.Option(help="imagenet (pose: coco, mpii), or none for random weights.")
     ] = "none",
-    results: Annotated[Path | None, typer.Option(help="csv file that gets a row for each.")] = None,
+    results_csv: Annotated[
+        Path | None, typer.Option(help="csv file to append the measurements to.")
+    ] = None,
     plot: Annotated[
-        Path | None, typer.Option(help="Picture of classifiers' accuracy against latency.")
+        Path | None, typer.Option(help="Plot of classifiers' accuracy against latency to write.")
     ] = None,
 ) -> None:
-    """Measure models in LiteRT and, where they are installed, in other engines."""
+    """Measure the latency of models in LiteRT and in other installed runtimes."""
     engines = _chosen(engine)
+    from rich.console import Console
+
+    from keras_shufflenet._results import append_row
     from keras_shufflenet.benchmark import latency, networks
+    from keras_shufflenet.benchmark.plot import check_plot, draw
 
     console = Console()
     names = networks.find(models)
@@ -57,22 +66,27 @@ def benchmark(
         built = networks.build(names, parse_weights(weights), Path(folder))
         files = latency.make_files(built, engines, console.print)
         measured = [
-            row for count in threads for row in latency.measure(files, count, rounds, console.print)
+            row
+            for count in threads
+            for row in latency.measure(files, count, iterations, console.print)
         ]
     for network, count in dict.fromkeys((row.network, row.threads) for row in measured):
         console.print(_table(measured, network, count))
-    if results is not None:
+    if results_csv is not None:
         for row in measured:
-            append_row(results, _columns(row, rounds))
+            append_row(results_csv, _columns(row, iterations))
     if plot is not None:
         draw(measured, plot)
 
 
-def _chosen(patterns: Sequence[str]) -> list[Engine]:
-    """The engines that patterns match, whatever the case of letters."""
+def _chosen(patterns: Sequence[str]) -> "list[Engine]":
+    """Return the runtimes that match any pattern, ignoring case."""
+    from keras_shufflenet.benchmark.engines import ENGINES
+
+    names = list(dict.fromkeys(engine.name for engine in ENGINES))
     for pattern in patterns:
-        if not any(_matches(name, [pattern]) for name in NAMES):
-            raise ValueError(f"engines are {LISTED}. Received: {pattern}")
+        if not any(_matches(name, [pattern]) for name in names):
+            raise ValueError(f"--engine must match one of {'; '.join(names)}. Received: {pattern}")
     return [engine for engine in ENGINES if _matches(engine.name, patterns)]
 
 
@@ -80,7 +94,11 @@ def _matches(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatch(name.lower(), pattern.lower()) for pattern in patterns)
 
 
-def _table(rows: Iterable["Measurement"], network: str, threads: int) -> Table:
+def _table(rows: Iterable["Measurement"], network: str, threads: int) -> "Table":
+    from rich.table import Table
+
+    from keras_shufflenet.benchmark.engines import OURS
+
     table = Table(title=f"{network}, one image, threads: {threads}")
     for head in ("engine", "precision"):
         table.add_column(head)
@@ -99,14 +117,14 @@ def _table(rows: Iterable["Measurement"], network: str, threads: int) -> Table:
     return table
 
 
-def _columns(row: "Measurement", rounds: int) -> dict[str, float | str]:
+def _columns(row: "Measurement", iterations: int) -> dict[str, float | str]:
     return {
         "model": row.network,
         "engine": row.engine,
         "version": row.version,
         "precision": row.precision,
         "threads": str(row.threads),
-        "rounds": rounds,
+        "rounds": iterations,
         "bytes": str(row.size),
         "peak_bytes": "" if row.memory is None else str(row.memory),
         "median_ms": row.latency.median,

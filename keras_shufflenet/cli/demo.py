@@ -1,10 +1,11 @@
-"""`keras-shufflenet demo`: from drawn people to an int8 file that finds their joints."""
+"""`keras-shufflenet demo`: from synthetic people to an int8 file that finds their keypoints."""
 
 import json
 import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,14 +18,18 @@ if TYPE_CHECKING:
 
 EXAMPLES = """
 keras-shufflenet demo
-keras-shufflenet demo --output /tmp/demo --people 4000 --epochs 20
-keras-shufflenet demo --data person_keypoints_train2017.json --images train2017/
+keras-shufflenet demo --output-dir /tmp/demo --people 4000 --epochs 20
+keras-shufflenet demo --annotations person_keypoints_train2017.json --image-dir train2017/
 """
 
 BACKBONE = "shufflenet_v2_x0_25"
 INPUT_SIZE = (192, 128)
-DRAWING: dict[str, Any] = {"image_size": (256, 256), "people_per_image": (1, 1), "difficulty": 0.0}
-HELD_OUT = 1 / 10  # as many people as this share of those to train on
+RENDERING: dict[str, Any] = {
+    "image_size": (256, 256),
+    "people_per_image": (1, 1),
+    "difficulty": 0.0,
+}
+HELD_OUT = 1 / 10  # of the number of training images
 SHOWN = 12
 
 console = Console()
@@ -32,37 +37,50 @@ Source = tuple[Path, Path]
 
 
 def demo(
-    output: Annotated[Path, typer.Option(help="Folder of everything made.")] = Path("demo"),
-    people: Annotated[int, typer.Option(help="Drawn people to train on.")] = 3000,
-    epochs: Annotated[int, typer.Option(help="Passes over the people.")] = 5,
-    data: Annotated[
-        Path | None, typer.Option(help="COCO keypoint json to use instead of drawn people.")
+    output_dir: Annotated[Path, typer.Option(help="Folder of all results.")] = Path("demo"),
+    people: Annotated[int, typer.Option(help="Synthetic images to train on.")] = 3000,
+    epochs: Annotated[int, typer.Option(help="Number of epochs.")] = 5,
+    annotations: Annotated[
+        Path | None, typer.Option(help="COCO keypoint json to use instead of synthetic people.")
     ] = None,
-    images: Annotated[Path | None, typer.Option(help="Folder of its images.")] = None,
-    seed: Annotated[int, typer.Option(help="Of people, weights and training.")] = 0,
+    image_dir: Annotated[Path | None, typer.Option(help="Folder of its images.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of people, weights and training.")] = 0,
 ) -> None:
-    """Draw people, train a pose net on them, export it in int8, measure both and show pictures.
+    """Render synthetic people, train, export to int8, evaluate and draw skeletons.
 
-    Needs neither network nor weights. With --data the net sees real people.
+    Needs neither downloads nor data.
     """
-    if (data is None) != (images is None):
-        raise ValueError(f"--data and --images go together. Received: {data} and {images}")
-    output.mkdir(parents=True, exist_ok=True)
+    if (annotations is None) != (image_dir is None):
+        raise ValueError(
+            "--annotations and --image-dir must be given together. "
+            f"Received: {annotations} and {image_dir}"
+        )
+    _check_extra()
+    output_dir.mkdir(parents=True, exist_ok=True)
     times: dict[str, float] = {}
     with _timed("people", times):
-        real = _split(data, images, output) if data and images else None
-        train, held_out = real or _draw(output, people, seed)
+        real = _split(annotations, image_dir, output_dir) if annotations and image_dir else None
+        train, held_out = real or _render(output_dir, people, seed)
     with _timed("training", times):
-        model = _train(train, output, epochs, seed)
+        model = _train(train, output_dir, epochs, seed)
     with _timed("export", times):
-        tflite = _export(model, train, output)
-    figures = {}
+        tflite = _export(model, train, output_dir)
+    metrics = {}
     for name, candidate in (("Keras, float32", model), ("LiteRT, int8", tflite)):
         with _timed(f"AP of {name}", times):
-            figures[name] = _evaluate(candidate, held_out)
+            metrics[name] = _evaluate(candidate, held_out)
     with _timed("pictures", times):
-        sheet = _sheet(tflite, held_out, output)
-    _report(figures, times, [sheet, output / "run" / "model.keras", tflite])
+        grid = _draw(tflite, held_out, output_dir)
+    _report(metrics, times, [grid, output_dir / "run" / "model.keras", tflite])
+
+
+def _check_extra() -> None:
+    """Raise ImportError before the training if the export would fail."""
+    if find_spec("ai_edge_litert") is None:
+        raise ImportError(
+            "The demo requires ai-edge-litert: `pip install keras-shufflenet[export]`. "
+            "Received: no ai-edge-litert"
+        )
 
 
 @contextmanager
@@ -73,20 +91,20 @@ def _timed(title: str, times: dict[str, float]) -> Iterator[None]:
     times[title] = time.monotonic() - started
 
 
-def _draw(output: Path, people: int, seed: int) -> tuple[Source, Source]:
-    """Draw people to train on and, with another seed, people to measure AP on."""
+def _render(output: Path, people: int, seed: int) -> tuple[Source, Source]:
+    """Render people to train on and, with another seed, people to evaluate on."""
     import keras_shufflenet as ks
 
     folder = output / "people"
     others = math.ceil(people * HELD_OUT)
     return (
-        ks.synthetic_people.create_dataset(folder / "train", people, 2 * seed, **DRAWING),
-        ks.synthetic_people.create_dataset(folder / "held_out", others, 2 * seed + 1, **DRAWING),
+        ks.synthetic_people.create_dataset(folder / "train", people, 2 * seed, **RENDERING),
+        ks.synthetic_people.create_dataset(folder / "held_out", others, 2 * seed + 1, **RENDERING),
     )
 
 
 def _split(annotations: Path, images: Path, output: Path) -> tuple[Source, Source]:
-    """Hold the last images of a COCO file out."""
+    """Hold out the last images of a COCO file."""
     content = json.loads(annotations.read_text())
     cut = len(content["images"]) - math.ceil(len(content["images"]) * HELD_OUT)
     parts = {"train": content["images"][:cut], "held_out": content["images"][cut:]}
@@ -127,34 +145,34 @@ def _evaluate(model: "keras.Model | Path", held_out: Source) -> dict[str, float]
     return ks.metrics.coco(model, *held_out)
 
 
-def _sheet(model: Path, held_out: Source, output: Path) -> Path:
-    """Draw the skeletons that the exported file finds in some held-out pictures."""
+def _draw(model: Path, held_out: Source, output: Path) -> Path:
+    """Draw the skeletons that the exported file predicts on some held-out images."""
     from PIL import Image
 
     import keras_shufflenet as ks
     from keras_shufflenet.inference.visualization import draw_skeletons, image_grid
 
-    samples = ks.data.load_keypoint_dataset(*held_out)
+    dataset = ks.data.load_keypoint_dataset(*held_out)
     boxes: dict[str, list[list[float]]] = {}
-    for path, box in zip(samples.paths, samples.instances.bboxes, strict=True):
+    for path, box in zip(dataset.paths, dataset.instances.bboxes, strict=True):
         boxes.setdefault(path, []).append(box)
-    estimator = ks.inference.PosePredictor.load(model)
-    pictures = [
-        draw_skeletons(path, ks.inference.predict_pose(estimator, path, boxes[path]))
+    predictor = ks.inference.PosePredictor.load(model)
+    images = [
+        draw_skeletons(path, ks.inference.predict_pose(predictor, path, boxes[path]))
         for path in list(boxes)[:SHOWN]
     ]
-    sheet = output / "pictures.png"
-    Image.fromarray(image_grid(pictures)).save(sheet)
-    return sheet
+    grid = output / "pictures.png"
+    Image.fromarray(image_grid(images)).save(grid)
+    return grid
 
 
 def _report(
-    figures: dict[str, dict[str, float]], times: dict[str, float], files: list[Path]
+    metrics: dict[str, dict[str, float]], times: dict[str, float], files: list[Path]
 ) -> None:
     from keras_shufflenet.metrics.tables import metrics_table
 
     console.rule("results")
-    console.print(metrics_table(figures, title="held-out people, annotated boxes, flip test"))
+    console.print(metrics_table(metrics, title="held-out images, annotated boxes, flip test"))
     table = Table("step", "seconds")
     for step, seconds in (times | {"all": sum(times.values())}).items():
         table.add_row(step, f"{seconds:.0f}")

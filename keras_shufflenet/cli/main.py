@@ -1,6 +1,6 @@
 """The command `keras-shufflenet`.
 
-A verb imports Keras and TensorFlow when it runs, so that the help comes at once.
+Keras and TensorFlow are imported when a command needs them, so that help appears at once.
 """
 
 import contextlib
@@ -12,45 +12,48 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import typer
+from typer.exceptions import TyperException
 
 from keras_shufflenet.cli import (
     benchmark,
-    classify,
     convert,
     demo,
     evaluate,
     export,
     models,
-    pose,
+    predict,
     qat,
     train,
 )
+from keras_shufflenet.version import __version__
 
 DEBUG = "KERAS_SHUFFLENET_DEBUG"
+PROGRAM = "keras-shufflenet"
+USAGE_ERROR = 2  # exit code, as of other command lines
 
 
 def _examples(lines: str) -> str:
-    """Lay out commands as a help page's last paragraph, one a line."""
+    """Format commands as the last paragraph of a help page, one per line."""
     return "\n\n".join(["[bold]Examples[/bold]", *lines.strip().splitlines()])
 
 
-def _add(group: typer.Typer, name: str, verb: Callable[..., Any], examples: str) -> None:
+def _add(group: typer.Typer, name: str, function: Callable[..., Any], examples: str) -> None:
     needs_arguments = name not in ("demo", "models")
     command = group.command(name, epilog=_examples(examples), no_args_is_help=needs_arguments)
-    command(_after_tensorflow(verb))
+    command(function if function is models.models else _after_tensorflow(function))
 
 
-def _after_tensorflow(verb: Callable[..., Any]) -> Callable[..., Any]:
-    """Import TensorFlow before a verb runs, without what its C++ part says on the way."""
+def _after_tensorflow(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Import TensorFlow before a command runs, without the messages of its C++ part."""
 
-    @functools.wraps(verb)
+    @functools.wraps(function)
     def wrapped(*arguments: Any, **options: Any) -> None:
         with contextlib.nullcontext() if _debugs() else _silent_stderr():
             importlib.import_module("tensorflow")
-        verb(*arguments, **options)
+        function(*arguments, **options)
 
     return wrapped
 
@@ -72,51 +75,85 @@ def _debugs() -> bool:
     return os.environ.get(DEBUG) == "1"
 
 
+def _group(help_text: str) -> typer.Typer:
+    return typer.Typer(help=help_text, no_args_is_help=True, rich_markup_mode="rich")
+
+
 app = typer.Typer(
-    help="Train ShuffleNets and pose estimators in Keras and put them on a phone.",
-    epilog=f"Errors are one line; {DEBUG}=1 shows where they come from.",
+    help="Train small vision networks in Keras and export them to int8 for phones.",
+    epilog=f"Errors are a single line; {DEBUG}=1 shows the traceback.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-evaluation = typer.Typer(help=evaluate.__doc__, no_args_is_help=True, rich_markup_mode="rich")
+prediction = _group("Classify images, or predict the keypoints of persons.")
+training = _group("Train a model on your own data.")
+evaluation = _group("Evaluate a Keras model, a .keras file or a .tflite file.")
 _add(app, "models", models.models, models.EXAMPLES)
-_add(app, "classify", classify.classify, classify.EXAMPLES)
-_add(app, "pose", pose.pose, pose.EXAMPLES)
-_add(app, "train", train.train, train.EXAMPLES)
-_add(evaluation, "imagenet", evaluate.imagenet, evaluate.IMAGENET_EXAMPLES)
+_add(prediction, "classify", predict.classify, predict.CLASSIFY_EXAMPLES)
+_add(prediction, "pose", predict.pose, predict.POSE_EXAMPLES)
+app.add_typer(prediction, name="predict")
+_add(training, "pose", train.pose, train.POSE_EXAMPLES)
+app.add_typer(training, name="train")
 _add(evaluation, "coco", evaluate.coco, evaluate.COCO_EXAMPLES)
+_add(evaluation, "mpii", evaluate.mpii, evaluate.MPII_EXAMPLES)
+_add(evaluation, "imagenet", evaluate.imagenet, evaluate.IMAGENET_EXAMPLES)
 app.add_typer(evaluation, name="evaluate")
 _add(app, "export", export.export, export.EXAMPLES)
-_add(app, "benchmark", benchmark.benchmark, benchmark.EXAMPLES)
 _add(app, "qat", qat.qat, qat.EXAMPLES)
+_add(app, "benchmark", benchmark.benchmark, benchmark.EXAMPLES)
 _add(app, "convert", convert.convert, convert.EXAMPLES)
 _add(app, "demo", demo.demo, demo.EXAMPLES)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"{PROGRAM} {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    pass
+
+
 def run(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; a user's mistake ends in one line on stderr and exit code 1.
+    """Run the command line; a user's mistake ends in one line on stderr and a non-zero exit code.
 
     Args:
-        arguments: Words after the command's name; those of the process by default.
+        arguments: Command-line arguments. Defaults to those of the process.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when TensorFlow is imported
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _end)
+        signal.signal(signal.SIGTERM, _terminate)
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning  # type: ignore[assignment]
-            app(arguments, prog_name="keras-shufflenet")
+            code = app(words, prog_name=PROGRAM, standalone_mode=False)
+    except TyperException as error:
+        if message := error.format_message().strip():  # empty where the help has been printed
+            sys.stderr.write(f"Error: {_usage_line(message, error, words)}\n")
+        raise SystemExit(USAGE_ERROR) from None
+    except (typer.Abort, KeyboardInterrupt):
+        sys.stderr.write("Error: interrupted.\n")
+        raise SystemExit(130) from None
     except Exception as error:
         if _debugs() or not _is_users(error):
             raise
         sys.stderr.write(f"Error: {_line(error)}\n")
         raise SystemExit(1) from None
+    raise SystemExit(code or 0)
 
 
-def _end(number: int, _: object) -> None:
-    """End as if interrupted, so that nothing half-written stays behind."""
+def _terminate(number: int, _: object) -> None:
+    """Exit as if interrupted, so that temporary files are removed."""
     raise SystemExit(128 + number)
 
 
@@ -124,14 +161,23 @@ def _show_warning(message: Warning | str, *_: object) -> None:
     sys.stderr.write(f"Warning: {message}\n")
 
 
+def _usage_line(message: str, error: TyperException, words: Sequence[str]) -> str:
+    """Format an error of the command line's syntax, with the command whose help explains it."""
+    message = " ".join(message.split())
+    message += "" if message.endswith(("?", ".")) else "."
+    context = getattr(error, "ctx", None)
+    hint = f" See `{context.command_path} --help`." if context is not None else ""
+    return f"{message}{hint} Received: {PROGRAM} {' '.join(words)}".rstrip()
+
+
 def _line(error: Exception) -> str:
-    """The message in one line; the system's own says at its end what it received, as ours do."""
+    """Format a message as one line; add what was received to those of the operating system."""
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{error.strerror}. Received: {os.fspath(error.filename)}"
     return " ".join(str(error).split())
 
 
 def _is_users(error: Exception) -> bool:
-    """Whether the input is to blame; TensorFlow has its own errors for files it cannot read."""
+    """Return whether the input is to blame; TensorFlow has its own errors for unreadable files."""
     mistakes = (ValueError, OSError, ImportError)
     return isinstance(error, mistakes) or type(error).__module__.startswith("tensorflow")

@@ -1,10 +1,8 @@
-"""`keras-shufflenet models`: which networks and weights there are."""
+"""`keras-shufflenet models`: list models and published weights."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 if TYPE_CHECKING:
     from keras_shufflenet.weights import WeightsEntry
@@ -14,7 +12,7 @@ keras-shufflenet models
 keras-shufflenet models 'shufflenet_v2*' --verbose
 """
 
-UNLIMITED = 10_000  # a file has no width
+UNLIMITED = 10_000  # columns, when the output is not a terminal
 SHORT = ("model", "weights", "top-1", "AP / PCKh")
 LONG = ("params", "MACs", "license", "resize", "size", "source")
 
@@ -22,17 +20,21 @@ LONG = ("params", "MACs", "license", "resize", "size", "source")
 def models(
     pattern: Annotated[str, typer.Argument(help="Shell pattern of the names.")] = "*",
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Tell size, license, protocol and source, too.")
+        bool,
+        typer.Option("--verbose", "-v", help="Also list size, license, image size and source."),
     ] = False,
 ) -> None:
-    """List networks and their published weights."""
+    """List models and their published weights."""
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table()
     for heading in (*SHORT, *(LONG if verbose else ())):
         table.add_column(heading, overflow="fold")
     for row in _rows(pattern):
         table.add_row(*row[: len(table.columns)])
     if not table.rows:
-        raise ValueError(f"no network has such a name; '*' lists all. Received: {pattern}")
+        raise ValueError(f"PATTERN must match a model; '*' lists all. Received: {pattern}")
     console = Console()
     if not console.is_terminal:
         console.width = UNLIMITED
@@ -40,16 +42,16 @@ def models(
 
 
 def _rows(pattern: str) -> list[tuple[str, ...]]:
-    """One row per published file; networks without any have one, too."""
+    """Return a row for each published file, and for each model without any."""
     from fnmatch import fnmatch
 
-    import keras_shufflenet as ks
+    from keras_shufflenet.models import MODEL_STATS  # without Keras
+    from keras_shufflenet.weights.catalog import list_weights
 
-    files = ks.weights.list_weights()
-    names = ks.list_models() + ks.list_models(task="pose")
-    bare = set(names) - {entry.model for entry in files}
+    files = list_weights()
+    bare = set(MODEL_STATS) - {entry.model for entry in files}
     rows = [_row(entry) for entry in files] + [
-        (name, "–", "–", "–", *_cost(name), *["–"] * 4) for name in bare
+        (name, "–", "–", "–", *_stats(name), *["–"] * 4) for name in bare
     ]
     return sorted(row for row in rows if fnmatch(row[0], pattern))
 
@@ -61,7 +63,7 @@ def _row(entry: "WeightsEntry") -> tuple[str, ...]:
         entry.name,
         f"{100 * entry.top1:.2f} %" if entry.top1 else "–",
         f"{entry.ap or entry.pckh:.3f}" if entry.ap or entry.pckh else "–",
-        *_cost(entry.model),
+        *_stats(entry.model),
         entry.license,
         str(entry.resize_size or "–"),
         crop,
@@ -69,11 +71,11 @@ def _row(entry: "WeightsEntry") -> tuple[str, ...]:
     )
 
 
-def _cost(model: str) -> tuple[str, str]:
-    """Millions of parameters and of multiply-adds."""
+def _stats(model: str) -> tuple[str, str]:
+    """Return parameters and multiply-adds in millions."""
     from keras_shufflenet.models import MODEL_STATS
 
-    cost = MODEL_STATS.get(model)
-    if cost is None:
+    stats = MODEL_STATS.get(model)
+    if stats is None:
         return "–", "–"
-    return f"{cost.params / 1e6:.2f} M", f"{cost.macs / 1e6:.0f} M"
+    return f"{stats.params / 1e6:.2f} M", f"{stats.macs / 1e6:.0f} M"

@@ -33,7 +33,7 @@ POSE_ESTIMATOR = "pose_shufflenet_v2_x1_0_coco_256x192"
 Images = Annotated[
     list[str],
     typer.Argument(
-        metavar="[MODEL] IMAGE...",
+        metavar="[MODEL] IMAGE",
         help="Image files, after a .keras or .tflite file or a name of `keras-shufflenet models`. "
         "Without MODEL a published network is used.",
     ),

@@ -32,7 +32,8 @@ def pose(
     image_dir: ImageDirs,
     output_dir: Annotated[Path, typer.Option(help="Folder of the training.")],
     model: Annotated[
-        str, typer.Argument(metavar="[MODEL]", help="Backbone: a name of `keras-shufflenet models`.")
+        str,
+        typer.Argument(metavar="MODEL", help="Backbone: a name of `keras-shufflenet models`."),
     ] = "shufflenet_v2_x1_0",
     head: Annotated[str, typer.Option(help="deconv, light or fpn.")] = "light",
     input_size: InputSize = "256x192",
