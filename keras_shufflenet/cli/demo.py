@@ -5,16 +5,16 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 if TYPE_CHECKING:
     import keras
+    from rich.console import Console
 
 EXAMPLES = """
 keras-shufflenet demo
@@ -32,7 +32,6 @@ RENDERING: dict[str, Any] = {
 HELD_OUT = 1 / 10  # of the number of training images
 SHOWN = 12
 
-console = Console()
 Source = tuple[Path, Path]
 
 
@@ -83,9 +82,16 @@ def _check_extra() -> None:
         )
 
 
+@cache
+def _console() -> "Console":
+    from rich.console import Console
+
+    return Console()
+
+
 @contextmanager
 def _timed(title: str, times: dict[str, float]) -> Iterator[None]:
-    console.rule(title)
+    _console().rule(title)
     started = time.monotonic()
     yield
     times[title] = time.monotonic() - started
@@ -135,7 +141,7 @@ def _export(model: "keras.Model", train: Source, output: Path) -> Path:
 
     path = output / "pose_int8.tflite"
     people = ks.data.keypoints(*train, model=model, training=True)
-    console.print(ks.export.litert(model, path, precision="int8", representative_dataset=people))
+    _console().print(ks.export.litert(model, path, precision="int8", representative_dataset=people))
     return path
 
 
@@ -171,12 +177,14 @@ def _report(
 ) -> None:
     from keras_shufflenet.metrics.tables import metrics_table
 
-    console.rule("results")
-    console.print(metrics_table(metrics, title="held-out images, annotated boxes, flip test"))
+    _console().rule("results")
+    _console().print(metrics_table(metrics, title="held-out images, annotated boxes, flip test"))
+    from rich.table import Table
+
     table = Table("step", "seconds")
     for step, seconds in (times | {"all": sum(times.values())}).items():
         table.add_row(step, f"{seconds:.0f}")
-    console.print(table)
+    _console().print(table)
     for path in files:
         size = f"{path.stat().st_size / 1e6:.1f} MB"
-        console.print(f"{path}  {size}", highlight=False, soft_wrap=True)
+        _console().print(f"{path}  {size}", highlight=False, soft_wrap=True)

@@ -12,11 +12,11 @@ MADE = ("pictures.png", "pose_int8.tflite", "run/model.keras")
 
 def check(output, folder):
     rows = [line.split("│")[1:-1] for line in output.splitlines() if line.count("│") == 4]
-    figures = {
+    metrics = {
         row[0].strip(): [float(value) for value in row[1:] if "–" not in value] for row in rows
     }
-    assert 0 <= min(figures["AP"]) <= max(figures["AP"]) <= 1
-    assert len(figures["AP"]) == 2
+    assert 0 <= min(metrics["AP"]) <= max(metrics["AP"]) <= 1
+    assert len(metrics["AP"]) == 2
     for name in MADE:
         assert name.rsplit("/", maxsplit=1)[-1] in output
         assert (folder / name).stat().st_size > 0
@@ -25,9 +25,9 @@ def check(output, folder):
         assert min(picture.size) > 100
 
 
-def test_demo_draws_its_people(command, shallow, tmp_path):
+def test_demo_renders_its_people(command, shallow, tmp_path):
     with shallow():
-        code, output, _ = command("demo", "--output", tmp_path, "--people", 16, "--epochs", 1)
+        code, output, _ = command("demo", "--output-dir", tmp_path, "--people", 16, "--epochs", 1)
     assert code == 0
     check(output, tmp_path)
     assert len(list((tmp_path / "people" / "train" / "images").iterdir())) == 16
@@ -43,9 +43,9 @@ def test_the_last_images_of_given_people_are_held_out(people, tmp_path):
     assert last["annotations"]
 
 
-@pytest.mark.parametrize("option", ["--data", "--images"])
-def test_data_and_images_go_together(command, tmp_path, option):
-    code, _, errors = command("demo", "--output", tmp_path / "made", option, tmp_path)
+@pytest.mark.parametrize("option", ["--annotations", "--image-dir"])
+def test_annotations_and_image_dir_go_together(command, tmp_path, option):
+    code, _, errors = command("demo", "--output-dir", tmp_path / "made", option, tmp_path)
     assert code == 1
-    assert "--data and --images go together. Received:" in errors
+    assert "--annotations and --image-dir must be given together. Received:" in errors
     assert not (tmp_path / "made").exists()

@@ -5,17 +5,21 @@ from pathlib import Path
 
 import pytest
 
-VERBS = (
-    "models",
-    "classify",
-    "pose",
-    "train",
-    "evaluate",
-    "export",
-    "qat",
-    "benchmark",
-    "port",
-    "demo",
+import keras_shufflenet
+
+COMMANDS = (
+    ["predict", "classify"],
+    ["predict", "pose"],
+    ["train", "pose"],
+    ["evaluate", "coco"],
+    ["evaluate", "mpii"],
+    ["evaluate", "imagenet"],
+    ["export"],
+    ["qat"],
+    ["benchmark"],
+    ["convert"],
+    ["models"],
+    ["demo"],
 )
 SCRIPT = Path(sys.executable).with_name("keras-shufflenet")
 
@@ -30,31 +34,33 @@ def process(*arguments, **environment):
     )
 
 
-def test_help_lists_the_verbs(command):
+def test_help_lists_the_commands(command):
     code, out, _ = command("--help")
     assert code == 0
-    assert all(f" {verb} " in out for verb in VERBS)
+    assert all(f" {name} " in out for name, *_ in COMMANDS)
 
 
 @pytest.mark.parametrize(
-    "verb",
-    [[verb] for verb in VERBS if verb != "evaluate"]
-    + [["evaluate", "coco"], ["evaluate", "imagenet"]],
+    "words",
+    COMMANDS,
     ids=" ".join,
 )
-def test_every_verb_has_help_with_examples(command, verb):
-    code, out, _ = command(*verb, "--help")
+def test_every_command_has_help_with_examples(command, words):
+    code, out, _ = command(*words, "--help")
     assert code == 0
     assert "Examples" in out
-    assert f"keras-shufflenet {' '.join(verb)}" in out
+    assert f"keras-shufflenet {' '.join(words)}" in out
 
 
-def test_help_imports_neither_keras_nor_tensorflow():
+@pytest.mark.parametrize(
+    "words", [["--help"], ["--version"], ["models"], ["train", "pose", "--help"]]
+)
+def test_what_starts_at_once_imports_no_backend(words):
     code = (
-        "import sys; from keras_shufflenet.cli import main\n"
-        "try: main.run(['train', '--help'])\n"
-        "except SystemExit: pass\n"
-        "print(sorted({'keras', 'tensorflow', 'torch', 'jax'} & set(sys.modules)))"
+        f"import sys; from keras_shufflenet.cli import main\n"
+        f"try: main.run({words})\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "print(sorted({'keras', 'tensorflow', 'torch', 'jax', 'numpy'} & set(sys.modules)))"
     )
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
@@ -62,21 +68,53 @@ def test_help_imports_neither_keras_nor_tensorflow():
     assert result.stdout.splitlines()[-1] == "[]"
 
 
+def test_version_of_the_module_and_of_the_command(command):
+    code, out, _ = command("--version")
+    assert (code, out) == (0, f"keras-shufflenet {keras_shufflenet.__version__}\n")
+    result = subprocess.run(
+        [sys.executable, "-m", "keras_shufflenet", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stdout == out
+
+
 def test_a_mistake_is_one_line_without_traceback():
-    result = process("evaluate", "coco", "none.keras", "--annotations", "a", "--images", "b")
+    result = process("evaluate", "coco", "none.keras", "--annotations", "a", "--image-dir", "b")
     assert result.returncode == 1
-    assert result.stderr == "Error: there is no such model file. Received: none.keras\n"
+    assert result.stderr == "Error: MODEL must be an existing file. Received: none.keras\n"
     assert result.stdout == ""
 
 
 def test_debugging_shows_the_traceback():
-    result = process("pose", "none.jpg", "--model", "none.keras", KERAS_SHUFFLENET_DEBUG="1")
+    result = process("predict", "pose", "none.keras", "none.jpg", KERAS_SHUFFLENET_DEBUG="1")
     assert result.returncode == 1
     assert "Traceback" in result.stderr
     assert "FileNotFoundError" in result.stderr
 
 
-def test_an_unknown_verb_or_option_is_exit_code_2(command):
-    for arguments in (["paint"], ["models", "--color"], ["evaluate"], ["train"]):
-        code, _, _ = command(*arguments)
-        assert code == 2
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["exprt"], "No such command 'exprt'. Did you mean 'export'?"),
+        (["models", "--color"], "No such option: --color"),
+        (["export", "x"], "Missing argument 'OUT.tflite'"),
+        (["evaluate", "coco", "x.keras"], "Missing option '--annotations'"),
+        (["benchmark", "x", "--iterations", "0"], "Invalid value for '--iterations'"),
+    ],
+)
+def test_a_wrong_syntax_is_one_line_and_exit_code_2(command, words, message):
+    code, _, err = command(*words)
+    assert code == 2
+    assert err.startswith(f"Error: {message}")
+    assert err.endswith(f"Received: keras-shufflenet {' '.join(words)}\n")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [[], ["evaluate"], ["train"], ["train", "pose"], ["export"]])
+def test_without_arguments_the_help_is_shown(command, words):
+    code, out, err = command(*words)
+    assert code == 2
+    assert "Usage: keras-shufflenet" in out
+    assert err == ""

@@ -18,5 +18,5 @@ def test_a_pattern_selects_and_verbose_tells_more(command):
 def test_no_match_is_an_error(command):
     code, _, err = command("models", "resnet*")
     assert code == 1
-    assert err.startswith("Error: no network has such a name")
+    assert err.startswith("Error: PATTERN must match a model")
     assert err.endswith("Received: resnet*\n")

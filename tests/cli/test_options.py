@@ -2,7 +2,13 @@ from pathlib import Path
 
 import pytest
 
-from keras_shufflenet.cli.options import open_model, pair, parse_size, parse_weights
+from keras_shufflenet.cli.options import (
+    default_weights,
+    open_model,
+    pair,
+    parse_size,
+    parse_weights,
+)
 
 
 @pytest.mark.parametrize("text", ["256x192", "256×192", " 256X192 "])
@@ -37,8 +43,9 @@ def test_one_folder_serves_all_files_and_several_go_in_pairs():
         ("pose_shufflenet_v2_x0_25_mpii_64x64_light", (None, 16, 16, 16)),
     ],
 )
-def test_a_name_builds_the_network(name, output):
+def test_a_name_builds_the_network(name, output, capsys):
     model = open_model(name, "none")
+    assert capsys.readouterr().err.startswith(f"Warning: {name} has random weights")
     assert model.output_shape == output
     assert not name.startswith("pose") or model.name == name
 
@@ -47,12 +54,24 @@ def test_a_file_is_left_to_the_evaluator(tmp_path):
     path = tmp_path / "model.tflite"
     path.touch()
     assert open_model(str(path), None) == str(path)
-    with pytest.raises(ValueError, match=r"holds its own. Received: --weights none"):
+    with pytest.raises(ValueError, match=r"must not be given for a file.*Received: --weights none"):
         open_model(str(path), "none")
 
 
 def test_unknown_models():
-    with pytest.raises(FileNotFoundError, match=r"no such model file. Received: nothing.keras"):
+    with pytest.raises(FileNotFoundError, match=r"existing file. Received: nothing.keras"):
         open_model("nothing.keras", None)
     with pytest.raises(ValueError, match=r"Received: name='resnet50'"):
         open_model("resnet50", "none")
+
+
+@pytest.mark.parametrize(
+    ("name", "weights"),
+    [
+        ("shufflenet_v2_x1_0", "imagenet"),
+        ("pose_shufflenet_v2_x1_0_coco_256x192", "coco"),
+        ("pose_mobilenet_v2_x1_0_mpii_256x256", "mpii"),
+    ],
+)
+def test_default_weights_are_those_of_the_name(name, weights):
+    assert default_weights(name) == weights

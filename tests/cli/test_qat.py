@@ -6,9 +6,9 @@ import pytest
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "--data for classifiers. Received: neither"),
+        ([], "--data for classifiers, or --annotations"),
         (["--data", "none.csv"], "none.csv"),
-        (["--annotations", "none.json", "--images", "none"], "none.json"),
+        (["--annotations", "none.json", "--image-dir", "none"], "none.json"),
     ],
 )
 def test_mistakes(command, pose_file, tmp_path, arguments, message):

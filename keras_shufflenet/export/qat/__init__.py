@@ -168,7 +168,7 @@ def _plan(model: keras.Model, images: np.ndarray) -> Plan:
         network = optimize_for_inference(model, images)
         if not is_worth_it(model, network):
             raise PlanError(
-                "Quantization-aware training requires a network that optimization does not blow up. "
+                "Quantization-aware training requires a network that optimization keeps small. "
                 f"Received: {len(network.operations)} operations after optimization"
             )
         correct_biases(network, images)

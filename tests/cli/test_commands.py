@@ -1,4 +1,4 @@
-"""The verbs that run a network, on real files."""
+"""The commands that run a network, on real files."""
 
 import csv
 import json
@@ -26,7 +26,7 @@ def photo(tmp_path):
 
 def test_classify_prints_the_best_classes(command, photo):
     code, out, _ = command(
-        "classify", photo, "--model", "shufflenet_v2_x0_25", "--weights", "none", "--top", 3
+        "predict", "classify", "shufflenet_v2_x0_25", photo, "--weights", "none", "--top", 3
     )
     assert code == 0
     assert out.count("0.00") == 3
@@ -36,45 +36,47 @@ def test_classify_prints_the_best_classes(command, photo):
 def test_classify_a_file_that_is_no_image(command, tmp_path):
     path = tmp_path / "broken.jpg"
     path.write_bytes(b"no image")
-    code, _, err = command("classify", path, "--model", "shufflenet_v2_x0_25", "--weights", "none")
+    code, _, err = command("predict", "classify", "shufflenet_v2_x0_25", path, "--weights", "none")
     assert code == 1
-    assert err.startswith("Error: ")
-    assert err.count("\n") == 1
+    warning, error = err.splitlines()
+    assert warning.startswith("Warning: shufflenet_v2_x0_25 has random weights")
+    assert error.startswith("Error: ")
 
 
 def test_pose_draws_every_image(command, photo, pose_file, tmp_path):
     drawn = tmp_path / "drawn"
-    code, out, _ = command("pose", photo, "--model", pose_file, "--output", drawn)
+    code, out, _ = command("predict", "pose", pose_file, photo, "--output-dir", drawn)
     assert code == 0
-    assert "of 17 joints" in out
+    assert "of 17 keypoints" in out
     with Image.open(drawn / "photo.png") as image:
         assert image.size == (40, 50)
 
 
 def test_pose_takes_boxes(command, photo, pose_file, tmp_path):
     drawn = tmp_path / "drawn"
-    boxes = ("--box", "1,2,30,40", "--box", "5,5,20,20")
-    code, out, _ = command("pose", photo, "--model", pose_file, "--output", drawn, *boxes)
+    boxes = ("--bbox", "1,2,30,40", "--bbox", "5,5,20,20")
+    code, out, _ = command("predict", "pose", pose_file, photo, "--output-dir", drawn, *boxes)
     assert code == 0
-    assert ": 0, 0 of 17 joints" in out
-    file = tmp_path / "boxes.json"
+    assert ": 0, 0 of 17 keypoints" in out
+    file = tmp_path / "bboxes.json"
     file.write_text(json.dumps({"photo.png": [[1, 2, 30, 40]]}))
-    code, out, _ = command("pose", photo, "--model", pose_file, "--output", drawn, "--boxes", file)
+    code, out, _ = command(
+        "predict", "pose", pose_file, photo, "--output-dir", drawn, "--bboxes", file
+    )
     assert code == 0
-    assert ": 0 of 17 joints" in out
+    assert ": 0 of 17 keypoints" in out
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--box", "1,2,3"], "--box is x,y,width,height in pixels. Received: 1,2,3"),
-        (["--box", "1,2,3,4", "--boxes", "b.json"], "not both"),
-        (["--boxes", "none.json"], "none.json"),
-        (["--model", "none.tflite"], "no such model file. Received: none.tflite"),
+        (["--bbox", "1,2,3"], "--bbox must be X,Y,WIDTH,HEIGHT in pixels. Received: 1,2,3"),
+        (["--bbox", "1,2,3,4", "--bboxes", "b.json"], "must not be given together"),
+        (["--bboxes", "none.json"], "none.json"),
     ],
 )
 def test_pose_mistakes(command, photo, pose_file, arguments, message):
-    code, _, err = command("pose", photo, "--model", pose_file, *arguments)
+    code, _, err = command("predict", "pose", pose_file, photo, *arguments)
     assert code == 1
     assert message in err
 
@@ -83,23 +85,23 @@ def test_train_then_evaluate_with_a_results_row(command, people, shallow, tmp_pa
     annotations, images = people
     run, results = tmp_path / "run", tmp_path / "results.csv"
     arguments = (
-        *("--annotations", annotations, "--images", images, "--output", run),
-        *("--val-annotations", annotations, "--val-images", images),
-        *("--model", "shufflenet_v2_x0_25", "--weights", "none", "--input-size", "64x64"),
-        *("--epochs", 2, "--batch-size", 3, "--lr", 0.002, "--recipe", "finetune"),
+        *("shufflenet_v2_x0_25", "--annotations", annotations, "--image-dir", images),
+        *("--val-annotations", annotations, "--val-image-dir", images, "--output-dir", run),
+        *("--weights", "none", "--input-size", "64x64", "--recipe", "finetune"),
+        *("--epochs", 2, "--batch-size", 3, "--learning-rate", 0.002),
     )
     with shallow():
-        code, _, err = command("train", *arguments)
+        code, _, err = command("train", "pose", *arguments)
     assert code == 0, err
     log = read_log(run / "log.csv")
     assert [row["epoch"] for row in log] == [1, 2]
     with shallow():
-        code, _, err = command("train", *arguments, "--seed", 1)
+        code, _, err = command("train", "pose", *arguments, "--seed", 1)
     assert code == 1
-    assert "the folder holds another training: seed was" in err
+    assert "`output_dir` holds another training: seed was" in err
     code, out, _ = command(
         *("evaluate", "coco", run / "model.keras", "--annotations", annotations),
-        *("--images", images, "--results", results),
+        *("--image-dir", images, "--results-csv", results),
     )
     assert code == 0
     assert "AP .75" in out
@@ -111,9 +113,9 @@ def test_train_then_evaluate_with_a_results_row(command, people, shallow, tmp_pa
     ("arguments", "message"),
     [
         (["--input-size", "big"], "HEIGHTxWIDTH"),
-        (["--recipe", "quick"], "--recipe must be one of mmpose, short, scratch"),
-        (["--epochs", "0"], "epochs must be positive. Received: 0"),
-        (["--val-images", "x"], "go together"),
+        (["--recipe", "quick"], "--recipe must be one of mmpose, finetune, from_scratch"),
+        (["--epochs", "0"], "`epochs` must be a positive integer. Received: epochs=0"),
+        (["--val-image-dir", "x"], "must be given together"),
         (["--head", "heavy"], "Received: "),
         (["--annotations", "none.json"], "none.json"),
     ],
@@ -121,8 +123,9 @@ def test_train_then_evaluate_with_a_results_row(command, people, shallow, tmp_pa
 def test_train_mistakes(command, people, tmp_path, arguments, message):
     annotations, images = people
     code, _, err = command(
-        *("train", "--annotations", annotations, "--images", images, "--output", tmp_path),
-        *("--model", "shufflenet_v2_x0_25", "--weights", "none", "--input-size", "64x64"),
+        *("train", "pose", "shufflenet_v2_x0_25", "--annotations", annotations),
+        *("--image-dir", images, "--output-dir", tmp_path, "--weights", "none"),
+        *("--input-size", "64x64"),
         *arguments,
     )
     assert code == 1
@@ -134,16 +137,17 @@ def test_export_then_evaluate_the_file(command, people, pose_file, tmp_path):
     annotations, images = people
     path = tmp_path / "pose_int8.tflite"
     code, out, err = command(
-        *("export", pose_file, path, "--precision", "int8"),
-        *("--calibration-annotations", annotations, "--calibration-images", images),
-        *("--count", 8, "--evaluate-annotations", annotations, "--evaluate-images", images),
+        *("export", pose_file, path),  # int8, as there are calibration data
+        *("--calibration-annotations", annotations, "--calibration-image-dir", images),
+        *("--num-calibration-samples", 8),
+        *("--evaluate-annotations", annotations, "--evaluate-image-dir", images),
     )
     assert code == 0, err
     assert "int8" in out
-    figures = json.loads(path.with_name("pose_int8.tflite.json").read_text())["figures"]
-    assert "AP .75" in figures
+    metrics = json.loads(path.with_name("pose_int8.tflite.json").read_text())["metrics"]
+    assert "AP .75" in metrics
     code, out, _ = command(
-        "evaluate", "coco", path, "--annotations", annotations, "--images", images
+        "evaluate", "coco", path, "--annotations", annotations, "--image-dir", images
     )
     assert code == 0
     assert "AP .5" in out
@@ -159,14 +163,14 @@ def test_export_without_calibration_is_an_error(command, pose_file, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--evaluate-data", "none.csv"], "no such data to evaluate with. Received: none.csv"),
-        (["--evaluate-images", "val"], "go together. Received: val"),
+        (["--evaluate-data", "none.csv"], "The data to evaluate on must exist. Received: none.csv"),
+        (["--evaluate-image-dir", "val"], "must be given together. Received: val"),
         (["--labels", "none.txt"], "Received: none.txt"),
         (
             ["--calibration-data", "a.csv", "--calibration-annotations", "b.json"],
-            "for pose estimators. Received: a.csv and b.json",
+            "must not be given together. Received: a.csv and b.json",
         ),
-        (["--calibration-data", "a.csv"], "are for classifiers; pose estimators take"),
+        (["--calibration-data", "a.csv"], "must be given for classifiers; pose estimators take"),
     ],
 )
 def test_export_mistakes(command, pose_file, tmp_path, arguments, message):
@@ -181,19 +185,19 @@ def test_a_classifier_has_no_average_precision(command, people, tmp_path):
     annotations, images = people
     code, _, err = command(
         *("export", "shufflenet_v2_x0_25", tmp_path / "x.tflite", "--weights", "none"),
-        *("--evaluate-annotations", annotations, "--evaluate-images", images),
+        *("--evaluate-annotations", annotations, "--evaluate-image-dir", images),
     )
     assert code == 1
     assert "classifiers take --evaluate-data. Received: shufflenet_v2_x0_25" in err
     code, _, err = command(
         *("export", "shufflenet_v2_x0_25", tmp_path / "x.tflite", "--weights", "none"),
-        *("--calibration-annotations", annotations, "--calibration-images", images),
+        *("--calibration-annotations", annotations, "--calibration-image-dir", images),
     )
     assert code == 1
-    assert "are for pose estimators; classifiers take labels.csv" in err
+    assert "are for pose estimators; classifiers take a folder" in err
     code, _, err = command("export", tmp_path / "x.tflite", tmp_path / "y.tflite")
     assert code == 1
-    assert "no exported file. Received: " in err
+    assert "MODEL must be a .keras file or a name. Received: " in err
 
 
 def test_evaluate_imagenet(command, photo, tmp_path):
@@ -202,27 +206,27 @@ def test_evaluate_imagenet(command, photo, tmp_path):
     photo.rename(tmp_path / "images" / "photo.png")
     code, out, _ = command(
         *("evaluate", "imagenet", "shufflenet_v2_x0_25", "--weights", "none"),
-        *("--data", tmp_path / "labels.csv", "--resize", 64),
+        *("--data", tmp_path / "labels.csv", "--resize-size", 64),
     )
     assert code == 0
     assert "top1" in out
 
 
 def test_classify_wants_a_classifier(command, photo, pose_file):
-    code, _, err = command("classify", photo, "--model", pose_file)
+    code, _, err = command("predict", "classify", pose_file, photo)
     assert code == 1
     assert "must be a classifier" in err
     assert "Received:" in err
 
 
-def test_pictures_of_the_same_name_would_overwrite_each_other(command, photo, pose_file, tmp_path):
+def test_images_of_the_same_name_would_overwrite_each_other(command, photo, pose_file, tmp_path):
     (tmp_path / "sub").mkdir()
     other = tmp_path / "sub" / photo.name
     other.write_bytes(photo.read_bytes())
     made = tmp_path / "made"
-    code, _, err = command("pose", photo, other, "--model", pose_file, "--output", made)
+    code, _, err = command("predict", "pose", pose_file, photo, other, "--output-dir", made)
     assert code == 1
-    assert "names must differ" in err
+    assert "Images must differ in name" in err
     assert not made.exists()
 
 
@@ -237,6 +241,18 @@ def test_an_error_of_the_system_names_the_file_that_was_asked_for(command, pose_
 
 
 def test_a_missing_file_of_weights(command, photo):
-    code, _, err = command("classify", photo, "--weights", "missing.pth")
+    code, _, err = command("predict", "classify", photo, "--weights", "missing.pth")
     assert code == 1
-    assert err == "Error: There is no such file of weights. Received: 'missing.pth'\n"
+    assert err == "Error: `weights` must be an existing file. Received: weights='missing.pth'\n"
+
+
+def test_predict_takes_the_first_word_as_model_or_image(command, photo, tmp_path):
+    code, _, err = command("predict", "classify", "nowhere.jpg")
+    assert code == 1
+    assert err.startswith("Error: IMAGE must be an existing file, and MODEL a .keras or .tflite")
+    code, _, err = command("predict", "classify", "shufflenet_v2_x1_0")
+    assert code == 1
+    assert "IMAGE must be given after MODEL. Received: shufflenet_v2_x1_0 alone" in err
+    code, _, err = command("predict", "classify", "shufflenet_v3", photo)
+    assert code == 1
+    assert "Received: name='shufflenet_v3'" in err
