@@ -26,11 +26,12 @@ LONGEST = (
     TOGETHER,
     "test_every_model.py",
     "test_golden.py",
-    "test_readme.py",
-    "test_pose.py",
+    "test_docs.py",
+    "test_imagenet.py",
+    "test_trainer.py",
     "test_examples.py",
     "test_demo.py",
-    "test_verbs.py",
+    "test_commands.py",
     "test_latency.py",
 )
 

@@ -21,7 +21,9 @@ def shown():
 
 
 def test_a_new_network_takes_one_line(shown, monkeypatch):
-    name, size, architecture = re.search(r'"(\w+)": \("(\w+)", "([\d ]+)"\)', shown["network"]).groups()
+    name, size, architecture = re.search(
+        r'"(\w+)": \("(\w+)", "([\d ]+)"\)', shown["network"]
+    ).groups()
     monkeypatch.setitem(detnas.SEARCHED, name, (size, architecture))
     monkeypatch.setitem(detnas.PRESETS, f"detnas_{name}", {"architecture": name})
     assert f"detnas_{name}" in ks.list_models()
