@@ -1,4 +1,4 @@
-"""From drawn people to an int8 pose estimator, with nothing but `fit`.
+"""Train a pose estimator on synthetic people with `fit` and export it to int8.
 
     python examples/train_pose.py --people 2000 --epochs 10
 
@@ -45,9 +45,9 @@ model.fit(dataset, steps_per_epoch=steps, epochs=arguments.epochs, shuffle=False
 
 file = arguments.folder / "pose_int8.tflite"
 print(ks.export.litert(model, file, precision="int8", representative_dataset=dataset.take(steps)))
-figures = {
+metrics = {
     "Keras": ks.metrics.coco(model, *held_out),
     "int8": ks.metrics.coco(file, *held_out),
 }
-for name, values in figures.items():
+for name, values in metrics.items():
     print(f"{name}: AP {values['AP']:.3f}")

@@ -1,7 +1,7 @@
 """ShuffleNets, MobileNetV2 and top-down pose estimation in Keras 3.
 
-The networks and their weights run on every backend of Keras; the rooms `data`, `metrics`,
-`export`, `inference` and `training` need TensorFlow. Everything is imported at its first use.
+Networks and weights work with every Keras backend; `data`, `metrics`, `export`, `inference` and
+`training` need TensorFlow. Submodules are imported at first use.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Writing files atomically: a reader sees the old file or the complete new one."""
 
 import os
 from collections.abc import Callable
@@ -6,26 +6,27 @@ from pathlib import Path
 from typing import Any
 
 
-def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let `write` make a file beside `path` and move it there when it is complete.
+def atomic_write(path: Path, write: Callable[[Path], Any]) -> None:
+    """Write a temporary file beside `path` and rename it to `path` when it is complete.
 
     Args:
-        path: of the file, in a folder that exists. What was there stays if writing fails.
-        write: gets a hidden path with the same suffix, which tells Keras the format.
+        path: the file to write, in an existing folder. An old file stays if writing fails.
+        write: function that writes the file at the path that it gets, a hidden one with the same
+            suffix.
     """
-    beside = path.with_name(f".{os.getpid()}-{path.name}")
+    partial = path.with_name(f".{os.getpid()}-{path.name}")
     try:
-        write(beside)
-        os.replace(beside, path)
+        write(partial)
+        os.replace(partial, path)
     except OSError as error:
-        if error.filename is not None and Path(error.filename) == beside:  # a name nobody gave
+        if error.filename is not None and Path(error.filename) == partial:
             raise type(error)(error.errno, error.strerror, str(path)) from error
         raise
     finally:
-        beside.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
 
 
-def sweep(directory: Path) -> None:
-    """Remove what was being written in a folder when an earlier process was killed."""
+def remove_partial_files(directory: Path) -> None:
+    """Remove the temporary files of processes that were killed while they wrote."""
     for path in directory.glob(".[0-9]*-*"):
         path.unlink()

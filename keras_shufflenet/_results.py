@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from keras_shufflenet._files import write_whole
+from keras_shufflenet._files import atomic_write
 from keras_shufflenet.version import __version__
 
 CPUINFO = Path("/proc/cpuinfo")  # Linux only
@@ -50,7 +50,7 @@ def append_row(
                 writer.writeheader()
             writer.writerow(row)
 
-    write_whole(path, write)
+    atomic_write(path, write)
 
 
 def processor_name() -> str:

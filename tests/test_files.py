@@ -1,6 +1,6 @@
 import pytest
 
-from keras_shufflenet._files import sweep, write_whole
+from keras_shufflenet._files import remove_partial_files, atomic_write
 
 
 def test_a_failing_write_leaves_the_file_and_nothing_else(tmp_path):
@@ -12,7 +12,7 @@ def test_a_failing_write_leaves_the_file_and_nothing_else(tmp_path):
         raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
-        write_whole(path, fail)
+        atomic_write(path, fail)
     assert [p.name for p in tmp_path.iterdir()] == ["file.txt"]
     assert path.read_text() == "old"
 
@@ -26,7 +26,7 @@ def test_a_file_is_replaced_and_keeps_its_suffix(tmp_path):
         suffixes.append("".join(beside.suffixes[-2:]))
         beside.write_text("new")
 
-    write_whole(path, write)
+    atomic_write(path, write)
     assert suffixes == [".weights.h5"]
     assert path.read_text() == "new"
 
@@ -34,5 +34,5 @@ def test_a_file_is_replaced_and_keeps_its_suffix(tmp_path):
 def test_leftovers_of_a_killed_process_are_swept_away(tmp_path):
     for name in (".4711-model.keras", ".hidden", "model.keras"):
         (tmp_path / name).touch()
-    sweep(tmp_path)
+    remove_partial_files(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".hidden", "model.keras"]

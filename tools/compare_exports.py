@@ -116,13 +116,13 @@ def compare(before: Path, after: Path) -> int:
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    verbs.add_parser("write").add_argument("folder", type=Path)
-    comparison = verbs.add_parser("compare")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("write").add_argument("folder", type=Path)
+    comparison = commands.add_parser("compare")
     comparison.add_argument("before", type=Path)
     comparison.add_argument("after", type=Path)
     arguments = parser.parse_args()
-    if arguments.verb == "write":
+    if arguments.command == "write":
         write(arguments.folder)
     else:
         sys.exit(min(1, compare(arguments.before, arguments.after)))

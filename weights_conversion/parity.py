@@ -104,7 +104,7 @@ def parity(
     names = [name for name in known if fnmatch.fnmatch(name, pattern)]
     if not names or (checkpoint is not None and len(names) != 1):
         raise typer.BadParameter(f"the pattern must name networks. Received: {pattern}: {names}")
-    table = Table("network", "layout", "difference / deviation of the output")
+    table = Table("network", "layout", "difference / std of the output")
     worst = 0.0
     for name in track(names, console=console):
         found = compare(name, size, checkpoint)

@@ -1,6 +1,6 @@
 """The networks to measure, with calibration images.
 
-By default weights are random, so that nothing has to be downloaded. BatchNormalization layers then
+By default weights are random, which needs no download. BatchNormalization layers then
 get the statistics of the calibration images: activation ranges are like those of trained networks,
 and int8 files hold the same operators. A positive bias lets most activations pass the ReLUs; if
 half of them were clipped to zero, networks of forty blocks would be chaotic and amplify every

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_shufflenet._files import write_whole
+from keras_shufflenet._files import atomic_write
 
 if TYPE_CHECKING:
     from keras_shufflenet.benchmark.latency import Measurement
@@ -70,7 +70,7 @@ def draw(measurements: Iterable["Measurement"], path: Path) -> None:
     _draw_lines(axes, rows)
     _label_networks(axes, _fastest_points(rows))
     _format(axes, rows[0].threads)
-    write_whole(path, lambda beside: figure.savefig(beside))
+    atomic_write(path, lambda beside: figure.savefig(beside))
 
 
 def _draw_lines(axes: Any, rows: Sequence["Measurement"]) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from keras_shufflenet._files import write_whole
+from keras_shufflenet._files import atomic_write
 from keras_shufflenet.litert.delegates import Refusal, refusals
 from keras_shufflenet.litert.interpreter import open_interpreter
 from keras_shufflenet.litert.schema import read_operators
@@ -118,7 +118,7 @@ class Report:
         for beside, text in zip(
             report_paths(Path(self.path)), (self.to_json() + "\n", self.to_markdown()), strict=True
         ):
-            write_whole(beside, _writer(text))
+            atomic_write(beside, _writer(text))
 
     def __str__(self) -> str:
         """Return the report as a plain-text table."""

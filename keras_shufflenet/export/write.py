@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_shufflenet._files import write_whole
+from keras_shufflenet._files import atomic_write
 from keras_shufflenet.export.converter import ExportError
 from keras_shufflenet.export.options import ExportOptions
 from keras_shufflenet.export.report import OutputError, Report, compare, examine, report_paths
@@ -78,7 +78,7 @@ def _write(report: Report, content: bytes, options: ExportOptions) -> Report:
         for old in report_paths(options.path):
             old.unlink(missing_ok=True)
 
-    write_whole(options.path, write_both)
+    atomic_write(options.path, write_both)
     report = replace(report, metrics=metrics)
     report.save()
     return report

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from keras_shufflenet._files import write_whole
+from keras_shufflenet._files import atomic_write
 from keras_shufflenet.keypoints import skeletons
 from keras_shufflenet.keypoints.annotations import (
     JSONObject,
@@ -158,7 +158,7 @@ def save_results(results: list[Result], path: str | Path) -> None:
     """Write results as the JSON list that COCO's evaluation server accepts."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, lambda partial: partial.write_text(json.dumps(results), encoding="utf-8"))
+    atomic_write(path, lambda partial: partial.write_text(json.dumps(results), encoding="utf-8"))
 
 
 def evaluate_keypoints(

@@ -79,7 +79,7 @@ def _squeeze_excite(x: keras.KerasTensor, squeezed: int, name: str) -> keras.Ker
 def _large_unit(
     x: keras.KerasTensor, filters: int, strides: int, name: str, *, first: bool
 ) -> keras.KerasTensor:
-    """Pass or project the even channels; send the odd ones through a residual bottleneck."""
+    """Pass or project the even channels; apply a residual bottleneck to the odd channels."""
     half, norm = filters // 2, LARGE_NORM
     kept, taken = split_even_odd(x, name)
     if first:

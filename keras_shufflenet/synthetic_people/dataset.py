@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from rich.progress import Progress
 
 from keras_shufflenet._checks import check_integer
-from keras_shufflenet._files import write_whole
+from keras_shufflenet._files import atomic_write
 from keras_shufflenet._types import Size
 from keras_shufflenet.keypoints.skeletons import COCO
 from keras_shufflenet.synthetic_people.spec import DESCRIPTION, DatasetSpec, file_name
@@ -40,7 +40,7 @@ def create_dataset(
 ) -> SyntheticPeople:
     """Render people in random poses, clothes and scenes, with their COCO keypoints.
 
-    The people are articulated 3-D figures in front of a pinhole camera; the visibility of each
+    The people are articulated 3-D models in front of a pinhole camera; the visibility of each
     keypoint follows from the depth buffer (see `labels`). The same arguments give the same files
     for any number of `workers`. The annotation file is written last, so a folder that contains one
     is complete. Calling the function again with the same arguments renders nothing; with other
@@ -80,7 +80,7 @@ def create_dataset(
     coco = _coco(spec, _render(paths.image_dir, spec, workers, verbose))
     _remove_other_images(paths.image_dir, len(coco["images"]))
     text = json.dumps(coco, separators=(",", ":"))
-    write_whole(paths.annotations, lambda partial: partial.write_text(text))
+    atomic_write(paths.annotations, lambda partial: partial.write_text(text))
     return paths
 
 

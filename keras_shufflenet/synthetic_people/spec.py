@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_shufflenet._checks import check_integer, check_size
-from keras_shufflenet._files import write_whole
+from keras_shufflenet._files import atomic_write
 from keras_shufflenet._types import Size
 from keras_shufflenet.synthetic_people.labels import annotate
 from keras_shufflenet.synthetic_people.scene import render_scene
@@ -100,5 +100,5 @@ def render_image(
             for entry in annotations
         ):
             break
-    write_whole(image_dir / file_name(index), lambda partial: partial.write_bytes(scene.jpeg))
+    atomic_write(image_dir / file_name(index), lambda partial: partial.write_bytes(scene.jpeg))
     return annotations

@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from keras_shufflenet._files import write_whole
+from keras_shufflenet._files import atomic_write
 
 LAST = "last.weights.h5"
 PREVIOUS = "previous.weights.h5"
@@ -23,7 +23,7 @@ def save_plain(model: keras.Model, trained: keras.Model, path: Path) -> None:
     The file has no compile state, so that it opens without this package.
     """
     model.set_weights(trained.get_weights())
-    write_whole(path, keras.Model(model.inputs, model.outputs, name=model.name).save)
+    atomic_write(path, keras.Model(model.inputs, model.outputs, name=model.name).save)
 
 
 class StopAtNaN(keras.callbacks.Callback):
@@ -75,7 +75,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def save(self) -> None:
         """Write a checkpoint; there is a readable one at any moment."""
-        write_whole(self.directory / LAST, self._rotate_after_writing)
+        atomic_write(self.directory / LAST, self._rotate_after_writing)
         self.saved = time.monotonic()
 
     def _rotate_after_writing(self, path: Path) -> None:
@@ -182,7 +182,7 @@ class EpochLog(keras.callbacks.Callback):
         row = {"epoch": float(epoch + 1), "seconds": time.monotonic() - self.started}
         rate = self.model.optimizer.learning_rate
         self.rows.append(row | {"learning_rate": float(rate)} | dict(logs or {}))
-        write_whole(self.path, self._write)
+        atomic_write(self.path, self._write)
 
     def _write(self, path: Path) -> None:
         columns = list(dict.fromkeys(name for row in self.rows for name in row))

@@ -16,7 +16,7 @@ from typing import Any
 import keras
 
 from keras_shufflenet._checks import check_integer
-from keras_shufflenet._files import sweep, write_whole
+from keras_shufflenet._files import remove_partial_files, atomic_write
 from keras_shufflenet.training import callbacks
 from keras_shufflenet.training.batch_norm import training_copy
 
@@ -158,7 +158,7 @@ def _describe_model(model: keras.Model) -> dict[str, str]:
 def _open_folder(directory: Path, description: dict[str, Any], resume: bool) -> None:
     """Create the folder, or check that the training in it is the same one."""
     directory.mkdir(parents=True, exist_ok=True)
-    sweep(directory)
+    remove_partial_files(directory)
     path = directory / RUN
     if resume and path.exists():
         _check_same(path, description)
@@ -166,7 +166,7 @@ def _open_folder(directory: Path, description: dict[str, Any], resume: bool) -> 
     for name in (callbacks.LAST, callbacks.PREVIOUS, LOG, BEST, FINAL):
         (directory / name).unlink(missing_ok=True)
     text = json.dumps(description, indent=2) + "\n"
-    write_whole(path, lambda beside: beside.write_text(text))
+    atomic_write(path, lambda beside: beside.write_text(text))
 
 
 def _check_same(path: Path, description: dict[str, Any]) -> None:

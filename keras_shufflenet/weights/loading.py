@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_shufflenet._files import write_whole
+from keras_shufflenet._files import atomic_write
 from keras_shufflenet.weights import catalog
 from keras_shufflenet.weights._state_dict import load_state_dict, state_dict
 from keras_shufflenet.weights.cache import download
@@ -99,11 +99,11 @@ def save(model: keras.Model, path: str | os.PathLike[str], *, layout: str | None
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".keras":
-        write_whole(path, model.save)
+        atomic_write(path, model.save)
     elif path.suffix == ".h5":
-        write_whole(path, model.save_weights)
+        atomic_write(path, model.save_weights)
     else:
-        write_whole(path, lambda partial: _save_safetensors(model, partial, layout))
+        atomic_write(path, lambda partial: _save_safetensors(model, partial, layout))
 
 
 def _save_safetensors(model: keras.Model, path: Path, layout: str | None) -> None:

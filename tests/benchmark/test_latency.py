@@ -12,7 +12,7 @@ from keras_shufflenet.benchmark import interleaved, latency, memory, networks
 from keras_shufflenet.benchmark.engines import ENGINES, Network, channels_first
 from keras_shufflenet.cli import main
 from readme_tables import write_tables
-from tests.benchmark.noise import assert_exact
+from tests.noise import assert_exact
 
 SIZE = (64, 64)
 TRIED = ("LiteRT", "ONNX Runtime", "OpenVINO", "PyTorch eager")
@@ -154,7 +154,7 @@ def command(capsys, monkeypatch):
 
 
 def test_the_command_writes_rows_and_a_plot(command, shallow, no_proc, tmp_path):
-    arguments = ["--engine", "litert", "--rounds", 2, "--results", tmp_path / "latency.csv"]
+    arguments = ["--engine", "litert", "--iterations", 2, "--results-csv", tmp_path / "latency.csv"]
     with shallow():
         code, said = command("*v2_x0_25", *arguments, "--plot", tmp_path / "plot.png")
     assert code == 0, said.err

@@ -129,13 +129,13 @@ def test_labels_of_ones_own(exported, mediapipe):
             r"lines of text, not empty. Received: 'b\\nc'",
         ),
         ("classifier", {"labels": ["a"] * 9 + [" "]}, "lines of text"),
-        ("classifier", {"skeleton": "nobody"}, "must give heatmaps.*Received"),
+        ("classifier", {"skeleton": "nobody"}, "must output heatmaps.*Received"),
         (
             "pose_light",
             {"labels": ["a"] * 17},
             "Received: 17 names for a model with outputs of shape",
         ),
-        ("pose_light", {"skeleton": "mpii"}, "needs a network with 16 heatmaps"),
+        ("pose_light", {"skeleton": "mpii"}, "requires a network with 16 heatmaps"),
         ("pose_light", {"codec": HeatmapCodec((32, 32))}, r"Received: input_size=\(32, 32\)"),
     ],
 )

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import keras_shufflenet as ks
+from tests.noise import assert_exact
 from keras_shufflenet.benchmark.networks import normalize
 from keras_shufflenet.export.optimization.equalization import FRACTIONS
 from keras_shufflenet.export.quantization import correct_biases
@@ -53,7 +54,7 @@ def test_a_large_depthwise_kernel_on_few_rows_stays_whole():
     model = keras.Model(inputs, keras.layers.Conv2D(2, 1, name="pw")(x))
     images = np.random.default_rng(0).normal(size=(1, 6, 6, 4)).astype("float32")
     cut = ks.export.optimize_for_inference(model)
-    np.testing.assert_allclose(run(cut, images), run(model, images), atol=1e-5)
+    assert_exact(run(cut, images), model, images)
     assert cut.get_layer("large_rows0").kernel.shape[:2] == (3, 7)
     low = keras.Input((3, 3, 4))  # the last row of the kernel would see nothing but padding
     x = keras.layers.DepthwiseConv2D(7, padding="same", name="large")(low)
@@ -72,8 +73,7 @@ def test_hard_swish_is_spelled_out_for_int8_only(photographs):
     assert isinstance(
         ks.export.optimize_for_inference(model).get_layer("swish"), keras.layers.Activation
     )
-    expected = run(model, images)
-    assert np.abs(run(spelled, images) - expected).max() <= 1e-5 * np.abs(expected).max()
+    assert_exact(run(spelled, images), model, images)
     # As an output it cannot be six times as large.
     open_ended = ks.export.optimize_for_inference(
         keras.Model(inputs, model.get_layer("swish").output), images

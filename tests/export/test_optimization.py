@@ -6,8 +6,8 @@ import pytest
 from keras.activations import relu6
 
 import keras_shufflenet as ks
+from tests.noise import assert_exact
 
-TOLERANCE = 1e-5  # of the largest output
 CLIPPED = 0.05  # relative: what is clipped for int8 moves the outputs by as much
 # One of each structure: the networks of a structure differ in numbers only.
 NETWORKS = [
@@ -57,8 +57,7 @@ def test_outputs_stay_and_shuffles_go(name, photographs, randomize):
     before = [keras.ops.convert_to_numpy(w) for w in model.weights]
     optimized = ks.export.optimize_for_inference(model)
     x = photographs(2)
-    expected = run(model, x)
-    assert np.abs(run(optimized, x) - expected).max() <= TOLERANCE * np.abs(expected).max()
+    assert_exact(run(optimized, x), model, x)
     assert optimized.input.shape == model.input.shape
     for weight, values in zip(model.weights, before, strict=True):
         np.testing.assert_array_equal(weight, values)
@@ -72,18 +71,16 @@ def test_outputs_stay_and_shuffles_go(name, photographs, randomize):
 def test_an_open_size_is_optimized_too(photographs, randomize):
     model = randomize(build("shufflenet_v2_x0_25", input_shape=(None, None, 3)))
     x = photographs(1)
-    expected = run(model, x)
-    error = np.abs(run(ks.export.optimize_for_inference(model), x) - expected).max()
-    assert error <= TOLERANCE * np.abs(expected).max()
+    assert_exact(run(ks.export.optimize_for_inference(model), x), model, x)
 
 
 def test_features_keep_the_order_of_their_channels(photographs, randomize):
     model = randomize(build("shufflenet_v2_x0_25", include_top=False))
     maps = ks.feature_extractor(model, (8, 32))
     x = photographs(1)
-    for expected, found in zip(maps(x), ks.export.optimize_for_inference(maps)(x), strict=True):
-        error = np.abs(keras.ops.convert_to_numpy(expected - found)).max()
-        assert error <= TOLERANCE * np.abs(expected).max()
+    found = ks.export.optimize_for_inference(maps)(x)
+    for output, values in zip(maps.outputs, found, strict=True):
+        assert_exact(keras.ops.convert_to_numpy(values), keras.Model(maps.input, output), x)
 
 
 def test_models_inside_of_models():
@@ -98,8 +95,7 @@ def test_models_inside_of_models():
         optimized = ks.export.optimize_for_inference(nested)
         kinds = {type(layer).__name__ for layer in optimized.layers}
         assert not kinds & {"BatchNormalization", "Functional", "Permute", "Take"}
-        expected = run(model, images)
-        assert np.abs(run(optimized, images) - expected).max() <= TOLERANCE * np.abs(expected).max()
+        assert_exact(run(optimized, images), model, images)
 
 
 def test_layers_that_only_others_have(classifier):
@@ -108,9 +104,7 @@ def test_layers_that_only_others_have(classifier):
     x = keras.layers.Cropping2D(1)(keras.layers.Conv2D(4, 3)(x))
     model = keras.Model(inputs, keras.layers.ELU()(keras.layers.LeakyReLU()(x)))
     images = np.random.default_rng(0).uniform(0, 255, (2, 8, 8, 3)).astype("float32")
-    np.testing.assert_allclose(
-        run(ks.export.optimize_for_inference(model), images), run(model, images), atol=1e-5
-    )
+    assert_exact(run(ks.export.optimize_for_inference(model), images), model, images)
     optimized = ks.export.optimize_for_inference(classifier)
     assert ks.export.optimize_for_inference(optimized).count_params() == optimized.count_params()
 
@@ -124,9 +118,7 @@ def test_layers_of_one_name_in_two_models():
     inputs = keras.Input((8, 8, 3))
     model = keras.Model(inputs, second(first(inputs)))
     images = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype("float32")
-    np.testing.assert_allclose(
-        run(ks.export.optimize_for_inference(model), images), run(model, images), atol=1e-5
-    )
+    assert_exact(run(ks.export.optimize_for_inference(model), images), model, images)
 
 
 def test_a_model_that_is_used_twice():
@@ -137,9 +129,7 @@ def test_a_model_that_is_used_twice():
     once = twice(inputs)
     model = keras.Model(inputs, keras.layers.Add()([once, twice(keras.layers.ReLU()(once))]))
     images = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype("float32")
-    np.testing.assert_allclose(
-        run(ks.export.optimize_for_inference(model), images), run(model, images), atol=1e-5
-    )
+    assert_exact(run(ks.export.optimize_for_inference(model), images), model, images)
 
 
 def test_depthwise_channels_get_like_ranges():
@@ -159,8 +149,7 @@ def test_depthwise_channels_get_like_ranges():
         return ranges.max() / ranges.min()
 
     optimized = ks.export.optimize_for_inference(model, images)
-    expected = run(model, images)
-    np.testing.assert_allclose(run(optimized, images), expected, atol=1e-4 * np.abs(expected).max())
+    assert_exact(run(optimized, images), model, images)
     assert spread(optimized) < spread(model) / 5
 
 
@@ -170,9 +159,7 @@ def test_a_channel_read_twice():
     twice = keras.layers.Concatenate(name="twice")([x, x])
     model = keras.Model(inputs, keras.layers.Conv2D(2, 3, name="second")(twice))
     images = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype("float32")
-    np.testing.assert_allclose(
-        run(ks.export.optimize_for_inference(model), images), run(model, images), atol=1e-5
-    )
+    assert_exact(run(ks.export.optimize_for_inference(model), images), model, images)
 
 
 def test_the_deviation_stays_where_others_read_the_images():
@@ -182,9 +169,7 @@ def test_the_deviation_stays_where_others_read_the_images():
     parts = [keras.layers.Conv2D(2, 1, name=f"conv{i}")(x) for i in range(2)]
     model = keras.Model(inputs, keras.layers.Add(name="sum")(parts))
     images = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype("float32")
-    np.testing.assert_allclose(
-        run(ks.export.optimize_for_inference(model), images), run(model, images), atol=1e-5
-    )
+    assert_exact(run(ks.export.optimize_for_inference(model), images), model, images)
 
 
 def test_a_normalisation_without_a_convolution():
@@ -193,9 +178,7 @@ def test_a_normalisation_without_a_convolution():
     model = keras.Model(inputs, keras.layers.ReLU(name="relu")(x))
     model.layers[1].moving_variance.assign([1, 2, 3, 4])
     images = np.random.default_rng(0).normal(size=(2, 8, 8, 4)).astype("float32")
-    np.testing.assert_allclose(
-        run(ks.export.optimize_for_inference(model), images), run(model, images), atol=1e-5
-    )
+    assert_exact(run(ks.export.optimize_for_inference(model), images), model, images)
 
 
 @pytest.mark.parametrize(

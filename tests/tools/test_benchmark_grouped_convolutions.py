@@ -5,7 +5,7 @@ import numpy as np
 
 import keras_shufflenet as ks
 from benchmark_grouped_convolutions import decompose_groups
-from tests.benchmark.noise import assert_exact
+from tests.noise import assert_exact
 
 
 def test_decomposed_groups_compute_the_same(monkeypatch):

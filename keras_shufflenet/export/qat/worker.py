@@ -36,16 +36,16 @@ KERNELS = {"Conv2D": "kernel", "Dense": "kernel", "DepthwiseConv2D": "depthwise_
 
 
 class Subtract(tf_keras.layers.Layer):
-    """Images minus a mean, divided by a deviation."""
+    """Normalize images: subtract the mean and divide by the standard deviation."""
 
-    def __init__(self, mean: np.ndarray, deviation: np.ndarray, name: str) -> None:
+    def __init__(self, mean: np.ndarray, std: np.ndarray, name: str) -> None:
         super().__init__(name=name)
-        self.mean, self.deviation = mean, deviation
+        self.mean, self.std = mean, std
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Return the normalized images."""
         centered = inputs - self.mean
-        return centered if np.all(self.deviation == 1) else centered * (1 / self.deviation)
+        return centered if np.all(self.std == 1) else centered * (1 / self.std)
 
 
 class DepthToSpace(tf_keras.layers.Layer):
@@ -162,10 +162,10 @@ class Unrounded(tfmot.quantization.keras.quantizers.Quantizer):
 
 
 class LayerQuantization(tfmot.quantization.keras.QuantizeConfig):
-    """What of a layer is rounded: its kernel, if it has one, and its output, given a range.
+    """Quantization of a layer: its kernel, if it has one, and its output, if it has a range.
 
-    Kernel and bias are trained in units that make them about 1: the steps of the optimizer are as
-    long for all of them, and the scales that lowering has chosen for the channels differ much.
+    Kernel and bias are trained relative to `units`, which make them about 1, so that an optimizer
+    step changes all of them alike: graph optimization gives channels very different scales.
 
     Args:
         kind: class of the layer.
