@@ -1,6 +1,6 @@
 import pytest
 
-from keras_shufflenet._files import remove_partial_files, atomic_write
+from keras_shufflenet._files import atomic_write, remove_partial_files
 
 
 def test_a_failing_write_leaves_the_file_and_nothing_else(tmp_path):

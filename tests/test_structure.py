@@ -78,12 +78,15 @@ KEPT = (
     '"joints', "'joints", "joints_vis", "jnt_", "annorect", "joint_", "upper_body",
     "noise floor", "np.floor", "tf.floor", "math.floor", ".floor(", "FLOOR", "FORMER_NAMES",
 )  # fmt: skip
-TEXTS = sorted(
-    path
-    for folder in ("keras_shufflenet", "weights_conversion", "tools", "examples", "docs")
-    for path in (ROOT / folder).rglob("*")
-    if path.suffix in (".py", ".md")
-) + [ROOT / "README.md"]
+TEXTS = [
+    *sorted(
+        path
+        for folder in ("keras_shufflenet", "weights_conversion", "tools", "examples", "docs")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in (".py", ".md")
+    ),
+    ROOT / "README.md",
+]
 
 
 def package(path: Path) -> str:

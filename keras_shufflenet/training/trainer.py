@@ -16,7 +16,7 @@ from typing import Any
 import keras
 
 from keras_shufflenet._checks import check_integer
-from keras_shufflenet._files import remove_partial_files, atomic_write
+from keras_shufflenet._files import atomic_write, remove_partial_files
 from keras_shufflenet.training import callbacks
 from keras_shufflenet.training.batch_norm import training_copy
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 import keras_shufflenet as ks
-from tests.noise import assert_exact
 from keras_shufflenet.benchmark.networks import normalize
 from keras_shufflenet.export.optimization.equalization import FRACTIONS
 from keras_shufflenet.export.quantization import correct_biases
 from keras_shufflenet.litert.interpreter import open_interpreter
+from tests.noise import assert_exact
 
 # One of each structure; the pose estimators are in test_litert.py.
 NETWORKS = [
