@@ -96,7 +96,22 @@ def synth(shared):
         import synth as module
     finally:
         sys.path.pop(0)
+    module._bell = _bell_of(module._BELL_SCALE)
     return module
+
+
+def _bell_of(scale):
+    """Return the module's `_bell`, whose sum along an axis of four takes NumPy six times as long."""
+    import numpy as np
+
+    def bell(words):
+        fields = words.view(np.uint16).reshape(words.size, 4)
+        total = fields[:, 0].astype(np.int32)
+        for column in (1, 2, 3):
+            total += fields[:, column]
+        return (total - 131070) * scale
+
+    return bell
 
 
 @pytest.fixture(scope="session")

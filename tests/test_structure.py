@@ -78,15 +78,12 @@ KEPT = (
     '"joints', "'joints", "joints_vis", "jnt_", "annorect", "joint_", "upper_body",
     "noise floor", "np.floor", "tf.floor", "math.floor", ".floor(", "FLOOR", "FORMER_NAMES",
 )  # fmt: skip
+FOLDERS = ("keras_shufflenet", "weights_conversion", "tools", "examples", "docs")
 TEXTS = [
-    *sorted(
-        path
-        for folder in ("keras_shufflenet", "weights_conversion", "tools", "examples", "docs")
-        for path in (ROOT / folder).rglob("*")
-        if path.suffix in (".py", ".md")
-    ),
     ROOT / "README.md",
+    *(path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*"))),
 ]
+TEXTS = [path for path in TEXTS if path.suffix in (".py", ".md")]
 
 
 def package(path: Path) -> str:
