@@ -101,7 +101,7 @@ def synth(shared):
 
 
 def _bell_of(scale):
-    """Return the module's `_bell`, whose sum along an axis of four takes NumPy six times as long."""
+    """Return a function equal to the module's `_bell` that is six times as fast."""
     import numpy as np
 
     def bell(words):

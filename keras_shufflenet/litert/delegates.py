@@ -1,12 +1,12 @@
-"""Which operators the delegates of phones and accelerators would leave to the CPU.
+"""Operators that mobile delegates do not support and leave to the CPU.
 
-Nothing here runs a delegate: the tables say what their sources and vendors say. XNNPACK needs no
-table, it is part of LiteRT and the report says what it took.
+No delegate is run: the tables follow the sources of the delegates. XNNPACK needs no table, because
+it is part of LiteRT and reports the operators that it delegates.
 
-Sources: the GPU's are `gpu_compatibility.cc` and `model_builder.cc` of TensorFlow Lite, NNAPI's is
-`nnapi_delegate.cc` at API level 30, the Edge TPU's is Coral's page of supported operations. The
-Edge TPU's compiler makes one piece of a graph: what comes after the first operator that it refuses
-stays on the CPU, too.
+Sources: `gpu_compatibility.cc` and `model_builder.cc` of TensorFlow Lite for the GPU,
+`nnapi_delegate.cc` at API level 30 for NNAPI, and Coral's page of supported operations for the Edge
+TPU. The compiler of the Edge TPU creates a single partition: all operators after the first
+unsupported one run on the CPU, too.
 """
 
 from collections import Counter
@@ -20,12 +20,12 @@ Rule = Callable[[Operator], str | None]
 
 @dataclass(frozen=True)
 class Refusal:
-    """Operators that a delegate leaves to the CPU.
+    """Operators of one kind that a delegate leaves to the CPU.
 
     Attributes:
-        operator: by LiteRT's name.
-        count: how many of the file's.
-        reason: what the delegate does not take.
+        operator: LiteRT's name, such as "CAST".
+        count: Number of such operators in the file.
+        reason: What the delegate does not support.
     """
 
     operator: str
@@ -39,14 +39,14 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Delegate:
-    """What one delegate takes.
+    """The operators that a delegate supports.
 
     Attributes:
-        name: as it is called in reports.
-        operators: LiteRT's names of what it has.
-        dtypes: of tensors that are computed.
-        rank: greatest number of axes.
-        rules: by operator what else it asks for: a function that returns what is wrong, or None.
+        name: Name in reports.
+        operators: LiteRT's names of the supported operators.
+        dtypes: Supported dtypes of activations.
+        rank: Maximum rank of a tensor.
+        rules: Further conditions by operator: a function that returns the violated one, or None.
     """
 
     name: str
@@ -56,9 +56,9 @@ class Delegate:
     rules: Mapping[str, Rule] = field(default_factory=dict)
 
     def refuses(self, operator: Operator) -> str | None:
-        """Why the delegate does not take an operator; None if it does."""
+        """Return why the delegate does not support an operator; None if it does."""
         if operator.name == "DEQUANTIZE" and operator.inputs[0].constant:
-            return None  # half-precision weights: a delegate reads them as they are
+            return None  # delegates read float16 weights directly
         if operator.name not in self.operators:
             return "no such operator"
         odd = sorted({tensor.dtype for tensor in operator.activations} - self.dtypes)
@@ -72,10 +72,10 @@ class Delegate:
 
 
 def refusals(operators: Iterable[Operator]) -> dict[str, tuple[Refusal, ...]]:
-    """What each delegate would leave to the CPU, the most frequent first.
+    """Return what each delegate leaves to the CPU, the most frequent first.
 
     Args:
-        operators: of the file, of `operators.read_operators`.
+        operators: All operators of a file, from `schema.read_operators`.
     """
     operators = list(operators)
     return {delegate.name: _refused(delegate, operators) for delegate in DELEGATES}

@@ -1,6 +1,6 @@
-"""A `.tflite` file in LiteRT's interpreter: open it, feed it, read it.
+"""Run a `.tflite` file in the LiteRT interpreter.
 
-Needs NumPy and ai-edge-litert only.
+Requires only NumPy and ai-edge-litert.
 """
 
 import contextlib
@@ -13,20 +13,20 @@ from typing import Any
 import numpy as np
 
 MISSING = (
-    "LiteRT files need ai-edge-litert: `pip install keras-shufflenet[export]`, or "
-    "`pip install ai-edge-litert` to run them only."
+    "LiteRT files require ai-edge-litert: `pip install keras-shufflenet[export]`, or "
+    "`pip install ai-edge-litert` for inference only."
 )
 QUANTIZED = (np.int8, np.uint8, np.int16)
 MAX_THREADS = 4  # a phone's big cores; small networks gain nothing from more
 
 
 class InterpreterError(ValueError):
-    """LiteRT refuses a file."""
+    """LiteRT cannot run a file."""
 
 
 @contextlib.contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Silence what C++ code writes to the process's stderr, out of the reach of `sys.stderr`."""
+    """Silence file descriptor 2, to which C++ code writes without `sys.stderr`."""
     sys.stderr.flush()
     saved = os.dup(2)
     with open(os.devnull, "wb") as nowhere:
@@ -42,20 +42,20 @@ def quiet_stderr() -> Iterator[None]:
 def open_interpreter(
     model: str | Path | bytes, num_threads: int | None = None, keep_tensors: bool = False
 ) -> Any:
-    """Open a `.tflite` file with its tensors allocated and XNNPACK in place.
+    """Create an interpreter with allocated tensors and the XNNPACK delegate.
 
     Args:
-        model: path of the file, or its bytes.
-        num_threads: threads of the interpreter; by default one per core, four at most.
-        keep_tensors: do without XNNPACK, and leave what is between input and output to be read.
+        model: Path of a `.tflite` file, or its content.
+        num_threads: Number of threads; by default one per core, at most 4.
+        keep_tensors: Keep intermediate tensors readable after inference, without XNNPACK.
 
     Returns:
         An `ai_edge_litert.interpreter.Interpreter`.
 
     Raises:
-        ImportError: without ai-edge-litert.
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is not a LiteRT model, or needs operators that LiteRT does not have.
+        ImportError: If ai-edge-litert is not installed.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If it is not a LiteRT model, or uses operators that LiteRT does not have.
     """
     runtime = _runtime()
     if not isinstance(model, bytes) and not Path(model).is_file():
@@ -97,15 +97,15 @@ def _describe(model: str | Path | bytes) -> str:
 
 
 def quantize(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
-    """Real numbers to what the tensor stores.
+    """Quantize real numbers for a tensor.
 
     Args:
-        values: real numbers, any shape.
-        details: an entry of the interpreter's `get_input_details()`.
+        values: Real numbers, any shape.
+        details: An entry of the interpreter's `get_input_details()`.
 
     Returns:
-        `round(values / scale) + zero_point`, clipped to the tensor's type. Integers without a
-        scale take the rounded value itself; floats pass.
+        `round(values / scale) + zero_point`, clipped to the tensor's dtype; the scale is 1
+        for integers without one. Values of a float tensor are returned unchanged.
     """
     dtype = details["dtype"]
     if dtype not in QUANTIZED:
@@ -117,7 +117,7 @@ def quantize(values: np.ndarray, details: dict[str, Any]) -> np.ndarray:
 
 
 def dequantize(stored: np.ndarray, details: dict[str, Any]) -> np.ndarray:
-    """What a tensor stores to real numbers, float32; the inverse of `quantize`."""
+    """Convert stored values to real numbers, float32; the inverse of `quantize`."""
     if details["dtype"] not in QUANTIZED:
         return stored.astype(np.float32, copy=False)
     scale, zero_point = details["quantization"]
@@ -128,11 +128,11 @@ def run_one(interpreter: Any, image: np.ndarray) -> np.ndarray:
     """Run a batch-1 model on one image.
 
     Args:
-        interpreter: of `open_interpreter`.
-        image: (H, W, 3), real numbers.
+        interpreter: Returned by `open_interpreter`.
+        image: Real numbers, shape (H, W, 3).
 
     Returns:
-        The first output without its batch axis, float32, real numbers.
+        The first output without its batch axis, as float32 real numbers.
     """
     source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
     interpreter.set_tensor(source["index"], quantize(image, source)[np.newaxis])

@@ -22,10 +22,10 @@ OPERATOR_NAMES = {
 
 
 def operator_names(content: bytes) -> list[str]:
-    """Names of all operators in order of execution; custom ones (Flex too) as "CUSTOM:<name>".
+    """Return the names of all operators in execution order; custom and Flex as "CUSTOM:<name>".
 
     Args:
-        content: of a `.tflite` file.
+        content: Content of a `.tflite` file.
     """
     model = schema.Model.GetRootAs(content, 0)
     codes = [model.OperatorCodes(i) for i in range(model.OperatorCodesLength())]
@@ -42,19 +42,19 @@ def operator_names(content: bytes) -> list[str]:
 
 
 def operator_name(custom: bytes | None, code: int, deprecated_code: int) -> str:
-    """What an operator is called, by the fields of its entry in the file's table."""
+    """Return an operator's name from the fields of its operator code."""
     if custom is not None:
         return f"CUSTOM:{custom.decode()}"
-    # Files from before operator 127 carry the code in the other field.
+    # Files written before operator 127 existed have the code in the deprecated field.
     return OPERATOR_NAMES[max(code, deprecated_code)]
 
 
 def float_softmax(content: bytes) -> bytes:
-    """Let a quantized classifier compute its final softmax in float32.
+    """Compute the final softmax of a quantized classifier in float32.
 
-    The converter ends such a file in SOFTMAX, DEQUANTIZE. In the other order the probabilities are
-    not cut to 256 steps, and the whole network stays one partition of XNNPACK, which has no
-    integer softmax. Other files come back as they are.
+    The converter writes SOFTMAX, DEQUANTIZE. The opposite order avoids rounding probabilities to
+    256 levels, and makes the network a single partition of XNNPACK, which has no integer softmax.
+    Other files are returned unchanged.
     """
     if operator_names(content)[-2:] != ["SOFTMAX", "DEQUANTIZE"]:
         return content
@@ -71,11 +71,11 @@ def float_softmax(content: bytes) -> bytes:
 
 
 def add_metadata(content: bytes, name: str, metadata: bytes) -> bytes:
-    """Put bytes under a name into a file; what was there under the name is replaced.
+    """Add an entry to the metadata of a file, or replace the entry of that name.
 
     Args:
-        content: of a `.tflite` file.
-        name: of the entry.
+        content: Content of a `.tflite` file.
+        name: Name of the entry.
         metadata: of the entry.
     """
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
@@ -89,14 +89,14 @@ def add_metadata(content: bytes, name: str, metadata: bytes) -> bytes:
 
 
 def pack(model: Any, size: int) -> bytes:
-    """Write a `schema.ModelT` as the bytes of a `.tflite` file of about a size."""
+    """Serialize a `schema.ModelT`; `size` is an estimate of the file size in bytes."""
     builder = _AligningBuilder(size)
     builder.Finish(model.Pack(builder), FILE_IDENTIFIER)
     return bytes(builder.Output())
 
 
 class _AligningBuilder(flatbuffers.Builder):
-    """Starts vectors of bytes at multiples of 16, which the generated Python code forgets."""
+    """Aligns byte vectors to 16 bytes, which the generated Python code does not."""
 
     def StartVector(self, elemSize: int, numElems: int, alignment: int) -> int:  # noqa: N803
         return super().StartVector(
@@ -111,10 +111,10 @@ DTYPES = {
 
 @dataclass(frozen=True)
 class Tensor:
-    """One tensor of the graph.
+    """A tensor of the graph.
 
     Attributes:
-        shape: with the batch axis; () for a number.
+        shape: Shape with the batch axis; () for a scalar.
         dtype: "float32", "int8", ...
         constant: whether the file holds its values.
         quantization: scales and zero points, one of each or one per channel; empty if it has none.
@@ -128,10 +128,10 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Operator:
-    """One operator of the graph.
+    """An operator of the graph.
 
     Attributes:
-        name: by LiteRT, "CUSTOM:<name>" for custom ones.
+        name: LiteRT's name, or "CUSTOM:<name>".
         inputs: its input tensors without the optional ones that are left out.
         outputs: its output tensors.
         options: its attributes, an object of LiteRT's schema; None if it has none.
@@ -144,20 +144,20 @@ class Operator:
 
     @cached_property
     def activations(self) -> tuple[Tensor, ...]:
-        """The tensors that are computed: all but the constants."""
+        """All input and output tensors that are not constant."""
         return tuple(t for t in (*self.inputs, *self.outputs) if not t.constant)
 
     @property
     def requantizes(self) -> bool:
-        """Whether it only takes a quantized tensor from one scale to another."""
+        """Whether the operator only changes the scale of a quantized tensor."""
         return self.name == "QUANTIZE" and self.inputs[0].dtype == self.outputs[0].dtype
 
 
 def read_operators(content: bytes) -> list[Operator]:
-    """Read all operators in order of execution.
+    """Return all operators in execution order.
 
     Args:
-        content: of a `.tflite` file.
+        content: Content of a `.tflite` file.
     """
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
     names = [

@@ -22,7 +22,7 @@ def command(capsys, monkeypatch):
 
 @pytest.fixture(scope="session")
 def people(tmp_path_factory):
-    """Six drawn people: (json, folder of images)."""
+    """Six synthetic people: (json, folder of images)."""
     folder = tmp_path_factory.mktemp("people")
     return tuple(
         synthetic_people.create_dataset(folder, 6, image_size=(96, 96), workers=1, verbose=False)
