@@ -9,6 +9,7 @@ from rich.console import Console
 
 import keras_shufflenet as ks
 from keras_shufflenet.export.report import compare
+from tests.noise import assert_exact
 
 
 def test_numbers_are_those_of_the_file(exported):
@@ -79,7 +80,7 @@ def test_figures_of_an_evaluation(classifier, images, tmp_path):
     assert report.metrics == {"top1": 0.75}
     assert json.loads((tmp_path / "a.tflite.json").read_text())["metrics"] == {"top1": 0.75}
     assert "│ top1 " in str(report)
-    np.testing.assert_allclose(seen[0], classifier.predict_on_batch(images), atol=1e-5)
+    assert_exact(seen[0], classifier, images)
 
 
 def test_a_failed_evaluation_leaves_what_was_there(classifier, tmp_path):
