@@ -92,7 +92,7 @@ def litert(
 
     Returns:
         The report: size, operators, delegate partitions, quantization, operators that other
-        delegates would refuse, error against the model, metrics of `evaluate`.
+        delegates do not support, error against the model, metrics of `evaluate`.
 
     Raises:
         ImportError: If ai-edge-litert is not installed.

@@ -152,7 +152,7 @@ class Report:
             ("requantizations", str(self.requantizes)),
             ("custom operators", ", ".join(self.custom) or "none"),
             *(
-                (f"{name} would refuse", _listed(found, total))
+                (f"unsupported by {name}", _listed(found, total))
                 for name, found in self.delegates.items()
             ),
             ("error against Keras", _describe_error(self.error)),
@@ -180,7 +180,7 @@ def _listed(found: tuple[Refusal, ...], operators: int) -> str:
         else f"{sum(refusal.count for refusal in same)} of {operators} operators ({reason})"
         for reason, same in reasons.items()
     ]
-    return ", ".join(parts) or "nothing, according to its list"
+    return ", ".join(parts) or "none (static list)"
 
 
 def _describe_tensor(tensor: TensorInfo) -> str:

@@ -1,4 +1,4 @@
-"""Which operators the delegates would refuse, by their lists."""
+"""Operators that the delegates do not support, by static lists."""
 
 from types import SimpleNamespace
 

@@ -64,7 +64,7 @@ def test_report_lies_beside_the_file(exported):
     page = file.path.with_name("pose_light.tflite.md").read_text(encoding="utf-8")
     assert page.startswith("# pose_light.tflite (int8)\n")
     assert f"| size | {file.report.size:,} bytes |\n" in page
-    assert "| EdgeTPU would refuse | " in page
+    assert "| unsupported by EdgeTPU | " in page
     names = {path.name for path in file.path.parent.iterdir()}
     assert names == {f"pose_light.tflite{end}" for end in ("", ".json", ".md")}
 
