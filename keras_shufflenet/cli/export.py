@@ -92,7 +92,25 @@ def export(
     from rich.console import Console
 
     import keras_shufflenet as ks
+    from keras_shufflenet.export.options import ExportOptions
 
+    options: dict[str, Any] = {
+        "precision": precision or ("int8" if calibrated else "float32"),
+        "num_calibration_samples": num_calibration_samples,
+        "calibration_method": calibration_method,
+        "per_channel": per_channel,
+        "input_dtype": input_dtype,
+        "output_dtype": output_dtype,
+        "input_size": None,
+        "comparison_images": None,
+        "optimize": optimize,
+        "labels": names,
+        "codec": None,
+        "skeleton": None,
+        "evaluate": evaluate,
+        "verbose": True,
+    }
+    ExportOptions(path=output, **options)  # raises before weights are downloaded
     network = open_network(model, weights)
     _check_task(network, calibration_data, evaluate_data, evaluate_annotations)
     dataset: Any = None
@@ -100,21 +118,7 @@ def export(
         dataset = classification_data(calibration_data, network, batch_size=1)
     elif calibration_annotations:
         dataset = keypoint_data(calibration_annotations, calibration_image_dir or [], network)
-    report = ks.export.litert(
-        network,
-        output,
-        precision,
-        dataset,
-        num_calibration_samples=num_calibration_samples,
-        calibration_method=calibration_method,
-        per_channel=per_channel,
-        input_dtype=input_dtype,
-        output_dtype=output_dtype,
-        optimize=optimize,
-        labels=names,
-        evaluate=evaluate,
-        verbose=True,
-    )
+    report = ks.export.litert(network, output, representative_dataset=dataset, **options)
     Console().print(report)
 
 

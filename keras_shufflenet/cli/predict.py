@@ -99,7 +99,13 @@ def pose(
             f"Received: {', '.join(map(str, paths))}"
         )
     from keras_shufflenet.inference.pose import PosePredictor
+    from keras_shufflenet.models import list_models
 
+    if model in list_models(task="classification"):
+        raise ValueError(
+            "MODEL must be a pose estimator: a file, or a name that begins with pose_. "
+            f"Received: {model}"
+        )
     predictor = PosePredictor.load(open_model(model, weights))
     output_dir.mkdir(parents=True, exist_ok=True)
     for path in paths:

@@ -81,6 +81,26 @@ def test_pose_mistakes(command, photo, pose_file, arguments, message):
     assert message in err
 
 
+def test_a_classifier_predicts_no_pose(command, photo):
+    code, _, err = command("predict", "pose", "shufflenet_v2_x0_25", photo)
+    assert code == 1
+    assert "MODEL must be a pose estimator" in err
+    assert err.endswith("Received: shufflenet_v2_x0_25\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["out.onnx"], "`path` must end in .tflite. Received: 'out.onnx'"),
+        (["out.tflite", "--precision", "int4"], "`precision` must be one of"),
+    ],
+)
+def test_export_options_are_checked_before_weights_are_downloaded(command, arguments, message):
+    code, _, err = command("export", "shufflenet_v2_x0_25", *arguments)
+    assert code == 1
+    assert message in err
+
+
 def test_train_then_evaluate_with_a_results_row(command, people, shallow, tmp_path):
     annotations, images = people
     run, results = tmp_path / "run", tmp_path / "results.csv"
