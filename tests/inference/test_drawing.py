@@ -38,7 +38,7 @@ def test_nobody_leaves_the_image_as_it_was(black):
         (("nose", "left_eye"), "left"),
     ],
 )
-def test_a_limb_has_the_colour_of_its_side(black, joints, side):
+def test_a_limb_has_the_color_of_its_side(black, joints, side):
     drawn = draw_skeletons(black, person(**{joints[0]: (20, 50), joints[1]: (100, 50)}))
     assert tuple(drawn[50, 60]) == COLORS[side]
     assert (drawn[20] == 0).all()

@@ -11,7 +11,7 @@ COLORS = np.random.default_rng(0).integers(60, 256, (17, 3))
 JOINTS = np.stack([np.arange(17) % 4 * 40 + 60, np.arange(17) // 4 * 40 + 50], axis=-1)
 
 
-def find_colours(crops):
+def find_colors(crops):
     """A network that knows the joints by their colors: heatmaps of a quarter of the size."""
     count, height, width, _ = crops.shape
     blocks = crops.reshape(count, height // 4, 4, width // 4, 4, 3)[:, :, 1:3, :, 1:3]
@@ -30,7 +30,7 @@ def dotted():
 
 def test_joints_come_back_in_image_pixels(dotted):
     boxes = [(20, 20, 200, 240), (30, 10, 180, 250)]
-    people = predict_pose(find_colours, dotted, boxes, input_size=(256, 192), flip_test=False)
+    people = predict_pose(find_colors, dotted, boxes, input_size=(256, 192), flip_test=False)
     assert people.shape == (2, 17, 3)
     np.testing.assert_allclose(people[0, :, :2], JOINTS, atol=8)
     np.testing.assert_allclose(people[1, :, :2], JOINTS, atol=8)
@@ -39,9 +39,9 @@ def test_joints_come_back_in_image_pixels(dotted):
 
 def test_without_boxes_the_whole_image_is_one_person(dotted):
     options = {"input_size": (256, 192), "flip_test": False}
-    whole = predict_pose(find_colours, dotted, **options)
+    whole = predict_pose(find_colors, dotted, **options)
     height, width, _ = dotted.shape
-    boxed = predict_pose(find_colours, dotted, [(0, 0, width, height)], **options)
+    boxed = predict_pose(find_colors, dotted, [(0, 0, width, height)], **options)
     assert whole.shape == (1, 17, 3)
     np.testing.assert_array_equal(whole, boxed)
 
@@ -49,26 +49,26 @@ def test_without_boxes_the_whole_image_is_one_person(dotted):
 def test_batches_do_not_change_anything(dotted):
     boxes = [(x, 10, 180, 250) for x in range(10, 60, 10)]
     options = {"input_size": SIZE, "flip_test": False}
-    together = predict_pose(find_colours, dotted, boxes, **options)
-    apart = predict_pose(find_colours, dotted, boxes, batch_size=2, **options)
+    together = predict_pose(find_colors, dotted, boxes, **options)
+    apart = predict_pose(find_colors, dotted, boxes, batch_size=2, **options)
     np.testing.assert_array_equal(together, apart)
 
 
 def test_nobody_in_the_image(dotted):
-    assert predict_pose(find_colours, dotted, [], input_size=SIZE).shape == (0, 17, 3)
+    assert predict_pose(find_colors, dotted, [], input_size=SIZE).shape == (0, 17, 3)
 
 
 def test_an_image_is_a_path_or_an_array(tmp_path, dotted):
     path = tmp_path / "people.png"
     keras.utils.save_img(path, dotted, scale=False)
-    estimator = PosePredictor.load(find_colours, input_size=SIZE, flip_test=False)
+    estimator = PosePredictor.load(find_colors, input_size=SIZE, flip_test=False)
     np.testing.assert_array_equal(predict_pose(estimator, path), predict_pose(estimator, dotted))
 
 
 @pytest.mark.parametrize("encoding", ["msra", "unbiased", "udp"])
 def test_the_codec_cuts_out_and_reads_in_one_measure(dotted, encoding):
     codec = HeatmapCodec((256, 192), encoding=encoding)
-    people = predict_pose(find_colours, dotted, [(20, 20, 200, 240)], codec=codec, flip_test=False)
+    people = predict_pose(find_colors, dotted, [(20, 20, 200, 240)], codec=codec, flip_test=False)
     np.testing.assert_allclose(people[0, :, :2], JOINTS, atol=8)
 
 
@@ -136,11 +136,11 @@ def test_networks_that_do_not_fit(shape, options, message):
 )
 def test_boxes_have_a_size(dotted, boxes):
     with pytest.raises(ValueError, match=r"`bboxes`.*Received"):
-        predict_pose(find_colours, dotted, boxes, input_size=SIZE)
+        predict_pose(find_colors, dotted, boxes, input_size=SIZE)
 
 
 def test_crops_are_of_the_input_size(dotted):
-    estimator = PosePredictor.load(find_colours, input_size=SIZE)
+    estimator = PosePredictor.load(find_colors, input_size=SIZE)
     centers, scales = box_to_center_scale([(20, 20, 200, 240), (0, 0, 10, 10)], SIZE)
     crops = estimator.crop(dotted, centers, scales)
     assert crops.shape == (2, *SIZE, 3)
@@ -150,4 +150,4 @@ def test_crops_are_of_the_input_size(dotted):
 @pytest.mark.parametrize("box", [(5000, 5, 10, 10), (5, -50, 10, 50)])
 def test_boxes_overlap_with_the_picture(dotted, box):
     with pytest.raises(ValueError, match=r"must overlap with the image.*Received"):
-        predict_pose(find_colours, dotted, [box], input_size=SIZE)
+        predict_pose(find_colors, dotted, [box], input_size=SIZE)

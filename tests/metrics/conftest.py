@@ -10,7 +10,7 @@ JOINTS = np.stack([np.arange(17) % 4 * 35 + 30, np.arange(17) // 4 * 45 + 30], a
 SHAPE = (260, 400, 3)
 
 
-def joint_colours():
+def joint_colors():
     """17 colors of one brightness, far from each other: the brightest match is the right one."""
     directions = [np.array([x, y, 4 - x - y]) for x in range(5) for y in range(5 - x)]
     directions += [np.array([3, 3, 1]), np.array([1, 3, 3])]
@@ -18,23 +18,23 @@ def joint_colours():
 
 
 @pytest.fixture(scope="session")
-def make_colour_net():
+def make_color_net():
     """A maker of Keras models that find dots of the joints' colors: heatmaps (H/4, W/4, K)."""
 
     def make(input_size, joints):
         inputs = keras.Input((*input_size, 3))
         pooled = keras.layers.AveragePooling2D(4)(inputs)
         match = keras.layers.Conv2D(joints, 1, use_bias=False, name="match")
-        model = keras.Model(inputs, match(pooled), name="colour_net")
-        match.set_weights([joint_colours()[:joints].T[None, None] / 255])
+        model = keras.Model(inputs, match(pooled), name="color_net")
+        match.set_weights([joint_colors()[:joints].T[None, None] / 255])
         return model
 
     return make
 
 
 @pytest.fixture(scope="session")
-def colour_net(make_colour_net):
-    return make_colour_net(INPUT, 17)
+def color_net(make_color_net):
+    return make_color_net(INPUT, 17)
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +69,7 @@ def dotted_people(tmp_path):
 
 
 def _dot(picture, joints):
-    for (x, y), color in zip(joints, joint_colours(), strict=False):
+    for (x, y), color in zip(joints, joint_colors(), strict=False):
         picture[y - 7 : y + 8, x - 7 : x + 8] = np.rint(255 * color)
 
 

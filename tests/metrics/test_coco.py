@@ -16,16 +16,16 @@ def run(model, people, **options):
     return metrics.coco(model, people, people.parent, **QUICK | options)
 
 
-def test_who_finds_every_joint_has_all_the_precision(colour_net, dotted_people):
-    figures = run(colour_net, dotted_people)
+def test_who_finds_every_joint_has_all_the_precision(color_net, dotted_people):
+    figures = run(color_net, dotted_people)
     assert list(figures) == FIGURES
     assert figures["AP"] == pytest.approx(1)
     assert figures["AP (L)"] == pytest.approx(1)
     assert figures["AP (M)"] == -1
 
 
-def test_the_last_batch_may_be_smaller(colour_net, dotted_people):
-    assert run(colour_net, dotted_people, batch_size=4)["AP"] == pytest.approx(1)
+def test_the_last_batch_may_be_smaller(color_net, dotted_people):
+    assert run(color_net, dotted_people, batch_size=4)["AP"] == pytest.approx(1)
 
 
 def test_a_blind_network_has_none(dotted_people):
@@ -34,23 +34,23 @@ def test_a_blind_network_has_none(dotted_people):
     assert blind["AP"] == 0
 
 
-def test_a_saved_file_scores_the_same(tmp_path, colour_net, dotted_people):
+def test_a_saved_file_scores_the_same(tmp_path, color_net, dotted_people):
     path = tmp_path / "net.keras"
-    colour_net.save(path)
-    assert run(path, dotted_people) == run(colour_net, dotted_people)
+    color_net.save(path)
+    assert run(path, dotted_people) == run(color_net, dotted_people)
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])
-def test_an_exported_file_goes_the_same_way(tmp_path, colour_net, dotted_people, precision):
+def test_an_exported_file_goes_the_same_way(tmp_path, color_net, dotted_people, precision):
     path = tmp_path / "net.tflite"
     samples = data.load_keypoint_dataset(dotted_people, dotted_people.parent)
     crops = data.person_instances(samples, HeatmapCodec((256, 192)))
-    export.litert(colour_net, path, precision, representative_dataset=crops)
+    export.litert(color_net, path, precision, representative_dataset=crops)
     figures = run(path, dotted_people)
     assert figures["AP"] == pytest.approx(1)
 
 
-def test_detected_boxes(tmp_path, colour_net, dotted_people):
+def test_detected_boxes(tmp_path, color_net, dotted_people):
     truth = json.loads(dotted_people.read_text())["annotations"]
     boxes = [
         {"image_id": a["image_id"], "category_id": 1, "bbox": a["bbox"], "score": 0.9}
@@ -62,23 +62,23 @@ def test_detected_boxes(tmp_path, colour_net, dotted_people):
     path, poses = tmp_path / "boxes.json", tmp_path / "poses.json"
     path.write_text(json.dumps(boxes))
     options = {"detections": path, "results_path": poses}
-    assert run(colour_net, dotted_people, **options)["AR"] == pytest.approx(0.5)
+    assert run(color_net, dotted_people, **options)["AR"] == pytest.approx(0.5)
     assert len(json.loads(poses.read_text())) == 4
-    run(colour_net, dotted_people, score_threshold=0.5, **options)
+    run(color_net, dotted_people, score_threshold=0.5, **options)
     assert len(json.loads(poses.read_text())) == 3
 
 
-def test_prediction_and_evaluation_find_the_same(colour_net, dotted_people):
+def test_prediction_and_evaluation_find_the_same(color_net, dotted_people):
     samples = data.load_keypoint_dataset(dotted_people, dotted_people.parent)
-    estimator = PosePredictor.load(colour_net)
+    estimator = PosePredictor.load(color_net)
     together = predict_dataset(estimator, samples, verbose=False)
     for path, box, joints in zip(samples.paths, samples.instances.bboxes, together, strict=True):
         np.testing.assert_allclose(predict_pose(estimator, path, [box])[0], joints, atol=1e-4)
 
 
-def test_written_poses_are_those_that_were_scored(tmp_path, colour_net, dotted_people):
+def test_written_poses_are_those_that_were_scored(tmp_path, color_net, dotted_people):
     poses = tmp_path / "poses.json"
-    run(colour_net, dotted_people, results_path=poses)
+    run(color_net, dotted_people, results_path=poses)
     scored = [pose for pose in json.loads(poses.read_text()) if pose["image_id"] == 5]
     found = np.array([pose["keypoints"] for pose in scored]).reshape(2, 17, 3)
     found = found[found[:, 0, 0].argsort()]
@@ -125,20 +125,20 @@ def test_a_function_needs_an_input_size(dotted_people):
         run(lambda crops: crops, dotted_people)
 
 
-def test_missing_images_are_named(tmp_path, colour_net, dotted_people):
+def test_missing_images_are_named(tmp_path, color_net, dotted_people):
     with pytest.raises(FileNotFoundError, match=r"Received: .* 3 of 3 .*0\.png"):
-        metrics.coco(colour_net, dotted_people, tmp_path / "nowhere", **QUICK)
+        metrics.coco(color_net, dotted_people, tmp_path / "nowhere", **QUICK)
 
 
-def test_a_broken_image_is_named(colour_net, dotted_people):
+def test_a_broken_image_is_named(color_net, dotted_people):
     image = dotted_people.with_name("1.png")
     image.write_bytes(image.read_bytes()[:200])
     with pytest.raises(ValueError, match=r"(?s)complete image file.*Received: .*1\.png"):
-        run(colour_net, dotted_people)
+        run(color_net, dotted_people)
 
 
-def test_nobody_to_evaluate(colour_net, dotted_people):
+def test_nobody_to_evaluate(color_net, dotted_people):
     content = json.loads(dotted_people.read_text()) | {"annotations": []}
     dotted_people.write_text(json.dumps(content))
     with pytest.raises(ValueError, match="Received: 3 images, 0 annotations"):
-        run(colour_net, dotted_people)
+        run(color_net, dotted_people)

@@ -41,33 +41,33 @@ def _person(name, joints):
     }
 
 
-def test_who_finds_every_joint_has_them_all(make_colour_net, mpii_people):
+def test_who_finds_every_joint_has_them_all(make_color_net, mpii_people):
     path, truth = mpii_people
-    net = make_colour_net((256, 256), COUNT)
+    net = make_color_net((256, 256), COUNT)
     figures = metrics.mpii(net, path, path.parent, truth, flip_test=False, verbose=False)
     assert figures["PCKh"] == pytest.approx(1)
     assert figures["Wrist"] == figures["Head"] == 1
 
 
-def test_joints_that_are_not_where_they_should_be(make_colour_net, mpii_people):
+def test_joints_that_are_not_where_they_should_be(make_color_net, mpii_people):
     path, truth = mpii_people
     truth["pos_gt_src"][10, 0] += 60
-    net = make_colour_net((256, 256), COUNT)
+    net = make_color_net((256, 256), COUNT)
     figures = metrics.mpii(net, path, path.parent, truth, flip_test=False, verbose=False)
     assert figures["Wrist"] == 0.5
     assert figures["Head"] == 1
 
 
-def test_coco_networks_are_refused(colour_net, mpii_people):
+def test_coco_networks_are_refused(color_net, mpii_people):
     path, truth = mpii_people
     with pytest.raises(ValueError, match=r"'mpii' requires .* 16 heatmaps.*Received: .* with 17"):
-        metrics.mpii(colour_net, path, path.parent, truth, verbose=False)
+        metrics.mpii(color_net, path, path.parent, truth, verbose=False)
 
 
-def test_the_files_of_the_benchmark(shared, make_colour_net):
+def test_the_files_of_the_benchmark(shared, make_color_net):
     folder = shared / "data" / "mpii"
     figures = metrics.mpii(
-        make_colour_net((256, 256), COUNT),
+        make_color_net((256, 256), COUNT),
         folder / "mpii_val_5.json",
         folder / "images",
         folder / "mpii_gt_val_5.mat",

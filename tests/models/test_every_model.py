@@ -61,7 +61,7 @@ def run(model, x) -> np.ndarray:
     return keras.ops.convert_to_numpy(model(x, training=False)).astype("float32")
 
 
-def enliven(model) -> None:
+def randomize_weights(model) -> None:
     """Weights that keep the size of activations; those of the start let them vanish."""
     draw = np.random.default_rng(0)
     for layer in model.layers:
@@ -131,7 +131,7 @@ def test_backbone_of_a_file_on_a_tensor_of_the_user(name, tmp_path):
 def test_half_precision_stays_close(name):
     """Of all features; the probabilities are in float32 and sum up to 1."""
     model = ks.create_model(name, **shape(64))
-    enliven(model)
+    randomize_weights(model)
     features = keras.Model(model.input, [model.get_layer("avg_pool").input, model.output])
     expected, probabilities = (y.numpy() for y in features(images(64), training=False))
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
@@ -187,7 +187,7 @@ def test_xla_gives_the_same_numbers(name):
 def test_an_open_size_gives_the_same_numbers(name):
     fixed, opened = (ks.create_model(name, input_shape=(n, n, 3)) for n in (64, None))
     check_layers(opened)
-    enliven(fixed)
+    randomize_weights(fixed)
     opened.set_weights(fixed.get_weights())
     assert_exact(run(opened, images(64)), fixed, images(64))
 

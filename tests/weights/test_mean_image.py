@@ -40,7 +40,7 @@ def test_it_is_subtracted_as_it_is_at_its_own_size(path, bgr):
     np.testing.assert_allclose(found, bgr[:, :, ::-1], atol=1e-4)
 
 
-def test_it_is_resized_to_other_sizes_and_becomes_a_colour_for_open_ones():
+def test_it_is_resized_to_other_sizes_and_becomes_a_color_for_open_ones():
     ramp = np.broadcast_to(np.arange(224.0)[:, None, None], (224, 224, 3)).astype("float32")
     half = subtracted(ramp, (112, 56, 3))
     np.testing.assert_allclose(half[1:-1, :, 0].mean(1), np.arange(1, 111) * 2 + 0.5, atol=0.01)

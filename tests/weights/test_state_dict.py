@@ -271,7 +271,7 @@ def test_what_is_written_for_torch_is_read_again(build):
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_a_state_dict_has_torchs_axes_and_colours():
+def test_a_state_dict_has_torchs_axes_and_colors():
     model = ks.ShuffleNetV1(0.5, input_shape=(32, 32, 3))
     state = state_dict(model)
     kernel = model.get_layer("stem_conv").kernel.numpy()
