@@ -73,7 +73,7 @@ def load_fixture(golden: Path, name: str):
 
 
 def build(name: str, size) -> keras.Model:
-    """The network of a fixture for images of `size` (height, width), already normalized."""
+    """The network of a fixture for normalized images of `size` (height, width; None: any)."""
     if name in SUPERNETS:
         return SUPERNETS[name](input_shape=(*size, 3), **LOGITS)
     if NETS[name] is not None:
@@ -140,7 +140,21 @@ def run(model: keras.Model, x: np.ndarray) -> list[np.ndarray]:
     return [keras.ops.convert_to_numpy(y) for y in keras.tree.flatten(model(x, training=False))]
 
 
-def deviations(golden: Path, synth, name: str, cases: int | None = None) -> dict[str, float]:
+def load(golden: Path, synth, name: str, cases: int | None = None) -> keras.Model:
+    """The network of a fixture with its weights: of any size if the sizes of its cases differ."""
+    meta, _ = load_fixture(golden, name)
+    sizes = {tuple(case["input"]["shape"][2:]) for case in meta["cases"][:cases]}
+    model = build(name, sizes.pop() if len(sizes) == 1 else (None, None))
+    weights = state_dict(synth, meta)
+    if name in SUPERNETS:
+        weights = ks.weights.supernet_path(weights, PATH)
+    ks.weights.load_state_dict(model, weights)
+    return model
+
+
+def deviations(
+    golden: Path, synth, name: str, model: keras.Model, cases: int | None = None
+) -> dict[str, float]:
     """Largest |ours - reference| of outputs and taps, in multiples of the reference's noise.
 
     Parameters and multiply-adds deviate by 0 or by infinity.
@@ -149,24 +163,19 @@ def deviations(golden: Path, synth, name: str, cases: int | None = None) -> dict
         golden: folder of the fixtures.
         synth: the module that makes their weights.
         name: of the fixture.
+        model: the fixture's network, from `load`.
         cases: how many of its inputs, None for all.
     """
     meta, arrays = load_fixture(golden, name)
-    weights = state_dict(synth, meta)
-    if name in SUPERNETS:
-        weights = ks.weights.supernet_path(weights, PATH)
-    result, size, model = {}, None, None
+    result = {}
     for case in meta["cases"][:cases]:
         x = image(synth, case)
-        if x.shape[1:3] != size:
-            size = x.shape[1:3]
-            model = build(name, size)
-            ks.weights.load_state_dict(model, weights)
+        size = x.shape[1:3]
         if name in NETS:
-            macs = meta["macs"]["x".join(map(str, x.shape[1:3]))]
+            macs = meta["macs"]["x".join(map(str, size))]
             cost = ks.models.ModelStats(meta["parameters_inference"], macs)
-            same = ks.count_params_and_macs(model) == cost
-            if NETS[name] is not None and x.shape[1:3] == (224, 224):
+            same = ks.count_params_and_macs(model, None if model.input.shape[1] else size) == cost
+            if NETS[name] is not None and size == (224, 224):
                 same &= ks.models.MODEL_STATS[NETS[name]] == cost
             result[f"{case['id']} parameters and MACs"] = 0.0 if same else math.inf
         tapped = [model.get_layer(n).output for n in _tap_layers(model, case["taps"])]
@@ -197,4 +206,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(folder))
     import synth as rule
 
-    print(json.dumps({name: deviations(folder, rule, name, cases=1) for name in sys.argv[2:]}))
+    found = {}
+    for net in sys.argv[2:]:
+        found[net] = deviations(folder, rule, net, load(folder, rule, net, cases=1), cases=1)
+    print(json.dumps(found))

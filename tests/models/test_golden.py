@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import keras_shufflenet as ks
 from keras_shufflenet.keypoints.codec import HeatmapCodec
 from tests.models import golden_nets
 
 TOLERANCE = 20  # multiples of the reference's own noise, as the fixtures ask for
 FAST_COMPILATION = "--xla_backend_optimization_level=0"  # of graphs that run once
 GIANTS = ("megvii_shufflenet_v2_large", "megvii_shufflenet_v2_exlarge")
+CLASSIFIERS = [name for name, model in golden_nets.NETS.items() if model is not None]
 POSE_NETS = [name for name, model in golden_nets.NETS.items() if model is None]
 
 
@@ -24,24 +24,28 @@ def check(found: dict[str, float]) -> None:
     assert {key: value for key, value in found.items() if not value <= TOLERANCE} == {}
 
 
-@pytest.mark.parametrize("name", golden_nets.NETS)
+@pytest.mark.parametrize("name", [*CLASSIFIERS, *golden_nets.SUPERNETS])
 def test_outputs_taps_and_costs_equal_the_reference(shared, synth, name):
     cases = 1 if name in GIANTS else None
-    check(golden_nets.deviations(shared / "golden", synth, name, cases))
+    model = golden_nets.load(shared / "golden", synth, name, cases)
+    check(golden_nets.deviations(shared / "golden", synth, name, model, cases))
 
 
-@pytest.mark.parametrize("name", golden_nets.SUPERNETS)
-def test_a_path_of_a_supernet_equals_the_reference(shared, synth, name):
-    check(golden_nets.deviations(shared / "golden", synth, name))
+@pytest.fixture(scope="module", params=POSE_NETS)
+def pose_net(request, shared, synth):
+    """A pose estimator of mmpose: (name of the fixture, network)."""
+    return request.param, golden_nets.load(shared / "golden", synth, request.param)
 
 
-@pytest.mark.parametrize("name", [name for name in POSE_NETS if name.startswith("mmpose_")])
-def test_flip_test_and_decoded_keypoints_equal_the_reference(shared, synth, name):
+def test_heatmaps_taps_and_costs_equal_the_reference(shared, synth, pose_net):
+    check(golden_nets.deviations(shared / "golden", synth, *pose_net))
+
+
+def test_flip_test_and_decoded_keypoints_equal_the_reference(shared, synth, pose_net):
+    name, model = pose_net
     meta, arrays = golden_nets.load_fixture(shared / "golden", name)
     (case,) = meta["cases"]
     x = golden_nets.image(synth, case)
-    model = golden_nets.build(name, x.shape[1:3])
-    ks.weights.load_state_dict(model, golden_nets.state_dict(synth, meta))
     skeleton = name.split("_")[2]
     codec = HeatmapCodec(x.shape[1:3])
     mirrored = codec.flip_back(golden_nets.run(model, x[:, :, ::-1])[0], skeleton)
