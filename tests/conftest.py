@@ -4,8 +4,6 @@ import gc
 import json
 import os
 import sys
-from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -65,19 +63,10 @@ def _graphs_as_they_are() -> None:
 
 @pytest.fixture(scope="session")
 def shallow():
-    """A context in which ShuffleNetV2 has 6 units instead of 16, which takes a third of the time.
+    """A context in which networks have a third of their units."""
+    from tests.shallow import shallow as context
 
-    For tests that only need some network of ours to convert or to train.
-    """
-    module = import_module("keras_shufflenet.models.shufflenet_v2")
-
-    @contextmanager
-    def change():
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(module, "UNITS", (2, 2, 2))
-            yield
-
-    return change
+    return context
 
 
 @pytest.fixture(scope="session")

@@ -28,9 +28,10 @@ SLOW = {"AVERAGE_POOL_2D", "GATHER", "HARD_SWISH", "PACK", "SHAPE", "TRANSPOSE_C
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_one_partition_of_fast_operators(name, photographs, tmp_path):
+def test_one_partition_of_fast_operators(name, shallow, photographs, tmp_path):
     size = (128, 128) if name in LARGER else (64, 64)
-    model = ks.create_model(name, input_shape=(*size, 3), classifier_activation=None)
+    with shallow():
+        model = ks.create_model(name, input_shape=(*size, 3), classifier_activation=None)
     images = photographs(8, size)
     normalize(model, images)
     report = ks.export.litert(model, tmp_path / "file.tflite", "int8", [images])

@@ -1,0 +1,38 @@
+"""Networks of fewer units: the same layers, built and converted in a third of the time."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+
+import pytest
+
+# Two units for each stage; the searched networks keep every kind of block.
+UNITS = (2, 2, 2)
+SEARCHED_UNITS = (2, 2, 2, 2)
+ARCHITECTURE = "03 12 20 31"
+
+
+@contextmanager
+def shallow() -> Iterator[None]:
+    """Build the networks of all families but MobileNetV2 and the giants shallow.
+
+    For tests that need a network of some structure, whatever its depth.
+    """
+    v1, v2, plus, one_shot, detnas = (
+        import_module(f"keras_shufflenet.models.{name}")
+        for name in ("shufflenet_v1", "shufflenet_v2", "shufflenet_v2_plus", "one_shot", "detnas")
+    )
+    scales = (1.4, 0.8, 1.0, 0.6, 1.2, 1.6, 1.0, 1.2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(v1, "UNITS", UNITS)
+        patch.setattr(v2, "UNITS", UNITS)
+        for searched in (plus, one_shot):
+            patch.setattr(searched, "UNITS", SEARCHED_UNITS)
+        patch.setattr(plus, "ARCHITECTURE", ARCHITECTURE)
+        patch.setitem(one_shot.SEARCHED, "one_shot", one_shot.Searched(ARCHITECTURE, scales))
+        size = detnas.SIZES["300m"]._replace(units=SEARCHED_UNITS)
+        patch.setitem(detnas.SIZES, "300m", size)
+        for name, (size_name, _) in detnas.SEARCHED.items():
+            if size_name == "300m":
+                patch.setitem(detnas.SEARCHED, name, (size_name, ARCHITECTURE))
+        yield
