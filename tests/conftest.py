@@ -64,7 +64,7 @@ def _graphs_as_they_are() -> None:
 @pytest.fixture(scope="session")
 def shallow():
     """A context in which networks have a third of their units."""
-    from tests.shallow import shallow as context
+    from tests.shortcuts import shallow as context
 
     return context
 

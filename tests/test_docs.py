@@ -19,6 +19,7 @@ import keras_shufflenet as ks
 from keras_shufflenet.cli import main
 from keras_shufflenet.inference import lite
 from tests.models import golden_nets
+from tests.shortcuts import eager_training
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/pose.md", "docs/finetune.md", "docs/export.md", "docs/benchmarks.md")
@@ -80,7 +81,7 @@ def state():
 def here(tmp_path_factory, shared, synth, state):
     """The working directory: files that the pages name, and a mirror with the checkpoints."""
     folder = tmp_path_factory.mktemp("docs")
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, eager_training():
         patch.chdir(folder)
         patch.setenv("KERAS_SHUFFLENET_MIRROR", str(folder / "mirror"))
         patch.setenv("KERAS_HOME", str(folder / "home"))

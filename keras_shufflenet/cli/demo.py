@@ -140,7 +140,7 @@ def _export(model: "keras.Model", train: Source, output: Path) -> Path:
     import keras_shufflenet as ks
 
     path = output / "pose_int8.tflite"
-    people = ks.data.keypoints(*train, model=model, training=True)
+    people = ks.data.keypoints(*train, model=model)
     _console().print(ks.export.litert(model, path, precision="int8", representative_dataset=people))
     return path
 

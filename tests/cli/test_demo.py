@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from keras_shufflenet.cli import demo
+from tests.shortcuts import eager_training
 
 MADE = ("pictures.png", "pose_int8.tflite", "run/model.keras")
 
@@ -25,8 +26,9 @@ def check(output, folder):
         assert min(picture.size) > 100
 
 
-def test_demo_renders_its_people(command, shallow, tmp_path):
-    with shallow():
+def test_demo_renders_its_people(command, shallow, monkeypatch, tmp_path):
+    monkeypatch.setattr(demo, "INPUT_SIZE", (64, 64))
+    with shallow(), eager_training():
         code, output, _ = command("demo", "--output-dir", tmp_path, "--people", 16, "--epochs", 1)
     assert code == 0
     check(output, tmp_path)

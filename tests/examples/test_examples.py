@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.shortcuts import eager_training
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
@@ -19,7 +21,7 @@ def run(tmp_path, monkeypatch, capsys, shallow):
     def call(name, *arguments):
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
-        with shallow():
+        with shallow(), eager_training():
             runpy.run_path(str(EXAMPLES / name), run_name="__main__")
         return capsys.readouterr().out
 

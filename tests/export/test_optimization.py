@@ -7,7 +7,7 @@ from keras.activations import relu6
 
 import keras_shufflenet as ks
 from tests.noise import assert_exact
-from tests.shallow import shallow
+from tests.shortcuts import shallow
 
 CLIPPED = 0.05  # relative: what is clipped for int8 moves the outputs by as much
 # One of each structure: the networks of a structure differ in numbers only.

@@ -5,17 +5,9 @@ import pytest
 from PIL import Image
 
 import keras_shufflenet as ks
-from keras_shufflenet.inference import Predictor
 from keras_shufflenet.metrics.imagenet import count_correct
 
 GREYS = [10, 60, 110, 160, 210, 250]
-REFERENCE = {
-    "shufflenetv2_x0.25_imagenet.pth": ("shufflenet_v2_x0_25", 0.5976, 0.8402),
-    "shufflenetv2_x0.33_imagenet.pth": ("shufflenet_v2_x0_33", 0.6317, 0.8585),
-    "shufflenetv2_x1.0_imagenet_dequantized.pth": ("shufflenet_v2_x1_0", 0.7744, 0.9341),
-    "mobilenet_v2_imagenet_dequantized.pth": ("mobilenet_v2_x1_0", 0.7829, 0.9415),
-}
-IN_ONE_CALL = "shufflenetv2_x0.25_imagenet.pth"
 
 
 def nearest_grey(images):
@@ -99,40 +91,3 @@ def test_counting():
     assert count_correct(scores, np.array([0, 0, 3]), 1) == 1
     assert count_correct(scores, np.array([0, 0, 3]), 2) == 2
     assert count_correct(scores, np.array([0, 0, 3]), 5) == 3
-
-
-@pytest.fixture(scope="module")
-def scores_and_classes(shared):
-    """What every ported network says of the photographs, which are read once."""
-    networks = {
-        file: Predictor.load(ks.create_model(name, weights=shared / "weights" / file))
-        for file, (name, *_) in REFERENCE.items()
-        if file != IN_ONE_CALL
-    }
-    scores, classes = {file: [] for file in networks}, []
-    for images, numbers in ks.data.classification(shared / "data" / "imagenet_val" / "labels.csv"):
-        for file, network in networks.items():
-            scores[file].append(network.predict(images.numpy()))
-        classes.append(numbers)
-    return {file: np.concatenate(parts) for file, parts in scores.items()}, np.concatenate(classes)
-
-
-@pytest.mark.parametrize("file", [file for file in REFERENCE if file != IN_ONE_CALL])
-def test_ported_networks_have_their_accuracy(scores_and_classes, file):
-    scores, classes = scores_and_classes
-    assert len(classes) == 820
-    for top, expected in zip((1, 5), REFERENCE[file][1:], strict=True):
-        assert count_correct(scores[file], classes, top) / 820 == pytest.approx(
-            expected, abs=0.0025
-        )
-
-
-def test_the_same_in_one_call(shared):
-    name, top1, top5 = REFERENCE[IN_ONE_CALL]
-    model = ks.create_model(name, weights=shared / "weights" / IN_ONE_CALL)
-    found = ks.metrics.imagenet(
-        model, shared / "data" / "imagenet_val" / "labels.csv", verbose=False
-    )
-    assert found["count"] == 820
-    assert found["top1"] == pytest.approx(top1, abs=0.0025)
-    assert found["top5"] == pytest.approx(top5, abs=0.0025)

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 import keras_shufflenet as ks
-from tests.shallow import shallow
+from tests.shortcuts import shallow
 
 SIZE = 64
 CLASSES = 7

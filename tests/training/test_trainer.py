@@ -1,5 +1,4 @@
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -15,46 +14,57 @@ from keras_shufflenet.training import Recipe, Task, callbacks, train, train_pose
 RECIPE = Recipe(epochs=3, batch_size=4, peak_learning_rate=1e-3, warmup_steps=2)
 STEPS = 3  # of an epoch: twelve people
 
-# Trains, and kills itself without a word at a given step or while a checkpoint is being written.
+# Trainings one after another, each in a process of its own, which kills itself without a word at
+# a given step or while a checkpoint is being written. TensorFlow has started nothing at the forks.
 SCRIPT = """
-import os, signal, sys
+import json, os, signal, sys
 import keras
 import tensorflow as tf
 from keras import layers
 from keras_shufflenet.training import Recipe, callbacks, train_pose
 
-annotations, images, directory, seed, kill_at, while_writing = sys.argv[1:]
-tf.config.experimental.enable_op_determinism()
-keras.utils.set_random_seed(int(seed))
-steps = 0
+annotations, images, trainings = sys.argv[1:]
 
 def kill():
     os.kill(os.getpid(), signal.SIGKILL)
 
-class Killer(callbacks.Checkpoint):
-    def on_train_batch_end(self, batch, logs=None):
-        global steps
-        steps += 1
-        if steps == int(kill_at):
-            if int(while_writing):
-                self.model.save_weights = lambda path: (path.write_bytes(b"half"), kill())
-                self.save()
-            kill()
-        super().on_train_batch_end(batch, logs)
+def run(directory, seed, kill_at=0, while_writing=False):
+    steps = 0
 
-callbacks.Checkpoint = Killer
-model = keras.Sequential(
-    [
-        keras.Input((64, 64, 3)),
-        layers.Rescaling(1 / 255),
-        layers.Conv2D(8, 4, strides=4, use_bias=False),
-        layers.BatchNormalization(),
-        layers.ReLU(),
-        layers.Conv2D(17, 1),
-    ]
-)
-recipe = Recipe(epochs=3, batch_size=4, peak_learning_rate=1e-3, warmup_steps=2)
-train_pose(model, [(annotations, images)], directory, recipe, checkpoint_minutes=0, verbose=0)
+    class Killer(callbacks.Checkpoint):
+        def on_train_batch_end(self, batch, logs=None):
+            nonlocal steps
+            steps += 1
+            if steps == kill_at:
+                if while_writing:
+                    self.model.save_weights = lambda path: (path.write_bytes(b"half"), kill())
+                    self.save()
+                kill()
+            super().on_train_batch_end(batch, logs)
+
+    callbacks.Checkpoint = Killer
+    tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(seed)
+    model = keras.Sequential(
+        [
+            keras.Input((64, 64, 3)),
+            layers.Rescaling(1 / 255),
+            layers.Conv2D(8, 4, strides=4, use_bias=False),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+            layers.Conv2D(17, 1),
+        ]
+    )
+    recipe = Recipe(epochs=3, batch_size=4, peak_learning_rate=1e-3, warmup_steps=2)
+    train_pose(model, [(annotations, images)], directory, recipe, checkpoint_minutes=0, verbose=0)
+
+codes = []
+for training in json.loads(trainings):
+    if (child := os.fork()) == 0:
+        run(**training)
+        os._exit(0)
+    codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+print(json.dumps(codes))
 """
 
 
@@ -82,17 +92,6 @@ def trained(people, tmp_path_factory):
         verbose=0,
     )
     return directory, model, log
-
-
-def train_in_a_process(people, directory, seed=0, kill_at=0, while_writing=0):
-    arguments = map(str, (*people, directory, seed, kill_at, while_writing))
-    return subprocess.run(
-        [sys.executable, "-c", SCRIPT, *arguments],
-        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def test_the_log_has_a_row_per_epoch_and_ap_where_it_was_measured(trained):
@@ -162,27 +161,33 @@ def test_arguments_out_of_range(people, tmp_path, argument):
         )
 
 
-@pytest.fixture(scope="module")
-def uninterrupted(people, tmp_path_factory):
-    directory = tmp_path_factory.mktemp("uninterrupted")
-    result = train_in_a_process(people, directory)
-    assert result.returncode == 0, result.stderr
-    return keras.saving.load_model(directory / "model.keras").get_weights()
-
-
-def test_a_training_killed_twice_ends_like_one_that_was_not(people, tmp_path, uninterrupted):
+def test_a_training_killed_twice_ends_like_one_that_was_not(people, tmp_path):
     """Once in an epoch, and once while a checkpoint is being written."""
-    for seed, (kill_at, while_writing) in enumerate([(STEPS + 2, 0), (STEPS, 1)]):
-        killed = train_in_a_process(people, tmp_path, seed, kill_at, while_writing)
-        assert killed.returncode == -signal.SIGKILL, killed.stderr
-    # Other initial weights: everything must come from the checkpoint.
-    resumed = train_in_a_process(people, tmp_path, seed=2)
-    assert resumed.returncode == 0, resumed.stderr
-    weights = keras.saving.load_model(tmp_path / "model.keras").get_weights()
-    for got, expected in zip(weights, uninterrupted, strict=True):
-        np.testing.assert_array_equal(got, expected)
-    assert [row["epoch"] for row in callbacks.read_log(tmp_path / "log.csv")] == [1, 2, 3]
-    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
+    killed, uninterrupted = tmp_path / "killed", tmp_path / "uninterrupted"
+    trainings = [
+        {"directory": str(uninterrupted), "seed": 0},
+        {"directory": str(killed), "seed": 0, "kill_at": STEPS + 2},
+        # Other initial weights: everything must come from the checkpoint.
+        {"directory": str(killed), "seed": 1, "kill_at": STEPS, "while_writing": True},
+        {"directory": str(killed), "seed": 2},
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, *map(str, people), json.dumps(trainings)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    codes = json.loads(done.stdout.splitlines()[-1])
+    assert codes == [0, -signal.SIGKILL, -signal.SIGKILL, 0], done.stderr
+    expected, found = (
+        keras.saving.load_model(folder / "model.keras").get_weights()
+        for folder in (uninterrupted, killed)
+    )
+    for got, wanted in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(got, wanted)
+    assert [row["epoch"] for row in callbacks.read_log(killed / "log.csv")] == [1, 2, 3]
+    assert not [path.name for path in killed.iterdir() if path.name.startswith(".")]
 
 
 class Doubling(Task):

@@ -23,7 +23,6 @@ NETS = {
     "megvii_shufflenet_v2_plus_small": "shufflenet_v2_plus_small.megvii",
     "megvii_oneshot": "one_shot.megvii",
     "detnas_coco_fpn_300m": "detnas_coco_fpn_300m.megvii",
-    "detnas_coco_fpn_3.8g": "detnas_coco_fpn_3_8g.megvii",
     "torchvision_mobilenet_v2_1.0": "mobilenet_v2_x1_0.torchvision_v2",
     "mmcls_mobilenet_v2_1.0": "mobilenet_v2_x1_0_mmcls.mmcls",
     "mmpose_mobilenetv2_coco_256x192": "pose_mobilenet_v2_x1_0_coco_256x192.mmpose",

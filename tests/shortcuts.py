@@ -1,9 +1,10 @@
-"""Networks of fewer units: the same layers, built and converted in a third of the time."""
+"""Contexts that save tests their time, where what is cut short is tested elsewhere."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 
+import keras
 import pytest
 
 # Two units for each stage; the searched networks keep every kind of block.
@@ -14,7 +15,7 @@ ARCHITECTURE = "03 12 20 31"
 
 @contextmanager
 def shallow() -> Iterator[None]:
-    """Build the networks of all families but MobileNetV2 and the giants shallow.
+    """Build networks of all families but MobileNetV2 and the giants with a third of their units.
 
     For tests that need a network of some structure, whatever its depth.
     """
@@ -35,4 +36,20 @@ def shallow() -> Iterator[None]:
         for name, (size_name, _) in detnas.SEARCHED.items():
             if size_name == "300m":
                 patch.setitem(detnas.SEARCHED, name, (size_name, ARCHITECTURE))
+        yield
+
+
+@contextmanager
+def eager_training() -> Iterator[None]:
+    """Run the steps of trainings operation by operation: tracing one takes longer than ten steps.
+
+    For trainings of a step or two; tests/training and tests/cli trace theirs.
+    """
+    compile_ = keras.Model.compile
+
+    def compile_eagerly(model: keras.Model, *args, **arguments) -> None:
+        compile_(model, *args, **arguments | {"run_eagerly": True, "jit_compile": False})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.Model, "compile", compile_eagerly)
         yield
