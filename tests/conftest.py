@@ -25,7 +25,7 @@ LONGEST = (
     "test_every_model.py",
     "test_golden.py",
     "test_docs.py",
-    "test_imagenet.py",
+    "test_real_accuracy.py",
     "test_trainer.py",
     "test_examples.py",
     "test_demo.py",

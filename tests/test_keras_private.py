@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from keras_shufflenet import _keras_private as private
+from tests.rounding import EPSILON32
 
 
 @pytest.fixture
@@ -39,5 +40,5 @@ def test_each_variable_has_its_own_rate(model):
     before = model.get_weights()
     model.fit(np.ones((4, 2)), np.full((4, 1), 100.0), batch_size=4, verbose=0)
     moved = [np.abs(new - old).max() for new, old in zip(model.get_weights(), before, strict=True)]
-    # The first step of Adam is the learning rate, up to epsilon and the rounding of the weights.
-    np.testing.assert_allclose(moved, [0.05, 0.05, 0.1, 0.1], rtol=1e-3)
+    # The first step of Adam is the learning rate, but it computes 1 - 0.999 in float32.
+    np.testing.assert_allclose(moved, [0.05, 0.05, 0.1, 0.1], rtol=EPSILON32 / 0.001)

@@ -7,6 +7,7 @@ import pytest
 import keras_shufflenet as ks
 from keras_shufflenet.inference import Predictor
 from keras_shufflenet.litert import interpreter as runtime
+from tests.noise import TOLERANCE, assert_exact, exact
 
 SIZE = (32, 48)
 
@@ -32,6 +33,11 @@ def files(model, images, tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def tolerance(model, images):
+    return TOLERANCE * exact(model, images)[1]
+
+
 def check(predictor, expected, images, atol):
     assert predictor.input_size == SIZE
     assert predictor.output_shape == (16, 24, 5)
@@ -42,23 +48,26 @@ def check(predictor, expected, images, atol):
     assert predictor.predict(images[:0]).shape == (0, 16, 24, 5)
 
 
-def test_keras_model(model, images):
+def test_keras_model(model, images, tolerance):
     predictor = Predictor.load(model)
     assert predictor.name == "tiny"
-    check(predictor, model(images).numpy(), images, 1e-3)
+    check(predictor, model(images).numpy(), images, tolerance)
 
 
-@pytest.mark.parametrize(("name", "atol"), [("net.keras", 1e-3), ("net.tflite", 1e-3)])
-def test_float_files(files, model, images, name, atol):
+@pytest.mark.parametrize("name", ["net.keras", "net.tflite"])
+def test_float_files(files, model, images, tolerance, name):
     predictor = Predictor.load(str(files / name))
-    check(predictor, model(images).numpy(), images, atol)
+    check(predictor, model(images).numpy(), images, tolerance)
+
+
+INT8_STEPS = 4  # of 255: four layers that round
 
 
 def test_int8_file_gives_real_numbers(files, model, images):
     expected = model(images).numpy()
     predictor = Predictor.load(files / "net_int8.tflite", num_threads=1)
     assert predictor.name == "net_int8"
-    check(predictor, expected, images, 0.02 * np.abs(expected).max())
+    check(predictor, expected, images, INT8_STEPS * np.ptp(expected) / 255)
 
 
 def test_bytes_and_floats_are_the_same_images(files, images):
@@ -76,7 +85,7 @@ def test_function(images):
 
     predictor = Predictor.load(brightness, input_size=SIZE)
     assert (predictor.name, predictor.input_size) == ("brightness", SIZE)
-    np.testing.assert_allclose(predictor.predict(images), images.mean(axis=(1, 2, 3)))
+    np.testing.assert_array_equal(predictor.predict(images), images.mean(axis=(1, 2, 3)))
     assert Predictor.load(predictor) is predictor
 
 
@@ -89,7 +98,7 @@ def test_many_images_are_run_in_batches():
             return np.asarray(batch).mean(axis=(1, 2))
 
     images = np.arange(70 * 12, dtype=np.float32).reshape(70, 2, 2, 3)
-    np.testing.assert_allclose(Predictor.load(Spy()).predict(images), images.mean(axis=(1, 2)))
+    np.testing.assert_array_equal(Predictor.load(Spy()).predict(images), images.mean(axis=(1, 2)))
     assert sizes == [32, 32, 6]
 
 
@@ -98,7 +107,7 @@ def test_size_is_given_where_the_model_leaves_it_open(images):
     model = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(inputs))
     assert not Predictor.load(model).has_input_size
     predictor = Predictor.load(model, input_size=SIZE)
-    np.testing.assert_allclose(predictor.predict(images), images.mean(axis=(1, 2)), rtol=1e-5)
+    assert_exact(predictor.predict(images), model, images)
     with pytest.raises(ValueError, match=r"shape \(N, 32, 48, 3\)"):
         predictor.predict(images[:, :16])
 

@@ -7,8 +7,10 @@ from keras_shufflenet import data, export, metrics
 from keras_shufflenet.inference import PosePredictor, predict_pose
 from keras_shufflenet.inference.pose import predict_dataset
 from keras_shufflenet.keypoints import HeatmapCodec
+from tests.rounding import EPSILON32, EPSILON64, rounding_error
 
 FIGURES = ["AP", "AP .5", "AP .75", "AP (M)", "AP (L)", "AR", "AR .5", "AR .75", "AR (M)", "AR (L)"]
+AP_TOLERANCE = 0.01  # of another implementation of the same evaluation
 QUICK = {"flip_test": False, "verbose": False}
 
 
@@ -19,13 +21,13 @@ def run(model, people, **options):
 def test_who_finds_every_joint_has_all_the_precision(color_net, dotted_people):
     figures = run(color_net, dotted_people)
     assert list(figures) == FIGURES
-    assert figures["AP"] == pytest.approx(1)
-    assert figures["AP (L)"] == pytest.approx(1)
+    assert figures["AP"] == pytest.approx(1, rel=4 * EPSILON64)
+    assert figures["AP (L)"] == pytest.approx(1, rel=4 * EPSILON64)
     assert figures["AP (M)"] == -1
 
 
 def test_the_last_batch_may_be_smaller(color_net, dotted_people):
-    assert run(color_net, dotted_people, batch_size=4)["AP"] == pytest.approx(1)
+    assert run(color_net, dotted_people, batch_size=4)["AP"] == pytest.approx(1, rel=4 * EPSILON64)
 
 
 def test_a_blind_network_has_none(dotted_people):
@@ -47,7 +49,7 @@ def test_an_exported_file_goes_the_same_way(tmp_path, color_net, dotted_people, 
     crops = data.person_instances(samples, HeatmapCodec((256, 192)))
     export.litert(color_net, path, precision, representative_dataset=crops)
     figures = run(path, dotted_people)
-    assert figures["AP"] == pytest.approx(1)
+    assert figures["AP"] == pytest.approx(1, rel=4 * EPSILON64)
 
 
 def test_detected_boxes(tmp_path, color_net, dotted_people):
@@ -62,7 +64,7 @@ def test_detected_boxes(tmp_path, color_net, dotted_people):
     path, poses = tmp_path / "boxes.json", tmp_path / "poses.json"
     path.write_text(json.dumps(boxes))
     options = {"detections": path, "results_path": poses}
-    assert run(color_net, dotted_people, **options)["AR"] == pytest.approx(0.5)
+    assert run(color_net, dotted_people, **options)["AR"] == pytest.approx(0.5, rel=4 * EPSILON64)
     assert len(json.loads(poses.read_text())) == 4
     run(color_net, dotted_people, score_threshold=0.5, **options)
     assert len(json.loads(poses.read_text())) == 3
@@ -73,7 +75,8 @@ def test_prediction_and_evaluation_find_the_same(color_net, dotted_people):
     estimator = PosePredictor.load(color_net)
     together = predict_dataset(estimator, samples, verbose=False)
     for path, box, joints in zip(samples.paths, samples.instances.bboxes, together, strict=True):
-        np.testing.assert_allclose(predict_pose(estimator, path, [box])[0], joints, atol=1e-4)
+        found = predict_pose(estimator, path, [box])[0]
+        np.testing.assert_allclose(found, joints, atol=rounding_error(joints, 2, EPSILON32))
 
 
 def test_written_poses_are_those_that_were_scored(tmp_path, color_net, dotted_people):
@@ -83,10 +86,11 @@ def test_written_poses_are_those_that_were_scored(tmp_path, color_net, dotted_pe
     found = np.array([pose["keypoints"] for pose in scored]).reshape(2, 17, 3)
     found = found[found[:, 0, 0].argsort()]
     truth = json.loads(dotted_people.read_text())["annotations"][:2]
+    cell = max(box["bbox"][3] for box in truth) * 1.25 / 64  # of the heatmap, in image pixels
     wanted = np.array([person["keypoints"] for person in truth]).reshape(2, 17, 3)
-    np.testing.assert_allclose(found[..., :2], wanted[..., :2], atol=6)
+    np.testing.assert_allclose(found[..., :2], wanted[..., :2], atol=1.5 * cell)
     means = [np.mean(pose["keypoints"][2::3]) for pose in scored]
-    np.testing.assert_allclose([pose["score"] for pose in scored], means)
+    np.testing.assert_allclose([pose["score"] for pose in scored], means, rtol=8 * EPSILON32)
 
 
 def test_a_trained_network_has_its_known_precision(shared, simple_pose):
@@ -98,7 +102,7 @@ def test_a_trained_network_has_its_known_precision(shared, simple_pose):
         input_size=(256, 192),
         verbose=False,
     )
-    assert figures["AP"] == pytest.approx(0.560, abs=0.01)
+    assert figures["AP"] == pytest.approx(0.560, abs=AP_TOLERANCE)
 
 
 def test_a_trained_network_on_the_boxes_of_a_detector(shared, simple_pose):
@@ -112,7 +116,7 @@ def test_a_trained_network_on_the_boxes_of_a_detector(shared, simple_pose):
         input_size=(256, 192),
         verbose=False,
     )
-    assert figures["AP"] == pytest.approx(0.557, abs=0.01)
+    assert figures["AP"] == pytest.approx(0.557, abs=AP_TOLERANCE)
 
 
 def test_a_classifier_is_refused(dotted_people):

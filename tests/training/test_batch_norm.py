@@ -6,6 +6,7 @@ import pytest
 
 import keras_shufflenet as ks
 from keras_shufflenet.training.batch_norm import folded_layers, restore_statistics
+from tests.noise import assert_exact
 
 
 @pytest.fixture
@@ -37,8 +38,9 @@ def test_outputs_stay_and_training_mode_agrees_with_inference(folded, images):
     assert np.abs(trained_on(folded, images) - before).max() > 0.05
     layers = [x for x in folded.layers if isinstance(x, keras.layers.BatchNormalization)]
     assert restore_statistics(folded, np.split(images, 4)) == len(layers)
-    np.testing.assert_allclose(folded(images), before, atol=1e-5)
-    np.testing.assert_allclose(trained_on(folded, images), before, atol=1e-3)
+    assert_exact(before, folded, images)
+    assert_exact(trained_on(folded, images), folded, images, training=True)
+    assert_exact(before, folded, images, training=True)
 
 
 def test_nothing_is_folded_in_new_or_real_statistics(folded, images):

@@ -5,6 +5,7 @@ import pytest
 import keras_shufflenet as ks
 from keras_shufflenet.models._builder import Preprocessing, prepend_preprocessing
 from keras_shufflenet.weights import CheckpointError, read_mean_image
+from tests.rounding import EPSILON32, rounding_error
 
 XML = """<?xml version="1.0"?>
 <opencv_storage><MeanImg type_id="opencv-matrix"><rows>224</rows><cols>224</cols><dt>"3f"</dt>
@@ -37,15 +38,18 @@ def test_it_is_turned_to_rgb(path, bgr):
 
 def test_it_is_subtracted_as_it_is_at_its_own_size(path, bgr):
     found = subtracted(read_mean_image(path), (224, 224, 3))
-    np.testing.assert_allclose(found, bgr[:, :, ::-1], atol=1e-4)
+    np.testing.assert_array_equal(found, bgr[:, :, ::-1])
 
 
 def test_it_is_resized_to_other_sizes_and_becomes_a_color_for_open_ones():
     ramp = np.broadcast_to(np.arange(224.0)[:, None, None], (224, 224, 3)).astype("float32")
+    tolerance = rounding_error(ramp, 8, EPSILON32)
     half = subtracted(ramp, (112, 56, 3))
-    np.testing.assert_allclose(half[1:-1, :, 0].mean(1), np.arange(1, 111) * 2 + 0.5, atol=0.01)
+    np.testing.assert_allclose(
+        half[1:-1, :, 0].mean(1), np.arange(1, 111) * 2 + 0.5, atol=tolerance
+    )
     color = subtracted(ramp, (None, None, 3))
-    np.testing.assert_allclose(color, np.full_like(color, 111.5), rtol=1e-5)
+    np.testing.assert_allclose(color, np.full_like(color, 111.5), atol=tolerance)
 
 
 def test_large_takes_it(monkeypatch, path):
