@@ -1,6 +1,6 @@
 """A program: networks in both data formats, with the same weights, on the backend of the day.
 
-`KERAS_BACKEND=torch python channels_first.py NAME ...` prints one JSON object with the largest
+`KERAS_BACKEND=torch python -m tests.models.channels_first NAME ...` prints one JSON object with the largest
 difference of the probabilities of each network, in multiples of float32 noise.
 """
 

@@ -226,7 +226,7 @@ def test_saved_models_open_without_the_package(tmp_path, shallow):
 def test_channels_first_gives_the_same_numbers():
     """On PyTorch: TensorFlow has no such convolutions on a CPU."""
     done = subprocess.run(
-        [sys.executable, channels_first.__file__, *STRUCTURES[::2]],
+        [sys.executable, "-m", channels_first.__name__, *STRUCTURES[::2]],
         env={**os.environ, "KERAS_BACKEND": "torch"},
         cwd=Path(channels_first.__file__).parents[2],
         capture_output=True,
