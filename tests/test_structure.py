@@ -38,7 +38,6 @@ SHARED_NAMES = {
 LONGEST, SHORTEST = 350, 50
 LONGER = {
     "export/qat/worker.py": "runs in a process of its own, in which Keras 3 is not imported",
-    "weights/_state_dict.py": "loads and writes state dicts by the same rules",
 }
 SHORTER = {
     "__main__.py", "version.py", "_files.py", "_layer_names.py", "_types.py",

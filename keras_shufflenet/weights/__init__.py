@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from keras_shufflenet.weights import catalog, layouts
-    from keras_shufflenet.weights._state_dict import load_state_dict, state_dict, supernet_path
+    from keras_shufflenet.weights._state_dict import load_state_dict, state_dict
     from keras_shufflenet.weights.cache import download
     from keras_shufflenet.weights.catalog import (
         WeightsEntry,
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         WeightsUnavailableError,
     )
     from keras_shufflenet.weights.loading import load, read_mean_image, save
+    from keras_shufflenet.weights.supernet import supernet_path
 
 __all__ = [
     "CheckpointError",
@@ -51,12 +52,13 @@ __all__ = [
 _SUBMODULES = ("catalog", "layouts")
 # No function may have the name of a submodule: importing the submodule would replace the function.
 _MODULES = {
-    "_state_dict": ("load_state_dict", "state_dict", "supernet_path"),
+    "_state_dict": ("load_state_dict", "state_dict"),
     "cache": ("download",),
     "catalog": ("WeightsEntry", "default_entry", "get_entry", "list_weights"),
     "checkpoint": ("read_checkpoint",),
     "errors": ("CheckpointError", "WeightsMismatchError", "WeightsUnavailableError"),
     "loading": ("load", "read_mean_image", "save"),
+    "supernet": ("supernet_path",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -4,7 +4,6 @@ Every variable must be assigned exactly once and every key must be used; otherwi
 assigned, and the error lists the missing keys, unexpected keys and mismatched shapes.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -33,7 +32,6 @@ KERNEL_AXES: dict[type[keras.Layer], tuple[int, ...]] = {
 }
 MAX_WEIGHT = 1e9  # far above any weight, but below most numbers with a flipped exponent bit
 INPUT_CHANNELS = 1  # axis of PyTorch's convolution kernel
-SUPERNET_KEY = re.compile(r"features\.(\d+)\.(\d+)\.(.+)")  # unit, choice, parameter
 PARAMETERS = {
     "kernel": "weight",
     "bias": "bias",
@@ -171,45 +169,6 @@ def state_dict(model: keras.Model, layout: str | None = None) -> dict[str, np.nd
         )
     body = weighted_layers(model, include_head=True)
     return {target.key: target.read() for target in _targets(model, body, fitting[0])}
-
-
-def supernet_path(
-    state: Mapping[str, np.ndarray], architecture: Sequence[int]
-) -> dict[str, np.ndarray]:
-    """Extract the weights of one architecture from a supernet's state dict.
-
-    Works for the supernets of SinglePathOneShot (whose batch normalizations have no gamma and beta,
-    hence ``OneShotNet(architecture, affine=False)``) and DetNAS (which split their channels
-    differently, hence ``DetNAS(architecture, split="standard")``).
-
-    Args:
-        state: Arrays by name, as returned by `read_checkpoint`.
-        architecture: The choice of each unit.
-
-    Returns:
-        A state dict for `load_state_dict`.
-
-    Raises:
-        WeightsMismatchError: If the state dict is not a supernet's, or lacks a choice.
-    """
-    path: dict[str, np.ndarray] = {}
-    found = set()
-    for key, array in strip_module_prefix(state).items():
-        match = SUPERNET_KEY.fullmatch(key)
-        if match is None:
-            path[key] = array
-        elif int(match[1]) >= len(architecture):
-            found.add(int(match[1]))
-        elif int(match[2]) == architecture[int(match[1])]:
-            found.add(int(match[1]))
-            path[f"features.{match[1]}.{match[3]}"] = array
-    if found != set(range(len(architecture))):
-        raise WeightsMismatchError(
-            f"The state dict must be a supernet's with the {len(architecture)} units of the "
-            f"architecture. Received: the choices of {len(found)} units and "
-            f"architecture={tuple(architecture)}"
-        )
-    return path
 
 
 def takes_bgr(model: keras.Model) -> bool:
