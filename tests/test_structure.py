@@ -16,7 +16,10 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__
 # A package may import those of the lines before it; those of one line do not import each other,
 # except for the modules without a package in the first line.
 LAYERS = (
-    ("version", "_checks", "_files", "_keras_private", "_layer_names", "_results", "_types"),
+    (
+        *("version", "_checks", "_files", "_keras_private", "_layer_names", "_read_report"),
+        *("_results", "_types"),
+    ),
     ("weights",),
     ("keypoints",),
     ("models", "litert", "synthetic_people"),

@@ -1,0 +1,60 @@
+"""What was read of a user's data, and what was left out and why: as data, and once in the log."""
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+LOGGER = logging.getLogger("keras_shufflenet")
+
+
+@dataclass(frozen=True)
+class ReadReport:
+    """The report of a reader.
+
+    Attributes:
+        source: The file or folder.
+        total: Number of entries in it.
+        left_out: Number of entries that were left out by the reason, which continues a number:
+            "crowd", "without keypoints".
+        unexpected: Those of the reasons that a user may not know of. A report with one of them is
+            a warning; others are expected in good files.
+        unit: What an entry is, in the plural.
+    """
+
+    source: str
+    total: int
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    unexpected: frozenset[str] = frozenset()
+    unit: str = "instances"
+
+    @property
+    def read(self) -> int:
+        """The number of entries that were read."""
+        return self.total - sum(self.left_out.values())
+
+    def __str__(self) -> str:
+        """Return "a.json: read 5 of 9 instances; left out: 3 crowd, 1 without keypoints"."""
+        text = f"{self.source}: read {self.read} of {self.total} {self.unit}"
+        reasons = ", ".join(f"{count} {reason}" for reason, count in self.left_out.items())
+        return f"{text}; left out: {reasons}" if reasons else text
+
+    def log(self) -> None:
+        """Log the report to "keras_shufflenet": as a warning if a reason is unexpected."""
+        lost = not self.unexpected.isdisjoint(self.left_out)
+        LOGGER.log(logging.WARNING if lost else logging.INFO, "%s", self)
+
+    @classmethod
+    def merge(cls, reports: Iterable["ReadReport"]) -> "ReadReport":
+        """Return the sum of the reports of several sources with one unit."""
+        parts = list(reports)
+        left_out: Counter[str] = Counter()
+        for part in parts:
+            left_out.update(part.left_out)
+        return cls(
+            ", ".join(dict.fromkeys(part.source for part in parts)),
+            sum(part.total for part in parts),
+            dict(left_out),
+            frozenset().union(*(part.unexpected for part in parts)),
+            parts[0].unit if parts else "instances",
+        )
