@@ -1,9 +1,48 @@
-"""Writing files atomically: a reader sees the old file or the complete new one."""
+"""Files: what counts as an image, and outputs that are checked early and written atomically."""
 
 import os
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
+
+
+def check_output(name: str, path: Any, suffixes: Collection[str]) -> Path:
+    """Check that a file can be written, and make its folder if that is missing.
+
+    Args:
+        name: Name of the argument, for messages.
+        path: Path of the file.
+        suffixes: Allowed ends of its name, such as ".tflite".
+
+    Returns:
+        The path.
+
+    Raises:
+        OSError: If the path is a folder, or its folder cannot be made or written to.
+        ValueError: If it is no path, or has another suffix.
+    """
+    if not isinstance(path, (str, Path)):
+        raise ValueError(f"`{name}` must be a string or a pathlib.Path. Received: {name}={path!r}")
+    path = Path(path)
+    if not path.name.endswith(tuple(suffixes)):
+        raise ValueError(
+            f"`{name}` must end in {', '.join(suffixes)}. Received: {name}={str(path)!r}"
+        )
+    if path.is_dir():
+        raise IsADirectoryError(f"`{name}` must not be a folder. Received: {name}={str(path)!r}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise type(error)(
+            f"The folder of `{name}` must be writable ({error.strerror}). "
+            f"Received: {name}={str(path)!r}"
+        ) from error
+    return path
 
 
 def atomic_write(path: Path, write: Callable[[Path], Any]) -> None:

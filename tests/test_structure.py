@@ -43,7 +43,7 @@ LONGER = {
     "export/qat/worker.py": "runs in a process of its own, in which Keras 3 is not imported",
 }
 SHORTER = {
-    "__main__.py", "version.py", "_files.py", "_layer_names.py", "_types.py",
+    "__main__.py", "version.py", "_layer_names.py", "_types.py",
     "benchmark/engines/litert.py", "export/_tensorflow_private.py", "metrics/tables.py",
     "models/necks.py", "weights/errors.py",
 }  # fmt: skip

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_shufflenet._files import atomic_write
+from keras_shufflenet._files import atomic_write, check_output
 
 if TYPE_CHECKING:
     from keras_shufflenet.benchmark.latency import Measurement
@@ -34,7 +34,7 @@ def check_plot(path: Path, names: Sequence[str]) -> None:
 
     Raises:
         ImportError: If matplotlib is not installed.
-        FileNotFoundError: If the folder of the file does not exist.
+        OSError: If the file cannot be written.
         ValueError: If the file has another suffix, or no network has a published accuracy.
     """
     try:
@@ -43,10 +43,7 @@ def check_plot(path: Path, names: Sequence[str]) -> None:
         raise ImportError(
             "Plots need matplotlib: pip install 'keras-shufflenet[runtimes]'"
         ) from error
-    if path.suffix not in SUFFIXES:
-        raise ValueError(f"`plot` must end in {', '.join(SUFFIXES)}. Received: {path}")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"The folder of `plot` must exist. Received: {path.parent}")
+    check_output("plot", path, SUFFIXES)
     if not any(map(_accuracy, names)):
         raise ValueError(
             "A plot needs a classifier with a published accuracy, see `keras-shufflenet models`. "

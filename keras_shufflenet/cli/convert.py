@@ -5,7 +5,10 @@ from typing import Annotated
 
 import typer
 
-from keras_shufflenet.cli.options import MODEL_FILES
+from keras_shufflenet._files import check_output
+from keras_shufflenet.cli.options import MODEL_FILES, import_tensorflow
+from keras_shufflenet.weights import SAVE_FORMATS
+from keras_shufflenet.weights.catalog import get_entry
 
 EXAMPLES = """
 keras-shufflenet convert shufflenet_v2_x1_0.torchvision x1_0.keras
@@ -19,7 +22,10 @@ keras-shufflenet convert runs/pose/model.keras pose.safetensors \
 def convert(
     source: Annotated[
         str,
-        typer.Argument(help="Name of published weights (see `models`), or a checkpoint file."),
+        typer.Argument(
+            metavar="WEIGHTS",
+            help="Name of published weights (see `models`), or a checkpoint file.",
+        ),
     ],
     output: Annotated[
         Path,
@@ -38,13 +44,15 @@ def convert(
     ] = None,
 ) -> None:
     """Convert weights to another file format."""
+    check_output("output", output, SAVE_FORMATS)
+    if model is None and Path(source).is_file():
+        raise ValueError(f"--model is required for a file. Received: {source}")
+    if model is None:
+        model = get_entry(source).model
+    if model.endswith(MODEL_FILES):
+        raise ValueError(f"--model must be the name of a network. Received: {model}")
+    import_tensorflow()
     import keras_shufflenet as ks
 
-    if model is None and Path(source).is_file():
-        raise ValueError(f"`--model` is required for a file. Received: {source}")
-    if model is None:
-        model = ks.weights.get_entry(source).model
-    if model.endswith(MODEL_FILES):
-        raise ValueError(f"`--model` must be the name of a network. Received: {model}")
     ks.weights.save(ks.create_model(model, weights=source), output, layout=layout)
     typer.echo(f"{output}  {output.stat().st_size / 1e6:.1f} MB")

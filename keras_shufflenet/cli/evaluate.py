@@ -1,10 +1,11 @@
 """Evaluate a Keras model, a .keras file or a .tflite file."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from keras_shufflenet._files import check_output
 from keras_shufflenet.cli.options import (
     Model,
     ResizeMethod,
@@ -12,10 +13,14 @@ from keras_shufflenet.cli.options import (
     ResultsCsv,
     Weights,
     default_weights,
+    import_tensorflow,
     is_model_file,
     open_model,
     report,
 )
+
+if TYPE_CHECKING:
+    import keras
 
 IMAGENET_EXAMPLES = """
 keras-shufflenet evaluate imagenet shufflenet_v2_x1_0 --data val/labels.csv
@@ -31,8 +36,12 @@ keras-shufflenet evaluate mpii pose_shufflenet_v2_x1_0_mpii_256x256 --annotation
 --image-dir images/ --ground-truth mpii_gt_val.mat
 """
 
-Annotations = Annotated[Path, typer.Option("--annotations", help="COCO keypoint json.")]
-ImageDir = Annotated[Path, typer.Option("--image-dir", help="Folder of the images.")]
+Annotations = Annotated[
+    Path, typer.Option("--annotations", exists=True, dir_okay=False, help="COCO keypoint json.")
+]
+ImageDir = Annotated[
+    Path, typer.Option("--image-dir", exists=True, file_okay=False, help="Folder of the images.")
+]
 FlipTest = Annotated[
     bool, typer.Option(help="Average the heatmaps with those of the mirrored image.")
 ]
@@ -42,7 +51,10 @@ BatchSize = Annotated[int, typer.Option(min=1, help="Images or instances per bat
 def imagenet(
     model: Model,
     data: Annotated[
-        Path, typer.Option("--data", help="labels.csv, or a folder with a folder per class.")
+        Path,
+        typer.Option(
+            "--data", exists=True, help="labels.csv, or a folder with a folder per class."
+        ),
     ],
     weights: Weights = None,
     resize_size: ResizeSize = None,
@@ -51,10 +63,11 @@ def imagenet(
     results_csv: ResultsCsv = None,
 ) -> None:
     """Compute the top-1 and top-5 accuracy of a classifier (0..1)."""
+    network = _open(model, weights, results_csv)
     import keras_shufflenet as ks
 
     metrics = ks.metrics.imagenet(
-        open_model(model, weights),
+        network,
         data,
         resize_size=resize_size,
         resize_method=resize_method,
@@ -70,17 +83,22 @@ def coco(
     weights: Weights = None,
     detections: Annotated[
         Path | None,
-        typer.Option(help="json of a detector's boxes. Default: the annotated boxes."),
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="json of a detector's boxes. Default: the annotated boxes.",
+        ),
     ] = None,
     flip_test: FlipTest = True,
     batch_size: BatchSize = 32,
     results_csv: ResultsCsv = None,
 ) -> None:
     """Compute the ten COCO keypoint metrics of a pose estimator (AP and AR, 0..1)."""
+    network = _open(model, weights, results_csv)
     import keras_shufflenet as ks
 
     metrics = ks.metrics.coco(
-        open_model(model, weights),
+        network,
         annotations,
         image_dir,
         detections=detections,
@@ -92,19 +110,26 @@ def coco(
 
 def mpii(
     model: Model,
-    annotations: Annotated[Path, typer.Option("--annotations", help="MPII json of mmpose.")],
+    annotations: Annotated[
+        Path,
+        typer.Option("--annotations", exists=True, dir_okay=False, help="MPII json of mmpose."),
+    ],
     image_dir: ImageDir,
-    ground_truth: Annotated[Path, typer.Option(help="mpii_gt_val.mat of the same instances.")],
+    ground_truth: Annotated[
+        Path,
+        typer.Option(exists=True, dir_okay=False, help="mpii_gt_val.mat of the same instances."),
+    ],
     weights: Weights = None,
     flip_test: FlipTest = True,
     batch_size: BatchSize = 32,
     results_csv: ResultsCsv = None,
 ) -> None:
     """Compute the PCKh of a pose estimator (0..1)."""
+    network = _open(model, weights, results_csv)
     import keras_shufflenet as ks
 
     metrics = ks.metrics.mpii(
-        open_model(model, weights),
+        network,
         annotations,
         image_dir,
         ground_truth,
@@ -112,6 +137,14 @@ def mpii(
         batch_size=batch_size,
     )
     report(_subject(model, weights, annotations), metrics, results_csv)
+
+
+def _open(model: str, weights: str | None, results_csv: Path | None) -> "keras.Model | str":
+    if results_csv is not None:
+        check_output("results_csv", results_csv, ("",))
+    network = open_model(model, weights)
+    import_tensorflow()
+    return network
 
 
 def _subject(model: str, weights: str | None, data: Path) -> dict[str, str]:

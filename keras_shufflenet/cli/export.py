@@ -6,11 +6,15 @@ from typing import Annotated, Any
 
 import typer
 
+from keras_shufflenet._files import check_output
 from keras_shufflenet.cli.options import (
-    Model,
+    Network,
     NumCalibrationSamples,
+    Output,
     Weights,
+    check_model,
     classification_data,
+    import_tensorflow,
     keypoint_data,
     open_network,
 )
@@ -25,8 +29,8 @@ keras-shufflenet export shufflenet_v2_x1_0 x1_0_int8.tflite --calibration-data p
 
 
 def export(
-    model: Model,
-    output: Annotated[Path, typer.Argument(metavar="OUT.tflite", help="File to write.")],
+    model: Network,
+    output: Output,
     weights: Weights = None,
     precision: Annotated[
         str | None,
@@ -47,34 +51,47 @@ def export(
     ] = "mse",
     calibration_data: Annotated[
         Path | None,
-        typer.Option(help="Folder of representative images, or labels.csv, for classifiers."),
+        typer.Option(
+            exists=True, help="Folder of representative images, or labels.csv, for classifiers."
+        ),
     ] = None,
     calibration_annotations: Annotated[
-        list[Path] | None, typer.Option(help="COCO keypoint json, for pose estimators.")
+        list[Path] | None,
+        typer.Option(exists=True, dir_okay=False, help="COCO keypoint json, for pose estimators."),
     ] = None,
     calibration_image_dir: Annotated[
-        list[Path] | None, typer.Option(help="Folder of its images.")
+        list[Path] | None, typer.Option(exists=True, file_okay=False, help="Folder of its images.")
     ] = None,
     num_calibration_samples: NumCalibrationSamples = 200,
     optimize: Annotated[
         bool, typer.Option(help="Rewrite the network into an equivalent one that runs faster.")
     ] = True,
     labels: Annotated[
-        Path | None, typer.Option(help="Text file with a class name per line.")
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="Text file with a class name per line."),
     ] = None,
     evaluate_data: Annotated[
         Path | None,
-        typer.Option(help="Folder of images or labels.csv, for the accuracy in the report."),
+        typer.Option(
+            exists=True, help="Folder of images or labels.csv, for the accuracy in the report."
+        ),
     ] = None,
     evaluate_annotations: Annotated[
-        Path | None, typer.Option(help="COCO keypoint json, for the AP in the report.")
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="COCO keypoint json, for the AP in the report."
+        ),
     ] = None,
-    evaluate_image_dir: Annotated[Path | None, typer.Option(help="Folder of its images.")] = None,
+    evaluate_image_dir: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="Folder of its images.")
+    ] = None,
 ) -> None:
     """Export a model to a LiteRT file.
 
     The report is printed and written beside the file, as OUT.tflite.json and OUT.tflite.md.
     """
+    check_model(model, weights, (".keras",))
+    check_output("output", output, (".tflite",))
     calibrated = calibration_data is not None or bool(calibration_annotations)
     if calibration_data is not None and calibration_annotations:
         raise ValueError(
@@ -91,6 +108,7 @@ def export(
     evaluate = _evaluation(evaluate_annotations, evaluate_image_dir, evaluate_data)
     from rich.console import Console
 
+    import_tensorflow()
     import keras_shufflenet as ks
     from keras_shufflenet.export.options import ExportOptions
 
@@ -133,12 +151,12 @@ def _check_task(
 
     if evaluate_annotations is not None and len(network.output_shape) != 4:
         raise ValueError(
-            "--evaluate-annotations must be given for pose estimators; classifiers take "
+            "--evaluate-annotations are for pose estimators; classifiers take "
             f"--evaluate-data. Received: {network.name}"
         )
     if is_pose_output(network.output_shape[1:]) and (calibration_data or evaluate_data):
         raise ValueError(
-            "--calibration-data and --evaluate-data must be given for classifiers; pose estimators "
+            "--calibration-data and --evaluate-data are for classifiers; pose estimators "
             "take --calibration-annotations and --evaluate-annotations, with their folders of "
             f"images. Received: {calibration_data or evaluate_data}"
         )
@@ -162,9 +180,6 @@ def _evaluation(
             "--evaluate-annotations and --evaluate-image-dir must be given together. "
             f"Received: {annotations or image_dir}"
         )
-    for path in (annotations, image_dir, data):
-        if path is not None and not path.exists():
-            raise FileNotFoundError(f"The data to evaluate on must exist. Received: {path}")
     import keras_shufflenet as ks
 
     if annotations is not None and image_dir is not None:

@@ -3,19 +3,20 @@
 Keras and TensorFlow are imported when a command needs them, so that help appears at once.
 """
 
-import contextlib
 import functools
-import importlib
+import inspect
 import os
+import re
 import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
 from typer.exceptions import TyperException
+from typer.models import ArgumentInfo, OptionInfo
 
 from keras_shufflenet.cli import (
     benchmark,
@@ -28,11 +29,15 @@ from keras_shufflenet.cli import (
     qat,
     train,
 )
+from keras_shufflenet.cli.options import DEBUG, debugs
 from keras_shufflenet.version import __version__
 
-DEBUG = "KERAS_SHUFFLENET_DEBUG"
 PROGRAM = "keras-shufflenet"
 USAGE_ERROR = 2  # exit code, as of other command lines
+
+
+class UserError(Exception):
+    """A user's mistake, in the words of the command line."""
 
 
 def _examples(lines: str) -> str:
@@ -43,36 +48,44 @@ def _examples(lines: str) -> str:
 def _add(group: typer.Typer, name: str, function: Callable[..., Any], examples: str) -> None:
     needs_arguments = name not in ("demo", "models")
     command = group.command(name, epilog=_examples(examples), no_args_is_help=needs_arguments)
-    command(function if function is models.models else _after_tensorflow(function))
+    command(_reporting(function))
 
 
-def _after_tensorflow(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Import TensorFlow before a command runs, without the messages of its C++ part."""
+def _reporting(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Raise a user's mistakes as `UserError`, with the names that the command line has."""
+    names = _option_names(function)
 
     @functools.wraps(function)
     def wrapped(*arguments: Any, **options: Any) -> None:
-        with contextlib.nullcontext() if _debugs() else _silent_stderr():
-            importlib.import_module("tensorflow")
-        function(*arguments, **options)
+        try:
+            function(*arguments, **options)
+        except Exception as error:
+            if debugs() or not _is_users(error):
+                raise
+            raise UserError(_rename(_line(error), names)) from error
 
     return wrapped
 
 
-@contextlib.contextmanager
-def _silent_stderr() -> Iterator[None]:
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+def _option_names(function: Callable[..., Any]) -> dict[str, str]:
+    """Map names of Python's arguments to the options and arguments of a command."""
+    names = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        (info,) = parameter.annotation.__metadata__
+        if isinstance(info, ArgumentInfo):
+            names[name] = info.metavar or name.upper()
+        elif isinstance(info, OptionInfo):
+            names[name] = next(iter(info.param_decls or ()), f"--{name.replace('_', '-')}")
+    aliases = {"path": "output", "source": "data", "backbone": "model", "name": "model"}
+    return names | {alias: names[name] for alias, name in aliases.items() if name in names}
 
 
-def _debugs() -> bool:
-    return os.environ.get(DEBUG) == "1"
+def _rename(message: str, names: Mapping[str, str]) -> str:
+    """Replace `weights` and weights= by --weights in a message about Python's arguments."""
+    message = re.sub(r"`(\w+)`", lambda match: names.get(match[1], match[0]), message)
+    head, received, tail = message.rpartition("Received: ")
+    tail = re.sub(r"^(\w+)=", lambda match: f"{names.get(match[1], match[1])}=", tail)
+    return head + received + tail
 
 
 def _group(help_text: str) -> typer.Typer:
@@ -145,7 +158,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
         sys.stderr.write("Error: interrupted.\n")
         raise SystemExit(130) from None
     except Exception as error:
-        if _debugs() or not _is_users(error):
+        if debugs() or not _is_users(error):
             raise
         sys.stderr.write(f"Error: {_line(error)}\n")
         raise SystemExit(1) from None
@@ -179,5 +192,5 @@ def _line(error: Exception) -> str:
 
 def _is_users(error: Exception) -> bool:
     """Return whether the input is to blame; TensorFlow has its own errors for unreadable files."""
-    mistakes = (ValueError, OSError, ImportError)
+    mistakes = (ValueError, OSError, ImportError, UserError)
     return isinstance(error, mistakes) or type(error).__module__.startswith("tensorflow")

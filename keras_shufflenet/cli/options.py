@@ -1,8 +1,11 @@
 """Options, model arguments and output that several commands share."""
 
+import contextlib
+import importlib
+import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,14 +14,23 @@ import typer
 if TYPE_CHECKING:
     import keras
 
+DEBUG = "KERAS_SHUFFLENET_DEBUG"
 MODEL_FILES = (".keras", ".tflite")
 
 Annotations = Annotated[
-    list[Path], typer.Option("--annotations", help="COCO keypoint json; may be repeated.")
+    list[Path],
+    typer.Option(
+        "--annotations", exists=True, dir_okay=False, help="COCO keypoint json; may be repeated."
+    ),
 ]
 ImageDirs = Annotated[
     list[Path],
-    typer.Option("--image-dir", help="Folder of the images: one for each json, or one for all."),
+    typer.Option(
+        "--image-dir",
+        exists=True,
+        file_okay=False,
+        help="Folder of the images: one for each json, or one for all.",
+    ),
 ]
 Model = Annotated[
     str,
@@ -26,6 +38,13 @@ Model = Annotated[
         metavar="MODEL",
         help="A .keras or .tflite file, or a name of `keras-shufflenet models`.",
     ),
+]
+Network = Annotated[
+    str,
+    typer.Argument(metavar="MODEL", help="A .keras file, or a name of `keras-shufflenet models`."),
+]
+Output = Annotated[
+    Path, typer.Argument(metavar="OUT.tflite", dir_okay=False, help="File to write.")
 ]
 Weights = Annotated[
     str | None,
@@ -58,6 +77,33 @@ NumCalibrationSamples = Annotated[
     int,
     typer.Option("--num-calibration-samples", min=1, help="Maximum number of images for ranges."),
 ]
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow, without the messages of its C++ part.
+
+    It takes seconds: commands check their arguments first.
+    """
+    with contextlib.nullcontext() if debugs() else _silent_stderr():
+        importlib.import_module("tensorflow")
+
+
+@contextlib.contextmanager
+def _silent_stderr() -> Iterator[None]:
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def debugs() -> bool:
+    """Return whether tracebacks are wanted."""
+    return os.environ.get(DEBUG) == "1"
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -97,6 +143,33 @@ def default_weights(model: str) -> str:
     return "imagenet"
 
 
+def check_model(model: str, weights: str | None, suffixes: tuple[str, ...] = MODEL_FILES) -> None:
+    """Check what needs no TensorFlow: that a file exists and has no --weights beside it.
+
+    Args:
+        model: The model argument.
+        weights: The value of --weights; None for the default.
+        suffixes: Suffixes of the files that the command takes.
+
+    Raises:
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file is of another kind, or weights are given for a file.
+    """
+    if Path(model).suffix and (is_model_file(model) or Path(model).is_file()):
+        if not model.endswith(suffixes):
+            raise ValueError(
+                f"MODEL must be a {' or '.join(suffixes)} file, or a name of "
+                f"`keras-shufflenet models`. Received: {model}"
+            )
+        if weights is not None:
+            raise ValueError(
+                f"--weights must not be given for a file, which has its own. Received: --weights "
+                f"{weights} and {model}"
+            )
+        if not Path(model).is_file():
+            raise FileNotFoundError(f"MODEL must be an existing file. Received: {model}")
+
+
 def open_model(model: str, weights: str | None) -> "keras.Model | str":
     """Return the path of a model file, or build the model of a name.
 
@@ -110,15 +183,10 @@ def open_model(model: str, weights: str | None) -> "keras.Model | str":
         FileNotFoundError: If the file does not exist.
         ValueError: If there is no such model, or weights are given for a file.
     """
+    check_model(model, weights)
     if is_model_file(model):
-        if weights is not None:
-            raise ValueError(
-                f"--weights must not be given for a file, which has its own. Received: --weights "
-                f"{weights} and {model}"
-            )
-        if not Path(model).is_file():
-            raise FileNotFoundError(f"MODEL must be an existing file. Received: {model}")
         return model
+    import_tensorflow()
     import keras_shufflenet as ks
 
     chosen = default_weights(model) if weights is None else parse_weights(weights)
@@ -137,10 +205,10 @@ def open_network(model: str, weights: str | None) -> "keras.Model":
         FileNotFoundError: If the file does not exist.
         ValueError: If there is no such model, or the file cannot be read.
     """
+    check_model(model, weights, (".keras",))
+    import_tensorflow()
     from keras_shufflenet.inference.predictor import load_keras
 
-    if model.endswith(".tflite"):
-        raise ValueError(f"MODEL must be a .keras file or a name. Received: {model}")
     network = open_model(model, weights)
     return load_keras(Path(network)) if isinstance(network, str) else network
 
@@ -167,8 +235,6 @@ def classification_data(data: Path, network: "keras.Model", **arguments: Any) ->
     """Return a dataset of images of the size of a classifier."""
     import keras_shufflenet as ks
 
-    if not data.exists():
-        raise FileNotFoundError(f"The folder or labels.csv must exist. Received: {data}")
     height, width = network.input_shape[1:3]
     if height is None or width is None:
         return ks.data.classification(data, **arguments)

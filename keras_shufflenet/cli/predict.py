@@ -1,15 +1,20 @@
 """`keras-shufflenet predict`: classify images or predict the keypoints of persons."""
 
-import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from keras_shufflenet.cli.bboxes import find_boxes
 from keras_shufflenet.cli.options import (
     ResizeMethod,
     ResizeSize,
     Weights,
+    check_model,
     is_model_file,
     open_model,
 )
@@ -17,15 +22,17 @@ from keras_shufflenet.cli.options import (
 if TYPE_CHECKING:
     import numpy as np
 
+    from keras_shufflenet.inference.sources import ImageSource
+
 CLASSIFY_EXAMPLES = """
 keras-shufflenet predict classify cat.jpg
-keras-shufflenet predict classify mobilenet_v2_x1_0 *.jpg --top 3
-keras-shufflenet predict classify x1_0_int8.tflite cat.jpg
+keras-shufflenet predict classify mobilenet_v2_x1_0 photos/ --top 3 --output-dir predictions/
+keras-shufflenet predict classify x1_0_int8.tflite https://example.org/cat.jpg
 """
 POSE_EXAMPLES = """
 keras-shufflenet predict pose photo.jpg --bbox 120,40,200,420 --bbox 300,60,180,400
-keras-shufflenet predict pose runs/pose/model.keras photo.jpg --output-dir predictions/
-keras-shufflenet predict pose pose_int8.tflite *.jpg --bboxes bboxes.json
+keras-shufflenet predict pose runs/pose/model.keras 'photos/*.jpg' --output-dir predictions/
+find photos -name '*.jpg' | keras-shufflenet predict pose pose_int8.tflite - --bboxes bboxes.json
 """
 CLASSIFIER = "shufflenet_v2_x1_0"
 POSE_ESTIMATOR = "pose_shufflenet_v2_x1_0_coco_256x192"
@@ -33,9 +40,10 @@ POSE_ESTIMATOR = "pose_shufflenet_v2_x1_0_coco_256x192"
 Images = Annotated[
     list[str],
     typer.Argument(
-        metavar="[MODEL] IMAGE",
-        help="Image files, after a .keras or .tflite file or a name of `keras-shufflenet models`. "
-        "Without MODEL a published network is used.",
+        metavar="[MODEL] IMAGE...",
+        help="Image files, folders, quoted shell patterns, URLs, or - for a list on the standard "
+        "input; after a .keras or .tflite file or a name of `keras-shufflenet models`. Without "
+        "MODEL a published network is used.",
     ),
 ]
 
@@ -46,33 +54,56 @@ def classify(
     top: Annotated[int, typer.Option(min=1, help="Number of classes per image.")] = 5,
     resize_size: ResizeSize = None,
     resize_method: ResizeMethod = "torchvision",
+    output_dir: Annotated[
+        Path | None,
+        typer.Option(
+            file_okay=False, help="Folder for predictions.json and predictions.csv. Default: none."
+        ),
+    ] = None,
 ) -> None:
     """Print the most probable classes of images.
 
     Without MODEL, ShuffleNetV2 x1.0 with ImageNet weights is used.
     """
-    model, paths = _split(images, CLASSIFIER)
-    from rich.console import Console
-    from rich.table import Table
+    with _sources(images, CLASSIFIER, weights) as (model, sources):
+        from rich.console import Console
+        from rich.table import Table
 
-    from keras_shufflenet.inference import ImageClassifier
+        from keras_shufflenet.inference import ImageClassifier
+        from keras_shufflenet.inference.predictions import class_record, save_predictions
 
-    classifier = ImageClassifier.load(
-        open_model(model, weights), resize_size=resize_size, resize_method=resize_method
-    )
-    table = Table("image", "class", "score")
-    for path in paths:
-        for words, score in classifier.predict(path, top):
-            table.add_row(path.name, words, f"{score:.3f}")
-        table.add_section()
-    Console().print(table)
+        classifier = ImageClassifier.load(
+            open_model(model, weights), resize_size=resize_size, resize_method=resize_method
+        )
+        table = Table("image", "class", "score")
+        records = []
+
+        def predict(source: "ImageSource", pixels: "np.ndarray") -> None:
+            classes = classifier.predict(pixels, top)
+            records.append(class_record(source.name, classes))
+            for words, score in classes:
+                table.add_row(source.name, words, f"{score:.3f}")
+            table.add_section()
+
+        unreadable = _for_each(sources, predict)
+        if records:
+            Console().print(table)
+        if records and output_dir is not None:
+            output_dir.mkdir(parents=True, exist_ok=True)
+            for path in save_predictions(records, output_dir):
+                typer.echo(path)
+        _check_read(unreadable, sources)
 
 
 def pose(
     images: Images,
     weights: Weights = None,
     output_dir: Annotated[
-        Path, typer.Option(help="Folder for the images with skeletons, NAME.png.")
+        Path,
+        typer.Option(
+            file_okay=False,
+            help="Folder for NAME.png with skeletons, predictions.json and predictions.csv.",
+        ),
     ] = Path("predictions"),
     bbox: Annotated[
         list[str] | None,
@@ -80,7 +111,12 @@ def pose(
     ] = None,
     bboxes: Annotated[
         Path | None,
-        typer.Option(help="json with the boxes of all images: {file name: [[x, y, w, h], ...]}."),
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="json with the boxes of images by file name: {NAME: \\[\\[x, y, w, h], ...]}. "
+            "An image without boxes is one person.",
+        ),
     ] = None,
     keypoint_threshold: Annotated[
         float, typer.Option(help="Minimum keypoint score to draw.")
@@ -90,107 +126,123 @@ def pose(
 
     Without MODEL, mmpose's ShuffleNetV2 x1.0 for COCO at 256x192 is used.
     """
-    model, paths = _split(images, POSE_ESTIMATOR)
-    boxes = _boxes(paths, bbox or [], bboxes)
-    names = [path.stem for path in paths]
-    if len(set(names)) != len(names):
-        raise ValueError(
-            "Images must differ in name, because NAME.png is written for each. "
-            f"Received: {', '.join(map(str, paths))}"
-        )
-    from keras_shufflenet.inference.pose import PosePredictor
-    from keras_shufflenet.models import list_models
+    with _sources(images, POSE_ESTIMATOR, weights) as (model, sources):
+        boxes = find_boxes(sources, bbox or [], bboxes)
+        _check_estimator(model)
+        import numpy as np
+        from PIL import Image
 
-    if model in list_models(task="classification"):
-        raise ValueError(
-            "MODEL must be a pose estimator: a file, or a name that begins with pose_. "
-            f"Received: {model}"
-        )
-    predictor = PosePredictor.load(open_model(model, weights))
-    output_dir.mkdir(parents=True, exist_ok=True)
-    for path in paths:
-        drawn = output_dir / f"{path.stem}.png"
-        persons = _draw(predictor, path, boxes.get(path.name), drawn, keypoint_threshold)
-        counts = ", ".join(map(str, (persons[..., 2] >= keypoint_threshold).sum(axis=1)))
-        typer.echo(f"{drawn}: {counts} of {persons.shape[1]} keypoints")
+        from keras_shufflenet.inference.pose import PosePredictor, predict_pose
+        from keras_shufflenet.inference.predictions import pose_records, save_predictions
+        from keras_shufflenet.inference.visualization import draw_skeletons
+
+        predictor = PosePredictor.load(open_model(model, weights))
+        records: list[dict[str, Any]] = []
+
+        def predict(source: "ImageSource", pixels: "np.ndarray") -> None:
+            drawn = output_dir / _picture(source, sources)
+            whole = [[0.0, 0.0, pixels.shape[1], pixels.shape[0]]]
+            bounds = np.array(boxes.get(source.name, whole), np.float64).reshape(-1, 4)
+            persons = predict_pose(predictor, pixels, bounds)
+            drawn.parent.mkdir(parents=True, exist_ok=True)
+            shown = draw_skeletons(pixels, persons, predictor.skeleton, keypoint_threshold)
+            Image.fromarray(shown).save(drawn)
+            records.extend(pose_records(source.name, bounds, persons, predictor.skeleton))
+            counts = ", ".join(map(str, (persons[..., 2] >= keypoint_threshold).sum(axis=1)))
+            typer.echo(f"{drawn}: {counts} of {persons.shape[1]} keypoints")
+
+        output_dir.mkdir(parents=True, exist_ok=True)
+        unreadable = _for_each(sources, predict)
+        for path in save_predictions(records, output_dir):
+            typer.echo(path)
+        _check_read(unreadable, sources)
 
 
-def _split(words: list[str], default: str) -> tuple[str, list[Path]]:
-    """Split the arguments into MODEL and images.
+@contextmanager
+def _sources(
+    words: Sequence[str], default: str, weights: str | None
+) -> "Iterator[tuple[str, list[ImageSource]]]":
+    """Split the arguments into MODEL and images; files of URLs live within the context.
 
     Raises:
-        FileNotFoundError: If an image does not exist.
+        FileNotFoundError: If the model's file or an image does not exist.
         ValueError: If there is no image.
     """
+    from keras_shufflenet.inference.sources import find_images
+
     first = words[0]
     if is_model_file(first) or _is_model_name(first):
         model, images = first, words[1:]
     else:
         model, images = default, words
+    check_model(model, weights)
     if not images:
         raise ValueError(f"IMAGE must be given after MODEL. Received: {first} alone")
-    paths = [Path(image) for image in images]
-    for path in paths:
-        if not path.is_file():
-            raise FileNotFoundError(
-                "IMAGE must be an existing file, and MODEL a .keras or .tflite file or a name of "
-                f"`keras-shufflenet models`. Received: {path}"
-            )
-    return model, paths
+    for image in images:
+        if is_model_file(image) or (_is_known(image) and not Path(image).exists()):
+            raise ValueError(f"MODEL must come before IMAGE. Received: {' '.join(words)}")
+    with tempfile.TemporaryDirectory() as folder:
+        yield model, find_images(images, Path(folder))
+
+
+def _for_each(
+    sources: "Sequence[ImageSource]", predict: "Callable[[ImageSource, np.ndarray], None]"
+) -> list[str]:
+    """Predict image by image; return those that cannot be read, each named in a warning.
+
+    Raises:
+        ValueError: If there is one image only and it cannot be read.
+    """
+    from keras_shufflenet.inference.image_io import to_array
+
+    unreadable = []
+    for source in sources:
+        try:
+            pixels = to_array(source.path)
+        except ValueError as error:
+            message = str(error).replace(str(source.path), source.origin)
+            if len(sources) == 1:
+                raise ValueError(message) from error
+            sys.stderr.write(f"Warning: {message}\n")
+            unreadable.append(source.origin)
+        else:
+            predict(source, pixels)
+    return unreadable
+
+
+def _check_read(unreadable: Sequence[str], sources: "Sequence[ImageSource]") -> None:
+    if unreadable:
+        raise ValueError(
+            f"Every IMAGE must be readable; {len(sources) - len(unreadable)} of {len(sources)} "
+            f"were predicted. Received: {', '.join(unreadable)}"
+        )
+
+
+def _picture(source: "ImageSource", sources: "Sequence[ImageSource]") -> Path:
+    """Return NAME.png; the suffix stays in the name of images that differ in nothing else."""
+    stem = Path(source.name).with_suffix("")
+    shared = sum(Path(other.name).with_suffix("") == stem for other in sources) > 1
+    return Path(f"{source.name if shared else stem.as_posix()}.png")
+
+
+def _check_estimator(model: str) -> None:
+    if _is_known(model) and not model.startswith("pose_"):
+        raise ValueError(
+            "MODEL must be a pose estimator: a file, or a name that begins with pose_. "
+            f"Received: {model}"
+        )
+
+
+def _is_known(word: str) -> bool:
+    from keras_shufflenet.models import MODEL_STATS  # without Keras
+
+    return word in MODEL_STATS
 
 
 def _is_model_name(word: str) -> bool:
-    from keras_shufflenet.models import MODEL_STATS
+    """Return whether a word is a model's name rather than an image.
 
-    if word in MODEL_STATS:
-        return True
-    # A name such as pose_..._light, or a misspelled one, which the builder corrects; not a path.
-    return not Path(word).suffix and not Path(word).exists() and "/" not in word
-
-
-def _draw(
-    predictor: Any, path: Path, boxes: list[list[float]] | None, output: Path, threshold: float
-) -> "np.ndarray":
-    from PIL import Image
-
-    from keras_shufflenet.inference.pose import predict_pose
-    from keras_shufflenet.inference.visualization import draw_skeletons
-
-    persons = predict_pose(predictor, path, boxes)
-    drawn = draw_skeletons(path, persons, predictor.skeleton, threshold)
-    Image.fromarray(drawn).save(output)
-    return persons
-
-
-def _boxes(paths: list[Path], bbox: list[str], file: Path | None) -> dict[str, list[list[float]]]:
-    """Return the boxes by file name; an image without boxes is one person."""
-    if bbox and file:
-        raise ValueError("--bbox and --bboxes must not be given together. Received: both")
-    if bbox and len(paths) > 1:
-        raise ValueError(
-            f"--bbox must be given for one image; use --bboxes. Received: {len(paths)} images"
-        )
-    if bbox:
-        return {paths[0].name: [_parse_bbox(text) for text in bbox]}
-    return _read_bboxes(file) if file else {}
-
-
-def _parse_bbox(text: str) -> list[float]:
-    try:
-        x, y, width, height = map(float, text.split(","))
-    except ValueError:
-        raise ValueError(f"--bbox must be X,Y,WIDTH,HEIGHT in pixels. Received: {text}") from None
-    return [x, y, width, height]
-
-
-def _read_bboxes(file: Path) -> dict[str, list[list[float]]]:
-    try:
-        boxes = json.loads(file.read_text())
-    except ValueError as error:
-        raise ValueError(f"--bboxes must be a json file ({error}). Received: {file}") from error
-    if not isinstance(boxes, dict):
-        raise ValueError(
-            "--bboxes must hold {file name: [[x, y, width, height], ...]}. "
-            f"Received: {type(boxes).__name__} in {file}"
-        )
-    return boxes
+    It may be a name such as pose_..._light, or a misspelled one, which the builder corrects.
+    """
+    is_path = Path(word).suffix or Path(word).exists() or any(c in word for c in "/*?[")
+    return _is_known(word) or not (is_path or word == "-")

@@ -5,11 +5,15 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from keras_shufflenet._files import check_output
 from keras_shufflenet.cli.options import (
-    Model,
+    Network,
     NumCalibrationSamples,
+    Output,
     Weights,
+    check_model,
     classification_data,
+    import_tensorflow,
     keypoint_data,
     open_network,
 )
@@ -23,19 +27,28 @@ keras-shufflenet qat shufflenet_v2_x1_0 x1_0_int8.tflite --data photos/ --steps 
 
 
 def qat(
-    model: Model,
-    output: Annotated[Path, typer.Argument(metavar="OUT.tflite", help="File to write.")],
+    model: Network,
+    output: Output,
     weights: Weights = None,
     data: Annotated[
-        Path | None, typer.Option(help="Folder of images or labels.csv, for classifiers.")
+        Path | None,
+        typer.Option(exists=True, help="Folder of images or labels.csv, for classifiers."),
     ] = None,
     annotations: Annotated[
         list[Path] | None,
-        typer.Option(help="COCO keypoint json, for pose estimators; may be repeated."),
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="COCO keypoint json, for pose estimators; may be repeated.",
+        ),
     ] = None,
     image_dir: Annotated[
         list[Path] | None,
-        typer.Option(help="Folder of its images: one for each json, or one for all."),
+        typer.Option(
+            exists=True,
+            file_okay=False,
+            help="Folder of its images: one for each json, or one for all.",
+        ),
     ] = None,
     loss: Annotated[
         Literal["distillation", "labels"],
@@ -51,6 +64,8 @@ def qat(
     num_calibration_samples: NumCalibrationSamples = 200,
 ) -> None:
     """Fine-tune a trained model with int8 weights and activations, and export it."""
+    check_model(model, weights, (".keras",))
+    check_output("output", output, (".tflite",))
     if data is None and not annotations:
         raise ValueError(
             "qat requires --data for classifiers, or --annotations and --image-dir for pose "
@@ -58,6 +73,7 @@ def qat(
         )
     from rich.console import Console
 
+    import_tensorflow()
     import keras_shufflenet as ks
 
     network = open_network(model, weights)

@@ -9,7 +9,8 @@ from keras_shufflenet.cli.options import (
     Annotations,
     ImageDirs,
     InputSize,
-    Weights,
+    import_tensorflow,
+    is_model_file,
     pair,
     parse_size,
     parse_weights,
@@ -30,17 +31,30 @@ keras-shufflenet train pose shufflenet_v2_x0_5 --annotations a.json --image-dir 
 def pose(
     annotations: Annotations,
     image_dir: ImageDirs,
-    output_dir: Annotated[Path, typer.Option(help="Folder of the training.")],
+    output_dir: Annotated[Path, typer.Option(file_okay=False, help="Folder of the training.")],
     model: Annotated[
         str,
-        typer.Argument(metavar="MODEL", help="Backbone: a name of `keras-shufflenet models`."),
+        typer.Argument(
+            metavar="MODEL", help="Backbone: a classifier's name of `keras-shufflenet models`."
+        ),
     ] = "shufflenet_v2_x1_0",
     head: Annotated[str, typer.Option(help="deconv, light or fpn.")] = "light",
     input_size: InputSize = "256x192",
-    weights: Weights = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            "--weights",
+            help="Weights of the backbone: imagenet, none, a name of `keras-shufflenet models`, or "
+            "a checkpoint. Default: imagenet.",
+        ),
+    ] = None,
     initial_checkpoint: Annotated[
         Path | None,
-        typer.Option(help="Pose estimator to start from: same network, any input size."),
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="Pose estimator to start from instead: same network, any input size.",
+        ),
     ] = None,
     recipe: Annotated[str, typer.Option(help="mmpose, finetune or from_scratch.")] = "mmpose",
     epochs: Annotated[int | None, typer.Option(help="Default: the recipe's.")] = None,
@@ -50,9 +64,12 @@ def pose(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of weights, order and augmentation.")] = 0,
     val_annotations: Annotated[
-        Path | None, typer.Option(help="COCO keypoint json to compute AP on.")
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="COCO keypoint json to compute AP on."),
     ] = None,
-    val_image_dir: Annotated[Path | None, typer.Option(help="Folder of its images.")] = None,
+    val_image_dir: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="Folder of its images.")
+    ] = None,
     val_interval: Annotated[int, typer.Option(help="Epochs between two validations.")] = 10,
     resume: Annotated[
         bool, typer.Option(help="Resume the training in the folder, or replace it.")
@@ -64,6 +81,13 @@ def pose(
     """
     sources, size = pair(annotations, image_dir), parse_size(input_size)
     validation = _validation(val_annotations, val_image_dir)
+    _check_backbone(model)
+    if weights is not None and initial_checkpoint is not None:
+        raise ValueError(
+            "--weights (of the backbone) and --initial-checkpoint (of the whole network) must not "
+            f"be given together. Received: {weights} and {initial_checkpoint}"
+        )
+    import_tensorflow()
     import keras
 
     import keras_shufflenet as ks
@@ -89,6 +113,14 @@ def pose(
         val_interval=val_interval,
     )
     typer.echo(f"trained: {output_dir / 'model.keras'}")
+
+
+def _check_backbone(model: str) -> None:
+    if model.startswith("pose_") or is_model_file(model):
+        raise ValueError(
+            "MODEL must be the name of a backbone, such as shufflenet_v2_x1_0; a pose estimator to "
+            f"start from is given by --initial-checkpoint. Received: {model}"
+        )
 
 
 def _validation(annotations: Path | None, image_dir: Path | None) -> tuple[Path, Path] | None:

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, UnidentifiedImageError
 
+from keras_shufflenet._files import IMAGE_SUFFIXES
 from keras_shufflenet._types import Size
 from keras_shufflenet.data.decode import Window, decode
 from keras_shufflenet.data.pipeline import (
@@ -20,7 +21,6 @@ from keras_shufflenet.data.pipeline import (
 )
 from keras_shufflenet.data.resizing import ResizeMethod, as_size, eval_transform
 
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 LABELS_FILE = "labels.csv"
 UNKNOWN = -1  # class of an image without a label
 WORKERS = max(2, os.cpu_count() or 1)  # files decoded in parallel

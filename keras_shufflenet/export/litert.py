@@ -96,8 +96,8 @@ def litert(
 
     Raises:
         ImportError: If ai-edge-litert is not installed.
-        FileNotFoundError: If `model` is a path and there is no such file, or the folder of `path`
-            does not exist.
+        FileNotFoundError: If `model` is a path and there is no such file.
+        OSError: If `path` cannot be written; a missing folder is made.
         ExportError: (a ValueError) If LiteRT's built-in operators cannot express the model.
         ValueError: If an argument is none of those described above, int8 or int16x8 come without
             a representative dataset, or Keras' backend is not TensorFlow.

@@ -4,12 +4,12 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 
 from keras_shufflenet._checks import check_bool, check_choice, check_integer
+from keras_shufflenet._files import check_output
 from keras_shufflenet.export.optimization import METHODS
 from keras_shufflenet.keypoints.codec import HeatmapCodec
 from keras_shufflenet.keypoints.skeletons import Skeleton
@@ -38,7 +38,7 @@ class ExportOptions:
     """Options of an export; `litert` describes them.
 
     Raises:
-        FileNotFoundError: If the folder of `path` does not exist.
+        OSError: If `path` cannot be written.
         ValueError: If an option is none of those allowed, or Keras' backend is not TensorFlow.
     """
 
@@ -61,7 +61,7 @@ class ExportOptions:
     def __post_init__(self) -> None:
         """Check the options."""
         _check_backend()
-        object.__setattr__(self, "path", _checked_path(self.path))
+        object.__setattr__(self, "path", check_output("path", self.path, (".tflite",)))
         check_choice("precision", self.precision, INPUT_DTYPES)
         _check_dtype("input_dtype", self.input_dtype, INPUT_DTYPES[self.precision], self.precision)
         allowed = OUTPUT_DTYPES[self.precision]
@@ -109,19 +109,6 @@ def _check_backend() -> None:
             "Export to LiteRT requires Keras' TensorFlow backend: save the model as .keras, set "
             f"KERAS_BACKEND=tensorflow and export that file. Received: backend {backend!r}"
         )
-
-
-def _checked_path(path: Any) -> Path:
-    if not isinstance(path, (str, Path)):
-        raise ValueError(f"`path` must be a string or a pathlib.Path. Received: path={path!r}")
-    path = Path(path)
-    if path.suffix != ".tflite":
-        raise ValueError(f"`path` must end in .tflite. Received: {str(path)!r}")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"The folder of `path` must exist. Received: {str(path)!r}")
-    if path.is_dir():
-        raise IsADirectoryError(f"`path` must not be a folder. Received: {str(path)!r}")
-    return path
 
 
 def _check_dtype(name: str, dtype: str, allowed: tuple[str, ...], precision: str) -> None:

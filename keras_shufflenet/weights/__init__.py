@@ -29,7 +29,11 @@ if TYPE_CHECKING:
     from keras_shufflenet.weights.loading import load, read_mean_image, save
     from keras_shufflenet.weights.supernet import supernet_path
 
+SAVE_FORMATS = (".keras", ".weights.h5", ".safetensors")
+"""Suffixes of the files that `save` writes."""
+
 __all__ = [
+    "SAVE_FORMATS",
     "CheckpointError",
     "WeightsEntry",
     "WeightsMismatchError",

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_shufflenet._files import atomic_write
-from keras_shufflenet.weights import catalog
+from keras_shufflenet._files import atomic_write, check_output
+from keras_shufflenet.weights import SAVE_FORMATS, catalog
 from keras_shufflenet.weights._state_dict import load_state_dict, state_dict
 from keras_shufflenet.weights.cache import download
 from keras_shufflenet.weights.checkpoint import read_checkpoint
@@ -17,7 +17,6 @@ from keras_shufflenet.weights.errors import CheckpointError, WeightsMismatchErro
 from keras_shufflenet.weights.hdf5 import is_keras_file, load_keras_file
 
 CHECKPOINT_SUFFIXES = (".pth", ".pt", ".tar", ".pkl", ".npz", ".safetensors", ".h5", ".keras")
-SAVE_FORMATS = (".keras", ".weights.h5", ".safetensors")
 MEAN_IMAGE_SIZE = 224
 MEAN_IMAGE_NODE = "MeanImg/data"
 
@@ -90,14 +89,10 @@ def save(model: keras.Model, path: str | os.PathLike[str], *, layout: str | None
         layout: Layout of a `.safetensors` file, as for `state_dict`.
 
     Raises:
+        OSError: If the file cannot be written; a missing folder is made.
         ValueError: If the path has another suffix.
     """
-    path = Path(path)
-    if not path.name.endswith(SAVE_FORMATS):
-        raise ValueError(
-            f"`path` must end in one of {', '.join(SAVE_FORMATS)}. Received: path={str(path)!r}"
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = check_output("path", path, SAVE_FORMATS)
     if path.suffix == ".keras":
         atomic_write(path, model.save)
     elif path.suffix == ".h5":

@@ -41,6 +41,7 @@ def test_classify_a_file_that_is_no_image(command, tmp_path):
     warning, error = err.splitlines()
     assert warning.startswith("Warning: shufflenet_v2_x0_25 has random weights")
     assert error.startswith("Error: ")
+    assert str(path) in error
 
 
 def test_pose_draws_every_image(command, photo, pose_file, tmp_path):
@@ -70,13 +71,37 @@ def test_pose_takes_boxes(command, photo, pose_file, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--bbox", "1,2,3"], "--bbox must be X,Y,WIDTH,HEIGHT in pixels. Received: 1,2,3"),
+        (["--bbox", "1,2,3"], "with width and height above 0. Received: 1,2,3"),
         (["--bbox", "1,2,3,4", "--bboxes", "b.json"], "must not be given together"),
-        (["--bboxes", "none.json"], "none.json"),
+        (["--bbox", "1,2,3,0"], "with width and height above 0. Received: 1,2,3,0"),
     ],
 )
 def test_pose_mistakes(command, photo, pose_file, arguments, message):
+    (photo.parent / "b.json").write_text("{}")
+    arguments = [photo.parent / "b.json" if a == "b.json" else a for a in arguments]
     code, _, err = command("predict", "pose", pose_file, photo, *arguments)
+    assert code == 1
+    assert message in err
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("no json", "--bboxes must be a json file"),
+        ("[]", "--bboxes must hold {file name: [[x, y, width, height], ...]}. Received: list"),
+        ('{"photo.png": [[1, 2, 3]]}', "Received: [[1, 2, 3]] for photo.png"),
+        ('{"photo.png": [[1, 2, 3, Infinity]]}', "Received: [[1, 2, 3, inf]] for photo.png"),
+        ('{"phto.png": [[1, 2, 3, 4]]}', "must name at least one IMAGE. Received: phto.png in"),
+        (
+            '{"photo.png": [[1, 2, 3, 4]], "./photo.png": []}',
+            "must name an image once. Received: photo.png twice",
+        ),
+    ],
+)
+def test_boxes_of_no_image_are_an_error(command, photo, pose_file, content, message):
+    file = photo.parent / "bboxes.json"
+    file.write_text(content)
+    code, _, err = command("predict", "pose", pose_file, photo, "--bboxes", file)
     assert code == 1
     assert message in err
 
@@ -91,11 +116,14 @@ def test_a_classifier_predicts_no_pose(command, photo):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["out.onnx"], "`path` must end in .tflite. Received: 'out.onnx'"),
-        (["out.tflite", "--precision", "int4"], "`precision` must be one of"),
+        (["out.onnx"], "OUT.tflite must end in .tflite. Received: OUT.tflite='out.onnx'"),
+        (["out.tflite", "--precision", "int4"], "--precision must be one of"),
     ],
 )
-def test_export_options_are_checked_before_weights_are_downloaded(command, arguments, message):
+def test_export_options_are_checked_before_weights_are_downloaded(
+    command, monkeypatch, tmp_path, arguments, message
+):
+    monkeypatch.chdir(tmp_path)
     code, _, err = command("export", "shufflenet_v2_x0_25", *arguments)
     assert code == 1
     assert message in err
@@ -118,7 +146,7 @@ def test_train_then_evaluate_with_a_results_row(command, people, shallow, tmp_pa
     with shallow():
         code, _, err = command("train", "pose", *arguments, "--seed", 1)
     assert code == 1
-    assert "`output_dir` holds another training: seed was" in err
+    assert "--output-dir holds another training: seed was" in err
     code, out, _ = command(
         *("evaluate", "coco", run / "model.keras", "--annotations", annotations),
         *("--image-dir", images, "--results-csv", results),
@@ -130,17 +158,19 @@ def test_train_then_evaluate_with_a_results_row(command, people, shallow, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "exit_code", "message"),
     [
-        (["--input-size", "big"], "HEIGHTxWIDTH"),
-        (["--recipe", "quick"], "--recipe must be one of mmpose, finetune, from_scratch"),
-        (["--epochs", "0"], "`epochs` must be a positive integer. Received: epochs=0"),
-        (["--val-image-dir", "x"], "must be given together"),
-        (["--head", "heavy"], "Received: "),
-        (["--annotations", "none.json"], "none.json"),
+        (["--input-size", "big"], 1, "HEIGHTxWIDTH"),
+        (["--recipe", "quick"], 1, "--recipe must be one of mmpose, finetune, from_scratch"),
+        (["--epochs", "0"], 1, "--epochs must be a positive integer. Received: --epochs=0"),
+        (["--val-image-dir", "."], 1, "must be given together"),
+        (["--head", "heavy"], 1, "Received: "),
+        (["--initial-checkpoint", __file__], 1, "must not be given together. Received: none and"),
+        (["--annotations", "none.json"], 2, "file 'none.json' does not exist"),
+        (["--output-dir", __file__], 2, "is a file"),
     ],
 )
-def test_train_mistakes(command, people, tmp_path, arguments, message):
+def test_train_mistakes(command, people, tmp_path, arguments, exit_code, message):
     annotations, images = people
     code, _, err = command(
         *("train", "pose", "shufflenet_v2_x0_25", "--annotations", annotations),
@@ -148,9 +178,20 @@ def test_train_mistakes(command, people, tmp_path, arguments, message):
         *("--input-size", "64x64"),
         *arguments,
     )
-    assert code == 1
+    assert code == exit_code
     assert message in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("model", ["pose_shufflenet_v2_x1_0_coco_256x192", "model.keras"])
+def test_training_starts_from_a_backbone(command, people, tmp_path, model):
+    annotations, images = people
+    code, _, err = command(
+        *("train", "pose", model, "--annotations", annotations, "--image-dir", images),
+        *("--output-dir", tmp_path),
+    )
+    assert code == 1
+    assert f"is given by --initial-checkpoint. Received: {model}" in err
 
 
 def test_export_then_evaluate_the_file(command, people, pose_file, tmp_path):
@@ -181,22 +222,24 @@ def test_export_without_calibration_is_an_error(command, pose_file, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "exit_code", "message"),
     [
-        (["--evaluate-data", "none.csv"], "The data to evaluate on must exist. Received: none.csv"),
-        (["--evaluate-image-dir", "val"], "must be given together. Received: val"),
-        (["--labels", "none.txt"], "Received: none.txt"),
+        (["--evaluate-data", "none.csv"], 2, "path 'none.csv' does not exist"),
+        (["--evaluate-image-dir", "."], 1, "must be given together. Received: ."),
+        (["--labels", "none.txt"], 2, "file 'none.txt' does not exist"),
         (
-            ["--calibration-data", "a.csv", "--calibration-annotations", "b.json"],
-            "must not be given together. Received: a.csv and b.json",
+            ["--calibration-data", __file__, "--calibration-annotations", __file__],
+            1,
+            f"must not be given together. Received: {__file__} and {__file__}",
         ),
-        (["--calibration-data", "a.csv"], "must be given for classifiers; pose estimators take"),
+        (["--calibration-data", __file__], 1, "are for classifiers; pose estimators take"),
+        (["--weights", "imagenet"], 1, "--weights must not be given for a file"),
     ],
 )
-def test_export_mistakes(command, pose_file, tmp_path, arguments, message):
+def test_export_mistakes(command, pose_file, tmp_path, arguments, exit_code, message):
     path = tmp_path / "x.tflite"
     code, _, err = command("export", pose_file, path, "--precision", "float32", *arguments)
-    assert code == 1
+    assert code == exit_code
     assert message in err
     assert not list(tmp_path.iterdir())
 
@@ -217,7 +260,7 @@ def test_a_classifier_has_no_average_precision(command, people, tmp_path):
     assert "are for pose estimators; classifiers take a folder" in err
     code, _, err = command("export", tmp_path / "x.tflite", tmp_path / "y.tflite")
     assert code == 1
-    assert "MODEL must be a .keras file or a name. Received: " in err
+    assert "MODEL must be a .keras file, or a name of `keras-shufflenet models`. Received: " in err
 
 
 def test_evaluate_imagenet(command, photo, tmp_path):
@@ -239,22 +282,54 @@ def test_classify_wants_a_classifier(command, photo, pose_file):
     assert "Received:" in err
 
 
-def test_images_of_the_same_name_would_overwrite_each_other(command, photo, pose_file, tmp_path):
-    (tmp_path / "sub").mkdir()
-    other = tmp_path / "sub" / photo.name
-    other.write_bytes(photo.read_bytes())
+def test_images_of_a_tree_keep_their_folders(command, photo, pose_file, tmp_path):
+    tree = tmp_path / "tree"
+    for name in ("a/photo.png", "b/photo.png", "b/photo.bmp", "b/.hidden.png"):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        with Image.open(photo) as image:
+            image.save(tree / name)
+    (tree / "notes.txt").write_text("no image")
+    drawn = tmp_path / "drawn"
+    code, _, err = command("predict", "pose", pose_file, tree, "--output-dir", drawn)
+    assert code == 0, err
+    found = sorted(str(file.relative_to(drawn)) for file in drawn.rglob("*.*"))
+    assert found == [
+        *("a/photo.png", "b/photo.bmp.png", "b/photo.png.png"),
+        *("predictions.csv", "predictions.json"),
+    ]
+    records = json.loads((drawn / "predictions.json").read_text())
+    assert [record["file_name"] for record in records] == [
+        *("a/photo.png", "b/photo.bmp", "b/photo.png"),
+    ]
+    assert records[0]["bbox"] == [0, 0, 40, 50]
+    assert len(records[0]["keypoints"]) == 17
+    rows = list(csv.DictReader((drawn / "predictions.csv").read_text().splitlines()))
+    assert float(rows[2]["nose_x"]) == records[2]["keypoints"]["nose"][0]
+
+
+def test_one_unreadable_image_of_several_does_not_stop_the_others(command, photo, tmp_path):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no image")
+    arguments = ("shufflenet_v2_x0_25", tmp_path / "*.png", "--weights", "none")
     made = tmp_path / "made"
-    code, _, err = command("predict", "pose", pose_file, photo, other, "--output-dir", made)
+    code, out, err = command("predict", "classify", *arguments, "--top", 2, "--output-dir", made)
     assert code == 1
-    assert "Images must differ in name" in err
-    assert not made.exists()
+    assert "photo.png" in out
+    *_, warning, error = err.splitlines()
+    assert warning.startswith("Warning: ")
+    assert (
+        error == f"Error: Every IMAGE must be readable; 1 of 2 were predicted. Received: {broken}"
+    )
+    (record,) = json.loads((made / "predictions.json").read_text())
+    assert record["file_name"] == "photo.png"
+    assert len(record["classes"]) == len(record["scores"]) == 2
 
 
 def test_an_error_of_the_system_names_the_file_that_was_asked_for(command, pose_file, tmp_path):
     target = tmp_path / "folder.tflite"
     target.mkdir()
     code, _, err = command("export", pose_file, target, "--precision", "float32")
-    assert code == 1
+    assert code == 2
     assert "Received: " in err
     assert f"{target}" in err
     assert f".{os.getpid()}-" not in err
@@ -263,16 +338,19 @@ def test_an_error_of_the_system_names_the_file_that_was_asked_for(command, pose_
 def test_a_missing_file_of_weights(command, photo):
     code, _, err = command("predict", "classify", photo, "--weights", "missing.pth")
     assert code == 1
-    assert err == "Error: `weights` must be an existing file. Received: weights='missing.pth'\n"
+    assert err == "Error: --weights must be an existing file. Received: --weights='missing.pth'\n"
 
 
 def test_predict_takes_the_first_word_as_model_or_image(command, photo, tmp_path):
     code, _, err = command("predict", "classify", "nowhere.jpg")
     assert code == 1
-    assert err.startswith("Error: IMAGE must be an existing file, and MODEL a .keras or .tflite")
+    assert err == "Error: IMAGE must be an existing file. Received: nowhere.jpg\n"
     code, _, err = command("predict", "classify", "shufflenet_v2_x1_0")
     assert code == 1
     assert "IMAGE must be given after MODEL. Received: shufflenet_v2_x1_0 alone" in err
     code, _, err = command("predict", "classify", "shufflenet_v3", photo)
     assert code == 1
     assert "Received: name='shufflenet_v3'" in err
+    code, _, err = command("predict", "classify", photo, "shufflenet_v2_x1_0")
+    assert code == 1
+    assert f"MODEL must come before IMAGE. Received: {photo} shufflenet_v2_x1_0" in err

@@ -35,12 +35,12 @@ def test_mistakes(command, pose_file, shallow, tmp_path):
     assert ".keras, .weights.h5, .safetensors. Received:" in errors
     code, _, errors = command("convert", pose_file, tmp_path / "a.keras", "--model", pose_file)
     assert code == 1
-    assert "`--model` must be the name of a network" in errors
+    assert "--model must be the name of a network" in errors
     code, _, errors = command("convert", pose_file, tmp_path / "a.keras")
     assert code == 1
-    assert "`--model` is required for a file" in errors
+    assert "--model is required for a file" in errors
     with shallow():
         code, _, errors = command("convert", pose_file, tmp_path / "a.safetensors", "--model", NAME)
     assert code == 1
-    assert "Received: layout=None" in errors
+    assert "Received: --layout=None" in errors
     assert list(tmp_path.iterdir()) == []

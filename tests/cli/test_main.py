@@ -81,7 +81,10 @@ def test_version_of_the_module_and_of_the_command(command):
 
 
 def test_a_mistake_is_one_line_without_traceback():
-    result = process("evaluate", "coco", "none.keras", "--annotations", "a", "--image-dir", "b")
+    result = process(
+        *("evaluate", "coco", "none.keras", "--annotations", __file__),
+        *("--image-dir", Path(__file__).parent),
+    )
     assert result.returncode == 1
     assert result.stderr == "Error: MODEL must be an existing file. Received: none.keras\n"
     assert result.stdout == ""
@@ -102,6 +105,10 @@ def test_debugging_shows_the_traceback():
         (["export", "x"], "Missing argument 'OUT.tflite'"),
         (["evaluate", "coco", "x.keras"], "Missing option '--annotations'"),
         (["benchmark", "x", "--iterations", "0"], "Invalid value for '--iterations'"),
+        (
+            ["evaluate", "imagenet", "x.keras", "--data", "none"],
+            "Invalid value for '--data': path 'none' does not exist.",
+        ),
     ],
 )
 def test_a_wrong_syntax_is_one_line_and_exit_code_2(command, words, message):

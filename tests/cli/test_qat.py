@@ -4,15 +4,15 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "exit_code", "message"),
     [
-        ([], "--data for classifiers, or --annotations"),
-        (["--data", "none.csv"], "none.csv"),
-        (["--annotations", "none.json", "--image-dir", "none"], "none.json"),
+        ([], 1, "--data for classifiers, or --annotations"),
+        (["--data", "none.csv"], 2, "path 'none.csv' does not exist"),
+        (["--annotations", "none.json", "--image-dir", "."], 2, "file 'none.json' does not exist"),
     ],
 )
-def test_mistakes(command, pose_file, tmp_path, arguments, message):
+def test_mistakes(command, pose_file, tmp_path, arguments, exit_code, message):
     code, _, err = command("qat", pose_file, tmp_path / "out.tflite", *arguments)
-    assert code == 1
+    assert code == exit_code
     assert message in err
     assert list(tmp_path.iterdir()) == []

@@ -1,7 +1,7 @@
 """A program: networks in both data formats, with the same weights, on the backend of the day.
 
-`KERAS_BACKEND=torch python -m tests.models.channels_first NAME ...` prints one JSON object with the largest
-difference of the probabilities of each network, in multiples of float32 noise.
+`KERAS_BACKEND=torch python -m tests.models.channels_first NAME ...` prints one JSON object with the
+largest difference of the probabilities of each network, in multiples of float32 noise.
 """
 
 import json

@@ -102,8 +102,8 @@ def quantization_aware_training(
 
     Raises:
         ImportError: If ai-edge-litert, tf_keras or tensorflow-model-optimization is not installed.
-        FileNotFoundError: If `model` is a path and there is no such file, or the folder of `path`
-            does not exist.
+        FileNotFoundError: If `model` is a path and there is no such file.
+        OSError: If `path` cannot be written; a missing folder is made.
         ExportError: (a ValueError) If the model cannot be optimized or rebuilt in tf_keras.
         ValueError: If an argument is none of those described above.
         RuntimeError: If the training process fails.

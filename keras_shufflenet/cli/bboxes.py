@@ -1,0 +1,117 @@
+"""Bounding boxes on the command line: `--bbox` for one image, `--bboxes` for many."""
+
+import json
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from keras_shufflenet.inference.sources import ImageSource
+
+Boxes = list[list[float]]
+
+
+def find_boxes(
+    sources: "Sequence[ImageSource]", bbox: Sequence[str], file: Path | None
+) -> dict[str, Boxes]:
+    """Return the boxes (x, y, width, height in pixels) by the name of the image.
+
+    Args:
+        sources: The images.
+        bbox: The values of --bbox, for a single image.
+        file: The json of --bboxes. It names an image by its path as passed on the command line, or
+            by the end of that path, such as the file name.
+
+    Raises:
+        ValueError: If boxes are malformed, or the json names no image or one that is ambiguous.
+    """
+    if bbox and file:
+        raise ValueError("--bbox and --bboxes must not be given together. Received: both")
+    if bbox and len(sources) > 1:
+        raise ValueError(
+            f"--bbox must be given for one image; use --bboxes. Received: {len(sources)} images"
+        )
+    if bbox:
+        return {sources[0].name: [_parse(text) for text in bbox]}
+    return _assign(_read(file), sources, file) if file else {}
+
+
+def _parse(text: str) -> list[float]:
+    try:
+        box = [float(number) for number in text.split(",")]
+    except ValueError:
+        box = []
+    if not _is_box(box):
+        raise ValueError(
+            "--bbox must be X,Y,WIDTH,HEIGHT in pixels, with width and height above 0. "
+            f"Received: {text}"
+        )
+    return box
+
+
+def _read(file: Path) -> dict[str, Boxes]:
+    try:
+        boxes = json.loads(file.read_text(encoding="utf-8-sig"))
+    except ValueError as error:
+        raise ValueError(f"--bboxes must be a json file ({error}). Received: {file}") from error
+    if not isinstance(boxes, dict) or not boxes:
+        raise ValueError(
+            "--bboxes must hold {file name: [[x, y, width, height], ...]}. "
+            f"Received: {type(boxes).__name__} in {file}"
+        )
+    for name, rows in boxes.items():
+        if not isinstance(rows, list) or not all(map(_is_box, rows)):
+            raise ValueError(
+                "--bboxes must hold [[x, y, width, height], ...] in pixels for each file name, "
+                f"with width and height above 0. Received: {rows!r} for {name} in {file}"
+            )
+    return boxes
+
+
+def _is_box(row: Any) -> bool:
+    return (
+        isinstance(row, list)
+        and len(row) == 4
+        and all(type(n) in (int, float) and math.isfinite(n) for n in row)
+        and min(row[2:]) > 0
+    )
+
+
+def _assign(
+    boxes: Mapping[str, Boxes], sources: "Sequence[ImageSource]", file: Path
+) -> dict[str, Boxes]:
+    """Return the boxes by the names of the images."""
+    assigned: dict[str, Boxes] = {}
+    for key, rows in boxes.items():
+        named = [source.name for source in sources if _is_end(key, source.origin)]
+        if len(named) > 1:
+            raise ValueError(
+                f"--bboxes must name each image by so much of its path that it is the only one. "
+                f"Received: {key} in {file} for {', '.join(named)}"
+            )
+        if named and named[0] in assigned:
+            raise ValueError(
+                f"--bboxes must name an image once. Received: {named[0]} twice in {file}"
+            )
+        assigned |= dict.fromkeys(named, rows)
+    if not assigned:
+        raise ValueError(
+            f"--bboxes must name at least one IMAGE. Received: {', '.join(list(boxes)[:5])} in "
+            f"{file} for the images {', '.join(source.name for source in sources[:5])}"
+        )
+    left = [source.name for source in sources if source.name not in assigned]
+    if left:
+        warnings.warn(
+            f"{file} has no boxes for {len(left)} of {len(sources)} images; each of these is taken "
+            f"to be one person: {', '.join(left[:5])}",
+            stacklevel=2,
+        )
+    return assigned
+
+
+def _is_end(key: str, origin: str) -> bool:
+    """Return whether a name is the end of a path, in whole components."""
+    ends, parts = Path(key).parts, Path(origin).parts
+    return parts[-len(ends) :] == ends if ends else False
