@@ -1,6 +1,6 @@
 import pytest
 
-from keras_shufflenet._files import atomic_write, remove_partial_files
+from keras_shufflenet._files import atomic_write, check_output, remove_partial_files
 
 
 def test_a_failing_write_leaves_the_file_and_nothing_else(tmp_path):
@@ -36,3 +36,13 @@ def test_leftovers_of_a_killed_process_are_swept_away(tmp_path):
         (tmp_path / name).touch()
     remove_partial_files(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".hidden", "model.keras"]
+
+
+def test_an_output_is_checked_before_the_work(tmp_path):
+    path = tmp_path / "new" / "model.keras"
+    assert check_output("path", str(path), (".keras",)) == path
+    assert list(tmp_path.rglob("*")) == [path.parent]
+    with pytest.raises(ValueError, match=r"must end in \.keras, \.h5\. Received: path='model\.pt'"):
+        check_output("path", "model.pt", (".keras", ".h5"))
+    with pytest.raises(IsADirectoryError, match="must not be a folder"):
+        check_output("path", tmp_path, ("",))

@@ -77,7 +77,7 @@ def test_no_calibration_images(tiny, photographs, tmp_path):
         )
 
 
-def test_wrong_suffix_and_missing_folder(tiny, tmp_path):
+def test_paths_that_cannot_be_written(tiny, tmp_path):
     with pytest.raises(ValueError, match=r"must end in \.tflite"):
         ks.export.litert(tiny, tmp_path / "a.lite")
     with pytest.raises(ValueError, match=r"a string or a pathlib\.Path\. Received: path=None"):
@@ -85,8 +85,9 @@ def test_wrong_suffix_and_missing_folder(tiny, tmp_path):
     (tmp_path / "b.tflite").mkdir()
     with pytest.raises(IsADirectoryError, match="must not be a folder"):
         ks.export.litert(tiny, tmp_path / "b.tflite")
-    with pytest.raises(FileNotFoundError, match="folder of `path` must exist"):
-        ks.export.litert(tiny, tmp_path / "nowhere" / "a.tflite")
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r"folder of `path` must be writable .*Received: path="):
+        ks.export.litert(tiny, tmp_path / "file" / "a.tflite")
 
 
 def test_not_a_model(tmp_path):
