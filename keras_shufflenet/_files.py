@@ -6,7 +6,10 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
+IMAGE_SUFFIXES = frozenset(  # of the formats of `data.image_files`, in lower case
+    ".apng .avif .bmp .gif .j2k .jfif .jp2 .jpe .jpeg .jpf .jpg .jpx .mpo .pbm .pgm .png .pnm .ppm "
+    ".tif .tiff .webp".split()
+)
 
 
 def check_output(name: str, path: Any, suffixes: Collection[str]) -> Path:

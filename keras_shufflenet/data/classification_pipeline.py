@@ -1,17 +1,18 @@
 """tf.data pipelines of image classification, with the preprocessing of the published weights."""
 
-import csv
 import os
+from collections.abc import Callable
 from math import log
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from keras_shufflenet._files import IMAGE_SUFFIXES
 from keras_shufflenet._types import Size
-from keras_shufflenet.data.decode import Window, decode
+from keras_shufflenet.data.class_folders import read_labeled_images
+from keras_shufflenet.data.decode import Window, decode_jpeg, decode_other, is_plain
+from keras_shufflenet.data.image_files import decode_image
 from keras_shufflenet.data.pipeline import (
     check_batch,
     load_batches,
@@ -21,8 +22,6 @@ from keras_shufflenet.data.pipeline import (
 )
 from keras_shufflenet.data.resizing import ResizeMethod, as_size, eval_transform
 
-LABELS_FILE = "labels.csv"
-UNKNOWN = -1  # class of an image without a label
 WORKERS = max(2, os.cpu_count() or 1)  # files decoded in parallel
 
 # RandomResizedCrop of torchvision
@@ -52,7 +51,8 @@ def classification(
     Args:
         source: A csv file with the columns `filename` and `class_index`, a folder with such a file
             named labels.csv, or a folder with one subfolder of images per class. Subfolders are
-            numbered in the order of their names, which for WordNet ids is the order of ImageNet.
+            numbered in the order of their names, which for WordNet ids is the order of ImageNet;
+            those that begin with ".", "__" or "@" are no classes.
             Images in a folder without subfolders have the class -1 and serve for calibration only.
         image_dir: Image folder of the csv file; by default the folder `images` beside it.
         resize_size: Length of the shorter side before the center crop, in pixels; by default
@@ -66,17 +66,18 @@ def classification(
         start_step: Number of batches to skip.
 
     Returns:
-        A dataset of images (B, height, width, 3) float32 RGB 0..255 and classes (B,) int64.
+        A dataset of images (B, height, width, 3) float32 RGB 0..255 and classes (B,) int64. Its
+        attribute `report` says what was read and left out, `class_names` the names of the folders.
 
     Raises:
         FileNotFoundError: If `source` or an image does not exist.
-        ValueError: If the csv file or an argument is invalid.
+        ValueError: If the csv file or an argument is invalid, or a class has no image.
         tf.errors.OpError: If an image cannot be decoded, while iterating; the message names the
             file.
     """
     transform = eval_transform(resize_size, crop_size, resize_method)
     check_batch(batch_size, start_step)
-    files, classes = _read_labels(Path(source), image_dir)
+    files, classes, names, report = read_labeled_images(Path(source), image_dir)
     size = as_size(crop_size)
     if training and classes.min() < 0:
         raise ValueError(
@@ -84,15 +85,36 @@ def classification(
             f"Received: source={str(source)!r}, images without classes"
         )
     if training:
-        samples = _training(files, classes, size, batch_size, seed, start_step * batch_size)
-        return prefetched(samples, 2)
+        dataset = _training(files, classes, size, batch_size, seed, start_step * batch_size)
+    else:
+        dataset = _evaluation(files, classes, size, batch_size, start_step * batch_size, transform)
+    dataset.report, dataset.class_names = report, names
+    return dataset
 
-    def load(file: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image = tf.numpy_function(lambda name: transform(_open(name)), [file], tf.uint8)
+
+def _evaluation(
+    files: list[str],
+    classes: np.ndarray,
+    size: Size,
+    batch_size: int,
+    first: int,
+    transform: Callable[[Image.Image], np.ndarray],
+) -> tf.data.Dataset:
+    """Return the batches of one pass in the order of the files, from sample `first`."""
+
+    def pixels(name: bytes, contents: bytes) -> np.ndarray:
+        return transform(decode_image(contents, name.decode()))
+
+    def load(sample: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        path, index = sample
+        image = tf.numpy_function(pixels, [path, tf.io.read_file(path)], tf.uint8)
         return tf.cast(tf.ensure_shape(image, (*size, 3)), tf.float32), index
 
-    samples = tf.data.Dataset.from_tensor_slices((files, classes)).skip(start_step * batch_size)
-    return prefetched(samples.map(load, num_parallel_calls=WORKERS).batch(batch_size), 1)
+    samples = tf.data.Dataset.from_tensor_slices((files, classes)).skip(first).batch(batch_size)
+    batches = load_batches(
+        samples, load, lambda sample: sample[0], batch_size=batch_size, workers=WORKERS
+    )
+    return prefetched(batches.apply(tf.data.experimental.assert_cardinality(len(samples))), 1)
 
 
 def _training(
@@ -111,9 +133,10 @@ def _training(
 
     numbers = tf.data.Dataset.range(first, np.iinfo(np.int64).max)
     batches = numbers.map(draw).batch(batch_size)
-    return load_batches(
+    loaded = load_batches(
         batches, load, lambda sample: sample[0], batch_size=batch_size, workers=WORKERS
     )
+    return prefetched(loaded, 2)
 
 
 def random_resized_crop(path: tf.Tensor, draws: tf.Tensor, size: Size) -> tf.Tensor:
@@ -122,17 +145,25 @@ def random_resized_crop(path: tf.Tensor, draws: tf.Tensor, size: Size) -> tf.Ten
     torchvision's RandomResizedCrop and RandomHorizontalFlip.
 
     Args:
-        path: Path of a JPEG, PNG, GIF or BMP file.
+        path: Path of an image file, see `image_files`.
         draws: (`DRAWS`,) random numbers in [0, 1).
         size: Crop size (height, width).
 
     Returns:
         (height, width, 3) float32 RGB 0..255.
     """
-    contents = tf.io.read_file(path)
-    image_size = _image_size(contents)
-    box = random_box(image_size, tf.reshape(draws[1:], [4, _TRIALS]))
-    image = decode(contents, Window(box, tf.constant(0), image_size))
+    contents, numbers = tf.io.read_file(path), tf.reshape(draws[1:], [4, _TRIALS])
+
+    def crop_jpeg() -> tf.Tensor:
+        size = tf.io.extract_jpeg_shape(contents)[:2]
+        return decode_jpeg(contents, Window(random_box(size, numbers), tf.constant(0), size))
+
+    def crop_other() -> tf.Tensor:
+        image = decode_other(path, contents, tf.zeros(2, tf.int32))
+        top, left, height, width = tf.unstack(random_box(tf.shape(image)[:2], numbers))
+        return image[top : top + height, left : left + width]
+
+    image = tf.cond(is_plain(contents), crop_jpeg, crop_other)
     image = tf.image.resize(image, size, "bilinear", antialias=True)
     return tf.cond(draws[0] < 0.5, lambda: image[:, ::-1], lambda: image)
 
@@ -163,79 +194,3 @@ def _center_box(image: tf.Tensor) -> tf.Tensor:
     height, width = image[0], image[1]
     size = tf.minimum(image, tf.round(tf.stack([width / RATIO_RANGE[0], height * RATIO_RANGE[1]])))
     return tf.concat([tf.floor((image - size) / 2), size], axis=0)
-
-
-def _image_size(contents: tf.Tensor) -> tf.Tensor:
-    return tf.cond(
-        tf.io.is_jpeg(contents),
-        lambda: tf.io.extract_jpeg_shape(contents)[:2],
-        lambda: tf.shape(tf.io.decode_image(contents, expand_animations=False))[:2],
-    )
-
-
-def _open(file: bytes) -> Image.Image:
-    name = file.decode()
-    try:
-        with Image.open(name) as image:
-            return image.convert("RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise ValueError(
-            f"An image must be a complete image file ({error}). Received: {name}"
-        ) from error
-
-
-def _read_labels(source: Path, image_dir: str | Path | None) -> tuple[list[str], np.ndarray]:
-    if (source / LABELS_FILE).is_file():
-        source = source / LABELS_FILE
-    if source.is_dir():
-        return _read_folders(source)
-    if not source.is_file():
-        raise FileNotFoundError(
-            "`source` must be an existing csv file, or a folder of images or of class folders. "
-            f"Received: {source}"
-        )
-    folder = Path(image_dir) if image_dir is not None else source.parent / "images"
-    with source.open(newline="", encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
-    try:
-        files = [str(folder / row["filename"]) for row in rows]
-        classes = np.array([int(row["class_index"]) for row in rows], np.int64)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            "Every row of a csv file must have the columns `filename` and `class_index` (an "
-            f"integer). Received: {source} ({error!r})"
-        ) from error
-    return _check_files(files, source), classes
-
-
-def class_folders(source: Path) -> list[Path]:
-    """Return the class folders in the order of the classes; none if a csv file lists the images."""
-    if not source.is_dir() or (source / LABELS_FILE).is_file():
-        return []
-    return sorted(path for path in source.iterdir() if path.is_dir())
-
-
-def _read_folders(root: Path) -> tuple[list[str], np.ndarray]:
-    numbered = list(enumerate(class_folders(root))) or [(UNKNOWN, root)]
-    found = [
-        (str(file), index)
-        for index, folder in numbered
-        for file in sorted(folder.iterdir())
-        if file.suffix.lower() in IMAGE_SUFFIXES
-    ]
-    files = [file for file, _ in found]
-    return _check_files(files, root), np.array([index for _, index in found], np.int64)
-
-
-def _check_files(files: list[str], source: Path) -> list[str]:
-    missing = [file for file in files if not Path(file).is_file()]
-    if missing:
-        raise FileNotFoundError(
-            f"Every image of {source} must exist. Received: {len(missing)} of {len(files)} are "
-            f"missing, first {missing[0]}"
-        )
-    if not files:
-        raise ValueError(
-            f"`source` must contain at least one image. Received: {source} without images"
-        )
-    return files

@@ -5,6 +5,10 @@ that it covers is decoded. Where a crop downsamples by 2 or more, the JPEG decod
 frequencies that the crop cannot represent (DCT scaling by 2, 4 or 8), which is faster and avoids
 aliasing. The matrix is then expressed in the pixels of the smaller image, so the geometry stays
 exact.
+
+Ordinary JPEG files are decoded by TensorFlow, window by window; all others by `image_files`.
+Both give the same pixels: a window is decoded with a margin, because the decoder interpolates
+chroma at the edge of a window without the neighbors outside.
 """
 
 from collections.abc import Callable
@@ -12,14 +16,22 @@ from functools import cache
 from math import log
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 from keras_shufflenet._types import Size
 from keras_shufflenet.data.geometry import transform_points
+from keras_shufflenet.data.image_files import decode_image, is_plain_jpeg
 
 _DCT_SCALES = (1, 2, 4, 8)
+_MARGIN = 2
 _END_OF_JPEG = b"\xff\xd9"
-_TAIL = 65536  # bytes searched for the end marker
+_HEAD = 4096  # bytes searched for the first scan
+# A scan header of three or one components and all that follows, and markers that precede it and
+# take a closer look. Bytes above 0x7f cannot be written in these expressions.
+_SCAN = r"(\x00\x0c\x03\C{6}|\x00\x08\x01\C{2})\x00[\x00\x3f]\C*"
+_UNUSUAL = "Exif|JFXX|Photoshop"
 _MIN_PIXELS = 1 << 16
 
 
@@ -79,7 +91,7 @@ def read_crop(path: tf.Tensor, view: View, size: Size) -> tf.Tensor:
     """Read a crop from an image file.
 
     Args:
-        path: Path of a JPEG, PNG, GIF or BMP file.
+        path: Path of an image file, see `image_files`.
         view: Window and matrix of the crop.
         size: Crop size (height, width).
 
@@ -87,9 +99,16 @@ def read_crop(path: tf.Tensor, view: View, size: Size) -> tf.Tensor:
         (height, width, 3) float32 RGB 0..255, zero outside of the image.
 
     Raises:
-        tf.errors.InvalidArgumentError: See `decode`.
+        tf.errors.OpError: If the file cannot be decoded or has another size than
+            `view.window.image_size`, as it is displayed and as it is stored.
     """
-    return warp(decode(tf.io.read_file(path), view.window), view.matrix, size)
+    contents, window = tf.io.read_file(path), view.window
+    image = tf.cond(
+        is_plain(contents),
+        lambda: decode_jpeg(contents, window),
+        lambda: _decode_other(path, contents, window),
+    )
+    return warp(image, view.matrix, size)
 
 
 def warp(image: tf.Tensor, inverse: tf.Tensor, size: Size) -> tf.Tensor:
@@ -109,17 +128,51 @@ def warp(image: tf.Tensor, inverse: tf.Tensor, size: Size) -> tf.Tensor:
     return _warp_kernel(size)(_padded_pixels(image), tf.shape(image)[:2], inverse)
 
 
-def decode(contents: tf.Tensor, window: Window) -> tf.Tensor:
-    """Decode a window of an image file to (h, w, 3) uint8 RGB.
+def is_plain(contents: tf.Tensor) -> tf.Tensor:
+    """Return whether a file is a JPEG that TensorFlow decodes to the image of the policy.
 
-    Raises:
-        tf.errors.InvalidArgumentError: If the file cannot be decoded, is a truncated JPEG, or has
-            another size than `window.image_size`.
+    Most headers are seen through by TensorFlow alone; Python looks at the others.
     """
-    return tf.cond(
-        tf.io.is_jpeg(contents),
-        lambda: _decode_jpeg(contents, window),
-        lambda: _decode_other(contents, window),
+    head = tf.strings.substr(contents, 0, _HEAD)
+    header = tf.strings.regex_replace(head, _SCAN, "", replace_global=False)
+    usual = tf.strings.regex_replace(header, _UNUSUAL, "", replace_global=False)
+    length = tf.strings.length(header)
+    clear = (
+        tf.io.is_jpeg(contents)
+        & (tf.strings.substr(contents, -2, 2) == _END_OF_JPEG)
+        & (length < tf.strings.length(head))
+        & (length == tf.strings.length(usual))
+    )
+    plain = tf.cond(
+        clear,
+        lambda: tf.constant(True),
+        lambda: tf.numpy_function(lambda data: np.bool_(is_plain_jpeg(data)), [contents], tf.bool),
+    )
+    return tf.cond(plain, lambda: _is_safe(contents), lambda: tf.constant(False))
+
+
+def _is_safe(contents: tf.Tensor) -> tf.Tensor:
+    """Return whether an image has one or three components and no excessive size."""
+    shape = tf.cast(tf.io.extract_jpeg_shape(contents), tf.int64)
+    most = Image.MAX_IMAGE_PIXELS or np.iinfo(np.int64).max
+    return (shape[2] != 4) & (shape[0] * shape[1] <= most)
+
+
+def decode_other(path: tf.Tensor, contents: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """Decode a file of any format to (h, w, 3) uint8 RGB.
+
+    Args:
+        path: Path of the file.
+        contents: Its bytes.
+        size: (2,) int32 height and width for which it is wanted, or zeros.
+    """
+
+    def pixels(name: bytes, data: bytes, wanted: np.ndarray) -> np.ndarray:
+        wanted_size = (int(wanted[0]), int(wanted[1]))
+        return np.asarray(decode_image(data, name.decode(), wanted_size))
+
+    return tf.ensure_shape(
+        tf.numpy_function(pixels, [path, contents, size], tf.uint8), (None, None, 3)
     )
 
 
@@ -137,41 +190,41 @@ def _bounds(inverse: tf.Tensor, size: Size) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.reduce_min(points, axis=1), tf.reduce_max(points, axis=1)
 
 
-def _decode_jpeg(contents: tf.Tensor, window: Window) -> tf.Tensor:
+def decode_jpeg(contents: tf.Tensor, window: Window) -> tf.Tensor:
+    """Decode a window of a plain JPEG file to (h, w, 3) uint8 RGB.
+
+    Raises:
+        tf.errors.InvalidArgumentError: If the file cannot be decoded or has another size than
+            `window.image_size`.
+    """
     _check_size(tf.io.extract_jpeg_shape(contents), window)
-    # The decoder does not notice that a file is truncated below the window.
-    tf.debugging.Assert(_has_end(contents), ["truncated JPEG"])
+    scale = tf.gather(tf.constant(_DCT_SCALES), window.dct_index)
+    corner, size = window.box[:2], window.box[2:]
+    first = tf.maximum(corner - _MARGIN, 0)
+    last = tf.minimum(corner + size + _MARGIN, -(-window.image_size // scale))
+    box = tf.concat([first, last - first], axis=0)
 
     def decode_at(scale: int) -> tf.Tensor:
         return tf.io.decode_and_crop_jpeg(
             contents,
-            window.box,
+            box,
             channels=3,
             ratio=scale,
             dct_method="INTEGER_ACCURATE",
         )
 
-    return tf.switch_case(window.dct_index, [lambda s=scale: decode_at(s) for scale in _DCT_SCALES])
+    image = tf.switch_case(
+        window.dct_index, [lambda s=scale: decode_at(s) for scale in _DCT_SCALES]
+    )
+    return tf.slice(image, [*tf.unstack(corner - first), 0], [*tf.unstack(size), 3])
 
 
 def _check_size(shape: tf.Tensor, window: Window) -> None:
     tf.debugging.Assert(tf.reduce_all(shape[:2] == window.image_size), [shape, window.image_size])
 
 
-def _has_end(contents: tf.Tensor) -> tf.Tensor:
-    """Return whether a JPEG has its end marker, which some cameras write more data after."""
-
-    def search() -> tf.Tensor:
-        start = tf.maximum(tf.strings.length(contents) - _TAIL, 0)
-        tail = tf.io.decode_raw(tf.strings.substr(contents, start, _TAIL), tf.uint8)
-        return tf.reduce_any((tail[:-1] == _END_OF_JPEG[0]) & (tail[1:] == _END_OF_JPEG[1]))
-
-    ends = tf.strings.substr(contents, -2, 2) == _END_OF_JPEG
-    return tf.cond(ends, lambda: tf.constant(True), search)
-
-
-def _decode_other(contents: tf.Tensor, window: Window) -> tf.Tensor:
-    image = tf.io.decode_image(contents, channels=3, expand_animations=False)
+def _decode_other(path: tf.Tensor, contents: tf.Tensor, window: Window) -> tf.Tensor:
+    image = decode_other(path, contents, window.image_size)
     _check_size(tf.shape(image), window)
     image = tf.switch_case(
         window.dct_index, [lambda s=scale: _downscale(image, s) for scale in _DCT_SCALES]

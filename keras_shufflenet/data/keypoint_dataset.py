@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
+from keras_shufflenet.data.image_files import displayed_size
 from keras_shufflenet.keypoints import skeletons
 from keras_shufflenet.keypoints.annotations import PoseInstances
 from keras_shufflenet.keypoints.coco import read_coco, read_detections
@@ -120,15 +120,9 @@ def resolve_image_paths(instances: PoseInstances, image_dir: Folder) -> Keypoint
     unknown = np.flatnonzero((instances.image_size <= 0).any(axis=1))
     if len(unknown):
         sizes = instances.image_size.copy()
-        sizes[unknown] = [_image_size(paths[image]) for image in index[unknown]]
+        sizes[unknown] = [displayed_size(paths[image]) for image in index[unknown]]
         instances = replace(instances, image_size=sizes)
     return KeypointDataset(instances, np.array(paths)[index])
-
-
-def _image_size(path: str) -> tuple[int, int]:
-    """Return the (height, width) in the header of an image file."""
-    with Image.open(path) as image:
-        return image.height, image.width
 
 
 def _concatenate(parts: list[KeypointDataset]) -> KeypointDataset:

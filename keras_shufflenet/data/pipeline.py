@@ -4,12 +4,14 @@ Samples are numbered from the start of training over all epochs. Order and rando
 functions of the seed and this number, so that training can be resumed at any step.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
 
 from keras_shufflenet._checks import check_integer
+from keras_shufflenet.data.image_files import read_image
 
 
 def check_batch(batch_size: int, start_step: int) -> None:
@@ -95,10 +97,9 @@ def iterate_arrays(dataset: tf.data.Dataset) -> Iterator[Any]:
     """
     try:
         yield from dataset.as_numpy_iterator()
-    except (tf.errors.InvalidArgumentError, tf.errors.UnknownError) as error:
-        raise ValueError(
-            f"Every image must be a complete image file. Received: {error.message}"
-        ) from error
+    except tf.errors.InvalidArgumentError as error:
+        found = re.search(r"assertion failed: \[(.*)\]\s*(?:\[\[|$)", error.message, re.DOTALL)
+        raise ValueError(found[1] if found else error.message) from error
 
 
 def _append_sentinel(batch: Any, path: Callable[[Any], tf.Tensor]) -> tuple[Any, ...]:
@@ -113,12 +114,24 @@ def _check_rows(row: tf.Tensor, previous: tf.Tensor, loaded: Any) -> Any:
     """Raise an error that names the file of the first missing row; remove the sentinel."""
     expected = tf.range(tf.size(row))
     gap = tf.argmax(row != expected)
-    tf.debugging.Assert(
-        tf.reduce_all(row == expected),
-        [
-            "An image must be a complete JPEG, PNG, GIF or BMP file of the size that its "
-            "annotations state. Received:",
-            previous[gap],
-        ],
+    complete = tf.reduce_all(row == expected)
+    reason = tf.cond(
+        complete,
+        lambda: tf.constant(b""),
+        lambda: tf.numpy_function(_explain, [previous[gap]], tf.string),
     )
+    tf.debugging.Assert(complete, [reason])
     return tf.nest.map_structure(lambda column: column[:-1], loaded)
+
+
+def _explain(path: bytes) -> bytes:
+    """Say why a file was not loaded."""
+    name = path.decode()
+    try:
+        width, height = read_image(name).size
+    except (ValueError, OSError) as error:
+        return str(error).encode()
+    return (
+        "An image must have the size that its annotations state. "
+        f"Received: {width} × {height} pixels in {name}"
+    ).encode()

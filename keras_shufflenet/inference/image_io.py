@@ -1,45 +1,42 @@
 """Images as users pass them: paths, Pillow images and arrays."""
 
 import os
-from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
+
+from keras_shufflenet.data.image_files import read_image, upright
+
+_ROUNDING = 1.0  # by which interpolation may leave the range
 
 
 def to_pillow(image: object) -> Image.Image:
-    """Open or convert an image; the EXIF orientation of files is applied.
+    """Open or convert an image; files are read by the policy of `data.image_files`.
 
     Args:
-        image: A path, a `PIL.Image`, or an array (H, W, 3) or (H, W), RGB, 0..255.
+        image: A path, a `PIL.Image`, or an array (H, W, 3) or (H, W), RGB, 0..255. An image that
+            `PIL.Image.open` returned is turned as its EXIF orientation says.
 
     Returns:
         An RGB image.
 
     Raises:
         FileNotFoundError: If the path does not exist.
-        ValueError: If the file is not an image, or the array has another shape or is not finite.
+        ValueError: If the file is not a complete image, or the array has another shape or range.
     """
     if isinstance(image, Image.Image):
-        return image.convert("RGB")
+        try:
+            return upright(image)
+        except (OSError, SyntaxError, ValueError) as error:
+            raise ValueError(f"The image must be complete ({error}). Received: {image}") from error
     if isinstance(image, str | os.PathLike):
-        return _open(Path(image))
+        return read_image(image)
     return Image.fromarray(_to_uint8(np.asarray(image))).convert("RGB")
 
 
 def to_array(image: object) -> np.ndarray:
     """Return an image as uint8 (H, W, 3); arguments and errors are those of `to_pillow`."""
     return np.asarray(to_pillow(image))
-
-
-def _open(path: Path) -> Image.Image:
-    if not path.is_file():
-        raise FileNotFoundError(f"The image must be an existing file. Received: {path}")
-    try:
-        with Image.open(path) as opened:
-            return ImageOps.exif_transpose(opened).convert("RGB")
-    except OSError as error:
-        raise ValueError(f"The image cannot be read ({error}). Received: {path}") from error
 
 
 def _to_uint8(array: np.ndarray) -> np.ndarray:
@@ -52,4 +49,9 @@ def _to_uint8(array: np.ndarray) -> np.ndarray:
         )
     if not np.isfinite(array).all():
         raise ValueError("An image array must hold numbers 0..255. Received: NaN or infinity")
+    if array.min() < -_ROUNDING or array.max() > 255 + _ROUNDING:
+        raise ValueError(
+            "An image array must hold numbers 0..255. "
+            f"Received: {array.min()} to {array.max()}, dtype {array.dtype}"
+        )
     return np.clip(np.rint(array), 0, 255).astype(np.uint8)

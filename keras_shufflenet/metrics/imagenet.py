@@ -8,7 +8,7 @@ from rich.progress import track
 
 from keras_shufflenet import data
 from keras_shufflenet._types import Size
-from keras_shufflenet.data.classification_pipeline import class_folders
+from keras_shufflenet.data.class_folders import class_folders
 from keras_shufflenet.data.pipeline import iterate_arrays
 from keras_shufflenet.inference.predictor import Predictor
 

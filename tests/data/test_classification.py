@@ -155,3 +155,70 @@ def test_images_without_classes_are_for_calibration_only(tmp_path):
     assert classes.numpy().tolist() == [-1, -1]
     with pytest.raises(ValueError, match=r"one subfolder per class.*Received: .*without classes"):
         ks.data.classification(tmp_path, training=True)
+
+
+def test_folders_that_are_no_classes(tmp_path, caplog):
+    """Folders of notebooks and systems do not shift labels; pictures in subfolders are found."""
+    for name in ("cat/1.JPG", "cat/deep/er/2.tif", "cat/@eaDir/1.jpg", "dog/1.GIF", "dog/._1.gif"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        suffix = name.rpartition(".")[2].upper()
+        kind = {"JPG": "JPEG", "TIF": "TIFF"}.get(suffix, suffix)
+        Image.new("RGB", (40, 40)).save(tmp_path / name, kind)
+    for name in (".ipynb_checkpoints", "__MACOSX", "@eaDir"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.jpg").write_bytes(b"")
+    for name in ("dog/notes.txt", "dog/model.bin", "readme.md"):
+        (tmp_path / name).write_text("no image")
+    with caplog.at_level("INFO", "keras_shufflenet"):
+        data = ks.data.classification(tmp_path, crop_size=32)
+    assert data.class_names == ("cat", "dog")
+    assert np.concatenate([classes for _, classes in data]).tolist() == [0, 0, 1]
+    assert (data.report.read, data.report.total) == (3, 10)
+    assert data.report.left_out == {
+        "hidden (dog/._1.gif)": 1,
+        "no images by their suffix (dog/model.bin, dog/notes.txt)": 2,
+        "beside the class folders (readme.md)": 1,
+        "in hidden folders (.ipynb_checkpoints, @eaDir, __MACOSX)": 3,
+    }
+    [record] = [record for record in caplog.records if record.name == "keras_shufflenet"]
+    assert record.getMessage() == str(data.report)
+    assert record.levelname == "WARNING"
+
+
+def test_a_class_without_images_is_an_error(classes):
+    (classes / "n03").mkdir()
+    with pytest.raises(ValueError, match=r"must contain an image\. Received: \S*n03 without"):
+        ks.data.classification(classes)
+
+
+def test_a_folder_of_splits_is_no_folder_of_classes(tmp_path):
+    for name in ("train/cat", "val/cat"):
+        (tmp_path / name).mkdir(parents=True)
+        Image.new("RGB", (40, 40)).save(tmp_path / name / "1.png")
+    with pytest.raises(ValueError, match=r"pass one of them\. Received: .*folders train, val"):
+        ks.data.classification(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [
+        b"\xef\xbb\xbffilename,class_index\r\na.png,5\r\n",
+        b"filename;class_index\na.png;5\n",
+        b"filename\tclass_index\na.png\t5\n",
+        b"filename, class_index\na.png, 5\n",
+    ],
+)
+def test_csv_files_of_spreadsheets(tmp_path, contents):
+    Image.new("RGB", (40, 40)).save(tmp_path / "a.png")
+    (tmp_path / "labels.csv").write_bytes(contents)
+    [(_, classes)] = ks.data.classification(tmp_path, tmp_path, crop_size=32)
+    assert classes.numpy().tolist() == [5]
+
+
+@pytest.mark.parametrize(
+    "contents", [b"\xff\xd8\xff\xe0\0\x10JFIF", "filename,class_index".encode("utf-16")]
+)
+def test_other_files_are_no_csv(tmp_path, contents):
+    (tmp_path / "cat.jpg").write_bytes(contents)
+    with pytest.raises(ValueError, match=r"csv file in UTF-8 with .* Received: \S*cat\.jpg"):
+        ks.data.classification(tmp_path / "cat.jpg")

@@ -1,0 +1,228 @@
+"""Reading image files: the one policy of training, evaluation, calibration and inference.
+
+| a file with | is read as |
+|---|---|
+| EXIF orientation | it is displayed: turned and mirrored; broken EXIF data is ignored |
+| 16 bits per channel | their higher byte; in TIFF of 9 to 15 bits the higher 8 bits |
+| floating-point or 32-bit pixels | refused: they have no white |
+| transparency (RGBA, LA, palette or color key) | on white |
+| gray, 1 bit, a palette, CMYK, YCbCr | RGB, without its color profile; CMYK of JPEG is Adobe's |
+| several frames or pages | the first one |
+| data after its end | itself |
+| a missing end, or no image | refused; the error names it |
+| more than twice Pillow's `MAX_IMAGE_PIXELS` | refused |
+
+No TensorFlow: files are decoded by Pillow. The training pipelines decode ordinary JPEG files with
+TensorFlow, whose pixels are the same.
+"""
+
+import os
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+from keras_shufflenet.data.jpeg_header import (
+    ORIENTATION,
+    exif_orientation,
+    is_jpeg,
+    read_jpeg_header,
+)
+
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+TRUNCATED = "LOAD_TRUNCATED_IMAGES"
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0  # tags of TIFF and a value
+_HEIF = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1", b"ftyphevc")
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def read_image(path: str | os.PathLike[str]) -> Image.Image:
+    """Read an image file as it is displayed.
+
+    Args:
+        path: A file of one of `FORMATS`.
+
+    Returns:
+        An RGB image.
+
+    Raises:
+        FileNotFoundError: If the file does not exist.
+        ValueError: If it is not a complete image; the message names it.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"An image must be an existing file. Received: {path}")
+    return decode_image(Path(path).read_bytes(), os.fspath(path))
+
+
+def decode_image(contents: bytes, name: str, size: tuple[int, int] | None = None) -> Image.Image:
+    """Decode the contents of an image file.
+
+    Args:
+        contents: The bytes of the file.
+        name: Its path, for the error message.
+        size: (height, width) for which the image is wanted. If the stored image has this size and
+            the displayed one has not, the image is returned as it is stored.
+
+    Returns:
+        An RGB image.
+
+    Raises:
+        ValueError: If it is not a complete image.
+    """
+    try:
+        with _strictly(), _open(contents) as image:
+            if is_jpeg(contents) and not read_jpeg_header(contents).is_complete:
+                raise ValueError("the file is truncated")
+            image.load()
+            pixels, orientation = to_rgb(image), _orientation(image, contents)
+    except Exception as error:  # broken files fail everywhere in Pillow
+        raise ValueError(
+            f"An image must be a complete file of {', '.join(FORMATS)} "
+            f"({_reason(contents, error)}). Received: {name}"
+        ) from error
+    displayed = _displayed(pixels, orientation)
+    if displayed.size[::-1] != size == pixels.size[::-1]:
+        warnings.warn(
+            "Annotations should state the size of an image as it is displayed. EXIF orientation is "
+            f"not applied to images annotated as they are stored. Received: {name}",
+            stacklevel=1,
+        )
+        return pixels
+    return displayed
+
+
+def displayed_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Return the (height, width) of an image file as it is displayed, from its header.
+
+    Raises:
+        ValueError: If it is not an image.
+    """
+    contents = Path(path).read_bytes()
+    try:
+        with _strictly(), _open(contents) as image:
+            width, height = image.size
+            is_tiff = image.format == "TIFF"  # Pillow states the displayed size
+            turned = not is_tiff and _orientation(image, contents) >= 5
+            return (width, height) if turned else (height, width)
+    except Exception as error:  # as above
+        raise ValueError(
+            f"An image must be a file of {', '.join(FORMATS)} ({_reason(contents, error)}). "
+            f"Received: {os.fspath(path)}"
+        ) from error
+
+
+def is_plain_jpeg(contents: bytes) -> bool:
+    """Return whether any JPEG decoder gives the image of the policy."""
+    if not is_jpeg(contents):
+        return False
+    header = read_jpeg_header(contents)
+    return header.is_ordinary and header.is_complete and header.orientation == 1
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """Return an image that the user opened as it is displayed, in RGB.
+
+    Raises:
+        ValueError: If its pixels cannot be shown.
+    """
+    if isinstance(image, ImageFile.ImageFile):  # others may have been turned already
+        with _strictly():
+            image.load()
+        return _displayed(to_rgb(image), exif_orientation(image.info.get("exif", b"")))
+    return to_rgb(image)
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Convert an image of any mode to RGB: 16 bits are scaled, transparency becomes white.
+
+    Raises:
+        ValueError: If its pixels have no white: floating-point or 32-bit numbers.
+    """
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
+        image = _to_8_bits(image)
+    if image.mode in ("I", "F"):
+        raise ValueError("pixels must have 8 or 16 bits, not 32")
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    layer = image.convert("RGBA")
+    page = Image.new("RGBA", layer.size, "white")
+    return Image.alpha_composite(page, layer).convert("RGB")
+
+
+def _open(contents: bytes) -> Image.Image:
+    Image.init()
+    return Image.open(BytesIO(contents), formats=[name for name in FORMATS if name in Image.OPEN])
+
+
+def _orientation(image: Image.Image, contents: bytes) -> int:
+    if is_jpeg(contents):
+        return read_jpeg_header(contents).orientation
+    if image.format == "TIFF":  # of which Pillow has turned the image, or leaves the tag
+        return image.tag_v2.get(ORIENTATION, 1)  # type: ignore[attr-defined]
+    return exif_orientation(image.info.get("exif", b""))
+
+
+def _displayed(image: Image.Image, orientation: int) -> Image.Image:
+    return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
+
+
+def _to_8_bits(image: Image.Image) -> Image.Image:
+    pixels, bits = np.asarray(image).astype(np.int64), 16
+    alpha = pixels != image.info.get("transparency", -1)
+    if image.format == "TIFF":
+        tags = image.tag_v2  # type: ignore[attr-defined]
+        bits = int(tags.get(_BITS_PER_SAMPLE, (16,))[0])
+        if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+            pixels = (1 << bits) - 1 - pixels
+    gray = np.where(alpha, (pixels >> (bits - 8)).clip(0, 255), 255)
+    return Image.fromarray(gray.astype(np.uint8))
+
+
+def _reason(contents: bytes, error: Exception) -> str:
+    if not contents:
+        return "the file is empty"
+    if contents.startswith(b"version https://git-lfs"):
+        return "the file is a pointer of Git LFS: run `git lfs pull`"
+    if contents[4:12] in _HEIF:
+        return "the file is HEIC: convert it to JPEG"
+    if isinstance(error, UnidentifiedImageError):
+        return "the file is none of them"
+    return f"{error}" or type(error).__name__
+
+
+_lock, _context, _threads = threading.Lock(), ExitStack(), [0]
+
+
+@contextmanager
+def _strictly() -> Iterator[None]:
+    """Refuse truncated files, whatever Pillow's global setting is, and ignore its warnings.
+
+    Both are settings of the process; they last from the first of several threads to the last.
+    """
+    with _lock:
+        if _threads[0] == 0:
+            _context.callback(setattr, ImageFile, TRUNCATED, getattr(ImageFile, TRUNCATED))
+            setattr(ImageFile, TRUNCATED, False)
+            _context.enter_context(warnings.catch_warnings())
+            warnings.filterwarnings("ignore", module="PIL")
+        _threads[0] += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _threads[0] -= 1
+            if _threads[0] == 0:
+                _context.close()
