@@ -7,29 +7,8 @@ from pathlib import Path
 from typing import Any
 
 IMAGE_SUFFIXES = frozenset(  # of the formats of `data.image_files`, in lower case
-    [
-        ".apng",
-        ".avif",
-        ".bmp",
-        ".gif",
-        ".j2k",
-        ".jfif",
-        ".jp2",
-        ".jpe",
-        ".jpeg",
-        ".jpf",
-        ".jpg",
-        ".jpx",
-        ".mpo",
-        ".pbm",
-        ".pgm",
-        ".png",
-        ".pnm",
-        ".ppm",
-        ".tif",
-        ".tiff",
-        ".webp",
-    ]
+    {".apng", ".avif", ".bmp", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpf", ".jpg"}
+    | {".jpx", ".mpo", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
 )
 
 
