@@ -19,7 +19,7 @@ import numpy as np
 import keras_shufflenet as ks
 from keras_shufflenet.benchmark.engines import Network
 from keras_shufflenet.export.representative import read_images
-from keras_shufflenet.models.pose import PREFIX
+from keras_shufflenet.models.pose import DEFAULT_HEAD, HEADS, PREFIX
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -38,7 +38,12 @@ def find(patterns: Sequence[str]) -> list[str]:
         ValueError: If a pattern matches no name.
     """
     known = [*ks.list_models(), *ks.list_models(task="pose")]
-    known += [f"{name}_{head}" for name in ks.list_models(task="pose") for head in ("light", "fpn")]
+    known += [
+        f"{name}_{head}"
+        for name in ks.list_models(task="pose")
+        for head in HEADS
+        if head != DEFAULT_HEAD
+    ]
     known += REFERENCES
     for pattern in patterns:
         if not any(fnmatch(name, pattern) for name in known):

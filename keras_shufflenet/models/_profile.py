@@ -54,8 +54,13 @@ def count_params_and_macs(
         input_size: (height, width) in pixels; required if the model accepts images of any size.
 
     Raises:
-        ValueError: If the size is missing, or contradicts the model's own.
+        ValueError: If it is no Keras model, or the size is missing or contradicts the model's own.
     """
+    if not hasattr(model, "trainable_variables"):
+        raise ValueError(
+            "`model` must be a keras.Model; the counts of a name are in `MODEL_STATS`. "
+            f"Received: model={model!r}"
+        )
     params = sum(math.prod(variable.shape) for variable in model.trainable_variables)
     return ModelStats(params, _count_macs(model, input_size))
 

@@ -96,8 +96,10 @@ def list_models(
             configurations that mmpose published.
 
     Raises:
-        ValueError: If there is no such task.
+        ValueError: If the pattern is no text, or there is no such task.
     """
+    if not isinstance(pattern, str):
+        raise ValueError(f"`pattern` must be a string. Received: pattern={pattern!r}")
     networks = [name for family in families() for name in family.presets]
     names = {"classification": networks, **{key: each.names() for key, each in _tasks.items()}}
     check_choice("task", task, names)
@@ -110,7 +112,7 @@ def create_model(name: str, **arguments: Any) -> keras.Model:
     Args:
         name: One of `list_models()`, or the name of a pose estimator:
             "pose_<backbone>_<keypoints>_<height>x<width>" with mmpose's head, followed by
-            "_light" or "_fpn" for the other heads.
+            "_<head>" for another head.
         **arguments: Further arguments of the builder, for example `weights="imagenet"`.
 
     Returns:
@@ -166,6 +168,10 @@ def feature_extractor(
     """
     if isinstance(model, str):
         model = build_network(model, **{"include_top": False, **arguments})
+    if not isinstance(model, keras.Model):
+        raise ValueError(
+            f"`model` must be a keras.Model or a name of `list_models()`. Received: model={model!r}"
+        )
     prefixes = _feature_prefixes(model)
     wanted = list(strides) if isinstance(strides, Iterable) else [strides]
     if not wanted or any(stride not in prefixes for stride in wanted):

@@ -19,7 +19,7 @@ import keras
 from keras import initializers, layers
 
 from keras_shufflenet import weights as pretrained
-from keras_shufflenet._checks import check_choice, check_size
+from keras_shufflenet._checks import check_bool, check_choice, check_size
 from keras_shufflenet._layer_names import HEAD_PREFIX, HEATMAPS
 from keras_shufflenet.models._registry import build_network, feature_extractor, register_task
 from keras_shufflenet.models.layers import (
@@ -46,7 +46,7 @@ PRESET_SIZES = (("coco", (256, 192)), ("coco", (384, 288)), ("mpii", (256, 256))
 PREFIX = "pose_"
 NAME = re.compile(
     PREFIX + r"(?P<backbone>\w+)_(?P<keypoints>[a-z]+)_(?P<height>\d+)x(?P<width>\d+)"
-    r"(?:_(?P<head>[a-z]+))?"
+    r"(?:_(?P<head>[a-z]\w*))?"
 )
 
 
@@ -90,15 +90,16 @@ def _separable(x: keras.KerasTensor, index: int) -> keras.KerasTensor:
 
 
 HEADS = {"deconv": deconv_head, "light": light_head, "fpn": fpn_head}
+DEFAULT_HEAD = "deconv"
 
 
 def estimator_name(
-    backbone: str, keypoints: str, input_size: tuple[int, int], head: str = "deconv"
+    backbone: str, keypoints: str, input_size: tuple[int, int], head: str = DEFAULT_HEAD
 ) -> str:
     """Return the name of an estimator, for example "pose_shufflenet_v2_x1_0_coco_256x192_light"."""
     height, width = input_size
     name = f"{PREFIX}{backbone}_{keypoints}_{height}x{width}"
-    return name if head == "deconv" else f"{name}_{head}"
+    return name if head == DEFAULT_HEAD else f"{name}_{head}"
 
 
 def parse_name(name: str) -> dict[str, Any]:
@@ -111,12 +112,12 @@ def parse_name(name: str) -> dict[str, Any]:
     if not match:
         raise ValueError(
             f"`name` must be {PREFIX}<backbone>_<{'|'.join(KEYPOINTS)}>_<height>x<width>, followed "
-            f"by _light or _fpn for these heads. Received: name={name!r}"
+            f"by _<{'|'.join(HEADS)}> for a head other than {DEFAULT_HEAD}. Received: name={name!r}"
         )
     return {
         "backbone": match["backbone"],
         "keypoints": match["keypoints"],
-        "head": match["head"] or "deconv",
+        "head": match["head"] or DEFAULT_HEAD,
         "input_size": (int(match["height"]), int(match["width"])),
     }
 
@@ -133,7 +134,7 @@ def preset_names() -> list[str]:
 def PoseEstimator(
     backbone: str = "shufflenet_v2_x1_0",
     keypoints: str = "coco",
-    head: str = "deconv",
+    head: str = DEFAULT_HEAD,
     input_size: tuple[int, int] = (256, 192),
     weights: str | None = None,
     backbone_weights: str | None = None,
@@ -145,14 +146,14 @@ def PoseEstimator(
     Args:
         backbone: A name of `list_models()`.
         keypoints: "coco" (17 keypoints) or "mpii" (16).
-        head: "deconv" (mmpose's), "light" or "fpn".
+        head: A name of `HEADS`: "deconv" (mmpose's), "light" or "fpn".
         input_size: (height, width) of the crop in pixels, both divisible by 32.
         weights: Weights of the whole estimator: None, "coco" or "mpii" (mmpose's, for those
             keypoints), a name of `weights.list_weights()`, or the path of a file.
         backbone_weights: Weights of the backbone: None, "imagenet", a name of
             `weights.list_weights()`, or the path of a file.
-        include_preprocessing: Whether the model takes RGB crops 0..255. If False, it takes what
-            the publisher of the backbone normalizes them to.
+        include_preprocessing: Whether the model takes RGB crops 0..255. If False, it takes crops
+            normalized as the publisher of the backbone does.
         name: Name of the model. Defaults to backbone, keypoints, size and head.
 
     Returns:
@@ -160,8 +161,10 @@ def PoseEstimator(
         (N, height / 4, width / 4, keypoints), float32; the peak of a confident keypoint is 1.
 
     Raises:
-        ValueError: If an argument is none of those described above.
+        ValueError: If an argument is invalid, or the weights are of another network.
     """
+    check_bool("include_preprocessing", include_preprocessing)
+    _check_weights(weights, backbone_weights)
     check_choice("keypoints", keypoints, KEYPOINTS)
     check_choice("head", head, HEADS)
     height, width = check_size("input_size", input_size, multiple_of=STRIDE)
@@ -187,6 +190,20 @@ def PoseEstimator(
     if weights is not None:
         pretrained.load(model, weights, model_name=default_name)
     return model
+
+
+def _check_weights(weights: str | None, backbone_weights: str | None) -> None:
+    if weights == "imagenet":
+        raise ValueError(
+            "`weights` must be those of the whole estimator (None, 'coco', 'mpii', or a file); "
+            "weights of its backbone go to `backbone_weights`. Received: weights='imagenet'"
+        )
+    if backbone_weights in KEYPOINTS:
+        raise ValueError(
+            "`backbone_weights` must be those of a classifier (None, 'imagenet', or a file); "
+            f"weights of the whole estimator go to `weights`. "
+            f"Received: backbone_weights={backbone_weights!r}"
+        )
 
 
 def _build_by_name(name: str, **arguments: Any) -> keras.Model:

@@ -111,8 +111,10 @@ def default_entry(model: str | None, dataset: str = "imagenet") -> WeightsEntry:
     entries = [entry for entry in list_weights(model) if entry.dataset == dataset]
     if model is None or not entries:
         models = sorted({entry.model for entry in CATALOG.values() if entry.dataset == dataset})
+        near = difflib.get_close_matches(str(model), models, n=5, cutoff=0.4) or models[:5]
         raise ValueError(
-            f"`weights={dataset!r}` requires a model with published {dataset} weights: "
-            f"{', '.join(models)}. Received: weights={dataset!r} for the model {model!r}"
+            f"`weights` must be a file or None for a model without published {dataset} weights, "
+            f"which {len(models)} models have, such as {', '.join(near)}. "
+            f"Received: weights={dataset!r} for the model {model!r}"
         )
     return entries[0]

@@ -231,3 +231,19 @@ def test_names_and_counts_are_read_without_keras():
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert int(done.stdout) == len(ks.models.MODEL_STATS)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: ks.list_models(3), r"`pattern` must be a string\. Received: pattern=3"),
+        (lambda: ks.feature_extractor(3), r"`model` must be a keras\.Model or a name.*model=3"),
+        (lambda: ks.count_params_and_macs("one_shot"), r"`model` must be a keras\.Model.*one_shot"),
+        (lambda: ks.PoseEstimator(weights="imagenet"), r"go to `backbone_weights`\. Received"),
+        (lambda: ks.PoseEstimator(backbone_weights="coco"), r"go to `weights`\. Received: back"),
+        (lambda: ks.PoseEstimator(include_preprocessing=1), r"True or False\. Received: .*=1"),
+    ],
+)
+def test_mistakes_are_told(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
