@@ -1,4 +1,4 @@
-"""Files: what counts as an image, and outputs that are checked early and written atomically."""
+"""Output files: checked early and written atomically."""
 
 import os
 import tempfile
@@ -6,19 +6,14 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-IMAGE_SUFFIXES = frozenset(  # of the formats of `data.image_files`, in lower case
-    {".apng", ".avif", ".bmp", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpf", ".jpg"}
-    | {".jpx", ".mpo", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
-)
 
-
-def check_output(name: str, path: Any, suffixes: Collection[str]) -> Path:
+def check_output(name: str, path: Any, suffixes: Collection[str] = ("",)) -> Path:
     """Check that a file can be written, and make its folder if that is missing.
 
     Args:
         name: Name of the argument, for messages.
         path: Path of the file.
-        suffixes: Allowed ends of its name, such as ".tflite".
+        suffixes: Allowed ends of its name, such as ".tflite"; by default any.
 
     Returns:
         The path.
@@ -27,7 +22,7 @@ def check_output(name: str, path: Any, suffixes: Collection[str]) -> Path:
         OSError: If the path is a folder, or its folder cannot be made or written to.
         ValueError: If it is no path, or has another suffix.
     """
-    if not isinstance(path, (str, Path)):
+    if not isinstance(path, (str, os.PathLike)):
         raise ValueError(f"`{name}` must be a string or a pathlib.Path. Received: {name}={path!r}")
     path = Path(path)
     if not path.name.endswith(tuple(suffixes)):

@@ -2,10 +2,11 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 LOGGER = logging.getLogger("keras_shufflenet")
+NAMED = 3  # files that a report names for each reason
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,33 @@ class ReadReport:
         """Log the report to "keras_shufflenet": as a warning if a reason is unexpected."""
         lost = not self.unexpected.isdisjoint(self.left_out)
         LOGGER.log(logging.WARNING if lost else logging.INFO, "%s", self)
+
+    @classmethod
+    def of_files(
+        cls,
+        source: str,
+        read: int,
+        left_out: Mapping[str, Sequence[str]],
+        expected: Collection[str],
+    ) -> "ReadReport":
+        """Return the report of a folder, which names some of the files that were left out.
+
+        Args:
+            source: The folder.
+            read: Number of files that were read.
+            left_out: Names of those that were not, by the reason.
+            expected: Reasons that need no warning.
+        """
+        counts, unexpected = {}, set()
+        for reason, names in left_out.items():
+            named = list(dict.fromkeys(names))
+            more = ", …" if len(named) > NAMED else ""
+            text = f"{reason} ({', '.join(named[:NAMED])}{more})"
+            counts[text] = len(names)
+            if reason not in expected:
+                unexpected.add(text)
+        total = read + sum(counts.values())
+        return cls(source, total, counts, frozenset(unexpected), "files")
 
     @classmethod
     def merge(cls, reports: Iterable["ReadReport"]) -> "ReadReport":

@@ -85,7 +85,7 @@ def _assign(
     """Return the boxes by the names of the images."""
     assigned: dict[str, Boxes] = {}
     for key, rows in boxes.items():
-        named = [source.name for source in sources if _is_end(key, source.origin)]
+        named = [source.name for source in sources if _names(key, source)]
         if len(named) > 1:
             raise ValueError(
                 f"--bboxes must name each image by so much of its path that it is the only one. "
@@ -111,7 +111,7 @@ def _assign(
     return assigned
 
 
-def _is_end(key: str, origin: str) -> bool:
-    """Return whether a name is the end of a path, in whole components."""
-    ends, parts = Path(key).parts, Path(origin).parts
-    return parts[-len(ends) :] == ends if ends else False
+def _names(key: str, source: "ImageSource") -> bool:
+    """Return whether a key is the name of an image or the end of its path, in whole parts."""
+    ends, parts = Path(key).parts, Path(source.origin).parts
+    return key == source.name or (bool(ends) and parts[-len(ends) :] == ends)

@@ -12,6 +12,7 @@ from keras_shufflenet.cli.options import (
     ResizeSize,
     ResultsCsv,
     Weights,
+    check_model,
     default_weights,
     import_tensorflow,
     is_model_file,
@@ -141,10 +142,10 @@ def mpii(
 
 def _open(model: str, weights: str | None, results_csv: Path | None) -> "keras.Model | str":
     if results_csv is not None:
-        check_output("results_csv", results_csv, ("",))
-    network = open_model(model, weights)
+        check_output("results_csv", results_csv)
+    check_model(model, weights)
     import_tensorflow()
-    return network
+    return open_model(model, weights)
 
 
 def _subject(model: str, weights: str | None, data: Path) -> dict[str, str]:

@@ -173,17 +173,15 @@ def check_model(model: str, weights: str | None, suffixes: tuple[str, ...] = MOD
 def open_model(model: str, weights: str | None) -> "keras.Model | str":
     """Return the path of a model file, or build the model of a name.
 
-    A model with random weights is built with a warning on stderr.
+    A model with random weights is built with a warning on stderr. `check_model` comes first.
 
     Args:
         model: The model argument.
         weights: The value of --weights; None for the default.
 
     Raises:
-        FileNotFoundError: If the file does not exist.
-        ValueError: If there is no such model, or weights are given for a file.
+        ValueError: If there is no such model.
     """
-    check_model(model, weights)
     if is_model_file(model):
         return model
     import_tensorflow()
@@ -199,13 +197,11 @@ def open_model(model: str, weights: str | None) -> "keras.Model | str":
 
 
 def open_network(model: str, weights: str | None) -> "keras.Model":
-    """Open a .keras file, or build the model of a name.
+    """Open a .keras file, or build the model of a name; `check_model` comes first.
 
     Raises:
-        FileNotFoundError: If the file does not exist.
         ValueError: If there is no such model, or the file cannot be read.
     """
-    check_model(model, weights, (".keras",))
     import_tensorflow()
     from keras_shufflenet.inference.predictor import load_keras
 

@@ -1,23 +1,24 @@
 """Labeled images of a classifier: folders of classes, or a csv file. No TensorFlow."""
 
 import csv
-import os
-from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from keras_shufflenet._files import IMAGE_SUFFIXES
 from keras_shufflenet._read_report import ReadReport
+from keras_shufflenet.data.image_files import (
+    HIDDEN,
+    IN_HIDDEN_FOLDERS,
+    SYSTEM_FOLDERS,
+    count_files,
+    find_image_files,
+)
 
 LABELS_FILE = "labels.csv"
 UNKNOWN = -1  # class of an image without a label
-NO_CLASS = (".", "__", "@")  # names of folders of systems and notebooks begin with these
 SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
 COLUMNS = ("filename", "class_index")
-_NAMED = 3  # files that a report names for each reason
 
 
 class LabeledImages(NamedTuple):
@@ -66,11 +67,11 @@ def class_folders(source: Path) -> list[Path]:
     """Return the class folders in the order of the classes; none if a csv file lists the images."""
     if not source.is_dir() or (source / LABELS_FILE).is_file():
         return []
-    return sorted(path for path in source.iterdir() if path.is_dir() and _is_class(path.name))
-
-
-def _is_class(name: str) -> bool:
-    return not name.startswith(NO_CLASS)
+    return sorted(
+        path
+        for path in source.iterdir()
+        if path.is_dir() and not path.name.startswith(SYSTEM_FOLDERS)
+    )
 
 
 def _read_folders(root: Path) -> LabeledImages:
@@ -85,54 +86,25 @@ def _read_folders(root: Path) -> LabeledImages:
     files: list[str] = []
     classes: list[int] = []
     for index, folder in list(enumerate(folders)) or [(UNKNOWN, root)]:
-        images = [path for path in _files(folder) if _is_image(path, root, left_out)]
+        images, others = find_image_files(folder)
         if not images and index != UNKNOWN:
             raise ValueError(
                 f"Every class folder must contain an image. Received: {folder} without images"
             )
         files += map(str, images)
         classes += [index] * len(images)
-    beside = sorted(path for path in root.iterdir() if path.is_file()) if folders else []
-    for path in beside:
-        left_out.setdefault("beside the class folders", []).append(path.name)
+        for reason, names_left in others.items():
+            prefix = folder.relative_to(root)
+            left_out.setdefault(reason, []).extend((prefix / n).as_posix() for n in names_left)
     for path in sorted(root.iterdir()):
-        if path.is_dir() and path not in folders:
-            count = sum(1 for _ in _files(path))
-            left_out.setdefault("in hidden folders", []).extend([path.name] * count)
-    report = _report(root, len(files), left_out, "files")
-    return LabeledImages(_checked(files, root), np.array(classes, np.int64), names, report)
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    """Yield the files in a folder and its subfolders, in the order of their names."""
-    seen = {os.path.realpath(folder)}
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        real = {name: os.path.realpath(os.path.join(parent, name)) for name in folders}
-        folders[:] = sorted(n for n in folders if _is_class(n) and real[n] not in seen)
-        seen.update(real[name] for name in folders)
-        yield from (Path(parent, name) for name in sorted(names))
-
-
-def _is_image(path: Path, root: Path, left_out: dict[str, list[str]]) -> bool:
-    hidden = path.name.startswith(".")
-    if path.suffix.lower() in IMAGE_SUFFIXES and not hidden:
-        return True
-    reason = "hidden" if hidden else "no images by their suffix"
-    left_out.setdefault(reason, []).append(path.relative_to(root).as_posix())
-    return False
-
-
-def _report(source: Path, read: int, left_out: dict[str, list[str]], unit: str) -> ReadReport:
-    counts = {}
-    for reason, names in left_out.items():
-        if names:
-            some = list(Counter(names))
-            more = ", …" if len(some) > _NAMED else ""
-            counts[f"{reason} ({', '.join(some[:_NAMED])}{more})"] = len(names)
-    unexpected = frozenset(name for name in counts if not name.startswith(("hidden", "in hidden")))
-    report = ReadReport(str(source), read + sum(counts.values()), counts, unexpected, unit)
+        if path.is_dir() and folders and path not in folders:
+            left_out.setdefault(IN_HIDDEN_FOLDERS, []).extend([path.name] * count_files(path))
+        elif path.is_file() and folders:
+            left_out.setdefault("beside the class folders", []).append(path.name)
+    left_out = {reason: some for reason, some in left_out.items() if some}
+    report = ReadReport.of_files(str(root), len(files), left_out, (HIDDEN, IN_HIDDEN_FOLDERS))
     report.log()
-    return report
+    return LabeledImages(_checked(files, root), np.array(classes, np.int64), names, report)
 
 
 def _read_csv(source: Path, folder: Path) -> LabeledImages:
@@ -145,9 +117,9 @@ def _read_csv(source: Path, folder: Path) -> LabeledImages:
             "Every row of a csv file must have the columns `filename` and `class_index` (an "
             f"integer). Received: {source} ({error!r})"
         ) from error
-    return LabeledImages(
-        _checked(files, source), classes, (), _report(source, len(rows), {}, "rows")
-    )
+    report = ReadReport(str(source), len(rows), unit="rows")
+    report.log()
+    return LabeledImages(_checked(files, source), classes, (), report)
 
 
 def _rows(source: Path) -> list[dict[str, str]]:

@@ -26,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from keras_shufflenet.data.jpeg_header import (
     ORIENTATION,
@@ -35,6 +36,13 @@ from keras_shufflenet.data.jpeg_header import (
 )
 
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+IMAGE_SUFFIXES = frozenset(  # of these formats, in lower case
+    {".apng", ".avif", ".bmp", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpf", ".jpg"}
+    | {".jpx", ".mpo", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
+)
+SYSTEM_FOLDERS = (".", "__", "@")  # names of folders of systems and notebooks begin with these
+HIDDEN, NO_IMAGE = "hidden", "no images by their suffix"  # why files of a folder are left out
+IN_HIDDEN_FOLDERS = "in hidden folders"
 TRUNCATED = "LOAD_TRUNCATED_IMAGES"
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0  # tags of TIFF and a value
 _HEIF = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1", b"ftyphevc")
@@ -47,6 +55,46 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+
+def find_image_files(folder: Path) -> tuple[list[Path], dict[str, list[str]]]:
+    """Find the image files of a folder and its subfolders, by their suffixes in any case.
+
+    Folders whose names begin with ".", "__" or "@" are not entered, links are followed.
+
+    Args:
+        folder: An existing folder.
+
+    Returns:
+        The images in the order of their names, and the other files, as paths within the folder, by
+        the reason why they are left out: `HIDDEN`, `IN_HIDDEN_FOLDERS` (the name of the hidden
+        folder for each of its files) or `NO_IMAGE`.
+    """
+    images: list[Path] = []
+    left_out: dict[str, list[str]] = {}
+    seen = {os.path.realpath(folder)}
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        for name in sorted(name for name in folders if name.startswith(SYSTEM_FOLDERS)):
+            hidden_folder = Path(parent, name)
+            names_left = [hidden_folder.relative_to(folder).as_posix()] * count_files(hidden_folder)
+            left_out.setdefault(IN_HIDDEN_FOLDERS, []).extend(names_left)
+        folders[:] = sorted(name for name in folders if not name.startswith(SYSTEM_FOLDERS))
+        real = {name: os.path.realpath(os.path.join(parent, name)) for name in folders}
+        folders[:] = [name for name in folders if real[name] not in seen]
+        seen.update(real[name] for name in folders)
+        for path in (Path(parent, name) for name in sorted(names)):
+            hidden = path.name.startswith(".")
+            if path.suffix.lower() in IMAGE_SUFFIXES and not hidden:
+                images.append(path)
+            else:
+                reason = HIDDEN if hidden else NO_IMAGE
+                left_out.setdefault(reason, []).append(path.relative_to(folder).as_posix())
+    return images, {reason: paths for reason, paths in left_out.items() if paths}
+
+
+def count_files(folder: Path) -> int:
+    """Return the number of files in a folder and its subfolders."""
+    return sum(len(names) for _, _, names in os.walk(folder))
 
 
 def read_image(path: str | os.PathLike[str]) -> Image.Image:
@@ -170,8 +218,8 @@ def _open(contents: bytes) -> Image.Image:
 def _orientation(image: Image.Image, contents: bytes) -> int:
     if is_jpeg(contents):
         return read_jpeg_header(contents).orientation
-    if image.format == "TIFF":  # of which Pillow has turned the image, or leaves the tag
-        return image.tag_v2.get(ORIENTATION, 1)  # type: ignore[attr-defined]
+    if isinstance(image, TiffImageFile):  # Pillow has turned the image, or leaves the tag
+        return int(image.tag_v2.get(ORIENTATION, 1))
     return exif_orientation(image.info.get("exif", b""))
 
 
@@ -182,8 +230,8 @@ def _displayed(image: Image.Image, orientation: int) -> Image.Image:
 def _to_8_bits(image: Image.Image) -> Image.Image:
     pixels, bits = np.asarray(image).astype(np.int64), 16
     alpha = pixels != image.info.get("transparency", -1)
-    if image.format == "TIFF":
-        tags = image.tag_v2  # type: ignore[attr-defined]
+    if isinstance(image, TiffImageFile):
+        tags = image.tag_v2
         bits = int(tags.get(_BITS_PER_SAMPLE, (16,))[0])
         if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
             pixels = (1 << bits) - 1 - pixels

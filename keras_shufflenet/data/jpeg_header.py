@@ -1,11 +1,16 @@
 """The header of a JPEG file, read from its bytes: orientation, components, completeness."""
 
+from functools import partial
 from typing import NamedTuple
 
 ORIENTATION = 0x0112  # tag of EXIF
 _EXIF = b"Exif\0\0"
 _END = b"\xff\xd9"
 _FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended and progressive, with Huffman coding
+_BYTE_ORDERS = {
+    b"II*\0": partial(int.from_bytes, byteorder="little"),
+    b"MM\0*": partial(int.from_bytes, byteorder="big"),
+}
 _SCAN, _APP1 = 0xDA, 0xE1
 
 
@@ -53,12 +58,12 @@ def read_jpeg_header(contents: bytes) -> JPEGHeader:
 def exif_orientation(exif: bytes) -> int:
     """Return the orientation of EXIF data, 1 to 8; 1 if there is none or the data is broken."""
     data = exif.removeprefix(_EXIF)
-    order = {b"II*\0": "little", b"MM\0*": "big"}.get(data[:4])
-    if order is None:
+    if data[:4] not in _BYTE_ORDERS:
         return 1
+    to_int = _BYTE_ORDERS[data[:4]]
 
     def number(start: int, length: int) -> int:
-        return int.from_bytes(data[start : start + length], order)  # type: ignore[arg-type]
+        return to_int(data[start : start + length])
 
     directory = number(4, 4)
     for entry in range(directory + 2, directory + 2 + 12 * number(directory, 2), 12):

@@ -9,7 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from keras_shufflenet._files import IMAGE_SUFFIXES
+from keras_shufflenet._read_report import ReadReport
+from keras_shufflenet.data.image_files import (
+    HIDDEN,
+    IMAGE_SUFFIXES,
+    IN_HIDDEN_FOLDERS,
+    find_image_files,
+)
 from keras_shufflenet.weights._http import DownloadError, download_url
 
 STDIN = "-"
@@ -89,7 +95,8 @@ def _with_list(words: Sequence[str]) -> Iterable[str]:
 def _local(word: str) -> list[Path]:
     path = Path(word).expanduser()
     if path.is_dir():
-        found = sorted(file for file in path.rglob("*") if _is_image(file, path))
+        found, left_out = find_image_files(path)
+        ReadReport.of_files(word, len(found), left_out, (HIDDEN, IN_HIDDEN_FOLDERS)).log()
         what = f"a folder with images ({', '.join(sorted(IMAGE_SUFFIXES))})"
     elif path.is_file():
         return [path]
@@ -101,12 +108,6 @@ def _local(word: str) -> list[Path]:
     if not found:
         raise FileNotFoundError(f"IMAGE must be {what}. Received: {word}")
     return found
-
-
-def _is_image(file: Path, folder: Path) -> bool:
-    """Return whether a file of a folder is an image, and not hidden."""
-    hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
-    return not hidden and file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()
 
 
 def _download(url: str, folder: Path, index: int) -> ImageSource:

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from keras_shufflenet.cli.options import (
+    check_model,
     default_weights,
     open_model,
     pair,
@@ -55,12 +56,12 @@ def test_a_file_is_left_to_the_evaluator(tmp_path):
     path.touch()
     assert open_model(str(path), None) == str(path)
     with pytest.raises(ValueError, match=r"must not be given for a file.*Received: --weights none"):
-        open_model(str(path), "none")
+        check_model(str(path), "none")
 
 
 def test_unknown_models():
     with pytest.raises(FileNotFoundError, match=r"existing file. Received: nothing.keras"):
-        open_model("nothing.keras", None)
+        check_model("nothing.keras", None)
     with pytest.raises(ValueError, match=r"Received: name='resnet50'"):
         open_model("resnet50", "none")
 

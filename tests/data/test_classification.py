@@ -173,12 +173,12 @@ def test_folders_that_are_no_classes(tmp_path, caplog):
         data = ks.data.classification(tmp_path, crop_size=32)
     assert data.class_names == ("cat", "dog")
     assert np.concatenate([classes for _, classes in data]).tolist() == [0, 0, 1]
-    assert (data.report.read, data.report.total) == (3, 10)
+    assert (data.report.read, data.report.total) == (3, 11)
     assert data.report.left_out == {
         "hidden (dog/._1.gif)": 1,
         "no images by their suffix (dog/model.bin, dog/notes.txt)": 2,
         "beside the class folders (readme.md)": 1,
-        "in hidden folders (.ipynb_checkpoints, @eaDir, __MACOSX)": 3,
+        "in hidden folders (cat/@eaDir, .ipynb_checkpoints, @eaDir, …)": 4,
     }
     [record] = [record for record in caplog.records if record.name == "keras_shufflenet"]
     assert record.getMessage() == str(data.report)

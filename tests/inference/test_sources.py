@@ -43,6 +43,16 @@ def test_a_folder_with_its_sub_folders(photos, tmp_path):
     assert names([photos], tmp_path) == ["[x] 1.png", "a.png", "b.JPG", "sub/c.bmp"]
 
 
+def test_files_of_a_folder_that_are_no_images_are_named(photos, tmp_path, caplog):
+    find_images([str(photos)], tmp_path)
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.message == (
+        f"{photos}: read 4 of 6 files; left out: 1 in hidden folders (.cache), "
+        "1 no images by their suffix (notes.txt)"
+    )
+
+
 def test_patterns(photos, tmp_path):
     assert names([photos / "*.png"], tmp_path) == ["[x] 1.png", "a.png"]
     assert names([photos / "**/*.bmp"], tmp_path) == ["c.bmp"]
