@@ -19,6 +19,7 @@ from keras_shufflenet.keypoints.coco import (
 from keras_shufflenet.keypoints.codec import HeatmapCodec
 from keras_shufflenet.keypoints.mpii import evaluate_pckh, read_mpii
 from keras_shufflenet.keypoints.nms import oks, oks_nms, soft_oks_nms
+from keras_shufflenet.keypoints.skeleton_files import read_skeleton, save_skeleton
 from keras_shufflenet.keypoints.skeletons import COCO, MPII, Skeleton
 from keras_shufflenet.keypoints.warping import warp
 
@@ -40,8 +41,10 @@ __all__ = [
     "read_coco",
     "read_detections",
     "read_mpii",
+    "read_skeleton",
     "rescore_and_nms",
     "save_results",
+    "save_skeleton",
     "soft_oks_nms",
     "transform_points",
     "warp",

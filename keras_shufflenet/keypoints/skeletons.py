@@ -4,35 +4,91 @@ Sources: COCO (http://cocodataset.org, the sigmas of its OKS), MPII Human Pose
 (http://human-pose.mpi-inf.mpg.de) and, for the keypoint weights, mmpose v0.29.
 """
 
+import math
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from keras_shufflenet._checks import is_integer, is_positive
 
-@dataclass(frozen=True)
+Pair = tuple[int, int]
+
+COCO_SIGMAS = (
+    *(0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072),
+    *(0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089),
+)
+MEAN_SIGMA = math.fsum(COCO_SIGMAS) / len(COCO_SIGMAS)
+SIDES = {"left": "left", "l": "left", "right": "right", "r": "right"}
+OPPOSITE = {"left": "right", "right": "left"}
+
+
+@dataclass(frozen=True, init=False)
 class Skeleton:
-    """A set of K keypoints.
+    """A set of K keypoints. Two arguments suffice: `Skeleton("hand", ["wrist", "thumb", ...])`.
 
     Attributes:
-        name: Name for `get`.
+        name: Name, for the names of models and for messages.
         keypoint_names: K names, in the order of the heatmap channels.
-        flip_pairs: Pairs of keypoint indices that are swapped when an image is flipped.
+        flip_pairs: Pairs of keypoint indices that are swapped when an image is flipped. Defaults
+            to the keypoints whose names differ in left and right: `left_eye` and `right_eye`,
+            `eye_l` and `eye_r`, `LeftEye` and `RightEye`.
         sigmas: K standard deviations of human annotations in COCO's OKS, relative to the square
-            root of the person's area.
-        limbs: Pairs of keypoint indices to connect in visualizations.
-        upper_body: Keypoint indices of the upper body, for the half-body augmentation.
+            root of the instance's area. Defaults to the mean of COCO's 17, about 0.067, for each.
+        limbs: Pairs of keypoint indices to connect in visualizations; without limbs only the
+            keypoints are drawn.
+        upper_body: Keypoint indices of the upper body, for the half-body augmentation, which is
+            left out if there are none.
         lower_body: Keypoint indices of the lower body.
-        keypoint_weights: K factors on target weights, see `HeatmapCodec`.
+        keypoint_weights: K factors on target weights, see `HeatmapCodec`. Defaults to 1.
     """
 
     name: str
     keypoint_names: tuple[str, ...]
-    flip_pairs: tuple[tuple[int, int], ...]
+    flip_pairs: tuple[Pair, ...]
     sigmas: tuple[float, ...]
-    limbs: tuple[tuple[int, int], ...]
+    limbs: tuple[Pair, ...]
     upper_body: tuple[int, ...]
     lower_body: tuple[int, ...]
     keypoint_weights: tuple[float, ...]
+
+    def __init__(
+        self,
+        name: str,
+        keypoint_names: Sequence[str],
+        flip_pairs: Iterable[Sequence[int]] | None = None,
+        sigmas: Iterable[float] | None = None,
+        limbs: Iterable[Sequence[int]] = (),
+        upper_body: Iterable[int] = (),
+        lower_body: Iterable[int] = (),
+        keypoint_weights: Iterable[float] | None = None,
+    ) -> None:
+        """Fill in the defaults and check the values.
+
+        Raises:
+            ValueError: If names are missing, repeated or not lines of text, an index is not that
+                of a keypoint, or there are not K positive sigmas and weights.
+        """
+        names = _checked_names(name, keypoint_names)
+        count = len(names)
+        pairs = find_flip_pairs(names) if flip_pairs is None else flip_pairs
+        fields = {
+            "name": name,
+            "keypoint_names": names,
+            "flip_pairs": _checked_flip_pairs(pairs, count),
+            "sigmas": _checked_numbers("sigmas", [MEAN_SIGMA] * count, sigmas),
+            "limbs": _checked_pairs("limbs", limbs, count),
+            "upper_body": _checked_indices("upper_body", upper_body, count),
+            "lower_body": _checked_indices("lower_body", lower_body, count),
+            "keypoint_weights": _checked_numbers(
+                "keypoint_weights", [1.0] * count, keypoint_weights
+            ),
+        }
+        for field, value in fields.items():
+            object.__setattr__(self, field, value)
 
     def __len__(self) -> int:
         """Return K, the number of keypoints."""
@@ -46,6 +102,120 @@ class Skeleton:
             permutation[[left, right]] = right, left
         return permutation
 
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """The side of each keypoint by its name: "left", "right" or "center"."""
+        return tuple(_side_and_part(name)[0] for name in self.keypoint_names)
+
+    @property
+    def has_mean_sigmas(self) -> bool:
+        """Whether every sigma is the mean of COCO's, as for a skeleton without its own."""
+        return set(self.sigmas) == {MEAN_SIGMA}
+
+
+def find_flip_pairs(keypoint_names: Sequence[str]) -> list[Pair]:
+    """Return the pairs of indices of keypoints whose names differ in left and right."""
+    found = {_side_and_part(name): index for index, name in enumerate(keypoint_names)}
+    return [
+        (index, found[OPPOSITE[side], part])
+        for (side, part), index in found.items()
+        if side in OPPOSITE
+        and (OPPOSITE[side], part) in found
+        and index < found[OPPOSITE[side], part]
+    ]
+
+
+def _side_and_part(name: str) -> tuple[str, tuple[str, ...]]:
+    """Return the side, and the rest of the name: ("left", ("eye",)) for left_eye or LeftEye."""
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
+    words = [word for word in re.split(r"[\W_]+", spaced.lower()) if word]
+    if words and (joined := re.fullmatch(r"(left|right)(\w+)", words[0])):
+        words[:1] = joined.groups()  # lefteye
+    sided = [word for word in words if word in SIDES]
+    if len(sided) != 1:
+        return "center", tuple(words)
+    return SIDES[sided[0]], tuple(word for word in words if word not in SIDES)
+
+
+def _checked_names(name: str, keypoint_names: Sequence[str]) -> tuple[str, ...]:
+    if not _is_line(name):
+        raise ValueError(f"`name` must be a line of text. Received: name={name!r}")
+    allowed = "`keypoint_names` must be a list of at least one name, each a line of text. "
+    if isinstance(keypoint_names, str) or not isinstance(keypoint_names, Sequence):
+        raise ValueError(f"{allowed}Received: keypoint_names={keypoint_names!r}")
+    if not keypoint_names:
+        raise ValueError(f"{allowed}Received: no names")
+    wrong = [each for each in keypoint_names if not _is_line(each)]
+    if wrong:
+        raise ValueError(f"{allowed}Received: {wrong[0]!r} among {len(keypoint_names)} names")
+    repeated = sorted({each for each in keypoint_names if list(keypoint_names).count(each) > 1})
+    if repeated:
+        raise ValueError(
+            f"`keypoint_names` must differ from each other. Received: {', '.join(repeated)} twice"
+        )
+    return tuple(keypoint_names)
+
+
+def _is_line(text: Any) -> bool:
+    return isinstance(text, str) and len(text.splitlines()) == 1 and text == text.strip()
+
+
+def _checked_flip_pairs(pairs: Iterable[Sequence[int]], count: int) -> tuple[Pair, ...]:
+    checked = _checked_pairs("flip_pairs", pairs, count)
+    members = [index for pair in checked for index in pair]
+    if len(set(members)) != len(members):
+        raise ValueError(
+            f"`flip_pairs` must name each keypoint at most once. Received: flip_pairs={checked}"
+        )
+    return checked
+
+
+def _checked_pairs(name: str, pairs: Iterable[Sequence[int]], count: int) -> tuple[Pair, ...]:
+    checked = []
+    for pair in _listed(name, pairs, "pairs of indices"):
+        indices = list(pair) if isinstance(pair, Sequence | np.ndarray) else []
+        if len(indices) != 2 or not _are_indices(indices, count):
+            raise ValueError(
+                f"`{name}` must be pairs of indices of two of the {count} keypoints, from 0 to "
+                f"{count - 1}. Received: {pair!r}"
+            )
+        checked.append((int(indices[0]), int(indices[1])))
+    return tuple(checked)
+
+
+def _checked_indices(name: str, indices: Iterable[int], count: int) -> tuple[int, ...]:
+    listed = _listed(name, indices, "indices")
+    if not _are_indices(listed, count):
+        raise ValueError(
+            f"`{name}` must be distinct indices of the {count} keypoints, from 0 to {count - 1}. "
+            f"Received: {name}={listed!r}"
+        )
+    return tuple(int(index) for index in listed)
+
+
+def _checked_numbers(
+    name: str, default: list[float], numbers: Iterable[float] | None
+) -> tuple[float, ...]:
+    listed = default if numbers is None else _listed(name, numbers, "numbers")
+    if len(listed) != len(default) or not all(map(is_positive, listed)):
+        raise ValueError(
+            f"`{name}` must be {len(default)} positive numbers, one for each keypoint. "
+            f"Received: {name}={listed!r}"
+        )
+    return tuple(float(number) for number in listed)
+
+
+def _listed(name: str, values: Any, what: str) -> list[Any]:
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise ValueError(f"`{name}` must be a list of {what}. Received: {name}={values!r}")
+    return list(values)
+
+
+def _are_indices(values: list[Any], count: int) -> bool:
+    """Return whether the values are different indices of `count` keypoints."""
+    valid = all(is_integer(value) and 0 <= value < count for value in values)
+    return valid and len(set(values)) == len(values)
+
 
 # fmt: off
 COCO = Skeleton(
@@ -56,10 +226,7 @@ COCO = Skeleton(
         "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
     ),
     flip_pairs=((1, 2), (3, 4), (5, 6), (7, 8), (9, 10), (11, 12), (13, 14), (15, 16)),
-    sigmas=(
-        0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072,
-        0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089,
-    ),
+    sigmas=COCO_SIGMAS,
     limbs=(
         (15, 13), (13, 11), (16, 14), (14, 12), (11, 12), (5, 11), (6, 12), (5, 6), (5, 7), (6, 8),
         (7, 9), (8, 10), (1, 2), (0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 6),
@@ -98,17 +265,37 @@ MPII = Skeleton(
 _BY_NAME = {skeleton.name: skeleton for skeleton in (COCO, MPII)}
 
 
-def get(skeleton: str | Skeleton) -> Skeleton:
-    """Return a skeleton by name (`"coco"`, `"mpii"`); return a `Skeleton` unchanged.
+def get(skeleton: str | Path | Sequence[str] | Skeleton) -> Skeleton:
+    """Return the skeleton that an argument stands for.
+
+    Args:
+        skeleton: "coco", "mpii", a list of keypoint names, the path of a json as for
+            `read_skeleton`, or a `Skeleton`, which is returned unchanged.
 
     Raises:
-        ValueError: If there is no skeleton of this name.
+        FileNotFoundError: If a json does not exist.
+        ValueError: If there is no skeleton of this name, or names or json are invalid.
     """
     if isinstance(skeleton, Skeleton):
         return skeleton
+    if isinstance(skeleton, list | tuple):
+        return Skeleton("keypoints", skeleton)
+    if isinstance(skeleton, Path) or (isinstance(skeleton, str) and skeleton.endswith(".json")):
+        # Reading takes the module of annotations, which has skeletons itself.
+        from keras_shufflenet.keypoints.skeleton_files import read_skeleton
+
+        return read_skeleton(skeleton)
     if skeleton not in _BY_NAME:
         names = ", ".join(map(repr, _BY_NAME))
         raise ValueError(
-            f"`skeleton` must be one of {names} or a Skeleton. Received: skeleton={skeleton!r}"
+            f"`skeleton` must be one of {names}, a list of keypoint names, the path of a .json "
+            f"file or a Skeleton. Received: skeleton={skeleton!r}"
         )
     return _BY_NAME[skeleton]
+
+
+def known(keypoint_names: Sequence[str]) -> Skeleton | None:
+    """Return COCO's or MPII's skeleton if these are its keypoints, in whatever case; else None."""
+    plain = [re.sub(r"[\W_]+", "_", name.strip().lower()) for name in keypoint_names]
+    found = [each for each in _BY_NAME.values() if list(each.keypoint_names) == plain]
+    return found[0] if found else None

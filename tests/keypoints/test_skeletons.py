@@ -1,9 +1,11 @@
-"""The tables of each skeleton are consistent with each other."""
+"""Skeletons: the published tables are consistent, own ones are completed, checked and filed."""
+
+import json
 
 import numpy as np
 import pytest
 
-from keras_shufflenet.keypoints import skeletons
+from keras_shufflenet.keypoints import Skeleton, read_skeleton, save_skeleton, skeletons
 from tests.rounding import EPSILON64
 
 BOTH = pytest.mark.parametrize("skeleton", [skeletons.COCO, skeletons.MPII], ids=lambda s: s.name)
@@ -59,8 +61,146 @@ def test_coco_sigmas_are_those_of_pycocotools():
     np.testing.assert_allclose(skeletons.COCO.sigmas, expected, rtol=EPSILON64)
 
 
-def test_get_takes_names_and_skeletons():
+def test_get_takes_names_lists_and_skeletons():
     assert skeletons.get("mpii") is skeletons.MPII
     assert skeletons.get(skeletons.COCO) is skeletons.COCO
-    with pytest.raises(ValueError, match=r"one of 'coco', 'mpii' or.*Received: skeleton='hand'$"):
+    assert skeletons.get(["a", "b"]) == Skeleton("keypoints", ["a", "b"])
+    with pytest.raises(ValueError, match=r"one of 'coco', 'mpii', a .*Received: skeleton='hand'$"):
         skeletons.get("hand")
+
+
+HAND = ("wrist", "thumb", "index")
+
+
+@pytest.mark.parametrize("count", [1, 2, 133])
+def test_names_suffice(count):
+    own = Skeleton("own", [f"point {index}" for index in range(count)])
+    assert len(own) == count
+    assert own.flip_pairs == own.limbs == own.upper_body == own.lower_body == ()
+    assert own.sigmas == (pytest.approx(np.mean(skeletons.COCO.sigmas), rel=1e-12),) * count
+    assert own.has_mean_sigmas
+    assert own.keypoint_weights == (1.0,) * count
+    np.testing.assert_array_equal(own.flip_permutation, np.arange(count))
+
+
+@BOTH
+def test_pairs_are_found_by_name(skeleton):
+    found = skeletons.find_flip_pairs(skeleton.keypoint_names)
+    assert {frozenset(pair) for pair in found} == {frozenset(pair) for pair in skeleton.flip_pairs}
+
+
+@pytest.mark.parametrize(
+    ("names", "pairs"),
+    [
+        (("left_eye", "right_eye"), [(0, 1)]),
+        (("RightEye", "nose", "LeftEye"), [(0, 2)]),
+        (("eye.L", "eye.R"), [(0, 1)]),
+        (("l eye", "r ear", "r eye"), [(0, 2)]),
+        (("lefteye", "righteye"), [(0, 1)]),
+        (("right-eye-1", "right-eye-2", "left-eye-2"), [(1, 2)]),
+        (("left_eye", "right_ear"), []),
+        (("left_to_right", "right_to_left"), []),
+        (("thumb", "lr", "bright_eye"), []),
+    ],
+)
+def test_pairs_differ_in_left_and_right_alone(names, pairs):
+    assert skeletons.find_flip_pairs(names) == pairs
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"keypoint_names": []}, r"`keypoint_names` must be .*Received: no names"),
+        ({"keypoint_names": "wrist"}, r"Received: keypoint_names='wrist'"),
+        ({"keypoint_names": ["a", "b", "a"]}, r"differ from each other\. Received: a twice"),
+        ({"keypoint_names": ["a", 2, "c"]}, r"line of text\. Received: 2 among 3 names"),
+        ({"keypoint_names": ["a", "b\nc", ""]}, r"Received: 'b\\nc' among 3 names"),
+        ({"name": ""}, r"`name` must be a line of text\. Received: name=''"),
+        ({"limbs": [(0, 3)]}, r"`limbs` must be pairs .* from 0 to 2\. Received: \(0, 3\)"),
+        ({"limbs": [(1, 1)]}, r"indices of two of the 3 .*Received: \(1, 1\)"),
+        ({"limbs": 3}, r"`limbs` must be a list of pairs of indices\. Received: limbs=3"),
+        ({"flip_pairs": [(0, 1), (1, 2)]}, r"`flip_pairs` must name each keypoint at most once"),
+        ({"sigmas": [0.1]}, r"`sigmas` must be 3 positive numbers, .*Received: sigmas=\[0.1\]"),
+        ({"sigmas": [0.1, 0, 0.1]}, r"`sigmas` must be 3 positive numbers"),
+        ({"keypoint_weights": [1, 1, float("nan")]}, r"`keypoint_weights` must be 3 positive"),
+        ({"upper_body": [0, 0]}, r"`upper_body` must be distinct indices of the 3 keypoints"),
+    ],
+)
+def test_mistakes_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Skeleton(**{"name": "hand", "keypoint_names": HAND, **arguments})
+
+
+@pytest.mark.parametrize(
+    "skeleton",
+    [
+        skeletons.COCO,
+        skeletons.MPII,
+        Skeleton("hand", HAND),
+        Skeleton("eyes", ("left", "right", "Mitte"), (), [0.1, 0.2, 0.3], [(0, 2)], [0], [1]),
+    ],
+    ids=lambda skeleton: skeleton.name,
+)
+def test_files_keep_every_field(skeleton, tmp_path):
+    path = tmp_path / "made" / "own.json"
+    save_skeleton(skeleton, path)
+    assert read_skeleton(path) == skeletons.get(path) == skeletons.get(str(path)) == skeleton
+    with pytest.raises(ValueError, match=r"`path` must end in \.json"):
+        save_skeleton(skeleton, tmp_path / "own.txt")
+
+
+def category(**fields):
+    return {"id": 7, "name": "hand", "keypoints": list(HAND), "skeleton": [[1, 2], [1, 3]]} | fields
+
+
+def test_categories_count_from_one():
+    hand = Skeleton("hand", HAND, limbs=[(0, 1), (0, 2)])
+    assert read_skeleton(category()) == hand
+    by_name = category(skeleton=[["wrist", "thumb"], ["wrist", "index"]])
+    assert read_skeleton(by_name) == hand
+    with pytest.warns(UserWarning, match="numbers are taken to count from 0"):
+        assert read_skeleton(category(skeleton=[[0, 1], [0, 2]])) == hand
+
+
+def test_the_category_of_an_annotation_file(tmp_path):
+    bare = {"id": 1, "name": "person"}
+    path = tmp_path / "hands.json"
+    path.write_text(json.dumps({"images": [], "categories": [bare, category()]}))
+    assert read_skeleton(path).keypoint_names == HAND
+    two = {"categories": [category(), category(id=8, name="foot")]}
+    assert read_skeleton(two, "foot").name == read_skeleton(two, 8).name == "foot"
+    with pytest.raises(
+        ValueError, match=r"`category` must be .*Received: category=None.*hand, foo"
+    ):
+        read_skeleton(two)
+    with pytest.raises(ValueError, match=r"categories with keypoints: none$"):
+        read_skeleton({"categories": [bare]})
+
+
+def test_published_names_have_the_published_skeleton():
+    person = category(name="person", keypoints=list(skeletons.COCO.keypoint_names))
+    assert read_skeleton(person) is skeletons.COCO
+    spaced = [name.replace("_", " ").title() for name in skeletons.MPII.keypoint_names]
+    assert read_skeleton({"keypoints": spaced}) is skeletons.MPII
+    assert read_skeleton(person | {"sigmas": [0.1] * 17}).sigmas == (0.1,) * 17
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"keypoints": 3}, r"^keypoints: 'keypoints' must be a list .*Received: .*3$"),
+        ({"keypoints": ["a", "a"]}, r"'keypoints' must differ from each other"),
+        (
+            {"skeleton": [[1, 4]]},
+            r"^keypoints: 'skeleton' must have names .* 1 to 3\. Received: 4$",
+        ),
+        ({"skeleton": 4}, r"'skeleton' must be a list of pairs\. Received: 4$"),
+        ({"skeleton": [[2, 2]]}, r"'skeleton' must be pairs of two keypoints\. Received: \[2, 2\]"),
+        ({"lower_body": 2}, r"'lower_body' must be a list\. Received: 2$"),
+        ({"flip_pairs": [["wrist", "palm"]]}, r"'flip_pairs' must have names.*Received: 'palm'$"),
+        ({"sigmas": [1]}, r"'sigmas' must be 3 positive numbers"),
+    ],
+)
+def test_mistakes_in_files_are_named(fields, message):
+    with pytest.raises(ValueError, match=message):
+        read_skeleton(category(**fields))
