@@ -70,8 +70,10 @@ NETWORKS = {
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_what_is_concatenated_shares_a_scale(name):
-    plan = Plan(ks.export.optimize_for_inference(NETWORKS[name]()))
+def test_what_is_concatenated_shares_a_scale(name, shallow):
+    with shallow():
+        network = NETWORKS[name]()
+    plan = Plan(ks.export.optimize_for_inference(network))
     steps = {step.name: step for step in plan.steps}
     joined = [step for step in plan.steps if step.kind in ("Concatenate", "ZeroPadding2D")]
     assert joined

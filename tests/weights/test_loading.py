@@ -230,16 +230,16 @@ def test_a_classifier_that_fits_is_loaded(tmp_path, trained, suffix):
     assert same_body(other, trained)
 
 
-def test_of_shufflenet_v2_plus_only_the_classifier_depends_on_the_classes(tmp_path):
-    source = ks.ShuffleNetV2Plus(input_shape=(32, 32, 3))
+def test_of_shufflenet_v2_plus_only_the_classifier_depends_on_the_classes(shallow, tmp_path):
+    def build(**arguments):
+        with shallow():
+            return ks.ShuffleNetV2Plus(input_shape=(32, 32, 3), **arguments)
+
+    source = build()
     for suffix in (".safetensors", ".weights.h5"):
-        ks.weights.save(source, tmp_path / f"plus{suffix}")
-        model = ks.ShuffleNetV2Plus(
-            input_shape=(32, 32, 3), classes=4, weights=str(tmp_path / f"plus{suffix}")
-        )
-        assert same_body(model, source)
-        headless = ks.ShuffleNetV2Plus(
-            input_shape=(32, 32, 3), include_top=False, weights=str(tmp_path / f"plus{suffix}")
-        )
+        path = tmp_path / f"plus{suffix}"
+        ks.weights.save(source, path)
+        assert same_body(build(classes=4, weights=str(path)), source)
+        headless = build(include_top=False, weights=str(path))
         kernels = [m.get_layer("conv_last").kernel.numpy() for m in (headless, source)]
         np.testing.assert_array_equal(*kernels)
