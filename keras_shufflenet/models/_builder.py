@@ -5,35 +5,24 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
 from keras import layers
-from numpy.typing import NDArray
 
 from keras_shufflenet import weights as pretrained
-from keras_shufflenet._checks import check_choice, check_integer
+from keras_shufflenet._checks import check_bool, check_choice, check_integer, is_integer
 from keras_shufflenet._layer_names import IMAGE, PREDICTIONS
-from keras_shufflenet._layer_names import PREPROCESSING as PREPROCESSING_LAYER
+from keras_shufflenet.models._input_channels import copy_adapted
+from keras_shufflenet.models._preprocessing import (
+    IDENTITY,
+    MEAN_STD,
+    RGB,
+    Preprocessing,
+    prepend_preprocessing,
+)
 from keras_shufflenet.models.layers import channel_axis
 
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """Normalization of RGB images 0..255 that a network was trained with.
-
-    Networks trained on BGR need nothing here: when weights are loaded into a model with
-    preprocessing, the input channels of the first kernel are reversed.
-
-    Attributes:
-        mean: Mean RGB color, or a mean image (height, width, 3) for inputs of that size.
-        std: Standard deviation of RGB.
-    """
-
-    mean: Sequence[float] | NDArray[np.floating] = (0.0, 0.0, 0.0)
-    std: Sequence[float] = (1.0, 1.0, 1.0)
+__all__ = ["IDENTITY", "MEAN_STD", "Preprocessing", "Top", "build", "preset_name"]
 
 
-MEAN_STD = Preprocessing((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))  # ImageNet's pixels
-IDENTITY = Preprocessing()
 MINIMUM_SIZE = 32
 DEFAULT_SIZE = 224
 IMAGENET_CLASSES = 1000
@@ -69,13 +58,16 @@ def build(
     network: Callable[[keras.KerasTensor], keras.KerasTensor],
     *,
     preset: str,
-    preprocessing: Preprocessing | None,
-    top: Top | None,
+    preprocessing: Preprocessing,
+    include_preprocessing: bool,
+    top: Top,
+    include_top: bool,
     weights: str | None,
     input_tensor: keras.KerasTensor | None,
     input_shape: tuple[int | None, ...] | None,
     pooling: str | None,
     name: str | None,
+    adapt_input_channels: bool,
     auxiliary: Callable[[Top], list[keras.KerasTensor]] | None = None,
 ) -> keras.Model:
     """Build a model from a network and load its weights.
@@ -83,32 +75,63 @@ def build(
     Args:
         network: Maps normalized images to the feature maps that the top pools.
         preset: Registry name of the network, by which "imagenet" weights are looked up.
-        preprocessing: Normalization to prepend; None for none.
-        top: Classifier to append; None for `pooling`.
+        preprocessing: Normalization to prepend.
+        include_preprocessing: As in every builder.
+        top: Classifier to append.
+        include_top: As in every builder.
         weights: As in every builder.
         input_tensor: As in every builder.
         input_shape: As in every builder.
         pooling: As in every builder.
         name: Name of the model; None for `preset`.
+        adapt_input_channels: As in every builder.
         auxiliary: Builds further outputs for training; called after `network`.
     """
+    check_bool("include_preprocessing", include_preprocessing)
+    check_bool("include_top", include_top)
+    check_bool("adapt_input_channels", adapt_input_channels)
     check_choice("pooling", pooling, (None, "avg", "max"))
-    if top is not None:
+    if include_top:
         check_integer("classes", top.classes)
-    if auxiliary is not None and top is None:
+        _check_activation(top.activation)
+    elif auxiliary is not None:
         raise ValueError("`auxiliary` requires `include_top=True`. Received: include_top=False")
-    image = _image(input_tensor, input_shape, fixed=top is not None)
-    _check_channels(image, preprocessing, weights)
-    x = network(prepend_preprocessing(image, preprocessing))
-    x = _append_top(x, top) if top else _pool(x, pooling)
-    if auxiliary is not None and top is not None:
-        x = [x, *auxiliary(top)]
-    sources = keras.utils.get_source_inputs(image)
-    model = keras.Model(sources[0] if len(sources) == 1 else sources, x, name=name or preset)
+
+    def assemble(image: keras.KerasTensor) -> keras.Model:
+        x = network(prepend_preprocessing(image, preprocessing if include_preprocessing else None))
+        x = _append_top(x, top) if include_top else _pool(x, pooling)
+        if auxiliary is not None:
+            x = [x, *auxiliary(top)]
+        sources = keras.utils.get_source_inputs(image)
+        return keras.Model(sources[0] if len(sources) == 1 else sources, x, name=name or preset)
+
+    image = _image(input_tensor, input_shape, fixed=include_top)
+    model = assemble(image)
     if weights is not None:
-        partly = top is not None and top.classes != IMAGENET_CLASSES
-        pretrained.load(model, weights, model_name=preset, skip_mismatched_head=partly)
+        partly = include_top and top.classes != IMAGENET_CLASSES
+        adapts = adapt_input_channels and image.shape[channel_axis()] != RGB
+        loaded = assemble(_rgb_input(image)) if adapts else model
+        pretrained.load(loaded, weights, model_name=preset, skip_mismatched_head=partly)
+        if adapts:
+            copy_adapted(loaded, model)
     return model
+
+
+def _rgb_input(image: keras.KerasTensor) -> keras.KerasTensor:
+    """Return an input of RGB images of the same size."""
+    shape = list(image.shape[1:])
+    shape[channel_axis() if channel_axis() == -1 else 0] = RGB
+    return keras.Input(shape)
+
+
+def _check_activation(activation: Any) -> None:
+    try:
+        keras.activations.get(activation)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            "`classifier_activation` must be an activation of Keras, such as 'softmax', or None "
+            f"for logits. Received: classifier_activation={activation!r}"
+        ) from error
 
 
 def _image(
@@ -142,66 +165,20 @@ def _image(
 
 
 def _check_shape(shape: tuple[int | None, ...]) -> None:
-    layout = "(height, width, channels)" if channel_axis() == -1 else "(channels, height, width)"
-    if len(shape) != 3 or shape[channel_axis() if channel_axis() == -1 else 0] is None:
+    last = channel_axis() == -1
+    layout = "(height, width, channels)" if last else "(channels, height, width)"
+    channels, size = (shape[-1:], shape[:-1]) if last else (shape[:1], shape[1:])
+    known = len(shape) == 3 and all(n is not None and is_integer(n) and n > 0 for n in channels)
+    if not known or not all(n is None or is_integer(n) for n in size):
         raise ValueError(
             f"`input_shape` must be {layout} with a known number of channels. "
             f"Received: input_shape={shape}"
         )
-    size = shape[:2] if channel_axis() == -1 else shape[1:]
     if any(side is not None and side < MINIMUM_SIZE for side in size):
         raise ValueError(
-            f"`input_shape` must be at least {MINIMUM_SIZE} × {MINIMUM_SIZE}. Received: "
-            f"input_shape={shape}"
+            f"`input_shape` must be {layout} with a size of at least {MINIMUM_SIZE} × "
+            f"{MINIMUM_SIZE}. Received: input_shape={shape}"
         )
-
-
-def _check_channels(
-    image: keras.KerasTensor, preprocessing: Preprocessing | None, weights: str | None
-) -> None:
-    channels = image.shape[channel_axis()]
-    if channels != 3 and (preprocessing is not None or weights is not None):
-        raise ValueError(
-            "Preprocessing and pretrained weights require RGB images with 3 channels; for others "
-            "use `include_preprocessing=False` and `weights=None`. "
-            f"Received: an input with {channels} channels"
-        )
-
-
-def prepend_preprocessing(
-    image: keras.KerasTensor, preprocessing: Preprocessing | None
-) -> keras.KerasTensor:
-    """Normalize RGB images 0..255 as the network expects."""
-    if preprocessing is None:
-        return image
-    if preprocessing is IDENTITY:  # the layer's name tells the weight loader that input is RGB
-        return layers.Identity(name=PREPROCESSING_LAYER)(image)
-    mean = _fit(np.asarray(preprocessing.mean, np.float32), image)
-    variance = np.broadcast_to(np.square(preprocessing.std), mean.shape)
-    axes: Any = channel_axis() if mean.ndim == 1 else (1, 2, 3)
-    if mean.ndim == 3 and channel_axis() == 1:
-        mean, variance = mean.transpose(2, 0, 1), variance.transpose(2, 0, 1)
-    return layers.Normalization(
-        axis=axes, mean=mean.tolist(), variance=variance.tolist(), name=PREPROCESSING_LAYER
-    )(image)
-
-
-def _fit(mean: NDArray[np.float32], image: keras.KerasTensor) -> NDArray[np.float32]:
-    """Resize a mean image to the input, or average it if the input size is variable."""
-    height, width = image.shape[1:3] if channel_axis() == -1 else image.shape[2:4]
-    if mean.shape[-1:] != (3,) or mean.ndim not in (1, 3):
-        raise ValueError(
-            "`mean` must be a color (3,) or an image (height, width, 3). "
-            f"Received: mean of shape {mean.shape}"
-        )
-    if mean.ndim == 1 or mean.shape[:2] == (height, width):
-        return mean
-    if height is None or width is None:
-        return mean.mean(axis=(0, 1))
-    resized = keras.ops.image.resize(
-        mean, (height, width), antialias=True, data_format="channels_last"
-    )
-    return np.asarray(keras.ops.convert_to_numpy(resized), np.float32)
 
 
 def _append_top(x: keras.KerasTensor, top: Top) -> keras.KerasTensor:

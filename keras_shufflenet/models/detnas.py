@@ -91,6 +91,7 @@ def DetNAS(
     classes: int = 1000,
     classifier_activation: str | None = "softmax",
     name: str | None = None,
+    adapt_input_channels: bool = False,
 ) -> keras.Model:
     """Build a DetNAS backbone with its ImageNet classifier.
 
@@ -116,6 +117,9 @@ def DetNAS(
             everything but the classifier is loaded.
         classifier_activation: Activation of the classifier; None returns logits.
         name: Name of the model. Defaults to its registry name, such as "detnas_coco_fpn_300m".
+        adapt_input_channels: Whether pretrained weights for RGB are adapted to an `input_shape`
+            with another number of channels: one and two channels share the sum of the RGB kernels,
+            further channels begin with zeros. If False, such weights are an error.
 
     Returns:
         A functional `keras.Model`.
@@ -137,15 +141,16 @@ def DetNAS(
     return _builder.build(
         lambda x: detnas(x, channels, parsed, split),
         preset=preset,
-        preprocessing=_builder.IDENTITY if include_preprocessing else None,
-        top=_builder.Top(classes, classifier_activation, spatial_dropout=DROPOUT)
-        if include_top
-        else None,
+        preprocessing=_builder.IDENTITY,
+        include_preprocessing=include_preprocessing,
+        top=_builder.Top(classes, classifier_activation, spatial_dropout=DROPOUT),
+        include_top=include_top,
         weights=weights,
         input_tensor=input_tensor,
         input_shape=input_shape,
         pooling=pooling,
         name=name,
+        adapt_input_channels=adapt_input_channels,
     )
 
 

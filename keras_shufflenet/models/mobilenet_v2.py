@@ -122,6 +122,7 @@ def MobileNetV2(
     classes: int = 1000,
     classifier_activation: str | None = "softmax",
     name: str | None = None,
+    adapt_input_channels: bool = False,
 ) -> keras.Model:
     """Build MobileNetV2.
 
@@ -144,6 +145,9 @@ def MobileNetV2(
             everything but the classifier is loaded.
         classifier_activation: Activation of the classifier; None returns logits.
         name: Name of the model. Defaults to its registry name, such as "mobilenet_v2_x1_0".
+        adapt_input_channels: Whether pretrained weights for RGB are adapted to an `input_shape`
+            with another number of channels: one and two channels share the sum of the RGB kernels,
+            further channels begin with zeros. If False, such weights are an error.
 
     Returns:
         A functional `keras.Model`.
@@ -156,15 +160,16 @@ def MobileNetV2(
     return _builder.build(
         lambda x: mobilenet_v2(x, width, variant),
         preset=_preset_name(width, variant),
-        preprocessing=_builder.MEAN_STD if include_preprocessing else None,
-        top=_builder.Top(classes, classifier_activation, dropout=DROPOUT[variant])
-        if include_top
-        else None,
+        preprocessing=_builder.MEAN_STD,
+        include_preprocessing=include_preprocessing,
+        top=_builder.Top(classes, classifier_activation, dropout=DROPOUT[variant]),
+        include_top=include_top,
         weights=weights,
         input_tensor=input_tensor,
         input_shape=input_shape,
         pooling=pooling,
         name=name,
+        adapt_input_channels=adapt_input_channels,
     )
 
 

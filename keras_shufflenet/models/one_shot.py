@@ -91,6 +91,7 @@ def OneShotNet(
     classes: int = 1000,
     classifier_activation: str | None = "softmax",
     name: str | None = None,
+    adapt_input_channels: bool = False,
 ) -> keras.Model:
     """Build a network of the one-shot search space.
 
@@ -116,6 +117,9 @@ def OneShotNet(
             everything but the classifier is loaded.
         classifier_activation: Activation of the classifier; None returns logits.
         name: Name of the model. Defaults to its registry name, such as "one_shot".
+        adapt_input_channels: Whether pretrained weights for RGB are adapted to an `input_shape`
+            with another number of channels: one and two channels share the sum of the RGB kernels,
+            further channels begin with zeros. If False, such weights are an error.
 
     Returns:
         A functional `keras.Model`.
@@ -139,15 +143,16 @@ def OneShotNet(
     return _builder.build(
         lambda x: one_shot(x, choices, scales, Norm(affine=affine)),
         preset=str(architecture) if found and channel_scales is None else "one_shot_custom",
-        preprocessing=_builder.IDENTITY if include_preprocessing else None,
-        top=_builder.Top(classes, classifier_activation, use_bias=False, dropout=DROPOUT)
-        if include_top
-        else None,
+        preprocessing=_builder.IDENTITY,
+        include_preprocessing=include_preprocessing,
+        top=_builder.Top(classes, classifier_activation, use_bias=False, dropout=DROPOUT),
+        include_top=include_top,
         weights=weights,
         input_tensor=input_tensor,
         input_shape=input_shape,
         pooling=pooling,
         name=name,
+        adapt_input_channels=adapt_input_channels,
     )
 
 

@@ -19,8 +19,10 @@ import keras
 from keras import initializers, layers
 
 from keras_shufflenet import weights as pretrained
-from keras_shufflenet._checks import check_bool, check_choice, check_size
+from keras_shufflenet._checks import check_bool, check_choice, check_integer, check_size
 from keras_shufflenet._layer_names import HEAD_PREFIX, HEATMAPS
+from keras_shufflenet.models._input_channels import copy_adapted
+from keras_shufflenet.models._preprocessing import RGB
 from keras_shufflenet.models._registry import build_network, feature_extractor, register_task
 from keras_shufflenet.models.layers import (
     activate,
@@ -140,6 +142,8 @@ def PoseEstimator(
     backbone_weights: str | None = None,
     include_preprocessing: bool = True,
     name: str | None = None,
+    input_channels: int = 3,
+    adapt_input_channels: bool = False,
 ) -> keras.Model:
     """Build a top-down pose estimator, which maps a crop of one person to heatmaps.
 
@@ -155,28 +159,35 @@ def PoseEstimator(
         include_preprocessing: Whether the model takes RGB crops 0..255. If False, it takes crops
             normalized as the publisher of the backbone does.
         name: Name of the model. Defaults to backbone, keypoints, size and head.
+        input_channels: Number of channels of the crops: 3 for RGB, 1 for gray.
+        adapt_input_channels: Whether pretrained weights for RGB are adapted to another number of
+            `input_channels`, as the builder of the backbone does. If False, such weights are an
+            error.
 
     Returns:
-        A functional `keras.Model` from (N, height, width, 3) to heatmaps
+        A functional `keras.Model` from (N, height, width, input_channels) to heatmaps
         (N, height / 4, width / 4, keypoints), float32; the peak of a confident keypoint is 1.
 
     Raises:
         ValueError: If an argument is invalid, or the weights are of another network.
     """
     check_bool("include_preprocessing", include_preprocessing)
+    check_integer("input_channels", input_channels)
+    check_bool("adapt_input_channels", adapt_input_channels)
     _check_weights(weights, backbone_weights)
     check_choice("keypoints", keypoints, KEYPOINTS)
     check_choice("head", head, HEADS)
     height, width = check_size("input_size", input_size, multiple_of=STRIDE)
-    shape = (3, height, width)
+    shape = (input_channels, height, width)
     if keras.config.image_data_format() == "channels_last":
-        shape = (height, width, 3)
+        shape = (height, width, input_channels)
     network = build_network(
         backbone,
         include_top=False,
         weights=backbone_weights,
         input_shape=shape,
         include_preprocessing=include_preprocessing,
+        adapt_input_channels=adapt_input_channels,
     )
     heatmaps = layers.Conv2D(
         KEYPOINTS[keypoints],
@@ -187,7 +198,12 @@ def PoseEstimator(
     )(HEADS[head](network))
     default_name = estimator_name(backbone, keypoints, (height, width), head)
     model = keras.Model(network.input, heatmaps, name=name or default_name)
-    if weights is not None:
+    if weights is not None and adapt_input_channels and input_channels != RGB:
+        loaded = PoseEstimator(
+            backbone, keypoints, head, input_size, weights, None, include_preprocessing
+        )
+        copy_adapted(loaded, model)
+    elif weights is not None:
         pretrained.load(model, weights, model_name=default_name)
     return model
 

@@ -173,6 +173,7 @@ def ShuffleNetV1(
     classes: int = 1000,
     classifier_activation: str | None = "softmax",
     name: str | None = None,
+    adapt_input_channels: bool = False,
 ) -> keras.Model:
     """Build ShuffleNet, version 1.
 
@@ -197,6 +198,9 @@ def ShuffleNetV1(
             everything but the classifier is loaded.
         classifier_activation: Activation of the classifier; None returns logits.
         name: Name of the model. Defaults to its registry name, such as "shufflenet_v1_x1_0_g3".
+        adapt_input_channels: Whether pretrained weights for RGB are adapted to an `input_shape`
+            with another number of channels: one and two channels share the sum of the RGB kernels,
+            further channels begin with zeros. If False, such weights are an error.
 
     Returns:
         A functional `keras.Model`.
@@ -208,15 +212,16 @@ def ShuffleNetV1(
     return _builder.build(
         lambda x: shufflenet_v1(x, width, groups, variant),
         preset=_preset_name(width, groups, variant),
-        preprocessing=PREPROCESSING[variant] if include_preprocessing else None,
-        top=_builder.Top(classes, classifier_activation, use_bias=variant == "mmcls")
-        if include_top
-        else None,
+        preprocessing=PREPROCESSING[variant],
+        include_preprocessing=include_preprocessing,
+        top=_builder.Top(classes, classifier_activation, use_bias=variant == "mmcls"),
+        include_top=include_top,
         weights=weights,
         input_tensor=input_tensor,
         input_shape=input_shape,
         pooling=pooling,
         name=name,
+        adapt_input_channels=adapt_input_channels,
     )
 
 

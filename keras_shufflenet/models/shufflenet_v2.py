@@ -107,6 +107,7 @@ def ShuffleNetV2(
     classes: int = 1000,
     classifier_activation: str | None = "softmax",
     name: str | None = None,
+    adapt_input_channels: bool = False,
 ) -> keras.Model:
     """Build ShuffleNetV2.
 
@@ -130,6 +131,9 @@ def ShuffleNetV2(
             everything but the classifier is loaded.
         classifier_activation: Activation of the classifier; None returns logits.
         name: Name of the model. Defaults to its registry name, such as "shufflenet_v2_x1_0".
+        adapt_input_channels: Whether pretrained weights for RGB are adapted to an `input_shape`
+            with another number of channels: one and two channels share the sum of the RGB kernels,
+            further channels begin with zeros. If False, such weights are an error.
 
     Returns:
         A functional `keras.Model`.
@@ -144,20 +148,21 @@ def ShuffleNetV2(
     return _builder.build(
         lambda x: shufflenet_v2(x, width, variant),
         preset=preset,
-        preprocessing=PREPROCESSING[variant] if include_preprocessing else None,
+        preprocessing=PREPROCESSING[variant],
+        include_preprocessing=include_preprocessing,
         top=_builder.Top(
             classes,
             classifier_activation,
             use_bias=variant == "torchvision",
             dropout=MEGVII_DROPOUT.get(width, 0.0) if variant == "megvii" else 0.0,
-        )
-        if include_top
-        else None,
+        ),
+        include_top=include_top,
         weights=weights,
         input_tensor=input_tensor,
         input_shape=input_shape,
         pooling=pooling,
         name=name,
+        adapt_input_channels=adapt_input_channels,
     )
 
 

@@ -188,6 +188,7 @@ def ShuffleNetV2Large(
     classes: int = 1000,
     classifier_activation: str | None = "softmax",
     name: str | None = None,
+    adapt_input_channels: bool = False,
 ) -> keras.Model:
     """Build ShuffleNetV2.Large.
 
@@ -212,6 +213,9 @@ def ShuffleNetV2Large(
             everything but the classifiers is loaded.
         classifier_activation: Activation of the classifiers; None returns logits.
         name: Name of the model. Defaults to its registry name, "shufflenet_v2_large".
+        adapt_input_channels: Whether pretrained weights for RGB are adapted to an `input_shape`
+            with another number of channels: one and two channels share the sum of the RGB kernels,
+            further channels begin with zeros. If False, such weights are an error.
 
     Returns:
         A functional `keras.Model`; with `auxiliary` it has a list of four outputs.
@@ -221,11 +225,18 @@ def ShuffleNetV2Large(
     """
     feature_maps: FeatureMaps = {}
     mean = MEAN_COLOR if mean_image is None else mean_image
+    if np.asarray(mean).dtype.kind not in "fiu":
+        raise ValueError(
+            "`mean_image` must be an array (height, width, 3), as `weights.read_mean_image` "
+            f"returns, or None. Received: mean_image={mean_image!r}"
+        )
     return _builder.build(
         lambda x: shufflenet_v2_large(x, feature_maps),
         preset="shufflenet_v2_large",
-        preprocessing=_builder.Preprocessing(mean) if include_preprocessing else None,
-        top=_builder.Top(classes, classifier_activation, dropout=DROPOUT) if include_top else None,
+        preprocessing=_builder.Preprocessing(mean),
+        include_preprocessing=include_preprocessing,
+        top=_builder.Top(classes, classifier_activation, dropout=DROPOUT),
+        include_top=include_top,
         auxiliary=(lambda top: _auxiliary_heads(feature_maps, LARGE_NORM, top))
         if auxiliary
         else None,
@@ -234,6 +245,7 @@ def ShuffleNetV2Large(
         input_shape=input_shape,
         pooling=pooling,
         name=name,
+        adapt_input_channels=adapt_input_channels,
     )
 
 
@@ -248,6 +260,7 @@ def ShuffleNetV2ExLarge(
     classes: int = 1000,
     classifier_activation: str | None = "softmax",
     name: str | None = None,
+    adapt_input_channels: bool = False,
 ) -> keras.Model:
     """Build ShuffleNetV2.ExLarge: 255 million parameters, 46 billion multiply-adds.
 
@@ -269,6 +282,9 @@ def ShuffleNetV2ExLarge(
             everything but the classifiers is loaded.
         classifier_activation: Activation of the classifiers; None returns logits.
         name: Name of the model. Defaults to its registry name, "shufflenet_v2_exlarge".
+        adapt_input_channels: Whether pretrained weights for RGB are adapted to an `input_shape`
+            with another number of channels: one and two channels share the sum of the RGB kernels,
+            further channels begin with zeros. If False, such weights are an error.
 
     Returns:
         A functional `keras.Model`; with `auxiliary` it has a list of four outputs.
@@ -280,8 +296,10 @@ def ShuffleNetV2ExLarge(
     return _builder.build(
         lambda x: shufflenet_v2_exlarge(x, feature_maps),
         preset="shufflenet_v2_exlarge",
-        preprocessing=_builder.IDENTITY if include_preprocessing else None,
-        top=_builder.Top(classes, classifier_activation, dropout=DROPOUT) if include_top else None,
+        preprocessing=_builder.IDENTITY,
+        include_preprocessing=include_preprocessing,
+        top=_builder.Top(classes, classifier_activation, dropout=DROPOUT),
+        include_top=include_top,
         auxiliary=(lambda top: _auxiliary_heads(feature_maps, EXLARGE_NORM, top))
         if auxiliary
         else None,
@@ -290,6 +308,7 @@ def ShuffleNetV2ExLarge(
         input_shape=input_shape,
         pooling=pooling,
         name=name,
+        adapt_input_channels=adapt_input_channels,
     )
 
 

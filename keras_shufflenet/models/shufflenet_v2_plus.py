@@ -77,6 +77,7 @@ def ShuffleNetV2Plus(
     classes: int = 1000,
     classifier_activation: str | None = "softmax",
     name: str | None = None,
+    adapt_input_channels: bool = False,
 ) -> keras.Model:
     """Build ShuffleNetV2+.
 
@@ -96,6 +97,9 @@ def ShuffleNetV2Plus(
             everything but the classifier is loaded.
         classifier_activation: Activation of the classifier; None returns logits.
         name: Name of the model. Defaults to its registry name, such as "shufflenet_v2_plus_small".
+        adapt_input_channels: Whether pretrained weights for RGB are adapted to an `input_shape`
+            with another number of channels: one and two channels share the sum of the RGB kernels,
+            further channels begin with zeros. If False, such weights are an error.
 
     Returns:
         A functional `keras.Model`.
@@ -107,17 +111,18 @@ def ShuffleNetV2Plus(
     return _builder.build(
         lambda x: shufflenet_v2_plus(x, CHANNELS[size]),
         preset=f"shufflenet_v2_plus_{size}",
-        preprocessing=_builder.IDENTITY if include_preprocessing else None,
+        preprocessing=_builder.IDENTITY,
+        include_preprocessing=include_preprocessing,
         top=_builder.Top(
             classes, classifier_activation, use_bias=False, dropout=DROPOUT, hidden=_hidden
-        )
-        if include_top
-        else None,
+        ),
+        include_top=include_top,
         weights=weights,
         input_tensor=input_tensor,
         input_shape=input_shape,
         pooling=pooling,
         name=name,
+        adapt_input_channels=adapt_input_channels,
     )
 
 

@@ -17,6 +17,7 @@ from keras_shufflenet.weights.assignment import (
     KeyReport,
     assign,
     has_preprocessing,
+    reverse_colors,
     weighted_layers,
 )
 from keras_shufflenet.weights.errors import WeightsMismatchError
@@ -85,12 +86,14 @@ class Target:
         array = np.asarray(keras.ops.convert_to_numpy(self.variable)).transpose(
             np.argsort(self.axes)
         )
-        return np.ascontiguousarray(np.flip(array, INPUT_CHANNELS) if self.reverse_input else array)
+        return np.ascontiguousarray(
+            reverse_colors(array, INPUT_CHANNELS) if self.reverse_input else array
+        )
 
     def assign(self, array: np.ndarray) -> None:
         """Transpose an array and assign it."""
         if self.reverse_input:
-            array = np.flip(array, INPUT_CHANNELS)
+            array = reverse_colors(array, INPUT_CHANNELS)
         assign(self.variable, array.transpose(self.axes))
 
 

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 import keras
 import numpy as np
 
-from keras_shufflenet._layer_names import PREPROCESSING, is_head
+from keras_shufflenet._layer_names import PREPROCESSING, STEM, is_head
 from keras_shufflenet.weights.errors import WeightsMismatchError
 
 MAX_LISTED = 8  # keys that an error lists per kind
+RGB = 3
+ADAPT = "(The builders adapt them with `adapt_input_channels=True`.)"
 
 
 def weighted_layers(model: keras.Model, include_head: bool) -> list[keras.Layer]:
@@ -33,6 +35,20 @@ def has_preprocessing(model: keras.Model) -> bool:
     return any(layer.name == PREPROCESSING for layer in model.layers)
 
 
+def stem_channels(model: keras.Model) -> int | None:
+    """Return the number of channels of a network's images; None for another kind of model."""
+    stems = [layer for layer in model.layers if layer.name == STEM]
+    return int(stems[0].kernel.shape[2]) if stems else None
+
+
+def reverse_colors(array: np.ndarray, axis: int) -> np.ndarray:
+    """Swap red and blue, the first and the third channel; further channels stay."""
+    if array.shape[axis] < RGB:
+        return array
+    order = [2, 1, 0, *range(RGB, array.shape[axis])]
+    return np.take(array, order, axis)
+
+
 @dataclass
 class KeyReport:
     """The differences between the keys of a file and the variables of a model.
@@ -54,11 +70,14 @@ class KeyReport:
             _enumerate("unexpected keys", self.unexpected_keys),
             _enumerate("mismatched shapes, types or values", self.mismatched),
         ]
+        other_channels = stem_channels(model) not in (None, RGB)
+        stem = any(STEM in entry for entry in self.mismatched)
+        hint = f"\n{ADAPT}" if stem and other_channels else ""
         if any(entries):
             raise WeightsMismatchError(
                 f"The checkpoint ({origin}) does not match the model {model.name!r}; nothing was "
-                f"assigned.{''.join(entries)}\nEvery variable must be assigned exactly once, and "
-                f"every key must be used. Received: {received}"
+                f"assigned.{''.join(entries)}{hint}\nEvery variable must be assigned exactly once, "
+                f"and every key must be used. Received: {received}"
             )
 
 

@@ -15,7 +15,12 @@ import numpy as np
 
 from keras_shufflenet._layer_names import PREPROCESSING, STEM, is_top
 from keras_shufflenet.weights._state_dict import takes_bgr
-from keras_shufflenet.weights.assignment import KeyReport, has_preprocessing, weighted_layers
+from keras_shufflenet.weights.assignment import (
+    KeyReport,
+    has_preprocessing,
+    reverse_colors,
+    weighted_layers,
+)
 from keras_shufflenet.weights.checkpoint import HDF5_MAGIC, MAX_EXPANSION
 from keras_shufflenet.weights.errors import MALFORMED, CheckpointError
 from keras_shufflenet.weights.torch_pickle import ZIP_MAGIC
@@ -66,7 +71,7 @@ def load_keras_file(
         ) from error
     stem = model.get_layer(STEM).kernel if reverse_stem else None
     for variable, value in values:
-        variable.assign(value[:, :, ::-1] if variable is stem else value)
+        variable.assign(reverse_colors(value, 2) if variable is stem else value)
 
 
 def _open(path: Path) -> h5py.File:

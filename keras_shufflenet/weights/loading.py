@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from keras_shufflenet._files import atomic_write, check_output
 from keras_shufflenet.weights import SAVE_FORMATS, catalog
 from keras_shufflenet.weights._state_dict import load_state_dict, state_dict
+from keras_shufflenet.weights.assignment import ADAPT, RGB, stem_channels
 from keras_shufflenet.weights.cache import download
 from keras_shufflenet.weights.checkpoint import read_checkpoint
 from keras_shufflenet.weights.errors import CheckpointError, WeightsMismatchError
@@ -49,6 +50,7 @@ def load(
         FileNotFoundError: If there is no such file; a `WeightsUnavailableError` if a file of the
             catalog cannot be downloaded.
     """
+    _check_channels(model, str(source))
     path, layout = _locate(source, model_name or model.name)
     if include_head and skip_mismatched_head:
         try:
@@ -63,6 +65,18 @@ def _load(model: keras.Model, path: Path, layout: str | None, include_head: bool
         load_keras_file(model, path, include_head=include_head)
     else:
         load_state_dict(model, read_checkpoint(path), layout, include_head=include_head)
+
+
+def _check_channels(model: keras.Model, source: str) -> None:
+    """Refuse published weights, which are all for RGB, before they are downloaded."""
+    channels = stem_channels(model)
+    published = source in catalog.CATALOG or source in catalog.DATASETS
+    if published and channels not in (None, RGB):
+        raise ValueError(
+            "`weights` must be a file of the same network or None for images with other than 3 "
+            f"channels; published weights are for RGB. {ADAPT} "
+            f"Received: weights={source!r}, an input with {channels} channels"
+        )
 
 
 def _locate(source: str | os.PathLike[str], model_name: str) -> tuple[Path, str | None]:

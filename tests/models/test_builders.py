@@ -81,14 +81,6 @@ def test_mean_and_deviation_are_applied():
     assert_exact(np.asarray(by_hand), raw, x)
 
 
-@every_builder
-def test_other_numbers_of_channels(build):
-    model = build(input_shape=(32, 32, 5), include_preprocessing=False)
-    assert model.get_layer("stem_conv").kernel.shape[2] == 5
-    with pytest.raises(ValueError, match="Received: an input with 5 channels"):
-        build(input_shape=(32, 32, 5))
-
-
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
