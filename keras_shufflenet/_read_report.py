@@ -21,6 +21,8 @@ class ReadReport:
         unexpected: Those of the reasons that a user may not know of. A report with one of them is
             a warning; others are expected in good files.
         unit: What an entry is, in the plural.
+        changed: Number of entries with a replaced value by the kind, which continues a number:
+            "with an area of 0 (taken from the box)". A report with one of them is a warning.
     """
 
     source: str
@@ -28,6 +30,7 @@ class ReadReport:
     left_out: Mapping[str, int] = field(default_factory=dict)
     unexpected: frozenset[str] = frozenset()
     unit: str = "instances"
+    changed: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def read(self) -> int:
@@ -36,14 +39,22 @@ class ReadReport:
 
     def __str__(self) -> str:
         """Return "a.json: read 5 of 9 instances; left out: 3 crowd, 1 without keypoints"."""
-        text = f"{self.source}: read {self.read} of {self.total} {self.unit}"
-        reasons = ", ".join(f"{count} {reason}" for reason, count in self.left_out.items())
-        return f"{text}; left out: {reasons}" if reasons else text
+        return f"{self.source}: read {self.read} of {self.total} {self.unit}{self.remarks}"
+
+    @property
+    def remarks(self) -> str:
+        """What follows in the text: "; left out: 3 crowd, 1 without keypoints"."""
+        text = ""
+        for name, counts in (("left out", self.left_out), ("changed", self.changed)):
+            if counts:
+                listed = ", ".join(f"{count} {what}" for what, count in counts.items())
+                text += f"; {name}: {listed}"
+        return text
 
     def log(self) -> None:
-        """Log the report to "keras_shufflenet": as a warning if a reason is unexpected."""
-        lost = not self.unexpected.isdisjoint(self.left_out)
-        LOGGER.log(logging.WARNING if lost else logging.INFO, "%s", self)
+        """Log the report to "keras_shufflenet": as a warning if a user may not know of it."""
+        surprises = bool(self.changed) or not self.unexpected.isdisjoint(self.left_out)
+        LOGGER.log(logging.WARNING if surprises else logging.INFO, "%s", self)
 
     @classmethod
     def of_files(
@@ -77,12 +88,15 @@ class ReadReport:
         """Return the sum of the reports of several sources with one unit."""
         parts = list(reports)
         left_out: Counter[str] = Counter()
+        changed: Counter[str] = Counter()
         for part in parts:
             left_out.update(part.left_out)
+            changed.update(part.changed)
         return cls(
             ", ".join(dict.fromkeys(part.source for part in parts)),
             sum(part.total for part in parts),
             dict(left_out),
             frozenset().union(*(part.unexpected for part in parts)),
             parts[0].unit if parts else "instances",
+            dict(changed),
         )

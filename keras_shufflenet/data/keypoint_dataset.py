@@ -1,17 +1,19 @@
 """Instances with their image files: the datasets of the keypoint pipelines."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from keras_shufflenet._read_report import ReadReport
+from keras_shufflenet.data.annotated_files import find_image_files
 from keras_shufflenet.data.image_files import displayed_size
 from keras_shufflenet.keypoints import skeletons
 from keras_shufflenet.keypoints.annotations import PoseInstances
-from keras_shufflenet.keypoints.coco import read_coco, read_detections
+from keras_shufflenet.keypoints.coco_reader import read_coco, read_detections
 from keras_shufflenet.keypoints.skeletons import Skeleton
 
 Folder = str | Path
@@ -38,6 +40,11 @@ class KeypointDataset:
         """The skeleton of the instances."""
         return self.instances.skeleton
 
+    @property
+    def report(self) -> ReadReport:
+        """How many entries of the annotation files were read, and which were left out and why."""
+        return self.instances.report
+
     def steps_per_epoch(self, batch_size: int) -> int:
         """Return the number of batches that contain every instance."""
         return ceil(len(self) / batch_size)
@@ -52,26 +59,29 @@ def load_keypoint_dataset(
     image_dir: Folder | Sequence[Folder],
     *,
     skeleton: str | Skeleton = "coco",
+    category: str | int | None = None,
     detections: Any = None,
     score_threshold: float = 0.0,
 ) -> KeypointDataset:
     """Read the instances of COCO files and resolve their image paths.
 
     Args:
-        annotations: A COCO keypoint file (path or content), or a list of them to concatenate.
+        annotations: A COCO keypoint file (path, content or a `keypoints.COCOFile`), or a list of
+            them to concatenate.
         image_dir: Image folder, or a list with one for each annotation file.
-        skeleton: Keypoints of the annotation files.
+        skeleton: Keypoints of the annotation files, which may have them in another order.
+        category: Name or id of the category to be read; by default the only one with annotations.
         detections: Bounding boxes of a detector (path or content) to use instead of the annotated
             ones; only with a single annotation file.
         score_threshold: Detections below this score are left out.
 
     Returns:
-        The instances with their image files.
+        The instances with their image files. `report` says what was left out.
 
     Raises:
         FileNotFoundError: If a file does not exist.
-        ValueError: If a file is malformed, no instances remain after filtering, or the numbers of
-            annotation files and image folders differ.
+        ValueError: If a file is malformed, has several categories or other keypoints, no instances
+            remain after filtering, or the numbers of annotation files and image folders differ.
     """
     skeleton = skeletons.get(skeleton)
     files = list(annotations) if isinstance(annotations, list | tuple) else [annotations]
@@ -82,9 +92,9 @@ def load_keypoint_dataset(
             f"Received: {len(files)} annotation files, {len(folders)} folders"
         )
     if detections is None:
-        groups = [read_coco(file, skeleton) for file in files]
+        groups = [read_coco(file, skeleton, category) for file in files]
     elif len(files) == 1:
-        groups = [read_detections(detections, files[0], score_threshold, skeleton)]
+        groups = [read_detections(detections, files[0], score_threshold, skeleton, category)]
     else:
         raise ValueError(
             "`annotations` must be a single file if `detections` are given. "
@@ -110,13 +120,7 @@ def resolve_image_paths(instances: PoseInstances, image_dir: Folder) -> Keypoint
         FileNotFoundError: If images do not exist.
     """
     names, index = np.unique(instances.file_name, return_inverse=True)
-    paths = [str(Path(image_dir) / name) for name in names]
-    missing = [path for path in paths if not Path(path).is_file()]
-    if missing:
-        raise FileNotFoundError(
-            "`image_dir` must contain every image of the annotations. "
-            f"Received: {image_dir}, {len(missing)} of {len(paths)} are missing, first {missing[0]}"
-        )
+    paths = find_image_files(names.tolist(), Path(image_dir), instances.report.source)
     unknown = np.flatnonzero((instances.image_size <= 0).any(axis=1))
     if len(unknown):
         sizes = instances.image_size.copy()
@@ -126,12 +130,5 @@ def resolve_image_paths(instances: PoseInstances, image_dir: Folder) -> Keypoint
 
 
 def _concatenate(parts: list[KeypointDataset]) -> KeypointDataset:
-    if len(parts) == 1:
-        return parts[0]
-    columns = [
-        np.concatenate([getattr(part.instances, field.name) for part in parts])
-        for field in fields(PoseInstances)[1:]
-    ]
-    return KeypointDataset(
-        PoseInstances(parts[0].skeleton, *columns), np.concatenate([part.paths for part in parts])
-    )
+    instances = PoseInstances.concatenate(part.instances for part in parts)
+    return KeypointDataset(instances, np.concatenate([part.paths for part in parts]))

@@ -70,6 +70,7 @@ def keypoints(
     model: Any = None,
     input_size: Size = (256, 192),
     skeleton: str | Skeleton = "coco",
+    category: str | int | None = None,
     training: bool = False,
     batch_size: int = 32,
     seed: int = 0,
@@ -89,7 +90,9 @@ def keypoints(
             `KeypointDataset`.
         model: A pose network whose input and output sizes replace `input_size`.
         input_size: Input size (height, width) of the network; heatmaps are a quarter of it.
-        skeleton: Keypoints of the annotation files.
+        skeleton: Keypoints of the annotation files, which may have them in another order.
+        category: Name or id of the category of the persons; by default the only one with
+            annotations.
         training: Whether to shuffle, augment and repeat.
         batch_size: Instances per batch; without `training` the last batch may be smaller.
         seed: Seed of order and augmentation.
@@ -107,7 +110,7 @@ def keypoints(
         tf.errors.InvalidArgumentError: If an image cannot be decoded, while iterating; the message
             names the file.
     """
-    dataset = _dataset(annotations, image_dir, skeleton)
+    dataset = _dataset(annotations, image_dir, skeleton, category)
     codec = _codec(model, codec, input_size)
     check_batch(batch_size, start_step)
     table = _table(dataset, codec.input_size)
@@ -216,14 +219,16 @@ def _swap_sides(
     )
 
 
-def _dataset(annotations: Any, image_dir: Any, skeleton: str | Skeleton) -> KeypointDataset:
+def _dataset(
+    annotations: Any, image_dir: Any, skeleton: str | Skeleton, category: str | int | None
+) -> KeypointDataset:
     if isinstance(annotations, KeypointDataset):
         return annotations
     if image_dir is None:
         raise ValueError(
             "`image_dir` must be the image folder of the annotations. Received: image_dir=None"
         )
-    return load_keypoint_dataset(annotations, image_dir, skeleton=skeleton)
+    return load_keypoint_dataset(annotations, image_dir, skeleton=skeleton, category=category)
 
 
 def _codec(model: Any, codec: HeatmapCodec | None, input_size: Size) -> HeatmapCodec:

@@ -11,11 +11,11 @@ from keras_shufflenet.keypoints.boxes import (
 )
 from keras_shufflenet.keypoints.coco import (
     evaluate_keypoints,
-    read_coco,
-    read_detections,
     rescore_and_nms,
     save_results,
 )
+from keras_shufflenet.keypoints.coco_file import COCOFile
+from keras_shufflenet.keypoints.coco_reader import read_coco, read_detections
 from keras_shufflenet.keypoints.codec import HeatmapCodec
 from keras_shufflenet.keypoints.mpii import evaluate_pckh, read_mpii
 from keras_shufflenet.keypoints.nms import oks, oks_nms, soft_oks_nms
@@ -26,6 +26,7 @@ from keras_shufflenet.keypoints.warping import warp
 __all__ = [
     "COCO",
     "MPII",
+    "COCOFile",
     "HeatmapCodec",
     "PoseInstances",
     "Skeleton",

@@ -1,17 +1,26 @@
 """Records of annotated or detected persons, and checked access to annotation files in JSON."""
 
+import gzip
 import json
+import re
 import sys
-from dataclasses import dataclass, fields
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
 from numbers import Real
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
+from keras_shufflenet._read_report import ReadReport
 from keras_shufflenet._types import Size
 from keras_shufflenet.keypoints.boxes import BBOX_PADDING, box_to_center_scale
 from keras_shufflenet.keypoints.skeletons import Skeleton
+
+MAX_COORDINATE = 1e5  # pixels; no image is larger
+_INTEGERS = range(-(2**63), 2**63)  # those of NumPy's int64
+_GZIP = b"\x1f\x8b"
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +37,7 @@ class PoseInstances:
         keypoints: (N, K, 2) float32, 0-based image pixels; 0 for detections.
         keypoints_visible: (N, K) float32, 1 for labeled keypoints (occluded ones too), else 0.
         areas: (N,) float64, the annotated areas in square pixels, or those of the bounding boxes.
+        report: How many entries of the file were read, and which were left out.
     """
 
     skeleton: Skeleton
@@ -39,6 +49,7 @@ class PoseInstances:
     keypoints: np.ndarray
     keypoints_visible: np.ndarray
     areas: np.ndarray
+    report: ReadReport = field(default_factory=lambda: ReadReport("", 0))
 
     def __len__(self) -> int:
         """Return N."""
@@ -46,8 +57,24 @@ class PoseInstances:
 
     def select(self, rows: np.ndarray | slice) -> Self:
         """Return the instances of some rows, given as indices, a mask or a slice."""
-        arrays = [getattr(self, field.name)[rows] for field in fields(self)[1:]]
-        return type(self)(self.skeleton, *arrays)
+        columns = {name: getattr(self, name)[rows] for name in self._columns()}
+        return type(self)(skeleton=self.skeleton, report=self.report, **columns)
+
+    @classmethod
+    def concatenate(cls, parts: Iterable[Self]) -> Self:
+        """Return the instances of several files, which must have the same skeleton."""
+        parts = list(parts)
+        if len(parts) == 1:
+            return parts[0]
+        columns = {
+            name: np.concatenate([getattr(part, name) for part in parts]) for name in cls._columns()
+        }
+        report = ReadReport.merge(part.report for part in parts)
+        return cls(skeleton=parts[0].skeleton, report=report, **columns)
+
+    @classmethod
+    def _columns(cls) -> list[str]:
+        return [column.name for column in fields(cls) if column.name not in ("skeleton", "report")]
 
     def center_scale(
         self, input_size: Size, padding: float = BBOX_PADDING
@@ -82,45 +109,74 @@ class JSONObject:
             )
         return self.value[field]
 
+    def has(self, field: str) -> bool:
+        """Return whether an optional field is there and not null."""
+        return self.value.get(field) is not None
+
     def objects(self, field: str) -> list["JSONObject"]:
         """Return a list of objects."""
         return as_objects(self.get(field), f"{self.place}: {field}")
 
-    def number(self, field: str) -> float:
-        """Return a finite number."""
+    def number(self, field: str, limit: float = sys.float_info.max) -> float:
+        """Return a finite number of absolute value up to a limit."""
         if not _is_number(value := self.get(field)):
-            raise self._error(field, "a finite number")
+            raise self.error(field, "a finite number")
+        if abs(value) > limit:
+            raise self.error(field, f"a number {_between(limit)}")
         return float(value)
 
-    def integer(self, field: str) -> int:
-        """Return an integer."""
-        if not _is_number(value := self.get(field)) or value != int(value):
-            raise self._error(field, "an integer")
-        return int(value)
+    def integer(self, field: str, minimum: int = _INTEGERS[0]) -> int:
+        """Return an integer of 64 bits, which may be written as 7, 7.0 or "7"."""
+        value = self.get(field)
+        is_text = isinstance(value, str) and re.fullmatch("[+-]?[0-9]{1,30}", value)
+        if not is_text and not (_is_number(value) and value == int(value)):
+            raise self.error(field, "an integer")
+        number = int(value)
+        if number not in _INTEGERS:
+            raise self.error(field, "an integer of 64 bits")
+        if number < minimum:
+            raise self.error(field, "a positive integer" if minimum == 1 else "an integer >= 0")
+        return number
+
+    def flag(self, field: str) -> bool:
+        """Return an optional 0 or 1, by default 0."""
+        if not self.has(field):
+            return False
+        value = self.get(field)
+        if isinstance(value, bool):
+            return value
+        if value not in (0, 1, "0", "1"):
+            raise self.error(field, "0 or 1")
+        return bool(int(value))
 
     def text(self, field: str) -> str:
-        """Return a string."""
-        if not isinstance(value := self.get(field), str):
-            raise self._error(field, "a string")
+        """Return a string that is not empty."""
+        if not isinstance(value := self.get(field), str) or not value or "\0" in value:
+            raise self.error(field, "a string that is not empty")
         return value
 
-    def numbers(self, field: str, count: int) -> list[float]:
-        """Return a list of `count` finite numbers."""
+    def numbers(self, field: str, count: int, limit: float = sys.float_info.max) -> list[float]:
+        """Return a list of `count` finite numbers of absolute value up to a limit."""
         value = self.get(field)
-        if not isinstance(value, list) or len(value) != count or not all(map(_is_number, value)):
-            raise self._error(field, f"a list of {count} finite numbers")
+        if not isinstance(value, list) or len(value) != count or not _are_numbers(value):
+            raise self.error(field, f"a list of {count} finite numbers")
+        if any(abs(number) > limit for number in value):
+            raise self.error(field, f"a list of {count} numbers {_between(limit)}")
         return value
 
-    def pairs(self, field: str, count: int) -> list[list[float]]:
-        """Return a list of `count` pairs of finite numbers."""
+    def pairs(self, field: str, count: int, limit: float = sys.float_info.max) -> list[list[float]]:
+        """Return a list of `count` pairs of finite numbers of absolute value up to a limit."""
         value = self.get(field)
         is_valid = isinstance(value, list) and len(value) == count
         if not is_valid or not all(_is_pair(pair) for pair in value):
-            raise self._error(field, f"a list of {count} pairs of finite numbers")
+            raise self.error(field, f"a list of {count} pairs of finite numbers")
+        if any(abs(number) > limit for pair in value for number in pair):
+            raise self.error(field, f"a list of {count} pairs of numbers {_between(limit)}")
         return value
 
-    def _error(self, field: str, allowed: str) -> ValueError:
-        received = _shorten(self.value[field])
+    def error(self, field: str, allowed: str) -> ValueError:
+        """Return the error about a field that has another value than those allowed."""
+        received = _shorten(self.value.get(field))
         return ValueError(f"{self.place}: {field!r} must be {allowed}. Received: {received}")
 
 
@@ -128,21 +184,25 @@ def read_json(source: Any, name: str) -> tuple[Any, str]:
     """Return the content of a JSON file and a name for error messages.
 
     Args:
-        source: Path of a JSON file, or its content.
+        source: Path of a JSON file, or its content. A file may be compressed by gzip, and may begin
+            with a byte order mark.
         name: What content in memory is called in error messages; a file has its own name.
 
     Raises:
         FileNotFoundError: If the file does not exist.
-        ValueError: If the file is not valid JSON.
+        ValueError: If the file is not valid JSON, or an object in it has two fields of one name.
     """
     if not isinstance(source, str | Path):
         return source, name
     path = Path(source)
     if not path.is_file():
         raise FileNotFoundError(f"`{name}` must be an existing JSON file. Received: {path}")
+    content = path.read_bytes()
     try:
-        return json.loads(path.read_text(encoding="utf-8")), path.name
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        if content.startswith(_GZIP):
+            content = gzip.decompress(content)
+        return json.loads(content, object_pairs_hook=_object), path.name
+    except (ValueError, RecursionError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"{path.name} must be valid JSON. Received: {error}") from error
 
 
@@ -157,14 +217,33 @@ def as_objects(value: Any, place: str) -> list[JSONObject]:
     return [JSONObject(item, f"{place}[{index}]") for index, item in enumerate(value)]
 
 
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields_ = dict(pairs)
+    if len(fields_) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"an object with two fields {twice!r}")
+    return fields_
+
+
 def _is_number(value: Any) -> bool:
     """Return whether a value is a finite number of Python or NumPy and not a boolean."""
     is_real = isinstance(value, Real) and not isinstance(value, bool)
     return is_real and abs(value) <= sys.float_info.max
 
 
+def _are_numbers(values: list[Any]) -> bool:
+    if set(map(type, values)) <= {float, int}:  # the usual case, ten times as fast
+        return all(abs(value) <= sys.float_info.max for value in values)
+    return all(map(_is_number, values))
+
+
 def _is_pair(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(map(_is_number, value))
+    return isinstance(value, list) and len(value) == 2 and _are_numbers(value)
+
+
+def _between(limit: float) -> str:
+    return f"between {-limit:.0f} and {limit:.0f}"
 
 
 def _shorten(value: Any) -> str:

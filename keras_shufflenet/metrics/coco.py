@@ -8,16 +8,20 @@ detected boxes with a padding of 1.25; the heatmaps of the crop and of its mirro
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from keras_shufflenet import data
+from keras_shufflenet._files import check_output
 from keras_shufflenet.inference.pose import PosePredictor, predict_dataset
 from keras_shufflenet.keypoints import coco as scoring
+from keras_shufflenet.keypoints.coco_file import COCOFile, Source
 from keras_shufflenet.keypoints.codec import HeatmapCodec
 from keras_shufflenet.keypoints.skeletons import Skeleton
 
 
 def coco(
     model: Any,
-    annotations: str | Path,
+    annotations: Source | COCOFile,
     image_dir: str | Path,
     *,
     detections: str | Path | None = None,
@@ -29,6 +33,7 @@ def coco(
     codec: HeatmapCodec | None = None,
     oks_nms_threshold: float = 0.9,
     visibility_threshold: float = 0.2,
+    category: str | int | None = None,
     results_path: str | Path | None = None,
     verbose: bool = True,
 ) -> dict[str, float]:
@@ -37,7 +42,7 @@ def coco(
     Args:
         model: A `keras.Model`, the path of a `.keras` or `.tflite` file, or a function that maps
             images (N, H, W, 3) float32 RGB 0..255 to heatmaps (N, h, w, K).
-        annotations: A COCO keypoint json.
+        annotations: A COCO keypoint json: its path, its content, or a `keypoints.COCOFile`.
         image_dir: The folder of its images.
         detections: A detector's json of boxes (image_id, category_id, bbox, score). Defaults to
             the annotated boxes, with which the metrics are higher.
@@ -49,6 +54,8 @@ def coco(
         codec: Defaults to the one in the `.tflite` file, else `"msra"` of the model's sizes.
         oks_nms_threshold: Poses whose OKS with a better pose of the image exceeds it are removed.
         visibility_threshold: Keypoints up to this score do not count for the score of a pose.
+        category: Name or id of the category of the persons; by default the only one with
+            annotations.
         results_path: Path of a json in COCO's results format to write the poses to.
         verbose: Whether to show a progress bar.
 
@@ -58,14 +65,18 @@ def coco(
 
     Raises:
         FileNotFoundError: If the model, a json or an image is missing.
-        ValueError: If a json is malformed, no instances remain after filtering, an image cannot be
-            decoded, or the model does not output heatmaps of the skeleton.
+        ValueError: If a json is malformed, has several categories or other keypoints, no instances
+            remain after filtering, an image cannot be decoded, or the model does not output
+            heatmaps of the skeleton. All but the images are checked before the model is run.
     """
+    if results_path is not None:
+        check_output("results_path", results_path, ("",))
     predictor = PosePredictor.load(
         model, input_size=input_size, codec=codec, skeleton=skeleton, flip_test=flip_test
     )
+    file = COCOFile.open(annotations, category, predictor.skeleton)
     dataset = data.load_keypoint_dataset(
-        annotations,
+        file,
         image_dir,
         skeleton=predictor.skeleton,
         detections=detections,
@@ -80,7 +91,11 @@ def coco(
         skeleton=predictor.skeleton,
         visibility_threshold=visibility_threshold,
         oks_threshold=oks_nms_threshold,
+        category_id=file.category.id,
     )
+    for result in results:
+        pose = np.reshape(result["keypoints"], (-1, 3))
+        result["keypoints"] = file.in_file_order(pose).ravel().tolist()
     if results_path is not None:
         scoring.save_results(results, results_path)
-    return scoring.evaluate_keypoints(annotations, results, predictor.skeleton)
+    return scoring.evaluate_keypoints(file, results, file.skeleton)

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from keras_shufflenet import data, metrics
+from keras_shufflenet.keypoints.coco_file import COCOFile
 from keras_shufflenet.keypoints.codec import HeatmapCodec
 from keras_shufflenet.training.batch_norm import restore_statistics
 from keras_shufflenet.training.losses import HeatmapPCK, KeypointMSELoss
@@ -28,6 +29,8 @@ class PoseTask(Task):
         recipe: The recipe.
         val_data: The pair on which AP is computed, with annotated boxes and flip test.
         skeleton: Name of the set of keypoints.
+        category: Name or id of the category of the persons; by default the only one with
+            annotations.
         seed: Seed of the order of the instances and of their augmentation.
 
     Raises:
@@ -45,6 +48,7 @@ class PoseTask(Task):
         *,
         val_data: Source | None = None,
         skeleton: str = "coco",
+        category: str | int | None = None,
         seed: int = 0,
     ) -> None:
         if not train_data:
@@ -54,11 +58,11 @@ class PoseTask(Task):
             )
         annotations, image_dirs = zip(*train_data, strict=True)
         self._dataset = data.load_keypoint_dataset(
-            list(annotations), list(image_dirs), skeleton=skeleton
+            list(annotations), list(image_dirs), skeleton=skeleton, category=category
         )
+        self._val_data = val_data and _checked_val_data(val_data, skeleton, category)
         self._recipe = recipe
         self._codec = _codec(model, recipe)
-        self._val_data = val_data
         self._skeleton = skeleton
         self._seed = seed
         self.model = model
@@ -109,6 +113,7 @@ def train_pose(
     *,
     val_data: Source | None = None,
     skeleton: str = "coco",
+    category: str | int | None = None,
     seed: int = 0,
     resume: bool = True,
     val_interval: int = 10,
@@ -130,6 +135,8 @@ def train_pose(
         recipe: The recipe.
         val_data: The pair on which AP is computed, with annotated boxes and flip test.
         skeleton: Name of the set of keypoints.
+        category: Name or id of the category of the persons; by default the only one with
+            annotations.
         seed: Seed of the order of the instances and of their augmentation.
         resume: Whether to resume the training in the folder; otherwise it is replaced.
         val_interval: Number of epochs between two validations; the last epoch is always validated.
@@ -145,7 +152,15 @@ def train_pose(
         ValueError: If the folder holds another training (other model, recipe, instances or seed),
             the loss is not finite, or an argument is out of range.
     """
-    task = PoseTask(model, train_data, recipe, val_data=val_data, skeleton=skeleton, seed=seed)
+    task = PoseTask(
+        model,
+        train_data,
+        recipe,
+        val_data=val_data,
+        skeleton=skeleton,
+        category=category,
+        seed=seed,
+    )
     return train(
         task,
         output_dir,
@@ -174,6 +189,15 @@ def compile_pose_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int)
         jit_compile=jit_compile(),
     )
     return model
+
+
+def _checked_val_data(
+    source: Source, skeleton: str, category: str | int | None
+) -> tuple[COCOFile, str | Path]:
+    """Read the annotations, and check before training that they can be evaluated."""
+    file = COCOFile(source[0], category, skeleton)
+    data.load_keypoint_dataset(file, source[1], skeleton=skeleton)
+    return file, source[1]
 
 
 def _codec(model: keras.Model, recipe: Recipe) -> HeatmapCodec:

@@ -62,7 +62,6 @@ def test_missing_json(tmp_path):
         ("images", "height"),
         ("annotations", "image_id"),
         ("annotations", "bbox"),
-        ("annotations", "keypoints"),
     ],
 )
 def test_missing_fields_are_named(people, part, field):

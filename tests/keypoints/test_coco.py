@@ -147,7 +147,7 @@ def test_malformed_results(annotations, change, message):
         evaluate_keypoints(annotations, [good, good | change])
 
 
-@pytest.mark.parametrize("field", ["image_id", "bbox", "area", "keypoints", "category_id"])
+@pytest.mark.parametrize("field", ["image_id", "bbox"])
 def test_ground_truth_with_missing_fields(annotations, tmp_path, field):
     spoilt = copy.deepcopy(annotations)
     del spoilt["annotations"][4][field]
@@ -158,5 +158,7 @@ def test_ground_truth_with_missing_fields(annotations, tmp_path, field):
 
 
 def test_annotations_of_another_skeleton(annotations):
-    with pytest.raises(ValueError, match="'keypoints' must be a list of 48"):
+    with pytest.raises(
+        ValueError, match=r"'keypoints' of .* must be the 16 of .*'mpii'.*Received: .*nose"
+    ):
         evaluate_keypoints(annotations, [], skeleton="mpii")

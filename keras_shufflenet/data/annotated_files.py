@@ -1,0 +1,89 @@
+r"""Image files by the names that annotation files give them, written in many ways.
+
+A name is first taken as it is. If there is no such file in the image folder, separators of Windows,
+escapes of URLs and the two Unicode forms of accents are tried, then the ends of paths of another
+machine: of `C:\data\train\1.jpg` first `train/1.jpg`, then `1.jpg`.
+"""
+
+import os
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from urllib.parse import unquote
+
+from keras_shufflenet._read_report import LOGGER
+
+_NAMED = 3  # names that a message lists
+
+
+def find_image_files(names: Sequence[str], image_dir: Path, source: str) -> list[str]:
+    """Return the path of the image file for each of N different names.
+
+    The log says which names are not those of the files.
+
+    Args:
+        names: Names in the annotation file.
+        image_dir: Image folder.
+        source: Name of the annotation file, for messages.
+
+    Raises:
+        FileNotFoundError: If files do not exist.
+        ValueError: If two names lead to the same file.
+    """
+    paths = [_find(name, image_dir) for name in names]
+    missing = [name for name, path in zip(names, paths, strict=True) if path is None]
+    if missing:
+        raise FileNotFoundError(
+            f"`image_dir` must contain every image of the annotations. Received: {image_dir}, "
+            f"{len(missing)} of {len(names)} are missing, first {str(image_dir / missing[0])!r} "
+            f"('file_name' {missing[0]!r} in {source})"
+        )
+    found = [path for path in paths if path is not None]
+    renamed = [
+        (name, path)
+        for name, path in zip(names, found, strict=True)
+        if path != str(image_dir / name)
+    ]
+    if renamed:
+        _check_different(names, found, source)
+        listed = ", ".join(f"{name!r} is {path}" for name, path in renamed[:_NAMED])
+        LOGGER.warning(
+            "%s: %d of %d file names are not those of files in the image folder: %s%s",
+            *(source, len(renamed), len(names), listed, ", …" if len(renamed) > _NAMED else ""),
+        )
+    return found
+
+
+def _check_different(names: Sequence[str], paths: Sequence[str], source: str) -> None:
+    """Raise ValueError if the ends of different names are the same."""
+    first: dict[str, str] = {}
+    for name, path in zip(names, paths, strict=True):
+        other = first.setdefault(path, name)
+        if other != name:
+            raise ValueError(
+                f"{source}: every 'file_name' must lead to a file of its own in `image_dir`. "
+                f"Received: {other!r} and {name!r}, both of which are {path}"
+            )
+
+
+def _find(name: str, image_dir: Path) -> str | None:
+    for candidate in _candidates(name):
+        path = str(image_dir / candidate)
+        if os.path.isfile(path):
+            return path
+    return None
+
+
+def _candidates(name: str) -> Iterator[str]:
+    yield name
+    spellings = dict.fromkeys(
+        unicodedata.normalize(form, spelling)
+        for spelling in (name.replace("\\", "/"), unquote(name).replace("\\", "/"))
+        for form in ("NFC", "NFD")
+    )
+    for spelling in spellings:
+        yield spelling
+        parts = [part for part in re.split("/+", spelling) if part not in ("", ".", "..")]
+        for start in range(len(parts)):
+            yield "/".join(parts[start:])

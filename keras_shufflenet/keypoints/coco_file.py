@@ -1,0 +1,319 @@
+"""COCO keypoint files, checked as a whole, so that every file that is read can be evaluated.
+
+Format: https://cocodataset.org/#format-data. Rules on what is read: mmpose v0.29.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from keras_shufflenet._read_report import ReadReport
+from keras_shufflenet._types import Size
+from keras_shufflenet.keypoints import skeletons
+from keras_shufflenet.keypoints.annotations import MAX_COORDINATE, JSONObject, read_json
+from keras_shufflenet.keypoints.boxes import clip_box
+from keras_shufflenet.keypoints.coco_categories import (
+    COCOCategory,
+    choose_category,
+    keypoint_order,
+    read_categories,
+)
+from keras_shufflenet.keypoints.skeletons import Skeleton
+
+# Reasons to leave out an annotation, in the words of `ReadReport`.
+CROWD, UNLABELED, COUNT_0 = "crowd", "without keypoints", "with num_keypoints 0 but keypoints"
+NO_AREA, OUTSIDE = "with a box of no area", "with a box outside of the image"
+DUPLICATE, OTHER_CATEGORY = "duplicates", "of other categories"
+EXPECTED = {CROWD, UNLABELED}
+# What is replaced.
+BOX = "with a box of no area (taken from the keypoints)"
+AREA = "with an area of 0 (taken from the box)"
+MAX_AREA = MAX_COORDINATE**2
+
+Source = str | Path | Mapping[str, Any]
+
+
+class COCOImage(NamedTuple):
+    """An image of a COCO file."""
+
+    file_name: str
+    size: Size  # (height, width)
+
+
+class COCOPerson(NamedTuple):
+    """An annotation of the category that is read.
+
+    Attributes:
+        image_id: Id of a listed image.
+        bbox: (4,) float64 as (x, y, width, height).
+        clipped_bbox: The same, clipped to the image; 0 if it is outside.
+        area: Square pixels.
+        keypoints: (K, 3) float64 as (x, y, visibility), in the order of the skeleton; 0 for an
+            annotation without keypoints.
+        iscrowd: Whether it is a group of persons.
+        left_out: Why the annotation is not read; None for those that are read.
+        changed: What was replaced.
+    """
+
+    image_id: int
+    bbox: np.ndarray
+    clipped_bbox: np.ndarray
+    area: float
+    keypoints: np.ndarray
+    iscrowd: bool
+    left_out: str | None
+    changed: tuple[str, ...]
+
+
+class COCOFile:
+    """The images and persons of a COCO keypoint file.
+
+    - Ids may be written as 7, 7.0 or "7"; optional fields may be null.
+    - Without `category_id` an annotation is of the only category, without `iscrowd` it is no
+      crowd, and without `num_keypoints` its labeled keypoints are counted.
+    - Without `area`, or with an area of 0, the area of the bounding box counts. A bounding box of
+      no area is replaced by the extent of the labeled keypoints.
+    - Annotations without keypoints are left out, and those that are there twice (equal, with the
+      same id or without one) count once. Otherwise the ids of annotations do not matter.
+    - Coordinates lie between -100000 and 100000.
+
+    The log and `report` say what was left out.
+
+    Args:
+        annotations: Path of a COCO keypoint file, or its content.
+        category: Name or id of the category to be read; by default the only one with annotations.
+        skeleton: Keypoints to be read. If the category names its keypoints, they may be in another
+            order.
+
+    Attributes:
+        place: Name of the file.
+        skeleton: The skeleton.
+        category: The category.
+        images: The images by their ids.
+        persons: The annotations of the category, without duplicates.
+        report: How many annotations were read.
+
+    Raises:
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file is malformed, has several categories and `category` is none of
+            them, or has other keypoints than the skeleton.
+    """
+
+    def __init__(
+        self,
+        annotations: Source,
+        category: str | int | None = None,
+        skeleton: str | Skeleton = "coco",
+    ) -> None:
+        self.skeleton = skeletons.get(skeleton)
+        content, self.place = read_json(annotations, "annotations")
+        root = JSONObject(content, self.place)
+        self.images = _images(root)
+        entries = root.objects("annotations")
+        categories = read_categories(root)
+        ids = _category_ids(entries, categories)
+        categories = categories or [COCOCategory(id_) for id_ in sorted(set(ids)) or [1]]
+        self.category = choose_category(categories, set(ids), category, self.place)
+        self._order = keypoint_order(self.category, self.skeleton, self.place)
+        chosen = [entry for entry, id_ in zip(entries, ids, strict=True) if id_ == self.category.id]
+        everyone = [self._person(entry) for entry in chosen]
+        self.persons = _without_duplicates(everyone, chosen)
+        _check_pixels(self.persons, self.place)
+        others = Counter({OTHER_CATEGORY: len(entries) - len(chosen)})
+        others[DUPLICATE] = len(everyone) - len(self.persons)
+        self.report = self._report(others, EXPECTED | ({OTHER_CATEGORY} if category else set()))
+        self.report.log()
+
+    @classmethod
+    def open(
+        cls,
+        annotations: "Source | COCOFile",
+        category: str | int | None = None,
+        skeleton: str | Skeleton = "coco",
+    ) -> "COCOFile":
+        """Read a file, or return a `COCOFile` unchanged.
+
+        Raises:
+            FileNotFoundError: If the file does not exist.
+            ValueError: As the class, or if the `COCOFile` has another skeleton.
+        """
+        if not isinstance(annotations, COCOFile):
+            return cls(annotations, category, skeleton)
+        if annotations.skeleton != skeletons.get(skeleton):
+            raise ValueError(
+                f"`skeleton` must be that of the COCOFile, {annotations.skeleton.name!r}. "
+                f"Received: skeleton={skeleton!r}"
+            )
+        return annotations
+
+    @property
+    def readable(self) -> list[COCOPerson]:
+        """The persons that are not left out, ordered by image, then by annotation.
+
+        Raises:
+            ValueError: If there are none.
+        """
+        rank = {image_id: index for index, image_id in enumerate(self.images)}
+        persons = [person for person in self.persons if not person.left_out]
+        if not persons:
+            raise ValueError(
+                f"{self.place}: no instances remain after filtering; annotations must include a "
+                "person with a labeled keypoint, a bounding box inside the image and no iscrowd. "
+                f"Received: {len(self.images)} images, {self.report.total} annotations"
+                f"{self.report.remarks}"
+            )
+        return sorted(persons, key=lambda person: rank[person.image_id])
+
+    def image_id(self, entry: JSONObject) -> int:
+        """Return the image id of an annotation or a result.
+
+        Raises:
+            ValueError: If no image has this id.
+        """
+        image_id = entry.integer("image_id")
+        if image_id not in self.images:
+            raise entry.error("image_id", "the id of a listed image")
+        return image_id
+
+    def keypoints(self, entry: JSONObject) -> np.ndarray:
+        """Return the keypoints (K, 3) of an annotation or a result in the skeleton's order.
+
+        Raises:
+            ValueError: If they are not three numbers for each keypoint.
+        """
+        numbers = entry.numbers("keypoints", 3 * len(self._order), MAX_COORDINATE)
+        return np.array(numbers, np.float64).reshape(-1, 3)[self._order]
+
+    def in_file_order(self, keypoints: np.ndarray) -> np.ndarray:
+        """Return keypoints (..., K, 3) in the order of the file instead of the skeleton's."""
+        return keypoints[..., np.argsort(self._order), :]
+
+    def _report(self, others: Counter[str], expected: set[str]) -> ReadReport:
+        persons = self.persons
+        counts = Counter(person.left_out for person in persons if person.left_out) + others
+        changed = Counter(
+            what for person in persons if not person.left_out for what in person.changed
+        )
+        total = len(persons) + others.total()
+        unexpected = frozenset(counts) - expected
+        return ReadReport(self.place, total, dict(counts), unexpected, changed=dict(changed))
+
+    def _person(self, entry: JSONObject) -> COCOPerson:
+        _check_id(entry)
+        image_id, iscrowd = self.image_id(entry), entry.flag("iscrowd")
+        bbox = np.array(entry.numbers("bbox", 4, MAX_COORDINATE), np.float64)
+        if bbox[2:].min() < 0:
+            raise entry.error("bbox", "x, y, width and height, with width and height >= 0")
+        keypoints = self._annotated_keypoints(entry)
+        visible, counted = keypoints[:, 2] > 0, _counts_keypoints(entry)
+        area, changed = _area(entry), []
+        if visible.any() and bbox[2:].min() == 0:
+            bbox = np.concatenate(
+                [keypoints[visible, :2].min(0), np.ptp(keypoints[visible, :2], 0)]
+            )
+            changed.append(BOX)
+        if area == 0:
+            changed.append(AREA)
+        clipped = clip_box(bbox, self.images[image_id].size)
+        reasons = {
+            CROWD: iscrowd,
+            UNLABELED: not visible.any(),
+            COUNT_0: not counted,
+            NO_AREA: bbox[2:].min() == 0,
+            OUTSIDE: clipped is None,
+        }
+        return COCOPerson(
+            image_id,
+            bbox,
+            np.zeros(4) if clipped is None else clipped,
+            area or float(bbox[2] * bbox[3]),
+            keypoints,
+            iscrowd,
+            next((reason for reason, applies in reasons.items() if applies), None),
+            tuple(changed),
+        )
+
+    def _annotated_keypoints(self, entry: JSONObject) -> np.ndarray:
+        if not entry.has("keypoints") or entry.get("keypoints") == []:
+            return np.zeros((len(self._order), 3))
+        keypoints = self.keypoints(entry)
+        if not np.isin(keypoints[:, 2], (0, 1, 2)).all():
+            raise entry.error(
+                "keypoints", "x, y and visibility: 0 (not labeled), 1 (occluded) or 2 (visible)"
+            )
+        return keypoints
+
+
+def _images(root: JSONObject) -> dict[int, COCOImage]:
+    images: dict[int, COCOImage] = {}
+    for entry in root.objects("images"):
+        size = entry.integer("height", 1), entry.integer("width", 1)
+        if max(size) > MAX_COORDINATE:
+            raise ValueError(
+                f"{entry.place}: 'height' and 'width' must not exceed {MAX_COORDINATE:.0f} pixels. "
+                f"Received: {size}"
+            )
+        image_id, image = entry.integer("id"), COCOImage(entry.text("file_name"), size)
+        if images.setdefault(image_id, image) != image:
+            raise ValueError(
+                f"{entry.place}: 'id' must not be that of another image. Received: {image_id} of "
+                f"{images[image_id].file_name!r} and {image.file_name!r}"
+            )
+    return images
+
+
+def _category_ids(entries: list[JSONObject], categories: list[COCOCategory]) -> list[int]:
+    """Return the category of every annotation; without `category_id` it is the only one."""
+    stated = {entry.integer("category_id") for entry in entries if entry.has("category_id")}
+    listed = {category.id for category in categories} or stated or {1}
+    only = next(iter(listed)) if len(listed) == 1 else None
+    return [
+        only if only is not None and not entry.has("category_id") else entry.integer("category_id")
+        for entry in entries
+    ]
+
+
+def _area(entry: JSONObject) -> float | None:
+    """Return the annotated area, or None."""
+    if not entry.has("area"):
+        return None
+    area = entry.number("area", MAX_AREA)
+    if area < 0:
+        raise entry.error("area", "a number >= 0")
+    return area
+
+
+def _counts_keypoints(entry: JSONObject) -> bool:
+    """Return whether the annotation has keypoints by its own count, if there is one."""
+    return not entry.has("num_keypoints") or entry.integer("num_keypoints", 0) > 0
+
+
+def _check_id(entry: JSONObject) -> None:
+    """Check that an id that is there is an integer or a text; it is not used otherwise."""
+    if entry.has("id") and not isinstance(entry.get("id"), str):
+        entry.integer("id")
+
+
+def _without_duplicates(persons: list[COCOPerson], entries: list[JSONObject]) -> list[COCOPerson]:
+    """Return the persons without those that are equal to an earlier one, with the same id."""
+    unique = {
+        (
+            *(str(entry.value.get("id")), person.image_id, person.iscrowd),
+            *(person.bbox.tobytes(), person.keypoints.tobytes()),
+        ): person
+        for person, entry in zip(reversed(persons), reversed(entries), strict=True)
+    }
+    return list(unique.values())[::-1]
+
+
+def _check_pixels(persons: list[COCOPerson], place: str) -> None:
+    """Raise ValueError if all coordinates are fractions of the image size."""
+    read = [person for person in persons if not person.left_out]
+    if read and all(max(np.abs(p.bbox).max(), p.keypoints[:, :2].max()) <= 1 for p in read):
+        raise ValueError(
+            f"{place}: coordinates must be pixels, not fractions of the image size. Received: "
+            f"'bbox' {read[0].bbox.tolist()}"
+        )
