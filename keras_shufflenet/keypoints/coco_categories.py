@@ -20,13 +20,11 @@ class COCOCategory:
         id: The number that annotations refer to.
         name: Its name; empty if the file does not name it.
         keypoint_names: Names in the order of the annotations; empty if the file does not name them.
-        limbs: Pairs of indices of connected keypoints, from 0.
     """
 
     id: int
     name: str = ""
     keypoint_names: tuple[str, ...] = ()
-    limbs: tuple[tuple[int, int], ...] = ()
 
     def __str__(self) -> str:
         """Return the id and the name, as in: 2 'person'."""
@@ -113,9 +111,8 @@ def _plain(name: str) -> str:
 
 def _category(entry: JSONObject) -> COCOCategory:
     names = _keypoint_names(entry) if entry.has("keypoints") else ()
-    limbs = _limbs(entry, len(names)) if entry.has("skeleton") and names else ()
     name = entry.text("name") if entry.has("name") else ""
-    return COCOCategory(entry.integer("id"), name, names, limbs)
+    return COCOCategory(entry.integer("id"), name, names)
 
 
 def _keypoint_names(entry: JSONObject) -> tuple[str, ...]:
@@ -125,14 +122,3 @@ def _keypoint_names(entry: JSONObject) -> tuple[str, ...]:
     if len({_plain(name) for name in names}) != len(names):
         raise entry.error("keypoints", "a list of different names")
     return tuple(names)
-
-
-def _limbs(entry: JSONObject, count: int) -> tuple[tuple[int, int], ...]:
-    """Return pairs of indices from 0; those of COCO files are numbers from 1, or from 0 in some."""
-    value = entry.get("skeleton")
-    pairs = entry.pairs("skeleton", len(value) if isinstance(value, list) else 0)
-    numbers = {number for pair in pairs for number in pair}
-    first = 0 if 0 in numbers else 1
-    if not numbers <= set(range(first, first + count)):
-        raise entry.error("skeleton", f"pairs of numbers from 1 to {count} of keypoints")
-    return tuple((int(a) - first, int(b) - first) for a, b in pairs)
