@@ -7,6 +7,7 @@ import typer
 
 from keras_shufflenet._files import check_output
 from keras_shufflenet.cli.options import (
+    Category,
     Model,
     ResizeMethod,
     ResizeSize,
@@ -31,6 +32,7 @@ COCO_EXAMPLES = """
 keras-shufflenet evaluate coco runs/pose/best.keras --annotations val.json --image-dir val2017/
 keras-shufflenet evaluate coco pose_int8.tflite --annotations val.json --image-dir val2017/ \
 --detections bboxes.json --results-csv coco.csv
+keras-shufflenet evaluate coco --results poses.json --annotations val.json
 """
 MPII_EXAMPLES = """
 keras-shufflenet evaluate mpii pose_shufflenet_v2_x1_0_mpii_256x256 --annotations mpii_val.json \
@@ -78,9 +80,19 @@ def imagenet(
 
 
 def coco(
-    model: Model,
     annotations: Annotations,
-    image_dir: ImageDir,
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="MODEL",
+            help="A .keras or .tflite file, or a name of `keras-shufflenet models`; none with "
+            "--results.",
+        ),
+    ] = None,
+    image_dir: Annotated[
+        Path | None,
+        typer.Option("--image-dir", exists=True, file_okay=False, help="Folder of the images."),
+    ] = None,
     weights: Weights = None,
     detections: Annotated[
         Path | None,
@@ -90,11 +102,34 @@ def coco(
             help="json of a detector's boxes. Default: the annotated boxes.",
         ),
     ] = None,
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="json of poses in COCO's results format, to score instead of a model.",
+        ),
+    ] = None,
+    category: Category = None,
     flip_test: FlipTest = True,
     batch_size: BatchSize = 32,
     results_csv: ResultsCsv = None,
 ) -> None:
     """Compute the ten COCO keypoint metrics of a pose estimator (AP and AR, 0..1)."""
+    if results is not None:
+        if unused := [str(x) for x in (model, image_dir, weights, detections) if x is not None]:
+            raise ValueError(
+                "--results must be given without MODEL, --image-dir, --weights and --detections. "
+                f"Received: {results} and {', '.join(unused)}"
+            )
+        metrics = _score(annotations, results, category, results_csv)
+        report({"model": results.name, "data": annotations.name}, metrics, results_csv)
+        return
+    if model is None or image_dir is None:
+        raise ValueError(
+            "MODEL and --image-dir must be given, or --results. "
+            f"Received: MODEL={model}, --image-dir={image_dir}"
+        )
     network = _open(model, weights, results_csv)
     import keras_shufflenet as ks
 
@@ -103,10 +138,22 @@ def coco(
         annotations,
         image_dir,
         detections=detections,
+        category=category,
         flip_test=flip_test,
         batch_size=batch_size,
     )
     report({"model": Path(model).name, "data": annotations.name}, metrics, results_csv)
+
+
+def _score(
+    annotations: Path, results: Path, category: str | None, results_csv: Path | None
+) -> dict[str, float]:
+    """Score poses that were predicted elsewhere, without TensorFlow."""
+    from keras_shufflenet.keypoints import evaluate_keypoints
+
+    if results_csv is not None:
+        check_output("results_csv", results_csv, ("",))
+    return evaluate_keypoints(annotations, results, category=category)
 
 
 def mpii(

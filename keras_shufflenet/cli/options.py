@@ -55,6 +55,13 @@ Weights = Annotated[
         "or mpii, as the name says.",
     ),
 ]
+Category = Annotated[
+    str | None,
+    typer.Option(
+        "--category",
+        help="Name or id of the category of the persons. Default: the only one with annotations.",
+    ),
+]
 ResultsCsv = Annotated[
     Path | None, typer.Option("--results-csv", help="csv file to append the metrics to.")
 ]

@@ -7,6 +7,7 @@ import typer
 
 from keras_shufflenet.cli.options import (
     Annotations,
+    Category,
     ImageDirs,
     InputSize,
     import_tensorflow,
@@ -71,6 +72,7 @@ def pose(
         Path | None, typer.Option(exists=True, file_okay=False, help="Folder of its images.")
     ] = None,
     val_interval: Annotated[int, typer.Option(help="Epochs between two validations.")] = 10,
+    category: Category = None,
     resume: Annotated[
         bool, typer.Option(help="Resume the training in the folder, or replace it.")
     ] = True,
@@ -108,6 +110,7 @@ def pose(
         output_dir,
         chosen,
         val_data=validation,
+        category=category,
         seed=seed,
         resume=resume,
         val_interval=val_interval,

@@ -102,7 +102,7 @@ def save_results(results: list[Result], path: str | Path) -> None:
 def evaluate_keypoints(
     annotations: Source | COCOFile,
     results: str | Path | list[Result],
-    skeleton: str | Skeleton = "coco",
+    skeleton: str | Skeleton | None = None,
     category: str | int | None = None,
 ) -> dict[str, float]:
     """Score results with pycocotools.
@@ -115,7 +115,8 @@ def evaluate_keypoints(
         results: A list of dicts of image_id, keypoints (3K numbers, in the order of the COCO file),
             score and category_id (by default that of the ground truth), or the path of such a JSON
             file. The list may be empty. Results of other categories are left out; the log says so.
-        skeleton: The K keypoints; its sigmas define the OKS.
+        skeleton: The K keypoints; its sigmas define the OKS. Defaults to the keypoints of the
+            category: COCO's or MPII's, or others with sigmas of the file or the mean of COCO's.
         category: Name or id of the category to be scored; by default the only one with annotations.
 
     Returns:

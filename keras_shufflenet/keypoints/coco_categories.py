@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from keras_shufflenet.keypoints.annotations import JSONObject
-from keras_shufflenet.keypoints.skeletons import Skeleton
+from keras_shufflenet.keypoints.skeleton_files import parse_skeleton
+from keras_shufflenet.keypoints.skeletons import COCO, MPII, Skeleton
 
 _NAMED = 10  # categories that a message names
 
@@ -20,11 +21,13 @@ class COCOCategory:
         id: The number that annotations refer to.
         name: Its name; empty if the file does not name it.
         keypoint_names: Names in the order of the annotations; empty if the file does not name them.
+        definition: The category as the file has it; None if it does not list it.
     """
 
     id: int
     name: str = ""
     keypoint_names: tuple[str, ...] = ()
+    definition: JSONObject | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         """Return the id and the name, as in: 2 'person'."""
@@ -82,6 +85,23 @@ def choose_category(
     )
 
 
+def category_skeleton(category: COCOCategory) -> Skeleton:
+    """Return the skeleton of a category's keypoints: COCO's or MPII's if it is theirs in any order.
+
+    A category without names of keypoints is taken to have those of COCO.
+
+    Raises:
+        ValueError: If the category's keypoints or limbs are malformed.
+    """
+    if category.definition is None or not category.keypoint_names:
+        return COCO
+    names = {_plain(name) for name in category.keypoint_names}
+    for published in (COCO, MPII):
+        if names == set(published.keypoint_names):
+            return published
+    return parse_skeleton(category.definition)
+
+
 def keypoint_order(category: COCOCategory, skeleton: Skeleton, place: str) -> np.ndarray:
     """Return the indices (K,) of the skeleton's keypoints among those of the category.
 
@@ -112,7 +132,7 @@ def _plain(name: str) -> str:
 def _category(entry: JSONObject) -> COCOCategory:
     names = _keypoint_names(entry) if entry.has("keypoints") else ()
     name = entry.text("name") if entry.has("name") else ""
-    return COCOCategory(entry.integer("id"), name, names)
+    return COCOCategory(entry.integer("id"), name, names, entry)
 
 
 def _keypoint_names(entry: JSONObject) -> tuple[str, ...]:

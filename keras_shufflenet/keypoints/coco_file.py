@@ -17,6 +17,7 @@ from keras_shufflenet.keypoints.annotations import MAX_COORDINATE, JSONObject, r
 from keras_shufflenet.keypoints.boxes import clip_box
 from keras_shufflenet.keypoints.coco_categories import (
     COCOCategory,
+    category_skeleton,
     choose_category,
     keypoint_order,
     read_categories,
@@ -86,7 +87,7 @@ class COCOFile:
         annotations: Path of a COCO keypoint file, or its content.
         category: Name or id of the category to be read; by default the only one with annotations.
         skeleton: Keypoints to be read. If the category names its keypoints, they may be in another
-            order.
+            order. Defaults to those of the category.
 
     Attributes:
         place: Name of the file.
@@ -106,9 +107,8 @@ class COCOFile:
         self,
         annotations: Source,
         category: str | int | None = None,
-        skeleton: str | Skeleton = "coco",
+        skeleton: str | Skeleton | None = None,
     ) -> None:
-        self.skeleton = skeletons.get(skeleton)
         content, self.place = read_json(annotations, "annotations")
         root = JSONObject(content, self.place)
         self.images = _images(root)
@@ -117,6 +117,9 @@ class COCOFile:
         ids = _category_ids(entries, categories)
         categories = categories or [COCOCategory(id_) for id_ in sorted(set(ids)) or [1]]
         self.category = choose_category(categories, set(ids), category, self.place)
+        self.skeleton = (
+            category_skeleton(self.category) if skeleton is None else skeletons.get(skeleton)
+        )
         self._order = keypoint_order(self.category, self.skeleton, self.place)
         chosen = [entry for entry, id_ in zip(entries, ids, strict=True) if id_ == self.category.id]
         everyone = [self._person(entry) for entry in chosen]
@@ -132,7 +135,7 @@ class COCOFile:
         cls,
         annotations: "Source | COCOFile",
         category: str | int | None = None,
-        skeleton: str | Skeleton = "coco",
+        skeleton: str | Skeleton | None = None,
     ) -> "COCOFile":
         """Read a file, or return a `COCOFile` unchanged.
 
@@ -142,7 +145,7 @@ class COCOFile:
         """
         if not isinstance(annotations, COCOFile):
             return cls(annotations, category, skeleton)
-        if annotations.skeleton != skeletons.get(skeleton):
+        if skeleton is not None and annotations.skeleton != skeletons.get(skeleton):
             raise ValueError(
                 f"`skeleton` must be that of the COCOFile, {annotations.skeleton.name!r}. "
                 f"Received: skeleton={skeleton!r}"
