@@ -18,13 +18,13 @@ parser.add_argument("--epochs", type=int, default=5)
 parser.add_argument("--output", type=Path, default=Path("finetuned.keras"))
 arguments = parser.parse_args()
 
-classes = sorted(path.name for path in arguments.folder.iterdir() if path.is_dir())
-images = sum(1 for path in arguments.folder.glob("*/*") if path.is_file())
+if not arguments.folder.is_dir():
+    parser.error(f"the folder must exist. Received: {arguments.folder}")
 train = ks.data.classification(arguments.folder, training=True, batch_size=16)
 
-# Everything but the classifier is loaded; it has another number of classes.
+# The model carries the names of its classes. Everything but the classifier is loaded.
 weights = None if arguments.weights == "none" else arguments.weights
-model = ks.create_model(arguments.network, classes=len(classes), weights=weights)
+model = ks.create_model(arguments.network, classes=train.class_names, weights=weights)
 model.compile(
     keras.optimizers.Adam(1e-3),
     loss="sparse_categorical_crossentropy",
@@ -32,7 +32,9 @@ model.compile(
     jit_compile=False,
 )
 model.optimizer.build(model.trainable_variables)  # the step is traced once instead of twice
-model.fit(train, steps_per_epoch=max(1, images // 16), epochs=arguments.epochs, shuffle=False)
+model.fit(
+    train, steps_per_epoch=max(1, train.report.read // 16), epochs=arguments.epochs, shuffle=False
+)
 model.save(arguments.output)
-print(f"{', '.join(classes)}: {arguments.output}")
+print(f"{', '.join(train.class_names)}: {arguments.output}")
 print(ks.metrics.imagenet(arguments.output, arguments.folder))

@@ -2,8 +2,10 @@
 
 import math
 import numbers
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import Any, TypeGuard
+
+import numpy as np
 
 
 def check_choice(name: str, value: Any, allowed: Collection[Any]) -> None:
@@ -33,6 +35,27 @@ def check_integer(name: str, value: Any, minimum: int = 1) -> None:
         raise ValueError(f"`{name}` must be {allowed}. Received: {name}={value!r}")
 
 
+def check_names(name: str, value: Any, what: str) -> tuple[str, ...]:
+    """Return a list of names as a tuple.
+
+    Args:
+        name: Name of the argument, for messages.
+        value: The names.
+        what: What the argument must be, for messages.
+
+    Raises:
+        ValueError: If it is no list, or an element is no line of text.
+    """
+    if isinstance(value, str) or not isinstance(value, (Sequence, np.ndarray)) or not len(value):
+        raise ValueError(f"`{name}` must be {what}. Received: {name}={value!r}")
+    wrong = [each for each in value if not is_line(each)]
+    if wrong:
+        raise ValueError(
+            f"`{name}` must be lines of text, not empty. Received: {wrong[0]!r} in {name}"
+        )
+    return tuple(map(str, value))
+
+
 def check_size(name: str, value: Any, multiple_of: int = 1) -> tuple[int, int]:
     """Return (height, width) as integers.
 
@@ -54,6 +77,11 @@ def is_positive(value: Any) -> bool:
     return number and 0 < value < math.inf
 
 
-def is_integer(value: Any) -> bool:
+def is_integer(value: Any) -> TypeGuard[int]:
     """Return whether a value is an integer of Python or NumPy, and no bool."""
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def is_line(value: Any) -> bool:
+    """Return whether a value is a line of text that is not empty."""
+    return isinstance(value, str) and bool(value.strip()) and len(value.splitlines()) == 1

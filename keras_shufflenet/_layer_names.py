@@ -10,12 +10,13 @@ PREPROCESSING = "preprocessing"
 STEM = "stem_conv"
 STAGE_PREFIX = "stage"
 CONV_LAST = "conv_last"
+CLASS_NAMES = "class_names"  # of the layer that holds them
 PREDICTIONS = "predictions"
 HEAD_PREFIX = "head_"
 AUXILIARY_PREFIX = "auxiliary_"
 HEATMAPS = "head_final"
 
-_TOP = re.compile(rf"{PREDICTIONS}|{HEAD_PREFIX}.*|{AUXILIARY_PREFIX}.*")
+_TOP = re.compile(rf"{CLASS_NAMES}|{PREDICTIONS}|{HEAD_PREFIX}.*|{AUXILIARY_PREFIX}.*")
 # Hidden layers in front of ShuffleNetV2+'s classifier do not depend on the number of classes.
 _HEAD = re.compile(rf"{PREDICTIONS}|{HEAD_PREFIX}(?!se_|fc).*|{AUXILIARY_PREFIX}.*")
 

@@ -109,7 +109,6 @@ def here(tmp_path_factory, shared, synth, state):
         for name in ("photo.jpg", "cat.jpg", "photos/daisy/1.jpg", "photos/rose/1.jpg"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(images[0], folder / name)
-        (folder / "names.txt").write_text("daisy\nrose\n")
         yield folder
 
 

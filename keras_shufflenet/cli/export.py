@@ -68,7 +68,11 @@ def export(
     ] = True,
     labels: Annotated[
         Path | None,
-        typer.Option(exists=True, dir_okay=False, help="Text file with a class name per line."),
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="Text file with a class name per line. Default: the names that the model carries.",
+        ),
     ] = None,
     evaluate_data: Annotated[
         Path | None,

@@ -63,10 +63,8 @@ def read_labeled_images(source: Path, image_dir: str | Path | None) -> LabeledIm
     return _read_csv(source, Path(image_dir) if image_dir is not None else source.parent / "images")
 
 
-def class_folders(source: Path) -> list[Path]:
-    """Return the class folders in the order of the classes; none if a csv file lists the images."""
-    if not source.is_dir() or (source / LABELS_FILE).is_file():
-        return []
+def _class_folders(source: Path) -> list[Path]:
+    """Return the class folders in the order of the classes."""
     return sorted(
         path
         for path in source.iterdir()
@@ -75,7 +73,7 @@ def class_folders(source: Path) -> list[Path]:
 
 
 def _read_folders(root: Path) -> LabeledImages:
-    folders = class_folders(root)
+    folders = _class_folders(root)
     names = tuple(folder.name for folder in folders)
     if len(names) > 1 and {name.lower() for name in names} <= SPLITS:
         raise ValueError(

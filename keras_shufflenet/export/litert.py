@@ -81,7 +81,8 @@ def litert(
         optimize: Whether to convert the result of `export.optimize_for_inference`, which is
             equivalent and faster. A model that cannot be optimized is converted as it is, and the
             report tells why.
-        labels: Class names of a classifier. Defaults to ImageNet's for 1000 classes.
+        labels: Class names of a classifier. Defaults to those that the model carries, or ImageNet's
+            for 1000 classes.
         codec: Codec of a pose estimator's heatmaps. Defaults to `"msra"` of the model's sizes.
         skeleton: Keypoints of a pose estimator. Defaults to COCO's for 17 heatmaps and MPII's
             for 16.
@@ -99,7 +100,7 @@ def litert(
         FileNotFoundError: If `model` is a path and there is no such file.
         OSError: If `path` cannot be written; a missing folder is made.
         ExportError: (a ValueError) If LiteRT's built-in operators cannot express the model.
-        ValueError: If an argument is none of those described above, int8 or int16x8 come without
+        ValueError: If an argument is invalid, int8 or int16x8 come without
             a representative dataset, or Keras' backend is not TensorFlow.
 
     Warns:

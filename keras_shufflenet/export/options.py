@@ -39,7 +39,7 @@ class ExportOptions:
 
     Raises:
         OSError: If `path` cannot be written.
-        ValueError: If an option is none of those allowed, or Keras' backend is not TensorFlow.
+        ValueError: If an option is invalid, or Keras' backend is not TensorFlow.
     """
 
     path: Path

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_shufflenet._checks import check_names
 from keras_shufflenet.export.concrete_function import in_float32, static_size
 from keras_shufflenet.export.options import ExportOptions
 from keras_shufflenet.export.representative import are_pixels, check_images, read_images
@@ -144,21 +145,14 @@ def describe(
 def _labels(labels: Sequence[str] | None, shape: tuple[int, ...]) -> tuple[str, ...]:
     if labels is None:
         return ()
-    allowed = "`labels` must be a list with a name for each class of a classifier. "
-    if isinstance(labels, str) or not isinstance(labels, (Sequence, np.ndarray)):
-        raise ValueError(f"{allowed}Received: labels={labels!r}")
-    if len(shape) != 1 or len(labels) != shape[0]:
+    what = "a list with a name for each class of a classifier"
+    names = check_names("labels", labels, what)
+    if len(shape) != 1 or len(names) != shape[0]:
         raise ValueError(
-            f"{allowed}Received: {len(labels)} names for a model with outputs of shape {shape}"
+            f"`labels` must be {what}. "
+            f"Received: {len(names)} names for a model with outputs of shape {shape}"
         )
-    wrong = [
-        label
-        for label in labels
-        if not isinstance(label, str) or not label.strip() or len(label.splitlines()) > 1
-    ]
-    if wrong:
-        raise ValueError(f"`labels` must be lines of text, not empty. Received: {wrong[0]!r}")
-    return tuple(labels)
+    return names
 
 
 def normalizes(model: keras.Model) -> bool:

@@ -46,8 +46,8 @@ class ImageClassifier:
         Args:
             model: As for `Predictor.load`: a `keras.Model`, the path of a `.keras` or `.tflite`
                 file, or a function that maps images (N, H, W, 3) to scores (N, classes).
-            labels: Class names. Defaults to those in the file, or ImageNet's for a Keras model
-                with 1000 classes.
+            labels: Class names. Defaults to those that the model carries, or ImageNet's for a
+                Keras model with 1000 classes.
             resize_size: Length of the shorter side in pixels before the center crop. Defaults to
                 256 for a model of 224, and in proportion for others.
             resize_method: "torchvision" (Pillow, antialiased) or "megvii" (OpenCV).

@@ -187,7 +187,7 @@ def predict_pose(
 
     Raises:
         FileNotFoundError: If the image or the model is missing.
-        ValueError: If the image, the boxes or the model are none of those described above.
+        ValueError: If the image, the boxes or the model are invalid.
     """
     predictor = (
         model

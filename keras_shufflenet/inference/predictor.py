@@ -183,17 +183,19 @@ def _from_keras(model: "keras.Model") -> Predictor:
         name=model.name,
         input_size=size,
         output_shape=model.output_shape[1:],
-        metadata=_describe(model.output_shape[1:]),
+        metadata=_describe(model),
     )
 
 
-def _describe(output_shape: tuple[int | None, ...]) -> ModelMetadata:
-    """Assume ImageNet's labels for 1000 classes, as `decode_predictions` does."""
+def _describe(model: "keras.Model") -> ModelMetadata:
+    """Return the model's class names, or ImageNet's for 1000, as `decode_predictions` does."""
+    from keras_shufflenet.models import class_names
     from keras_shufflenet.models.imagenet import imagenet_classes
 
-    classes = imagenet_classes()
-    known = output_shape == (len(classes),)
-    return ModelMetadata(labels=tuple(words for _, words in classes) if known else ())
+    names = class_names(model)
+    if not names and model.output_shape[1:] == (len(imagenet_classes()),):
+        names = tuple(words for _, words in imagenet_classes())
+    return ModelMetadata(labels=names)
 
 
 def _from_file(path: Path, num_threads: int | None) -> Predictor:

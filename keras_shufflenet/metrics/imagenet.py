@@ -1,5 +1,6 @@
 """Top-1 and top-5 accuracy of a classifier."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -8,7 +9,6 @@ from rich.progress import track
 
 from keras_shufflenet import data
 from keras_shufflenet._types import Size
-from keras_shufflenet.data.class_folders import class_folders
 from keras_shufflenet.data.pipeline import iterate_arrays
 from keras_shufflenet.inference.predictor import Predictor
 
@@ -34,8 +34,9 @@ def imagenet(
         model: A `keras.Model`, the path of a `.keras` or `.tflite` file, or a function that maps
             images (N, H, W, 3) float32 RGB 0..255 to scores (N, classes).
         source: A csv with the columns `filename` and `class_index`, a folder with such a file
-            named labels.csv, or a folder with a folder of images for each class of the model, in
-            the order of their names.
+            named labels.csv, or a folder with a folder of images for each class. Folders go by
+            name if the model carries the names of its classes; else there must be one for each
+            class, in the order of their names.
         image_dir: The folder of the csv's images. Defaults to `images` beside the csv.
         resize_size: Length of the shorter side in pixels. Defaults to 256 for a crop of 224, and
             in proportion for others.
@@ -51,7 +52,7 @@ def imagenet(
     Raises:
         FileNotFoundError: If the model, the labels or an image is missing.
         ValueError: If the labels are malformed, an image cannot be decoded, or the model does not
-            output a score for each of their classes.
+            output a score for each of their classes or has others.
     """
     predictor = Predictor.load(model)
     size = crop_size or (predictor.input_size if predictor.has_input_size else CROP)
@@ -64,14 +65,35 @@ def imagenet(
         batch_size=batch_size,
     )
     steps = int(dataset.cardinality())
-    folders = len(class_folders(Path(source)))
+    indices = _model_classes(dataset.class_names, predictor.metadata.labels)
+    folders = len(dataset.class_names) if indices is None else 0
     correct, count = np.zeros(2, np.int64), 0
     batches = track(iterate_arrays(dataset), "Images", total=steps, disable=not verbose)
     for images, classes in batches:
+        classes = classes if indices is None else indices[classes]
         scores = _checked(predictor.predict(images), classes, folders, predictor.name)
         correct += [count_correct(scores, classes, 1), count_correct(scores, classes, 5)]
         count += len(classes)
     return {"top1": float(correct[0] / count), "top5": float(correct[1] / count), "count": count}
+
+
+def _model_classes(folders: Sequence[str], labels: Sequence[str]) -> np.ndarray | None:
+    """Return the index of the model's class for each folder; None if they cannot go by name."""
+    index = {label: n for n, label in enumerate(labels)}
+    known = [folder for folder in folders if folder in index]
+    if not known or len(index) < len(labels):
+        return None
+    if len(known) < len(folders):
+        unknown = [folder for folder in folders if folder not in index]
+        raise ValueError(
+            f"Every folder of images must be named as a class of the model: {_shown(labels)}. "
+            f"Received: {_shown(unknown)}"
+        )
+    return np.array([index[folder] for folder in folders])
+
+
+def _shown(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
 
 
 def _checked(scores: np.ndarray, classes: np.ndarray, folders: int, name: str) -> np.ndarray:

@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from keras_shufflenet.models._model_data import class_names
     from keras_shufflenet.models._profile import MODEL_STATS, ModelStats, count_params_and_macs
     from keras_shufflenet.models._registry import create_model, feature_extractor, list_models
     from keras_shufflenet.models.detnas import DetNAS
@@ -33,6 +34,7 @@ __all__ = [
     "ShuffleNetV2ExLarge",
     "ShuffleNetV2Large",
     "ShuffleNetV2Plus",
+    "class_names",
     "count_params_and_macs",
     "create_model",
     "decode_predictions",
@@ -54,6 +56,7 @@ _MODULES = {
     "ShuffleNetV2ExLarge": "shufflenet_v2_large",
     "ShuffleNetV2Large": "shufflenet_v2_large",
     "ShuffleNetV2Plus": "shufflenet_v2_plus",
+    "class_names": "_model_data",
     "count_params_and_macs": "_profile",
     "create_model": "_registry",
     "decode_predictions": "imagenet",

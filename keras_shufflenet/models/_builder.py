@@ -8,9 +8,16 @@ import keras
 from keras import layers
 
 from keras_shufflenet import weights as pretrained
-from keras_shufflenet._checks import check_bool, check_choice, check_integer, is_integer
-from keras_shufflenet._layer_names import IMAGE, PREDICTIONS
+from keras_shufflenet._checks import (
+    check_bool,
+    check_choice,
+    check_integer,
+    check_names,
+    is_integer,
+)
+from keras_shufflenet._layer_names import CLASS_NAMES, IMAGE, PREDICTIONS
 from keras_shufflenet.models._input_channels import copy_adapted
+from keras_shufflenet.models._model_data import attach_data
 from keras_shufflenet.models._preprocessing import (
     IDENTITY,
     MEAN_STD,
@@ -33,7 +40,7 @@ class Top:
     """The classifier: spatial dropout, global pooling, hidden layers, dropout, dense layer.
 
     Attributes:
-        classes: Number of classes.
+        classes: Number of classes, or their names.
         activation: Activation of the dense layer.
         use_bias: Whether the dense layer has a bias.
         dropout: Dropout rate of the features; 0 for no such layer.
@@ -41,12 +48,29 @@ class Top:
         hidden: Layers between pooling and dropout, from (N, C) to (N, D).
     """
 
-    classes: int
+    classes: int | Sequence[str]
     activation: str | None
     use_bias: bool = True
     dropout: float = 0.0
     spatial_dropout: float = 0.0
     hidden: Callable[[keras.KerasTensor], keras.KerasTensor] | None = None
+
+    @property
+    def count(self) -> int:
+        """The number of classes."""
+        return self.classes if is_integer(self.classes) else len(self.names)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the classes; empty if unknown.
+
+        Raises:
+            ValueError: If `classes` is neither a number nor a list of names.
+        """
+        if is_integer(self.classes):
+            return ()
+        what = "a positive integer, or a list of the names of the classes"
+        return check_names("classes", self.classes, what)
 
 
 def preset_name(family: str, width: float) -> str:
@@ -92,7 +116,7 @@ def build(
     check_bool("adapt_input_channels", adapt_input_channels)
     check_choice("pooling", pooling, (None, "avg", "max"))
     if include_top:
-        check_integer("classes", top.classes)
+        check_integer("classes", top.count)
         _check_activation(top.activation)
     elif auxiliary is not None:
         raise ValueError("`auxiliary` requires `include_top=True`. Received: include_top=False")
@@ -108,7 +132,7 @@ def build(
     image = _image(input_tensor, input_shape, fixed=include_top)
     model = assemble(image)
     if weights is not None:
-        partly = include_top and top.classes != IMAGENET_CLASSES
+        partly = include_top and top.count != IMAGENET_CLASSES
         adapts = adapt_input_channels and image.shape[channel_axis()] != RGB
         loaded = assemble(_rgb_input(image)) if adapts else model
         pretrained.load(loaded, weights, model_name=preset, skip_mismatched_head=partly)
@@ -189,8 +213,10 @@ def _append_top(x: keras.KerasTensor, top: Top) -> keras.KerasTensor:
         x = top.hidden(x)
     if top.dropout:
         x = layers.Dropout(top.dropout, name="dropout")(x)
+    if top.names:
+        x = attach_data(x, CLASS_NAMES, list(top.names))
     return layers.Dense(
-        int(top.classes),
+        top.count,
         activation=top.activation,
         use_bias=top.use_bias,
         dtype="float32",  # probabilities in full precision, whatever the dtype policy

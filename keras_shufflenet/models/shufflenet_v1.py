@@ -16,6 +16,7 @@ groups. There are two variants, and weights fit only the one they were trained w
 In both, the shuffle follows the depthwise convolution; in the paper's figure it precedes it.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import keras
@@ -170,7 +171,7 @@ def ShuffleNetV1(
     input_tensor: keras.KerasTensor | None = None,
     input_shape: tuple[int | None, ...] | None = None,
     pooling: str | None = None,
-    classes: int = 1000,
+    classes: int | Sequence[str] = 1000,
     classifier_activation: str | None = "softmax",
     name: str | None = None,
     adapt_input_channels: bool = False,
@@ -194,8 +195,9 @@ def ShuffleNetV1(
             Defaults to (224, 224, 3) with the top and (None, None, 3) without.
         pooling: Without the top: None for feature maps (N, H/32, W/32, C), "avg" or "max" for
             vectors (N, C).
-        classes: Number of classes. With pretrained weights and a number other than 1000,
-            everything but the classifier is loaded.
+        classes: Number of classes, or a list of their names, which the model then carries into
+            its files. With pretrained weights and a number other than 1000, everything but the
+            classifier is loaded.
         classifier_activation: Activation of the classifier; None returns logits.
         name: Name of the model. Defaults to its registry name, such as "shufflenet_v1_x1_0_g3".
         adapt_input_channels: Whether pretrained weights for RGB are adapted to an `input_shape`
@@ -206,7 +208,7 @@ def ShuffleNetV1(
         A functional `keras.Model`.
 
     Raises:
-        ValueError: If an argument is none of those described above.
+        ValueError: If an argument is invalid, or the weights are of another network.
     """
     channels(width, groups, variant)  # raises before anything is built
     return _builder.build(

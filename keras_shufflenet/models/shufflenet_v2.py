@@ -15,6 +15,7 @@ There are two variants, and weights fit only the one they were trained with:
   no bias. Input is BGR 0..255, not normalized.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import keras
@@ -104,7 +105,7 @@ def ShuffleNetV2(
     input_tensor: keras.KerasTensor | None = None,
     input_shape: tuple[int | None, ...] | None = None,
     pooling: str | None = None,
-    classes: int = 1000,
+    classes: int | Sequence[str] = 1000,
     classifier_activation: str | None = "softmax",
     name: str | None = None,
     adapt_input_channels: bool = False,
@@ -127,8 +128,9 @@ def ShuffleNetV2(
             Defaults to (224, 224, 3) with the top and (None, None, 3) without.
         pooling: Without the top: None for feature maps (N, H/32, W/32, C), "avg" or "max" for
             vectors (N, C).
-        classes: Number of classes. With pretrained weights and a number other than 1000,
-            everything but the classifier is loaded.
+        classes: Number of classes, or a list of their names, which the model then carries into
+            its files. With pretrained weights and a number other than 1000, everything but the
+            classifier is loaded.
         classifier_activation: Activation of the classifier; None returns logits.
         name: Name of the model. Defaults to its registry name, such as "shufflenet_v2_x1_0".
         adapt_input_channels: Whether pretrained weights for RGB are adapted to an `input_shape`
@@ -139,7 +141,7 @@ def ShuffleNetV2(
         A functional `keras.Model`.
 
     Raises:
-        ValueError: If an argument is none of those described above.
+        ValueError: If an argument is invalid, or the weights are of another network.
     """
     check_choice("variant", variant, WIDTHS)
     check_choice("width", width, WIDTHS[variant])

@@ -162,7 +162,7 @@ def _auxiliary_head(
     x = conv_bn(x, filters, 3, norm=norm, name=f"{name}_conv2")
     x = layers.GlobalAveragePooling2D(name=f"{name}_avg_pool")(x)
     return layers.Dense(
-        int(top.classes), activation=top.activation, dtype="float32", name=f"{name}_predictions"
+        top.count, activation=top.activation, dtype="float32", name=f"{name}_predictions"
     )(x)
 
 
@@ -185,7 +185,7 @@ def ShuffleNetV2Large(
     input_tensor: keras.KerasTensor | None = None,
     input_shape: tuple[int | None, ...] | None = None,
     pooling: str | None = None,
-    classes: int = 1000,
+    classes: int | Sequence[str] = 1000,
     classifier_activation: str | None = "softmax",
     name: str | None = None,
     adapt_input_channels: bool = False,
@@ -209,8 +209,9 @@ def ShuffleNetV2Large(
             Defaults to (224, 224, 3) with the top and (None, None, 3) without.
         pooling: Without the top: None for feature maps (N, H/32, W/32, C), "avg" or "max" for
             vectors (N, C).
-        classes: Number of classes. With pretrained weights and a number other than 1000,
-            everything but the classifiers is loaded.
+        classes: Number of classes, or a list of their names, which the model then carries into
+            its files. With pretrained weights and a number other than 1000, everything but the
+            classifiers is loaded.
         classifier_activation: Activation of the classifiers; None returns logits.
         name: Name of the model. Defaults to its registry name, "shufflenet_v2_large".
         adapt_input_channels: Whether pretrained weights for RGB are adapted to an `input_shape`
@@ -221,7 +222,7 @@ def ShuffleNetV2Large(
         A functional `keras.Model`; with `auxiliary` it has a list of four outputs.
 
     Raises:
-        ValueError: If an argument is none of those described above.
+        ValueError: If an argument is invalid, or the weights are of another network.
     """
     feature_maps: FeatureMaps = {}
     mean = MEAN_COLOR if mean_image is None else mean_image
@@ -257,7 +258,7 @@ def ShuffleNetV2ExLarge(
     input_tensor: keras.KerasTensor | None = None,
     input_shape: tuple[int | None, ...] | None = None,
     pooling: str | None = None,
-    classes: int = 1000,
+    classes: int | Sequence[str] = 1000,
     classifier_activation: str | None = "softmax",
     name: str | None = None,
     adapt_input_channels: bool = False,
@@ -278,8 +279,9 @@ def ShuffleNetV2ExLarge(
             Defaults to (224, 224, 3) with the top and (None, None, 3) without.
         pooling: Without the top: None for feature maps (N, H/32, W/32, C), "avg" or "max" for
             vectors (N, C).
-        classes: Number of classes. With pretrained weights and a number other than 1000,
-            everything but the classifiers is loaded.
+        classes: Number of classes, or a list of their names, which the model then carries into
+            its files. With pretrained weights and a number other than 1000, everything but the
+            classifiers is loaded.
         classifier_activation: Activation of the classifiers; None returns logits.
         name: Name of the model. Defaults to its registry name, "shufflenet_v2_exlarge".
         adapt_input_channels: Whether pretrained weights for RGB are adapted to an `input_shape`
@@ -290,7 +292,7 @@ def ShuffleNetV2ExLarge(
         A functional `keras.Model`; with `auxiliary` it has a list of four outputs.
 
     Raises:
-        ValueError: If an argument is none of those described above.
+        ValueError: If an argument is invalid, or the weights are of another network.
     """
     feature_maps: FeatureMaps = {}
     return _builder.build(

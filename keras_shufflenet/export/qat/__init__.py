@@ -105,7 +105,7 @@ def quantization_aware_training(
         FileNotFoundError: If `model` is a path and there is no such file.
         OSError: If `path` cannot be written; a missing folder is made.
         ExportError: (a ValueError) If the model cannot be optimized or rebuilt in tf_keras.
-        ValueError: If an argument is none of those described above.
+        ValueError: If an argument is invalid.
         RuntimeError: If the training process fails.
     """
     check_installed()
