@@ -20,7 +20,7 @@ from keras_shufflenet.keypoints.skeletons import Skeleton
 
 MAX_COORDINATE = 1e5  # pixels; no image is larger
 _INTEGERS = range(-(2**63), 2**63)  # those of NumPy's int64
-_GZIP = b"\x1f\x8b"
+_GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,6 +198,8 @@ def read_json(source: Any, name: str) -> tuple[Any, str]:
     if not path.is_file():
         raise FileNotFoundError(f"`{name}` must be an existing JSON file. Received: {path}")
     content = path.read_bytes()
+    if content.startswith(_ZIP):
+        raise ValueError(f"{path.name} must be JSON, unpacked. Received: a ZIP archive")
     try:
         if content.startswith(_GZIP):
             content = gzip.decompress(content)

@@ -79,7 +79,8 @@ class COCOFile:
       no area is replaced by the extent of the labeled keypoints.
     - Annotations without keypoints are left out, and those that are there twice (equal, with the
       same id or without one) count once. Otherwise the ids of annotations do not matter.
-    - Coordinates lie between -100000 and 100000.
+    - Coordinates lie between -100000 and 100000. Keypoints of a visibility above 0, up to 2, are
+      labeled.
 
     The log and `report` say what was left out.
 
@@ -243,7 +244,8 @@ class COCOFile:
         if not entry.has("keypoints") or entry.get("keypoints") == []:
             return np.zeros((len(self._order), 3))
         keypoints = self.keypoints(entry)
-        if not np.isin(keypoints[:, 2], (0, 1, 2)).all():
+        visibility = keypoints[:, 2]
+        if visibility.min() < 0 or visibility.max() > 2:
             raise entry.error(
                 "keypoints", "x, y and visibility: 0 (not labeled), 1 (occluded) or 2 (visible)"
             )

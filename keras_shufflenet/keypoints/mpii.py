@@ -4,11 +4,13 @@ Source: mmpose v0.29.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from keras_shufflenet._read_report import ReadReport
 from keras_shufflenet.keypoints.annotations import (
+    MAX_COORDINATE,
     JSONObject,
     PoseInstances,
     as_objects,
@@ -35,7 +37,7 @@ def read_mpii(annotations: str | Path | list[dict[str, Any]]) -> PoseInstances:
     """Read a list of objects with image, center, scale, joints and joints_vis.
 
     Pixels are 1-based in the file and 0-based in the instances. A person's square bounding box
-    follows from its scale and its center, shifted down by 15 * scale.
+    follows from its scale and its center, shifted down by 15 * scale. Every entry is read.
 
     Args:
         annotations: Path of a JSON file, or its content.
@@ -46,7 +48,7 @@ def read_mpii(annotations: str | Path | list[dict[str, Any]]) -> PoseInstances:
 
     Raises:
         FileNotFoundError: If the file does not exist.
-        ValueError: If the file is malformed or empty.
+        ValueError: If the file is malformed or empty, or coordinates exceed 100000 pixels.
     """
     content, name = read_json(annotations, "annotations")
     entries = as_objects(content, name)
@@ -54,9 +56,11 @@ def read_mpii(annotations: str | Path | list[dict[str, Any]]) -> PoseInstances:
         raise ValueError(f"{name} must contain at least one person. Received: an empty list")
     files = [entry.text("image") for entry in entries]
     image_ids = {file: index for index, file in enumerate(dict.fromkeys(files))}
-    keypoints = [entry.pairs("joints", len(MPII)) for entry in entries]
-    visible = [entry.numbers("joints_vis", len(MPII)) for entry in entries]
+    keypoints = [entry.pairs("joints", len(MPII), MAX_COORDINATE) for entry in entries]
+    visible = [_visible(entry) for entry in entries]
     boxes = np.stack([_box(entry) for entry in entries])
+    report = ReadReport(name, len(entries))
+    report.log()
     return PoseInstances(
         skeleton=MPII,
         image_id=np.array([image_ids[file] for file in files], np.int64),
@@ -65,13 +69,14 @@ def read_mpii(annotations: str | Path | list[dict[str, Any]]) -> PoseInstances:
         bboxes=boxes,
         bbox_scores=np.ones(len(files)),
         keypoints=(np.array(keypoints, np.float64) - 1).astype(np.float32),
-        keypoints_visible=(np.array(visible) > 0).astype(np.float32),
+        keypoints_visible=np.array(visible, np.float32),
         areas=boxes[:, 2] * boxes[:, 3],
+        report=report,
     )
 
 
 def evaluate_pckh(
-    predictions: np.ndarray, ground_truth: str | Path | dict[str, np.ndarray]
+    predictions: np.ndarray, ground_truth: "str | Path | dict[str, np.ndarray] | GroundTruth"
 ) -> dict[str, float]:
     """Compute PCKh: the fraction of keypoints within half a head size of the ground truth.
 
@@ -79,7 +84,7 @@ def evaluate_pckh(
         predictions: (N, 16, 2) or (N, 16, 3) as (x, y, ...) in 0-based pixels, in the order of the
             ground truth.
         ground_truth: Path of `mpii_gt_val.mat`, or its arrays `jnt_missing` (16, N), `pos_gt_src`
-            (16, 2, N), 1-based, and `headboxes_src` (2, 2, N).
+            (16, 2, N), 1-based, and `headboxes_src` (2, 2, N), or what `load_truth` returns.
 
     Returns:
         Head, Shoulder, Elbow, Wrist, Hip, Knee, Ankle (means of left and right), PCKh (mean over
@@ -88,15 +93,21 @@ def evaluate_pckh(
 
     Raises:
         FileNotFoundError: If the file does not exist.
-        ValueError: If arrays are missing or their shapes do not match.
+        ValueError: If arrays are missing, their shapes do not match, or numbers are not finite.
     """
-    missing, positions, headboxes = _load_truth(ground_truth)
+    truth = ground_truth if isinstance(ground_truth, GroundTruth) else load_truth(ground_truth)
+    missing, positions, headboxes = truth
     predictions = np.asarray(predictions, np.float64)
     count = missing.shape[1]
     if predictions.shape[:2] != (count, len(MPII)) or predictions.shape[2:] not in [(2,), (3,)]:
         raise ValueError(
             f"`predictions` must have shape ({count}, {len(MPII)}, 2 or 3), with one row for each "
             f"person of the ground truth. Received: shape {predictions.shape}"
+        )
+    if not np.isfinite(predictions).all():
+        raise ValueError(
+            "`predictions` must be finite. Received: "
+            f"{np.count_nonzero(~np.isfinite(predictions))} numbers that are not"
         )
     head_sizes = HEAD_FACTOR * np.linalg.norm(headboxes[1] - headboxes[0], axis=0)
     distances = np.linalg.norm(predictions[..., :2].transpose(1, 2, 0) + 1 - positions, axis=1)
@@ -109,32 +120,116 @@ def evaluate_pckh(
     return {name: percentage / 100 for name, percentage in percentages.items()}
 
 
+def check_order(instances: PoseInstances, truth: "GroundTruth") -> None:
+    """Check that annotations are those of the ground truth, in its order.
+
+    Raises:
+        ValueError: If their numbers differ, or most labeled keypoints of a person are at other
+            places.
+    """
+    count = truth.missing.shape[1]
+    if len(instances) != count:
+        raise ValueError(
+            f"`ground_truth` must have the persons of the annotations. Received: {count} persons, "
+            f"{len(instances)} annotations"
+        )
+    labeled = (truth.missing.T == 0) & (instances.keypoints_visible > 0)
+    distances = np.linalg.norm(
+        instances.keypoints + 1 - truth.positions.transpose(2, 0, 1), axis=-1
+    )
+    elsewhere = (labeled & (distances > 1)).sum(axis=1)
+    wrong = np.flatnonzero(2 * elsewhere > labeled.sum(axis=1))
+    if len(wrong):
+        raise ValueError(
+            "`ground_truth` must have the persons of the annotations in the same order. Received: "
+            f"{len(wrong)} of {count} persons with keypoints at other places, the first is "
+            f"annotation {wrong[0]} ({instances.file_name[wrong[0]]})"
+        )
+
+
+def _visible(entry: JSONObject) -> list[float]:
+    visible = entry.numbers("joints_vis", len(MPII))
+    if not set(visible) <= {0, 1}:
+        raise entry.error("joints_vis", f"a list of {len(MPII)} numbers 0 or 1")
+    return visible
+
+
 def _box(entry: JSONObject) -> np.ndarray:
     """Return the square bounding box (x, y, width, height) of a person in 0-based pixels."""
-    (x, y), scale = entry.numbers("center", 2), entry.number("scale")
+    x, y = entry.numbers("center", 2, MAX_COORDINATE)
+    scale = entry.number("scale", MAX_COORDINATE / PIXEL_STD)
+    if scale <= 0:
+        raise entry.error("scale", "a positive number")
     if x != -1:
         y += 15 * scale
     size = PIXEL_STD * scale
     return np.array([x - 1 - size / 2, y - 1 - size / 2, size, size])
 
 
-def _load_truth(source: str | Path | dict[str, np.ndarray]) -> tuple[np.ndarray, ...]:
-    """Return jnt_missing, pos_gt_src and headboxes_src."""
+class GroundTruth(NamedTuple):
+    """Ground truth of N persons.
+
+    Attributes:
+        missing: (16, N) float64, 0 for labeled keypoints, else 1.
+        positions: (16, 2, N) float64, 1-based pixels.
+        headboxes: (2, 2, N) float64, two corners of the head.
+    """
+
+    missing: np.ndarray
+    positions: np.ndarray
+    headboxes: np.ndarray
+
+
+def load_truth(source: str | Path | dict[str, np.ndarray]) -> GroundTruth:
+    """Load the ground truth for `evaluate_pckh`.
+
+    Args:
+        source: Path of `mpii_gt_val.mat`, or its arrays.
+
+    Raises:
+        FileNotFoundError: If the file does not exist.
+        ValueError: If arrays are missing, their shapes do not match, numbers are not finite, or a
+            head has no size.
+    """
     arrays = source if isinstance(source, dict) else _load_mat(Path(source))
     names = ("jnt_missing", "pos_gt_src", "headboxes_src")
     if absent := [name for name in names if name not in arrays]:
         raise ValueError(
             f"`ground_truth` must contain the arrays {absent}. Received: {sorted(arrays)}"
         )
-    missing, positions, headboxes = (np.asarray(arrays[name], np.float64) for name in names)
-    count = missing.shape[-1]
+    missing, positions, headboxes = (_numbers(name, arrays[name]) for name in names)
+    count = missing.shape[-1] if missing.ndim else 0
     expected = [(len(MPII), count), (len(MPII), 2, count), (2, 2, count)]
     received = [missing.shape, positions.shape, headboxes.shape]
-    if received != expected:
+    if received != expected or not count:
         raise ValueError(
             f"{names} must have the shapes (16, N), (16, 2, N), (2, 2, N). Received: {received}"
         )
-    return missing, positions, headboxes
+    if not np.isin(missing, (0, 1)).all():
+        raise ValueError(
+            "'jnt_missing' must be 0 or 1. "
+            f"Received: {missing[~np.isin(missing, (0, 1))][0]:g} among them"
+        )
+    sizes = np.linalg.norm(headboxes[1] - headboxes[0], axis=0)
+    if sizes.min() <= 0:
+        raise ValueError(
+            "'headboxes_src' must be two different corners for each person. Received: a head of "
+            f"size 0 of person number {sizes.argmin()}"
+        )
+    return GroundTruth(missing, positions, headboxes)
+
+
+def _numbers(name: str, array: Any) -> np.ndarray:
+    try:
+        numbers = np.asarray(array, np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name!r} must be an array of numbers. Received: {error}") from error
+    if not np.isfinite(numbers).all():
+        raise ValueError(
+            f"{name!r} must be finite. Received: "
+            f"{np.count_nonzero(~np.isfinite(numbers))} numbers that are not"
+        )
+    return numbers
 
 
 def _load_mat(path: Path) -> dict[str, np.ndarray]:

@@ -6,7 +6,7 @@ from typing import Any
 from keras_shufflenet import data
 from keras_shufflenet.inference.pose import PosePredictor, predict_dataset
 from keras_shufflenet.keypoints.codec import HeatmapCodec
-from keras_shufflenet.keypoints.mpii import evaluate_pckh, read_mpii
+from keras_shufflenet.keypoints.mpii import check_order, evaluate_pckh, load_truth, read_mpii
 
 
 def mpii(
@@ -43,10 +43,13 @@ def mpii(
 
     Raises:
         FileNotFoundError: If the model, a file or an image is missing.
-        ValueError: If a file is malformed, or the model does not output 16 heatmaps.
+        ValueError: If a file is malformed, the ground truth has other persons or another order
+            than the annotations, or the model does not output 16 heatmaps.
     """
     predictor = PosePredictor.load(
         model, input_size=input_size, codec=codec, skeleton="mpii", flip_test=flip_test
     )
-    dataset = data.resolve_image_paths(read_mpii(annotations), image_dir)
-    return evaluate_pckh(predict_dataset(predictor, dataset, batch_size, verbose), ground_truth)
+    instances, truth = read_mpii(annotations), load_truth(ground_truth)
+    check_order(instances, truth)
+    dataset = data.resolve_image_paths(instances, image_dir)
+    return evaluate_pckh(predict_dataset(predictor, dataset, batch_size, verbose), truth)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from keras_shufflenet.keypoints import evaluate_pckh, read_mpii
+from keras_shufflenet.keypoints.mpii import check_order, load_truth
 from tests.rounding import EPSILON64
 
 
@@ -47,6 +48,7 @@ def test_the_ground_truth_of_the_validation_set_scores_1(shared):
 def test_images_get_ids_in_order_of_appearance():
     instances = read_mpii([person(), person(image="b.jpg"), person()])
     np.testing.assert_array_equal(instances.image_id, [0, 1, 0])
+    assert str(instances.report) == "annotations: read 3 of 3 instances"
     np.testing.assert_array_equal(instances.file_name, ["a.jpg", "b.jpg", "a.jpg"])
     assert instances.select(instances.image_id == 0).keypoints_visible.shape == (2, 16)
 
@@ -79,6 +81,12 @@ def test_keypoints_that_are_never_labeled_do_not_count():
         ([person(joints=[[1.0]] * 16)], "pairs of finite numbers. Received: "),
         ([person(center=[1.0, None])], r"'center' must be a list of 2 .*Received: \[1.0, None\]$"),
         ([person(scale="2")], "'scale' must be a finite number. Received: '2'$"),
+        ([person(scale=0)], "'scale' must be a positive number. Received: 0$"),
+        ([person(scale=1e4)], "'scale' must be a number between -500 and 500. Received: 10000"),
+        ([person(center=[1e6, 0])], "'center' must be a list of 2 numbers between -100000 and"),
+        ([person(joints=[[1.0, 2e5]] * 16)], "'joints' must be a list of 16 pairs of numbers betw"),
+        ([person(joints_vis=[2] * 16)], "'joints_vis' must be a list of 16 numbers 0 or 1"),
+        ([person(image="")], "'image' must be a string that is not empty. Received: ''$"),
     ],
 )
 def test_malformed_annotations(content, message):
@@ -96,6 +104,39 @@ def test_malformed_files(tmp_path):
         ValueError, match=r"must contain the arrays \['jnt_missing', .*Received: \['joints'\]$"
     ):
         evaluate_pckh(np.zeros((1, 16, 2)), {"joints": np.zeros(3)})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"pos_gt_src": np.full((16, 2, 2), np.nan)}, "'pos_gt_src' must be finite. Received: 64"),
+        ({"jnt_missing": np.full((16, 2), 3)}, "'jnt_missing' must be 0 or 1. Received: 3 among"),
+        ({"headboxes_src": np.ones((2, 2, 2))}, "two different corners.*size 0 of person number 0"),
+        ({"pos_gt_src": np.array([["x"]])}, "'pos_gt_src' must be an array of numbers. Received: "),
+        ({"jnt_missing": np.array(1.0)}, r"must have the shapes \(16, N\).*Received: \[\(\), "),
+    ],
+    ids=str,
+)
+def test_ground_truth_that_cannot_be_scored(change, message):
+    truth = {
+        "jnt_missing": np.zeros((16, 2)),
+        "pos_gt_src": np.ones((16, 2, 2)),
+        "headboxes_src": np.stack([np.zeros((2, 2)), np.full((2, 2), 10.0)]),
+    }
+    with pytest.raises(ValueError, match=message):
+        evaluate_pckh(np.zeros((2, 16, 2)), truth | change)
+    with pytest.raises(ValueError, match=r"`predictions` must be finite\. Received: 64 numbers"):
+        evaluate_pckh(np.full((2, 16, 2), np.nan), truth)
+
+
+def test_the_order_of_the_ground_truth_is_checked(shared):
+    instances = read_mpii(shared / "data" / "mpii" / "mpii_val.json")
+    truth = load_truth(shared / "data" / "mpii" / "mpii_gt_val.mat")
+    check_order(instances, truth)
+    with pytest.raises(ValueError, match=r"same order\. Received: 29.. of 2958 .* annotation 0 "):
+        check_order(instances.select(slice(None, None, -1)), truth)
+    with pytest.raises(ValueError, match=r"Received: 2958 persons, 5 annotations$"):
+        check_order(instances.select(slice(5)), truth)
 
 
 def test_predictions_of_the_wrong_shape(shared):

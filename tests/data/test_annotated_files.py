@@ -1,0 +1,80 @@
+"""Names of images in annotation files of other machines and tools."""
+
+import unicodedata
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import keras_shufflenet as ks
+from keras_shufflenet.data.annotated_files import find_image_files
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Images in a folder and in two subfolders."""
+    for name in ("0.jpg", "a b.jpg", "50%25.jpg", "caf\u00e9.jpg", "left/1.jpg", "right/1.jpg"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (160, 120)).save(path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("images\\0.jpg", "0.jpg"),
+        ("..\\label\\0.jpg", "0.jpg"),
+        ("C:\\data\\left\\1.jpg", "left/1.jpg"),
+        ("left\\1.jpg", "left/1.jpg"),
+        ("/home/someone/data/right/1.jpg", "right/1.jpg"),
+        ("/data/local-files/?d=set/0.jpg", "0.jpg"),
+        ("images\\\\1/0.jpg", "0.jpg"),
+        ("a%20b.jpg", "a b.jpg"),
+        ("images/a%20b.jpg", "a b.jpg"),
+        ("50%25.jpg", "50%25.jpg"),
+        (unicodedata.normalize("NFD", "caf\u00e9.jpg"), "caf\u00e9.jpg"),
+        ("caf%C3%A9.jpg", "caf\u00e9.jpg"),
+        ("./0.jpg", "0.jpg"),
+    ],
+)
+def test_names_of_other_machines(images, name, file):
+    assert find_image_files([name], images, "a.json") == [str(images / file)]
+
+
+def test_absolute_paths_of_this_machine(images):
+    path = str(images / "left" / "1.jpg")
+    assert find_image_files([path], images / "right", "a.json") == [path]
+
+
+def test_names_that_are_not_those_of_the_files_are_reported(images, caplog):
+    find_image_files(["0.jpg", "left/1.jpg"], images, "a.json")
+    assert caplog.text == ""
+    find_image_files(["0.jpg", "x\\left\\1.jpg"], images, "a.json")
+    assert "a.json: 1 of 2 file names are not those of files in the image folder" in caplog.text
+    assert repr("x\\left\\1.jpg") in caplog.text
+
+
+def test_two_names_are_not_taken_for_one_file(images):
+    with pytest.raises(ValueError, match=r"a\.json: every 'file_name' must .*'x/0\.jpg' and 'y/0"):
+        find_image_files(["x/0.jpg", "y/0.jpg"], images, "a.json")
+
+
+@pytest.mark.parametrize("name", ["2.jpg", "left", "..", "x" * 5000, "\ud800.jpg", "1.jpg", "/"])
+def test_missing_files_are_named_with_the_file_of_annotations(images, name):
+    message = r"Received: .*, 1 of 2 are missing, first .*'file_name' .* in a\.json\)$"
+    with pytest.raises(FileNotFoundError, match=message):
+        find_image_files(["0.jpg", name], images, "a.json")
+
+
+def test_datasets_of_such_files(make_people, tmp_path, caplog):
+    content = make_people(tmp_path, 3)
+    expected = ks.data.load_keypoint_dataset(content, tmp_path)
+    for image in content["images"]:
+        image["file_name"] = "images\\" + image["file_name"]
+    dataset = ks.data.load_keypoint_dataset(content, tmp_path)
+    assert dataset.paths.tolist() == expected.paths.tolist()
+    assert "3 of 3 file names" in caplog.text
+    both = ks.data.load_keypoint_dataset([content, content], tmp_path)
+    assert (both.report.total, both.report.read, len(both)) == (6, 6, 6)
+    assert Path(both.paths[0]).name == Path(both.paths[3]).name
