@@ -31,16 +31,35 @@ def check_output(name: str, path: Any, suffixes: Collection[str] = ("",)) -> Pat
         )
     if path.is_dir():
         raise IsADirectoryError(f"`{name}` must not be a folder. Received: {name}={str(path)!r}")
+    _check_writable(name, path, path.parent)
+    return path
+
+
+def check_output_dir(name: str, path: Path) -> None:
+    """Check that files can be written into a folder, and make it if it is missing.
+
+    Args:
+        name: Name of the argument, for messages.
+        path: The folder.
+
+    Raises:
+        OSError: If it is a file, or cannot be made or written to.
+    """
+    if path.exists() and not path.is_dir():
+        raise NotADirectoryError(f"`{name}` must be a folder. Received: {name}={str(path)!r}")
+    _check_writable(name, path, path)
+
+
+def _check_writable(name: str, path: Path, folder: Path) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise type(error)(
             f"The folder of `{name}` must be writable ({error.strerror}). "
             f"Received: {name}={str(path)!r}"
         ) from error
-    return path
 
 
 def atomic_write(path: Path, write: Callable[[Path], Any]) -> None:

@@ -18,7 +18,7 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__
 LAYERS = (
     (
         *("version", "_checks", "_files", "_keras_private", "_layer_names", "_read_report"),
-        *("_results", "_types"),
+        *("_requirements", "_results", "_types"),
     ),
     ("weights",),
     ("keypoints",),

@@ -19,6 +19,7 @@ import numpy as np
 import keras_shufflenet as ks
 from keras_shufflenet.benchmark.engines import Network
 from keras_shufflenet.export.representative import read_images
+from keras_shufflenet.export.source import BYTES_PER_PARAMETER
 from keras_shufflenet.models.pose import DEFAULT_HEAD, HEADS, PREFIX
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 CALIBRATION_IMAGES = 8
 BIAS = 1.0  # in standard deviations
+REFERENCE_SIZE = "mobilenet_v2_x1_0"  # networks that are not ours are of about its size
 REFERENCES = {"keras.applications.MobileNetV2": keras.applications.MobileNetV2}
 
 
@@ -52,6 +54,13 @@ def find(patterns: Sequence[str]) -> list[str]:
                 f"Received: {pattern}"
             )
     return [name for name in known if any(fnmatch(name, pattern) for pattern in patterns)]
+
+
+def file_size(name: str) -> int:
+    """Return the approximate size in bytes of the largest file of a network from `find`."""
+    stats = ks.models.MODEL_STATS
+    known = name if name in stats else next((each for each in stats if name.startswith(each)), "")
+    return BYTES_PER_PARAMETER * stats[known or REFERENCE_SIZE].params
 
 
 def build(names: Sequence[str], weights: str | None, folder: Path) -> Iterator[Network]:

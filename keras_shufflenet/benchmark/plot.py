@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_shufflenet._files import atomic_write, check_output
+from keras_shufflenet._requirements import check_installed
 
 if TYPE_CHECKING:
     from keras_shufflenet.benchmark.latency import Measurement
@@ -37,12 +38,7 @@ def check_plot(path: Path, names: Sequence[str]) -> None:
         OSError: If the file cannot be written.
         ValueError: If the file has another suffix, or no network has a published accuracy.
     """
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise ImportError(
-            "Plots need matplotlib: pip install 'keras-shufflenet[runtimes]'"
-        ) from error
+    check_installed("A plot", "runtimes", ("matplotlib",))
     check_output("plot", path, SUFFIXES)
     if not any(map(_accuracy, names)):
         raise ValueError(

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from keras_shufflenet._files import check_output
+from keras_shufflenet._requirements import check_free_space, check_installed
 from keras_shufflenet.cli.options import parse_weights
 
 if TYPE_CHECKING:
@@ -52,6 +54,8 @@ def benchmark(
 ) -> None:
     """Measure the latency of models in LiteRT and in other installed runtimes."""
     engines = _chosen(engine)
+    if results_csv is not None:
+        check_output("results_csv", results_csv)
     from rich.console import Console
 
     from keras_shufflenet._results import append_row
@@ -63,6 +67,8 @@ def benchmark(
     if plot is not None:
         check_plot(plot, names)
     with tempfile.TemporaryDirectory() as folder:
+        needed = sum(map(networks.file_size, names)) * len(engines)
+        check_free_space(Path(folder), needed, "The benchmark")
         built = networks.build(names, parse_weights(weights), Path(folder))
         files = latency.make_files(built, engines, console.print)
         measured = [
@@ -81,13 +87,18 @@ def benchmark(
 
 def _chosen(patterns: Sequence[str]) -> "list[Engine]":
     """Return the runtimes that match any pattern, ignoring case."""
-    from keras_shufflenet.benchmark.engines import ENGINES
+    from keras_shufflenet.benchmark.engines import DEFAULT_CONVERTER, ENGINES, OURS
 
     names = list(dict.fromkeys(engine.name for engine in ENGINES))
     for pattern in patterns:
         if not any(_matches(name, [pattern]) for name in names):
             raise ValueError(f"--engine must match one of {'; '.join(names)}. Received: {pattern}")
-    return [engine for engine in ENGINES if _matches(engine.name, patterns)]
+    chosen = [engine for engine in ENGINES if _matches(engine.name, patterns)]
+    for engine in chosen:
+        if engine.name in (OURS, *patterns):
+            extra = "export" if engine.name in (OURS, DEFAULT_CONVERTER) else "runtimes"
+            check_installed(engine.name, extra, engine.packages)
+    return chosen
 
 
 def _matches(name: str, patterns: Iterable[str]) -> bool:

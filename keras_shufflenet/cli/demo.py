@@ -6,11 +6,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from keras_shufflenet._files import check_output_dir
+from keras_shufflenet._requirements import check_free_space, check_installed
 
 if TYPE_CHECKING:
     import keras
@@ -31,18 +33,29 @@ RENDERING: dict[str, Any] = {
 }
 HELD_OUT = 1 / 10  # of the number of training images
 SHOWN = 12
+IMAGE_BYTES = 20_000  # of a rendered image and its annotation
+RESULTS_BYTES = 50_000_000  # of checkpoints, models and pictures
 
 Source = tuple[Path, Path]
 
 
 def demo(
-    output_dir: Annotated[Path, typer.Option(help="Folder of all results.")] = Path("demo"),
-    people: Annotated[int, typer.Option(help="Synthetic images to train on.")] = 3000,
-    epochs: Annotated[int, typer.Option(help="Number of epochs.")] = 5,
+    output_dir: Annotated[
+        Path, typer.Option(file_okay=False, help="Folder of all results.")
+    ] = Path("demo"),
+    people: Annotated[int, typer.Option(min=1, help="Synthetic images to train on.")] = 3000,
+    epochs: Annotated[int, typer.Option(min=1, help="Number of epochs.")] = 5,
     annotations: Annotated[
-        Path | None, typer.Option(help="COCO keypoint json to use instead of synthetic people.")
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="COCO keypoint json to use instead of synthetic people.",
+        ),
     ] = None,
-    image_dir: Annotated[Path | None, typer.Option(help="Folder of its images.")] = None,
+    image_dir: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="Folder of its images.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of people, weights and training.")] = 0,
 ) -> None:
     """Render synthetic people, train, export to int8, evaluate and draw skeletons.
@@ -54,8 +67,10 @@ def demo(
             "--annotations and --image-dir must be given together. "
             f"Received: {annotations} and {image_dir}"
         )
-    _check_extra()
-    output_dir.mkdir(parents=True, exist_ok=True)
+    check_installed("The demo", "export", ("ai_edge_litert",))
+    check_output_dir("output_dir", output_dir)
+    images = 0 if annotations else math.ceil(people * (1 + HELD_OUT))
+    check_free_space(output_dir, images * IMAGE_BYTES + RESULTS_BYTES, "The demo")
     times: dict[str, float] = {}
     with _timed("people", times):
         real = _split(annotations, image_dir, output_dir) if annotations and image_dir else None
@@ -71,15 +86,6 @@ def demo(
     with _timed("pictures", times):
         grid = _draw(tflite, held_out, output_dir)
     _report(metrics, times, [grid, output_dir / "run" / "model.keras", tflite])
-
-
-def _check_extra() -> None:
-    """Raise ImportError before the training if the export would fail."""
-    if find_spec("ai_edge_litert") is None:
-        raise ImportError(
-            "The demo requires ai-edge-litert: `pip install keras-shufflenet[export]`. "
-            "Received: no ai-edge-litert"
-        )
 
 
 @cache

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from keras_shufflenet._files import check_output
+from keras_shufflenet._requirements import check_installed
 from keras_shufflenet.cli.options import (
     Network,
     NumCalibrationSamples,
@@ -95,6 +96,7 @@ def export(
     The report is printed and written beside the file, as OUT.tflite.json and OUT.tflite.md.
     """
     check_model(model, weights, (".keras",))
+    check_installed("Export to LiteRT", "export", ("ai_edge_litert",))
     check_output("output", output, (".tflite",))
     calibrated = calibration_data is not None or bool(calibration_annotations)
     if calibration_data is not None and calibration_annotations:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from keras_shufflenet._requirements import check_installed
+
 if TYPE_CHECKING:
     import keras
 
@@ -160,6 +162,7 @@ def check_model(model: str, weights: str | None, suffixes: tuple[str, ...] = MOD
 
     Raises:
         FileNotFoundError: If the file does not exist.
+        ImportError: If ai-edge-litert is missing for a .tflite file.
         ValueError: If the file is of another kind, or weights are given for a file.
     """
     if Path(model).suffix and (is_model_file(model) or Path(model).is_file()):
@@ -175,6 +178,8 @@ def check_model(model: str, weights: str | None, suffixes: tuple[str, ...] = MOD
             )
         if not Path(model).is_file():
             raise FileNotFoundError(f"MODEL must be an existing file. Received: {model}")
+        if model.endswith(".tflite"):
+            check_installed("A .tflite file", "export", ("ai_edge_litert",))
 
 
 def open_model(model: str, weights: str | None) -> "keras.Model | str":

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from keras_shufflenet._files import check_output
+from keras_shufflenet._requirements import QAT_PACKAGES, check_installed
 from keras_shufflenet.cli.options import (
     Network,
     NumCalibrationSamples,
@@ -65,6 +66,8 @@ def qat(
 ) -> None:
     """Fine-tune a trained model with int8 weights and activations, and export it."""
     check_model(model, weights, (".keras",))
+    check_installed("Export to LiteRT", "export", ("ai_edge_litert",))
+    check_installed("Quantization-aware training", "qat", QAT_PACKAGES)
     check_output("output", output, (".tflite",))
     if data is None and not annotations:
         raise ValueError(

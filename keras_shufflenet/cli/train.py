@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from keras_shufflenet._files import check_output_dir
 from keras_shufflenet.cli.options import (
     Annotations,
     Category,
@@ -89,6 +90,7 @@ def pose(
             "--weights (of the backbone) and --initial-checkpoint (of the whole network) must not "
             f"be given together. Received: {weights} and {initial_checkpoint}"
         )
+    check_output_dir("output_dir", output_dir)
     import_tensorflow()
     import keras
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_shufflenet._checks import check_bool, check_choice, check_integer
 from keras_shufflenet._files import check_output
+from keras_shufflenet._requirements import check_installed
 from keras_shufflenet.export.optimization import METHODS
 from keras_shufflenet.keypoints.codec import HeatmapCodec
 from keras_shufflenet.keypoints.skeletons import Skeleton
@@ -38,6 +39,7 @@ class ExportOptions:
     """Options of an export; `litert` describes them.
 
     Raises:
+        ImportError: If ai-edge-litert is not installed.
         OSError: If `path` cannot be written.
         ValueError: If an option is invalid, or Keras' backend is not TensorFlow.
     """
@@ -61,6 +63,7 @@ class ExportOptions:
     def __post_init__(self) -> None:
         """Check the options."""
         _check_backend()
+        check_installed("Export to LiteRT", "export", ("ai_edge_litert",))
         object.__setattr__(self, "path", check_output("path", self.path, (".tflite",)))
         check_choice("precision", self.precision, INPUT_DTYPES)
         _check_dtype("input_dtype", self.input_dtype, INPUT_DTYPES[self.precision], self.precision)

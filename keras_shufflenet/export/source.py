@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from keras_shufflenet._checks import check_names
+from keras_shufflenet._requirements import MEGABYTE, check_free_space
 from keras_shufflenet.export.concrete_function import in_float32, static_size
 from keras_shufflenet.export.options import ExportOptions
 from keras_shufflenet.export.representative import are_pixels, check_images, read_images
@@ -20,6 +21,7 @@ from keras_shufflenet.keypoints.skeletons import Skeleton
 from keras_shufflenet.litert.metadata import ModelMetadata
 
 COMPARED_IMAGES = 16
+BYTES_PER_PARAMETER = 5  # of the largest file, float32, with its structure and report
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,9 +60,12 @@ def open_source(
 
     Raises:
         FileNotFoundError: If `model` is a path and there is no such file.
+        OSError: If the disk has no space for the file.
         ValueError: If the model or the images do not fit the options.
     """
     given = _open_model(model)
+    needed = BYTES_PER_PARAMETER * given.count_params() + MEGABYTE
+    check_free_space(options.path.parent, needed, "The exported file")
     size = static_size(given, options.input_size)
     if options.comparison_images is not None:
         check_images("comparison_images", options.comparison_images, size)

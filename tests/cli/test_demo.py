@@ -1,4 +1,6 @@
 import json
+import re
+import sys
 from pathlib import Path
 
 import keras
@@ -45,9 +47,28 @@ def test_the_last_images_of_given_people_are_held_out(people, tmp_path):
     assert last["annotations"]
 
 
-@pytest.mark.parametrize("option", ["--annotations", "--image-dir"])
-def test_annotations_and_image_dir_go_together(command, tmp_path, option):
-    code, _, errors = command("demo", "--output-dir", tmp_path / "made", option, tmp_path)
+@pytest.mark.parametrize("option", [0, 1])
+def test_annotations_and_image_dir_go_together(command, people, tmp_path, option):
+    given = ("--annotations", "--image-dir")[option], people[option]
+    code, _, errors = command("demo", "--output-dir", tmp_path / "made", *given)
     assert code == 1
     assert "--annotations and --image-dir must be given together. Received:" in errors
     assert not (tmp_path / "made").exists()
+
+
+def test_what_it_needs_is_checked_first(command, tmp_path, monkeypatch):
+    people = 10**12
+    code, _, errors = command("demo", "--output-dir", tmp_path / "made", "--people", people)
+    assert code == 1
+    assert re.search(
+        r"Error: The demo requires \d+ MB of free disk space. Received: \d+ MB", errors
+    )
+    (tmp_path / "file").touch()
+    code, _, errors = command("demo", "--output-dir", tmp_path / "file" / "sub")
+    assert code == 1
+    assert "--output-dir" in errors
+    monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
+    code, _, errors = command("demo", "--output-dir", tmp_path / "demo")
+    assert code == 1
+    assert "The demo requires ai-edge-litert: `pip install 'keras-shufflenet[export]'`" in errors
+    assert not (tmp_path / "demo").exists()

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import keras_shufflenet as ks
+from keras_shufflenet import _requirements
 from keras_shufflenet.export.qat import process
 from keras_shufflenet.export.qat.plan import Plan
 from keras_shufflenet.export.qat.process import Targets, training_batches
@@ -164,6 +165,6 @@ def test_a_process_that_breaks_off(classifier, images, tmp_path):
 
 
 def test_the_missing_extra_is_named(classifier, images, tmp_path, monkeypatch):
-    monkeypatch.setattr(process, "find_spec", {"tensorflow_model_optimization": True}.get)
+    monkeypatch.setattr(_requirements, "find_spec", {"tensorflow_model_optimization": True}.get)
     with pytest.raises(ImportError, match=r"keras-shufflenet\[qat\].*Received: no tf_keras"):
         ks.export.quantization_aware_training(classifier, tmp_path / "a.tflite", [images])

@@ -11,6 +11,7 @@ import numpy as np
 from rich.progress import Progress
 
 from keras_shufflenet._checks import check_choice, check_integer, check_positive
+from keras_shufflenet._requirements import QAT_PACKAGES, check_free_space, check_installed
 from keras_shufflenet.export.concrete_function import output_name
 from keras_shufflenet.export.converter import ExportError
 from keras_shufflenet.export.optimization import (
@@ -24,13 +25,12 @@ from keras_shufflenet.export.qat.process import (
     Loss,
     Targets,
     TrainingProcess,
-    check_installed,
     training_batches,
 )
 from keras_shufflenet.export.quantization import correct_biases
 from keras_shufflenet.export.report import Report
 from keras_shufflenet.export.representative import are_pixels
-from keras_shufflenet.export.source import ExportSource, open_source
+from keras_shufflenet.export.source import BYTES_PER_PARAMETER, ExportSource, open_source
 from keras_shufflenet.export.write import write
 from keras_shufflenet.keypoints import HeatmapCodec, Skeleton
 
@@ -108,7 +108,7 @@ def quantization_aware_training(
         ValueError: If an argument is invalid.
         RuntimeError: If the training process fails.
     """
-    check_installed()
+    check_installed("Quantization-aware training", "qat", QAT_PACKAGES)
     check_integer("steps", steps, minimum=0)
     check_positive("learning_rate", learning_rate)
     check_choice("loss", loss, get_args(Loss))
@@ -145,9 +145,11 @@ def _train(
     """Train in a separate process and return the bytes of the file."""
     images = source.images
     assert images is not None  # int8 requires them
-    plan = _plan(source.model, images)
     with tempfile.TemporaryDirectory(prefix="keras_shufflenet_") as name:
         folder = Path(name)
+        needed = 2 * BYTES_PER_PARAMETER * source.model.count_params() + images.nbytes
+        check_free_space(folder, needed, "Quantization-aware training")
+        plan = _plan(source.model, images)
         np.save(folder / "calibration.npy", images)
         plan.write(
             folder,

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -19,19 +18,8 @@ from keras_shufflenet._keras_private import operation_of
 from keras_shufflenet.inference.predictor import Predictor
 
 SCRIPT = Path(__file__).with_name("worker.py")
-PACKAGES = ("tf_keras", "tensorflow_model_optimization")
 LENGTH_BYTES = 8
 ENVIRONMENT = {"TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
-
-
-def check_installed() -> None:
-    """Raise ImportError unless the packages of the training process are installed."""
-    missing = [name for name in PACKAGES if find_spec(name) is None]
-    if missing:
-        raise ImportError(
-            "Quantization-aware training requires tf_keras and tensorflow-model-optimization: "
-            f"`pip install keras-shufflenet[qat]`. Received: no {' and no '.join(missing)}"
-        )
 
 
 class TrainingProcess:
