@@ -69,7 +69,7 @@ def demo(
         )
     check_installed("The demo", "export", ("ai_edge_litert",))
     check_output_dir("output_dir", output_dir)
-    images = 0 if annotations else math.ceil(people * (1 + HELD_OUT))
+    images = 0 if annotations is not None else math.ceil(people * (1 + HELD_OUT))
     check_free_space(output_dir, images * IMAGE_BYTES + RESULTS_BYTES, "The demo")
     times: dict[str, float] = {}
     with _timed("people", times):
@@ -117,13 +117,19 @@ def _render(output: Path, people: int, seed: int) -> tuple[Source, Source]:
 
 def _split(annotations: Path, images: Path, output: Path) -> tuple[Source, Source]:
     """Hold out the last images of a COCO file."""
-    content = json.loads(annotations.read_text())
+    from keras_shufflenet.keypoints.annotations import read_json
+    from keras_shufflenet.keypoints.coco_file import COCOFile
+
+    COCOFile(annotations)  # raises if it is malformed
+    content, _ = read_json(annotations, "annotations")
     cut = len(content["images"]) - math.ceil(len(content["images"]) * HELD_OUT)
     parts = {"train": content["images"][:cut], "held_out": content["images"][cut:]}
     sources = []
     for name, kept in parts.items():
-        numbers = {image["id"] for image in kept}
-        people = [person for person in content["annotations"] if person["image_id"] in numbers]
+        numbers = {int(float(image["id"])) for image in kept}  # which may be text
+        people = [
+            person for person in content["annotations"] if int(float(person["image_id"])) in numbers
+        ]
         path = output / f"{name}.json"
         path.write_text(json.dumps(content | {"images": kept, "annotations": people}))
         sources.append((path, images))
