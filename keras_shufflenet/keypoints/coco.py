@@ -125,12 +125,14 @@ def evaluate_keypoints(
 
     Raises:
         FileNotFoundError: If a file does not exist.
-        ValueError: If a file is malformed, or a result refers to an unknown image.
+        ValueError: If a file is malformed or has no instance for `read_coco`, or a result refers to
+            an unknown image.
     """
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
     file = COCOFile.open(annotations, category, skeleton)
+    file.check_readable()
     checked = _checked_results(results, file)
     truth, found = COCO(), COCO()
     truth.dataset = _ground_truth(file)

@@ -153,22 +153,25 @@ class COCOFile:
             )
         return annotations
 
-    @property
-    def readable(self) -> list[COCOPerson]:
-        """The persons that are not left out, ordered by image, then by annotation.
-
-        Raises:
-            ValueError: If there are none.
-        """
-        rank = {image_id: index for index, image_id in enumerate(self.images)}
-        persons = [person for person in self.persons if not person.left_out]
-        if not persons:
+    def check_readable(self) -> None:
+        """Raise ValueError if every person is left out."""
+        if self.report.read == 0:
             raise ValueError(
                 f"{self.place}: no instances remain after filtering; annotations must include a "
                 "person with a labeled keypoint, a bounding box inside the image and no iscrowd. "
                 f"Received: {len(self.images)} images, {self.report.total} annotations"
                 f"{self.report.remarks}"
             )
+
+    def readable(self) -> list[COCOPerson]:
+        """Return the persons that are not left out, ordered by image, then by annotation.
+
+        Raises:
+            ValueError: If there are none.
+        """
+        self.check_readable()
+        rank = {image_id: index for index, image_id in enumerate(self.images)}
+        persons = [person for person in self.persons if not person.left_out]
         return sorted(persons, key=lambda person: rank[person.image_id])
 
     def image_id(self, entry: JSONObject) -> int:

@@ -65,7 +65,7 @@ def read_coco(
     file = COCOFile.open(annotations, category, skeleton)
     rows = [
         _Row(person.image_id, person.clipped_bbox, 1.0, person.keypoints, person.area)
-        for person in file.readable
+        for person in file.readable()
     ]
     return _instances(file, rows, file.report)
 

@@ -1,0 +1,51 @@
+"""Mutated annotation files, and the verdicts on them."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fuzz_annotations import BAD, Outcome, fuzz, judge, perfect_results, valid_content
+from keras_shufflenet._read_report import ReadReport
+from keras_shufflenet.keypoints import evaluate_keypoints, read_coco
+
+
+def test_no_mutated_file_is_misread(tmp_path):
+    verdicts, commands, findings = fuzz(80, 7, tmp_path)
+    assert findings == []
+    assert verdicts.total() == commands.total() == 80
+    assert verdicts["read in full"] > 5
+    assert verdicts["refused with a clear error"] > 5
+
+
+@pytest.fixture
+def outcomes(tmp_path):
+    """A valid file, what reader and evaluator make of it, and its content."""
+    content, path = valid_content(), tmp_path / "mutated.json"
+    path.write_text(json.dumps(content))
+    read = Outcome(read_coco(path), None)
+    return path.read_bytes(), content, read, Outcome({"AP": 1.0}, None)
+
+
+def test_the_file_before_its_changes_is_good(outcomes):
+    data, content, read, evaluated = outcomes
+    assert judge(data, content, read, evaluated) == "read in full"
+    assert evaluate_keypoints(content, perfect_results(content))["AP"] == pytest.approx(1)
+
+
+def test_verdicts_on_bad_outcomes(outcomes):
+    data, content, read, evaluated = outcomes
+    people = read.result
+    unclear, refused = ValueError("no"), ValueError("mutated.json: no. Received: 1")
+    moved = people.keypoints + np.float32(1)
+    found = [
+        judge(data, content, Outcome(people.select(slice(1, None)), None), evaluated),
+        judge(data, content, Outcome(replace(people, report=ReadReport("", 8)), None), evaluated),
+        judge(data, content, Outcome(replace(people, keypoints=moved), None), evaluated),
+        judge(data, content, Outcome(replace(people, keypoints=1e9 * moved), None), evaluated),
+        judge(data, content, read, Outcome(None, refused)),
+        judge(data, content, Outcome(None, unclear), Outcome(None, unclear)),
+        judge(data, content, Outcome(None, KeyError("bbox")), evaluated),
+    ]
+    assert found == ["silent loss"] * 3 + list(BAD[1:])
