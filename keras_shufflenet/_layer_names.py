@@ -11,6 +11,7 @@ STEM = "stem_conv"
 STAGE_PREFIX = "stage"
 CONV_LAST = "conv_last"
 CLASS_NAMES = "class_names"  # of the layer that holds them
+KEYPOINTS = "keypoints"  # of the layer that holds the skeleton
 PREDICTIONS = "predictions"
 HEAD_PREFIX = "head_"
 AUXILIARY_PREFIX = "auxiliary_"
@@ -24,6 +25,11 @@ _HEAD = re.compile(rf"{PREDICTIONS}|{HEAD_PREFIX}(?!se_|fc).*|{AUXILIARY_PREFIX}
 def is_top(name: str) -> bool:
     """Return whether a network built with `include_top=False` lacks the layer of this name."""
     return _TOP.fullmatch(name) is not None
+
+
+def is_output(name: str) -> bool:
+    """Return whether a layer is the last one with weights: of classes or of keypoints."""
+    return name in (PREDICTIONS, HEATMAPS)
 
 
 def is_head(name: str) -> bool:

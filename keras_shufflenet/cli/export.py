@@ -153,14 +153,15 @@ def _check_task(
     evaluate_annotations: Path | None,
 ) -> None:
     """Refuse the data of classifiers for pose estimators, and the other way round."""
-    from keras_shufflenet.inference.pose import is_pose_output
+    from keras_shufflenet.inference.pose import is_pose_estimator
+    from keras_shufflenet.inference.predictor import Predictor
 
     if evaluate_annotations is not None and len(network.output_shape) != 4:
         raise ValueError(
             "--evaluate-annotations are for pose estimators; classifiers take "
             f"--evaluate-data. Received: {network.name}"
         )
-    if is_pose_output(network.output_shape[1:]) and (calibration_data or evaluate_data):
+    if (calibration_data or evaluate_data) and is_pose_estimator(Predictor.load(network)):
         raise ValueError(
             "--calibration-data and --evaluate-data are for classifiers; pose estimators "
             "take --calibration-annotations and --evaluate-annotations, with their folders of "

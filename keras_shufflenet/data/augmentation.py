@@ -110,8 +110,11 @@ def half_body(
         input_size: Input size (height, width) of the network; boxes have its aspect ratio.
 
     Returns:
-        The boxes; unchanged where fewer than two keypoints are selected or they coincide.
+        The boxes; unchanged where fewer than two keypoints are selected or they coincide, and for
+        skeletons without an upper or lower body.
     """
+    if not (skeleton.upper_body and skeleton.lower_body):
+        return bbox
     prefer_upper = draws.upper_body_gate < augmentation.upper_body_prob
     selected = _select_half(is_visible, prefer_upper, skeleton)
     center, extent = _extent(keypoints, selected)

@@ -36,8 +36,10 @@ from keras_shufflenet.data.geometry import (
 )
 from keras_shufflenet.data.keypoint_dataset import KeypointDataset, load_keypoint_dataset
 from keras_shufflenet.data.pipeline import check_batch, load_batches, prefetched, shuffled
+from keras_shufflenet.keypoints import skeletons
 from keras_shufflenet.keypoints.codec import HeatmapCodec
-from keras_shufflenet.keypoints.skeletons import Skeleton
+from keras_shufflenet.keypoints.skeletons import COCO, Skeleton, SkeletonLike
+from keras_shufflenet.models import model_skeleton
 
 WORKERS = max(2, os.cpu_count() or 1)  # files decoded in parallel
 _ENDLESS = np.iinfo(np.int64).max
@@ -69,7 +71,7 @@ def keypoints(
     *,
     model: Any = None,
     input_size: Size = (256, 192),
-    skeleton: str | Skeleton = "coco",
+    skeleton: SkeletonLike | None = None,
     category: str | int | None = None,
     training: bool = False,
     batch_size: int = 32,
@@ -90,7 +92,8 @@ def keypoints(
             `KeypointDataset`.
         model: A pose network whose input and output sizes replace `input_size`.
         input_size: Input size (height, width) of the network; heatmaps are a quarter of it.
-        skeleton: Keypoints of the annotation files, which may have them in another order.
+        skeleton: Keypoints of the annotation files, which may have them in another order. Defaults
+            to those of `model`, else COCO's.
         category: Name or id of the category of the persons; by default the only one with
             annotations.
         training: Whether to shuffle, augment and repeat.
@@ -110,7 +113,10 @@ def keypoints(
         tf.errors.InvalidArgumentError: If an image cannot be decoded, while iterating; the message
             names the file.
     """
-    dataset = _dataset(annotations, image_dir, skeleton, category)
+    if skeleton is None and model is not None:
+        skeleton = model_skeleton(model)
+    dataset = _dataset(annotations, image_dir, skeleton or COCO, category)
+    _check_heatmaps(model, dataset.skeleton)
     codec = _codec(model, codec, input_size)
     check_batch(batch_size, start_step)
     table = _table(dataset, codec.input_size)
@@ -219,8 +225,17 @@ def _swap_sides(
     )
 
 
+def _check_heatmaps(model: Any, skeleton: Skeleton) -> None:
+    count = len(skeleton) if model is None else model.outputs[0].shape[-1]
+    if count not in (len(skeleton), 3 * len(skeleton)):  # with the offsets of "udp_combined"
+        raise ValueError(
+            f"`model` must output a heatmap for each of the {len(skeleton)} keypoints of "
+            f"{skeleton.name!r}. Received: {model.name} with {count} heatmaps"
+        )
+
+
 def _dataset(
-    annotations: Any, image_dir: Any, skeleton: str | Skeleton, category: str | int | None
+    annotations: Any, image_dir: Any, skeleton: SkeletonLike, category: str | int | None
 ) -> KeypointDataset:
     if isinstance(annotations, KeypointDataset):
         return annotations
@@ -228,7 +243,9 @@ def _dataset(
         raise ValueError(
             "`image_dir` must be the image folder of the annotations. Received: image_dir=None"
         )
-    return load_keypoint_dataset(annotations, image_dir, skeleton=skeleton, category=category)
+    return load_keypoint_dataset(
+        annotations, image_dir, skeleton=skeletons.get(skeleton), category=category
+    )
 
 
 def _codec(model: Any, codec: HeatmapCodec | None, input_size: Size) -> HeatmapCodec:

@@ -20,7 +20,7 @@ from keras_shufflenet.export.report import Report
 from keras_shufflenet.export.source import ExportSource, open_source
 from keras_shufflenet.export.write import write
 from keras_shufflenet.keypoints.codec import HeatmapCodec
-from keras_shufflenet.keypoints.skeletons import Skeleton
+from keras_shufflenet.keypoints.skeletons import SkeletonLike
 
 
 def litert(
@@ -39,7 +39,7 @@ def litert(
     optimize: bool = True,
     labels: Sequence[str] | None = None,
     codec: HeatmapCodec | None = None,
-    skeleton: str | Skeleton | None = None,
+    skeleton: SkeletonLike | None = None,
     evaluate: Evaluate | None = None,
     verbose: bool = False,
 ) -> Report:
@@ -84,8 +84,8 @@ def litert(
         labels: Class names of a classifier. Defaults to those that the model carries, or ImageNet's
             for 1000 classes.
         codec: Codec of a pose estimator's heatmaps. Defaults to `"msra"` of the model's sizes.
-        skeleton: Keypoints of a pose estimator. Defaults to COCO's for 17 heatmaps and MPII's
-            for 16.
+        skeleton: Keypoints of a pose estimator. Defaults to those that it was built with, else
+            COCO's for 17 heatmaps and MPII's for 16.
         evaluate: Function of the file's path that returns metrics for the report, such as
             `lambda file: ks.metrics.coco(file, annotations, image_dir)`. It is called with a
             temporary file in the folder of `path`, which is renamed afterwards.

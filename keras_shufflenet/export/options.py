@@ -13,7 +13,7 @@ from keras_shufflenet._files import check_output
 from keras_shufflenet._requirements import check_installed
 from keras_shufflenet.export.optimization import METHODS
 from keras_shufflenet.keypoints.codec import HeatmapCodec
-from keras_shufflenet.keypoints.skeletons import Skeleton
+from keras_shufflenet.keypoints.skeletons import SkeletonLike
 
 Evaluate = Callable[[Path], Mapping[str, float]]
 
@@ -56,7 +56,7 @@ class ExportOptions:
     optimize: bool = True
     labels: Sequence[str] | None
     codec: HeatmapCodec | None
-    skeleton: str | Skeleton | None
+    skeleton: SkeletonLike | None
     evaluate: Evaluate | None
     verbose: bool
 

@@ -14,10 +14,10 @@ from keras_shufflenet._requirements import MEGABYTE, check_free_space
 from keras_shufflenet.export.concrete_function import in_float32, static_size
 from keras_shufflenet.export.options import ExportOptions
 from keras_shufflenet.export.representative import are_pixels, check_images, read_images
-from keras_shufflenet.inference.pose import PosePredictor, is_pose_output
+from keras_shufflenet.inference.pose import PosePredictor, is_pose_estimator
 from keras_shufflenet.inference.predictor import Predictor, load_keras
 from keras_shufflenet.keypoints.codec import HeatmapCodec
-from keras_shufflenet.keypoints.skeletons import Skeleton
+from keras_shufflenet.keypoints.skeletons import SkeletonLike
 from keras_shufflenet.litert.metadata import ModelMetadata
 
 COMPARED_IMAGES = 16
@@ -120,7 +120,7 @@ def describe(
     predictor: Predictor,
     labels: Sequence[str] | None = None,
     codec: HeatmapCodec | None = None,
-    skeleton: str | Skeleton | None = None,
+    skeleton: SkeletonLike | None = None,
 ) -> ModelMetadata:
     """Return the metadata of a model's file.
 
@@ -128,8 +128,8 @@ def describe(
         predictor: Runs the model, with the input size of the file.
         labels: Class names of a classifier. Defaults to those that the model is known to have.
         codec: Codec of a pose estimator. Defaults to the `"msra"` codec of the model's sizes.
-        skeleton: Keypoints of a pose estimator. Defaults to COCO's for 17 heatmaps and MPII's
-            for 16.
+        skeleton: Keypoints of a pose estimator. Defaults to those that it was built with,
+            else COCO's for 17 heatmaps and MPII's for 16.
 
     Returns:
         The metadata; empty for a model that is neither of the two.
@@ -141,7 +141,7 @@ def describe(
     undecided = codec is None and skeleton is None
     if labels is not None or (len(shape) == 1 and undecided):
         return ModelMetadata(labels=_labels(labels, shape) or predictor.metadata.labels)
-    if undecided and not is_pose_output(shape):
+    if undecided and not is_pose_estimator(predictor):
         return ModelMetadata()
     estimator = PosePredictor.load(predictor, codec=codec, skeleton=skeleton)
     return ModelMetadata(codec=estimator.codec, skeleton=estimator.skeleton)

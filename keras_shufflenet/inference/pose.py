@@ -16,13 +16,11 @@ from keras_shufflenet.inference.predictor import Predictor
 from keras_shufflenet.keypoints import skeletons
 from keras_shufflenet.keypoints.boxes import BBOX_PADDING, box_to_center_scale
 from keras_shufflenet.keypoints.codec import HeatmapCodec
-from keras_shufflenet.keypoints.skeletons import Skeleton
+from keras_shufflenet.keypoints.skeletons import Skeleton, SkeletonLike
 from keras_shufflenet.keypoints.warping import warp
 
 if TYPE_CHECKING:
     from keras_shufflenet.data import KeypointDataset
-
-_SKELETON_BY_SIZE = {len(skeleton): skeleton for skeleton in (skeletons.COCO, skeletons.MPII)}
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ class PosePredictor:
         *,
         input_size: tuple[int, int] | None = None,
         codec: HeatmapCodec | None = None,
-        skeleton: str | Skeleton | None = None,
+        skeleton: SkeletonLike | None = None,
         flip_test: bool = True,
     ) -> "PosePredictor":
         """Create a predictor from a model.
@@ -59,8 +57,8 @@ class PosePredictor:
             input_size: (height, width) of the crops, for a model with a variable input size.
             codec: Defaults to the one in the `.tflite` file, else an `"msra"` codec of the model's
                 input and output sizes.
-            skeleton: Defaults to the one in the file, else COCO's for 17 heatmaps and MPII's
-                for 16.
+            skeleton: Defaults to the one that the model was built with, else COCO's for 17
+                heatmaps and MPII's for 16.
             flip_test: Whether to average the heatmaps with those of the mirrored image.
 
         Raises:
@@ -123,9 +121,12 @@ class PosePredictor:
         return (heatmaps + self.codec.flip_back(mirrored, self.skeleton)) / 2
 
 
-def is_pose_output(output_shape: tuple[int, ...]) -> bool:
-    """Return whether an output of this shape is assumed to be heatmaps (h, w, K)."""
-    return len(output_shape) == 3 and output_shape[-1] in _SKELETON_BY_SIZE
+def is_pose_estimator(predictor: Predictor) -> bool:
+    """Return whether a model is known, or by its output (h, w, K) assumed, to predict heatmaps."""
+    if predictor.metadata.skeleton is not None:
+        return True
+    shape = predictor.output_shape
+    return len(shape) == 3 and skeletons.of_count(shape[-1]) is not None
 
 
 def _heatmap_shape(predictor: Predictor) -> tuple[int, int, int]:
@@ -139,9 +140,8 @@ def _heatmap_shape(predictor: Predictor) -> tuple[int, int, int]:
     return shape[0], shape[1], shape[2]
 
 
-def _skeleton(skeleton: str | Skeleton | None, keypoints: int, name: str) -> Skeleton:
-    if skeleton is None and keypoints in _SKELETON_BY_SIZE:
-        return _SKELETON_BY_SIZE[keypoints]
+def _skeleton(skeleton: SkeletonLike | None, keypoints: int, name: str) -> Skeleton:
+    skeleton = skeleton or skeletons.of_count(keypoints)
     if skeleton is None:
         raise ValueError(
             f"`skeleton` must be passed for networks without COCO's 17 or MPII's 16 keypoints. "
@@ -161,7 +161,7 @@ def predict_pose(
     image: Any,
     bboxes: ArrayLike | None = None,
     *,
-    skeleton: str | Skeleton | None = None,
+    skeleton: SkeletonLike | None = None,
     codec: HeatmapCodec | None = None,
     input_size: tuple[int, int] | None = None,
     flip_test: bool = True,
@@ -175,7 +175,8 @@ def predict_pose(
         image: A path, a `PIL.Image` or an array (H, W, 3), RGB, 0..255.
         bboxes: Bounding boxes (N, 4) of the persons: x, y, width, height in image pixels. Without
             boxes the whole image is taken to be one person.
-        skeleton: Defaults to the one in the file, else COCO's for 17 heatmaps and MPII's for 16.
+        skeleton: Defaults to the one that the model was built with, else COCO's for 17 heatmaps and
+            MPII's for 16.
         codec: Defaults to the one in the `.tflite` file, else `"msra"` of the model's sizes.
         input_size: (height, width) of the crops, for a model with a variable input size.
         flip_test: Whether to average the heatmaps with those of the mirrored image.

@@ -188,14 +188,14 @@ def _from_keras(model: "keras.Model") -> Predictor:
 
 
 def _describe(model: "keras.Model") -> ModelMetadata:
-    """Return the model's class names, or ImageNet's for 1000, as `decode_predictions` does."""
-    from keras_shufflenet.models import class_names
+    """Return the model's class names, or ImageNet's for 1000, and the skeleton of heatmaps."""
+    from keras_shufflenet.models import class_names, model_skeleton
     from keras_shufflenet.models.imagenet import imagenet_classes
 
     names = class_names(model)
     if not names and model.output_shape[1:] == (len(imagenet_classes()),):
         names = tuple(words for _, words in imagenet_classes())
-    return ModelMetadata(labels=names)
+    return ModelMetadata(labels=names, skeleton=model_skeleton(model))
 
 
 def _from_file(path: Path, num_threads: int | None) -> Predictor:

@@ -4,8 +4,9 @@ Every person is drawn on a supersampled canvas of its own, which is then scaled 
 onto the image, so that limbs are smooth at any slope and crowds need little memory.
 """
 
+import colorsys
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
@@ -13,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from keras_shufflenet._checks import check_integer
 from keras_shufflenet.inference.image_io import to_array, to_pillow
 from keras_shufflenet.keypoints import skeletons
-from keras_shufflenet.keypoints.skeletons import Skeleton
+from keras_shufflenet.keypoints.skeletons import Skeleton, SkeletonLike
 
 Color = tuple[int, int, int]
 
@@ -30,21 +31,22 @@ MAX_CANVAS = 12_000_000  # pixels of a supersampled canvas
 def draw_skeletons(
     image: object,
     keypoints: np.ndarray,
-    skeleton: str | Skeleton = "coco",
+    skeleton: SkeletonLike = "coco",
     score_threshold: float = 0.3,
     *,
     line_width: float | None = None,
 ) -> np.ndarray:
     """Draw the keypoints and limbs of persons on an image.
 
-    Left limbs are blue, right limbs orange and those in between green. A limb is drawn if both of
-    its keypoints reach the threshold.
+    Left limbs are blue, right limbs orange and those in between green, as the names of the
+    keypoints say. Without left and right every keypoint has a color of its own, as has the limb
+    that ends there. A limb is drawn if both of its keypoints reach the threshold.
 
     Args:
         image: A path, a `PIL.Image` or an array (H, W, 3), RGB, 0..255.
         keypoints: (N, K, 3), or (K, 3) for one person: x, y in image pixels (0-based, with pixel
             centers at integers) and score.
-        skeleton: A skeleton of K keypoints, or its name.
+        skeleton: The K keypoints. Without limbs only the keypoints are drawn.
         score_threshold: Minimum score of the keypoints that are drawn.
         line_width: Width of a limb in pixels. Defaults to a fraction of the person's extent.
 
@@ -86,7 +88,7 @@ def _draw_person(
     if not seen.any():
         return
     points = person[:, :2] + 0.5  # Pillow's coordinates count from the pixel's corner
-    width = line_width or _limb_width(points[seen])
+    width = line_width or _limb_width(points[seen], skeleton, image.size)
     region = _region(points[seen], 2 * width, image.size)
     if region is None:
         return
@@ -94,10 +96,11 @@ def _draw_person(
     image.alpha_composite(overlay, dest=region[:2])
 
 
-def _limb_width(points: np.ndarray) -> float:
-    """Return a sixtieth of the person's extent, at least 2 pixels."""
+def _limb_width(points: np.ndarray, skeleton: Skeleton, size: tuple[int, int]) -> float:
+    """Return a sixtieth of the person's extent, at least 2 pixels; keypoints alone are larger."""
     extent = float(np.hypot(*np.ptp(points, axis=0)))
-    return max(2.0, extent / 60)
+    alone = 0.0 if skeleton.limbs else min(size) / 120
+    return max(2.0, extent / 60, alone)
 
 
 def _region(
@@ -124,35 +127,47 @@ def _render(
     canvas = Image.new("RGBA", (size[0] * finer, size[1] * finer), (0, 0, 0, 0))
     pen = ImageDraw.Draw(canvas)
     local = (points - region[:2]) * finer
-    limbs = list(_limbs(skeleton, seen))
+    limbs, colors = _limbs(skeleton, seen), _colors(skeleton)
     outline = width + max(1.0, width / 3)
-    for a, b, _ in limbs:
+    for a, b in limbs:
         _limb(pen, local[a], local[b], outline * finer, OUTLINE)
     for keypoint in np.flatnonzero(seen).tolist():
         _dot(pen, local[keypoint], 0.8 * outline * finer, OUTLINE)
-    for a, b, side in limbs:
-        _limb(pen, local[a], local[b], width * finer, COLORS[side])
+    for a, b in limbs:
+        _limb(pen, local[a], local[b], width * finer, _limb_color(skeleton, colors, a, b))
     for keypoint in np.flatnonzero(seen).tolist():
-        _dot(pen, local[keypoint], 0.8 * width * finer, COLORS[keypoint_side(skeleton, keypoint)])
+        _dot(pen, local[keypoint], 0.8 * width * finer, colors[keypoint])
         _dot(pen, local[keypoint], 0.4 * width * finer, (255, 255, 255))
     return canvas.resize(size, Image.Resampling.BOX)
 
 
-def _limbs(skeleton: Skeleton, seen: np.ndarray) -> Iterator[tuple[int, int, str]]:
-    """Yield limbs with both keypoints seen, central ones first, so that arms cover the trunk."""
-    found = [(a, b, _limb_side(skeleton, a, b)) for a, b in skeleton.limbs if seen[a] and seen[b]]
-    yield from sorted(found, key=lambda limb: limb[2] != "center")
+def _limbs(skeleton: Skeleton, seen: np.ndarray) -> list[tuple[int, int]]:
+    """Return limbs with both keypoints seen, central ones first, so that arms cover the trunk."""
+    found = [(a, b) for a, b in skeleton.limbs if seen[a] and seen[b]]
+    return sorted(found, key=lambda limb: _limb_side(skeleton, *limb) != "center")
 
 
 def _limb_side(skeleton: Skeleton, a: int, b: int) -> str:
-    sides = {keypoint_side(skeleton, a), keypoint_side(skeleton, b)} - {"center"}
+    sides = {skeleton.sides[a], skeleton.sides[b]} - {"center"}
     return sides.pop() if len(sides) == 1 else "center"
 
 
-def keypoint_side(skeleton: Skeleton, keypoint: int) -> str:
-    """Return the side of a keypoint by its name: "left", "right" or "center"."""
-    side = skeleton.keypoint_names[keypoint].partition("_")[0]
-    return side if side in COLORS else "center"
+def _colors(skeleton: Skeleton) -> list[Color]:
+    """Return the color of each keypoint."""
+    if set(skeleton.sides) == {"center"} and len(skeleton) > 1:
+        hues = np.arange(len(skeleton)) / len(skeleton)
+        return [_pixel(colorsys.hls_to_rgb(hue, 0.6, 0.9)) for hue in hues]
+    return [COLORS[side] for side in skeleton.sides]
+
+
+def _pixel(color: tuple[float, float, float]) -> Color:
+    red, green, blue = (round(255 * channel) for channel in color)
+    return red, green, blue
+
+
+def _limb_color(skeleton: Skeleton, colors: list[Color], a: int, b: int) -> Color:
+    has_sides = set(skeleton.sides) != {"center"}
+    return COLORS[_limb_side(skeleton, a, b)] if has_sides else colors[b]
 
 
 def _limb(

@@ -31,7 +31,7 @@ def read_skeleton(
         source: Path or content of a skeleton's json, a category of COCO, or a whole annotation
             file with its categories.
         category: Name or id of the category in an annotation file. Defaults to the only one with
-            keypoints.
+            keypoints, or the only one of these that is annotated.
 
     Returns:
         The skeleton; COCO's or MPII's own, with their sigmas, if the names of the keypoints are
@@ -84,17 +84,20 @@ def save_skeleton(skeleton: Skeleton, path: str | Path) -> None:
 
 
 def to_json(skeleton: Skeleton) -> dict[str, Any]:
-    """Return the json object of a skeleton."""
-    return {
+    """Return the json object of a skeleton, without keys that are empty."""
+    fields = {
         "name": skeleton.name,
         "keypoints": list(skeleton.keypoint_names),
         "skeleton": [[a + 1, b + 1] for a, b in skeleton.limbs],
         "flip_pairs": [[a + 1, b + 1] for a, b in skeleton.flip_pairs],
         "sigmas": list(skeleton.sigmas),
-        "keypoint_weights": list(skeleton.keypoint_weights),
         "upper_body": [index + 1 for index in skeleton.upper_body],
         "lower_body": [index + 1 for index in skeleton.lower_body],
     }
+    kept = {key: value for key, value in fields.items() if value or key == "flip_pairs"}
+    if set(skeleton.keypoint_weights) != {1.0}:
+        kept["keypoint_weights"] = list(skeleton.keypoint_weights)
+    return kept
 
 
 _PAIRS = ("flip_pairs",)
@@ -108,6 +111,9 @@ def _find(root: JSONObject, category: str | int | None) -> JSONObject:
     names = ", ".join(str(each.value.get("name", each.value.get("id"))) for each in found)
     if category is not None:
         found = [c for c in found if category in (c.value.get("name"), c.value.get("id"))]
+    elif len(found) > 1 and isinstance(annotations := root.value.get("annotations"), list):
+        used = {each.get("category_id") for each in annotations if isinstance(each, dict)}
+        found = [c for c in found if c.value.get("id") in used] or found
     if len(found) != 1:
         raise ValueError(
             f"{root.place}: `category` must be the name of one of the categories with keypoints. "

@@ -8,12 +8,13 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from keras_shufflenet._checks import is_integer, is_positive
+from keras_shufflenet._checks import check_names, is_integer, is_line, is_positive
 
 Pair = tuple[int, int]
 
@@ -102,7 +103,7 @@ class Skeleton:
             permutation[[left, right]] = right, left
         return permutation
 
-    @property
+    @cached_property
     def sides(self) -> tuple[str, ...]:
         """The side of each keypoint by its name: "left", "right" or "center"."""
         return tuple(_side_and_part(name)[0] for name in self.keypoint_names)
@@ -138,26 +139,15 @@ def _side_and_part(name: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _checked_names(name: str, keypoint_names: Sequence[str]) -> tuple[str, ...]:
-    if not _is_line(name):
+    if not is_line(name):
         raise ValueError(f"`name` must be a line of text. Received: name={name!r}")
-    allowed = "`keypoint_names` must be a list of at least one name, each a line of text. "
-    if isinstance(keypoint_names, str) or not isinstance(keypoint_names, Sequence):
-        raise ValueError(f"{allowed}Received: keypoint_names={keypoint_names!r}")
-    if not keypoint_names:
-        raise ValueError(f"{allowed}Received: no names")
-    wrong = [each for each in keypoint_names if not _is_line(each)]
-    if wrong:
-        raise ValueError(f"{allowed}Received: {wrong[0]!r} among {len(keypoint_names)} names")
-    repeated = sorted({each for each in keypoint_names if list(keypoint_names).count(each) > 1})
+    names = check_names("keypoint_names", keypoint_names, "a list of at least one name")
+    repeated = sorted({each for each in names if names.count(each) > 1})
     if repeated:
         raise ValueError(
             f"`keypoint_names` must differ from each other. Received: {', '.join(repeated)} twice"
         )
-    return tuple(keypoint_names)
-
-
-def _is_line(text: Any) -> bool:
-    return isinstance(text, str) and len(text.splitlines()) == 1 and text == text.strip()
+    return names
 
 
 def _checked_flip_pairs(pairs: Iterable[Sequence[int]], count: int) -> tuple[Pair, ...]:
@@ -265,12 +255,16 @@ MPII = Skeleton(
 _BY_NAME = {skeleton.name: skeleton for skeleton in (COCO, MPII)}
 
 
-def get(skeleton: str | Path | Sequence[str] | Skeleton) -> Skeleton:
+SkeletonLike = str | Path | Sequence[str] | Skeleton
+
+
+def get(skeleton: SkeletonLike, argument: str = "skeleton") -> Skeleton:
     """Return the skeleton that an argument stands for.
 
     Args:
         skeleton: "coco", "mpii", a list of keypoint names, the path of a json as for
             `read_skeleton`, or a `Skeleton`, which is returned unchanged.
+        argument: Name of the argument, for messages.
 
     Raises:
         FileNotFoundError: If a json does not exist.
@@ -285,13 +279,23 @@ def get(skeleton: str | Path | Sequence[str] | Skeleton) -> Skeleton:
         from keras_shufflenet.keypoints.skeleton_files import read_skeleton
 
         return read_skeleton(skeleton)
-    if skeleton not in _BY_NAME:
+    if not isinstance(skeleton, str) or skeleton not in _BY_NAME:
         names = ", ".join(map(repr, _BY_NAME))
         raise ValueError(
-            f"`skeleton` must be one of {names}, a list of keypoint names, the path of a .json "
-            f"file or a Skeleton. Received: skeleton={skeleton!r}"
+            f"`{argument}` must be one of {names}, a list of keypoint names, the path of a .json "
+            f"file or a Skeleton. Received: {argument}={skeleton!r}"
         )
     return _BY_NAME[skeleton]
+
+
+def is_published(skeleton: Skeleton) -> bool:
+    """Return whether a skeleton is COCO's or MPII's."""
+    return skeleton in _BY_NAME.values()
+
+
+def of_count(count: int) -> Skeleton | None:
+    """Return the published skeleton of networks with this number of keypoints, if there is one."""
+    return next((each for each in _BY_NAME.values() if len(each) == count), None)
 
 
 def known(keypoint_names: Sequence[str]) -> Skeleton | None:

@@ -16,7 +16,7 @@ from keras_shufflenet.inference.pose import PosePredictor, predict_dataset
 from keras_shufflenet.keypoints import coco as scoring
 from keras_shufflenet.keypoints.coco_file import COCOFile, Source
 from keras_shufflenet.keypoints.codec import HeatmapCodec
-from keras_shufflenet.keypoints.skeletons import Skeleton
+from keras_shufflenet.keypoints.skeletons import SkeletonLike
 
 
 def coco(
@@ -29,7 +29,7 @@ def coco(
     flip_test: bool = True,
     batch_size: int = 32,
     input_size: tuple[int, int] | None = None,
-    skeleton: str | Skeleton | None = None,
+    skeleton: SkeletonLike | None = None,
     codec: HeatmapCodec | None = None,
     oks_nms_threshold: float = 0.9,
     visibility_threshold: float = 0.2,
@@ -50,7 +50,8 @@ def coco(
         flip_test: Whether to average the heatmaps with those of the mirrored image.
         batch_size: Instances per batch.
         input_size: (height, width) of the crops, for a model with a variable input size.
-        skeleton: Defaults to the one in the file, else COCO's for 17 heatmaps and MPII's for 16.
+        skeleton: Defaults to the one that the model was built with, else COCO's for 17 heatmaps and
+            MPII's for 16. A warning says if it has no sigmas of its own, but COCO's mean.
         codec: Defaults to the one in the `.tflite` file, else `"msra"` of the model's sizes.
         oks_nms_threshold: Poses whose OKS with a better pose of the image exceeds it are removed.
         visibility_threshold: Keypoints up to this score do not count for the score of a pose.

@@ -1,4 +1,4 @@
-"""Data that a model carries into every file that is saved of it, such as its class names.
+"""Data that a model carries into every file that is saved of it, such as its class names or its skeleton.
 
 Models consist of Keras' own layers, so that their files open without this package, and none of
 these has a place for data in its config. What comes nearest is `Dropout`: with a rate of 0 it has
@@ -13,7 +13,10 @@ import keras
 from keras import layers
 
 from keras_shufflenet._checks import is_line
-from keras_shufflenet._layer_names import CLASS_NAMES
+from keras_shufflenet._layer_names import CLASS_NAMES, KEYPOINTS
+from keras_shufflenet.keypoints import skeletons
+from keras_shufflenet.keypoints.skeleton_files import read_skeleton, to_json
+from keras_shufflenet.keypoints.skeletons import Skeleton
 
 
 def attach_data(x: keras.KerasTensor, name: str, value: Any) -> keras.KerasTensor:
@@ -53,6 +56,37 @@ def class_names(model: keras.Model) -> tuple[str, ...]:
     names = find_data(model, CLASS_NAMES)
     is_valid = isinstance(names, list) and all(map(is_line, names))
     return tuple(names) if is_valid and model.output_shape[-1:] == (len(names),) else ()
+
+
+def attach_skeleton(x: keras.KerasTensor, skeleton: Skeleton) -> keras.KerasTensor:
+    """Return an equal tensor that carries the skeleton, unless it is COCO's or MPII's.
+
+    These two are known by the number of heatmaps, and the layers of their networks stay the same.
+    """
+    if skeletons.is_published(skeleton):
+        return x
+    return attach_data(x, KEYPOINTS, to_json(skeleton))
+
+
+def model_skeleton(model: keras.Model) -> Skeleton | None:
+    """Return the skeleton of a pose estimator.
+
+    Args:
+        model: Any functional model.
+
+    Returns:
+        The skeleton that the model was built with (`keypoints=...`); else COCO's for 17 heatmaps
+        and MPII's for 16; None for models that do not output heatmaps of these.
+    """
+    shape = model.output_shape
+    if not isinstance(shape, tuple) or len(shape) != 4:
+        return None
+    try:
+        data = find_data(model, KEYPOINTS)
+        found = None if data is None else read_skeleton(data)
+    except ValueError:  # the data of another layer of this name
+        found = None
+    return found or skeletons.of_count(shape[-1])
 
 
 def _layers(model: keras.Model) -> Iterator[keras.Layer]:

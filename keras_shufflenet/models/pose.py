@@ -13,6 +13,7 @@ Three heads:
 """
 
 import re
+import warnings
 from typing import Any
 
 import keras
@@ -21,7 +22,10 @@ from keras import initializers, layers
 from keras_shufflenet import weights as pretrained
 from keras_shufflenet._checks import check_bool, check_choice, check_integer, check_size
 from keras_shufflenet._layer_names import HEAD_PREFIX, HEATMAPS
+from keras_shufflenet.keypoints import skeletons
+from keras_shufflenet.keypoints.skeletons import Skeleton, SkeletonLike
 from keras_shufflenet.models._input_channels import copy_adapted
+from keras_shufflenet.models._model_data import attach_skeleton
 from keras_shufflenet.models._preprocessing import RGB
 from keras_shufflenet.models._registry import build_network, feature_extractor, register_task
 from keras_shufflenet.models.layers import (
@@ -32,8 +36,9 @@ from keras_shufflenet.models.layers import (
     depthwise_bn,
 )
 from keras_shufflenet.models.necks import top_down_pyramid, upsample
+from keras_shufflenet.weights import WeightsMismatchError, catalog
 
-KEYPOINTS = {"coco": 17, "mpii": 16}
+PUBLISHED = ("coco", "mpii")  # keypoints that there are published weights for
 STRIDE = 32  # of the backbone; the heads reduce it to 4
 UPSAMPLINGS = 3
 DECONV_CHANNELS = 256
@@ -47,7 +52,7 @@ PRESET_SIZES = (("coco", (256, 192)), ("coco", (384, 288)), ("mpii", (256, 256))
 
 PREFIX = "pose_"
 NAME = re.compile(
-    PREFIX + r"(?P<backbone>\w+)_(?P<keypoints>[a-z]+)_(?P<height>\d+)x(?P<width>\d+)"
+    PREFIX + r"(?P<backbone>\w+)_(?P<keypoints>[a-z][a-z0-9]*)_(?P<height>\d+)x(?P<width>\d+)"
     r"(?:_(?P<head>[a-z]\w*))?"
 )
 
@@ -113,7 +118,7 @@ def parse_name(name: str) -> dict[str, Any]:
     match = NAME.fullmatch(name)
     if not match:
         raise ValueError(
-            f"`name` must be {PREFIX}<backbone>_<{'|'.join(KEYPOINTS)}>_<height>x<width>, followed "
+            f"`name` must be {PREFIX}<backbone>_<{'|'.join(PUBLISHED)}>_<height>x<width>, followed "
             f"by _<{'|'.join(HEADS)}> for a head other than {DEFAULT_HEAD}. Received: name={name!r}"
         )
     return {
@@ -135,7 +140,7 @@ def preset_names() -> list[str]:
 
 def PoseEstimator(
     backbone: str = "shufflenet_v2_x1_0",
-    keypoints: str = "coco",
+    keypoints: SkeletonLike = "coco",
     head: str = DEFAULT_HEAD,
     input_size: tuple[int, int] = (256, 192),
     weights: str | None = None,
@@ -149,11 +154,15 @@ def PoseEstimator(
 
     Args:
         backbone: A name of `list_models()`.
-        keypoints: "coco" (17 keypoints) or "mpii" (16).
+        keypoints: "coco" (17 keypoints), "mpii" (16), or your own: a list of names, the path of a
+            json as for `keypoints.read_skeleton`, or a `keypoints.Skeleton`. The model keeps them,
+            and so do its `.keras` and `.tflite` files.
         head: A name of `HEADS`: "deconv" (mmpose's), "light" or "fpn".
         input_size: (height, width) of the crop in pixels, both divisible by 32.
         weights: Weights of the whole estimator: None, "coco" or "mpii" (mmpose's, for those
-            keypoints), a name of `weights.list_weights()`, or the path of a file.
+            keypoints), a name of `weights.list_weights()`, or the path of a file. With your own
+            keypoints, weights of other keypoints are loaded without the last layer, which stays
+            random; a warning says so.
         backbone_weights: Weights of the backbone: None, "imagenet", a name of
             `weights.list_weights()`, or the path of a file.
         include_preprocessing: Whether the model takes RGB crops 0..255. If False, it takes crops
@@ -175,7 +184,7 @@ def PoseEstimator(
     check_integer("input_channels", input_channels)
     check_bool("adapt_input_channels", adapt_input_channels)
     _check_weights(weights, backbone_weights)
-    check_choice("keypoints", keypoints, KEYPOINTS)
+    skeleton = skeletons.get(keypoints, "keypoints")
     check_choice("head", head, HEADS)
     height, width = check_size("input_size", input_size, multiple_of=STRIDE)
     shape = (input_channels, height, width)
@@ -190,22 +199,56 @@ def PoseEstimator(
         adapt_input_channels=adapt_input_channels,
     )
     heatmaps = layers.Conv2D(
-        KEYPOINTS[keypoints],
+        len(skeleton),
         1,
         kernel_initializer=initializers.RandomNormal(stddev=0.001),
         dtype="float32",
         name=HEATMAPS,
-    )(HEADS[head](network))
-    default_name = estimator_name(backbone, keypoints, (height, width), head)
+    )(attach_skeleton(HEADS[head](network), skeleton))
+
+    def named(keypoints: str) -> str:
+        return estimator_name(backbone, keypoints, (height, width), head)
+
+    default_name = named(_short_name(skeleton))
     model = keras.Model(network.input, heatmaps, name=name or default_name)
     if weights is not None and adapt_input_channels and input_channels != RGB:
         loaded = PoseEstimator(
             backbone, keypoints, head, input_size, weights, None, include_preprocessing
         )
         copy_adapted(loaded, model)
-    elif weights is not None:
+    elif weights is not None and skeletons.is_published(skeleton):
         pretrained.load(model, weights, model_name=default_name)
+    elif weights is not None:
+        _load_for_own_keypoints(model, weights, named(weights), skeleton)
     return model
+
+
+def _load_for_own_keypoints(
+    model: keras.Model, weights: str, published_name: str, skeleton: Skeleton
+) -> None:
+    """Load weights; those of other keypoints without the last layer, with a warning."""
+    mismatch = None
+    if weights not in catalog.DATASETS and weights not in catalog.CATALOG:
+        try:
+            pretrained.load(model, weights)  # a file, which may have these keypoints
+            return
+        except WeightsMismatchError as error:
+            mismatch = error
+    body = keras.Model(model.input, model.get_layer(HEATMAPS).input, name=model.name)
+    try:
+        pretrained.load(body, weights, model_name=published_name)
+    except WeightsMismatchError as error:
+        raise mismatch or error from None
+    warnings.warn(
+        f"The last layer is new and must be trained: the weights {weights!r} are those of other "
+        f"keypoints than the {len(skeleton)} of {skeleton.name!r}.",
+        stacklevel=3,
+    )
+
+
+def _short_name(skeleton: Skeleton) -> str:
+    """Return the name of a skeleton for names of models: lowercase letters and digits."""
+    return re.sub(r"[^a-z0-9]|^[^a-z]+", "", skeleton.name.lower()) or "keypoints"
 
 
 def _check_weights(weights: str | None, backbone_weights: str | None) -> None:
@@ -214,7 +257,7 @@ def _check_weights(weights: str | None, backbone_weights: str | None) -> None:
             "`weights` must be those of the whole estimator (None, 'coco', 'mpii', or a file); "
             "weights of its backbone go to `backbone_weights`. Received: weights='imagenet'"
         )
-    if backbone_weights in KEYPOINTS:
+    if backbone_weights in PUBLISHED:
         raise ValueError(
             "`backbone_weights` must be those of a classifier (None, 'imagenet', or a file); "
             f"weights of the whole estimator go to `weights`. "

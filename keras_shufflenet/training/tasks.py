@@ -8,8 +8,11 @@ from typing import Any
 import keras
 
 from keras_shufflenet import data, metrics
+from keras_shufflenet.keypoints import skeletons
 from keras_shufflenet.keypoints.coco_file import COCOFile
 from keras_shufflenet.keypoints.codec import HeatmapCodec
+from keras_shufflenet.keypoints.skeletons import Skeleton, SkeletonLike
+from keras_shufflenet.models import model_skeleton
 from keras_shufflenet.training.batch_norm import restore_statistics
 from keras_shufflenet.training.losses import HeatmapPCK, KeypointMSELoss
 from keras_shufflenet.training.recipes import Recipe
@@ -28,14 +31,14 @@ class PoseTask(Task):
         train_data: Pairs of a COCO keypoint json and the folder of its images.
         recipe: The recipe.
         val_data: The pair on which AP is computed, with annotated boxes and flip test.
-        skeleton: Name of the set of keypoints.
+        skeleton: The keypoints. Defaults to those that the model was built with.
         category: Name or id of the category of the persons; by default the only one with
             annotations.
         seed: Seed of the order of the instances and of their augmentation.
 
     Raises:
         FileNotFoundError: If an annotation file or an image is missing.
-        ValueError: If there is no training data.
+        ValueError: If there is no training data, or it has other keypoints than the model.
     """
 
     best_metric = "AP"
@@ -47,7 +50,7 @@ class PoseTask(Task):
         recipe: Recipe,
         *,
         val_data: Source | None = None,
-        skeleton: str = "coco",
+        skeleton: SkeletonLike | None = None,
         category: str | int | None = None,
         seed: int = 0,
     ) -> None:
@@ -56,25 +59,27 @@ class PoseTask(Task):
                 "`train_data` must hold a pair of a json and a folder of images. "
                 f"Received: train_data={train_data!r}"
             )
+        self._skeleton = _skeleton(model, skeleton)
         annotations, image_dirs = zip(*train_data, strict=True)
         self._dataset = data.load_keypoint_dataset(
-            list(annotations), list(image_dirs), skeleton=skeleton, category=category
+            list(annotations), list(image_dirs), skeleton=self._skeleton, category=category
         )
-        self._val_data = val_data and _checked_val_data(val_data, skeleton, category)
+        self._val_data = val_data and _checked_val_data(val_data, self._skeleton, category)
         self._recipe = recipe
         self._codec = _codec(model, recipe)
-        self._skeleton = skeleton
         self._seed = seed
         self.model = model
         self.epochs = recipe.epochs
         self.steps_per_epoch = self._dataset.steps_per_epoch(recipe.batch_size)
 
     def description(self) -> dict[str, Any]:
-        """Return recipe, number of instances and seed."""
+        """Return recipe, number of instances, seed, and keypoints other than COCO's and MPII's."""
+        is_published = skeletons.is_published(self._skeleton)
         return {
             "recipe": asdict(self._recipe),
             "instances": len(self._dataset),
             "seed": self._seed,
+            **({} if is_published else {"keypoints": list(self._skeleton.keypoint_names)}),
         }
 
     def prepare(self) -> None:
@@ -112,7 +117,7 @@ def train_pose(
     recipe: Recipe,
     *,
     val_data: Source | None = None,
-    skeleton: str = "coco",
+    skeleton: SkeletonLike | None = None,
     category: str | int | None = None,
     seed: int = 0,
     resume: bool = True,
@@ -134,7 +139,7 @@ def train_pose(
         output_dir: Folder of the training.
         recipe: The recipe.
         val_data: The pair on which AP is computed, with annotated boxes and flip test.
-        skeleton: Name of the set of keypoints.
+        skeleton: The keypoints. Defaults to those that the model was built with.
         category: Name or id of the category of the persons; by default the only one with
             annotations.
         seed: Seed of the order of the instances and of their augmentation.
@@ -192,12 +197,22 @@ def compile_pose_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int)
 
 
 def _checked_val_data(
-    source: Source, skeleton: str, category: str | int | None
+    source: Source, skeleton: Skeleton, category: str | int | None
 ) -> tuple[COCOFile, str | Path]:
     """Read the annotations, and check before training that they can be evaluated."""
     file = COCOFile(source[0], category, skeleton)
     data.load_keypoint_dataset(file, source[1], skeleton=skeleton)
     return file, source[1]
+
+
+def _skeleton(model: keras.Model, skeleton: SkeletonLike | None) -> Skeleton:
+    found = model_skeleton(model) if skeleton is None else skeletons.get(skeleton)
+    heatmaps = model.output_shape[-1]
+    if found is None or len(found) != heatmaps:
+        wanted = f"of the model's {heatmaps} keypoints, built by PoseEstimator(keypoints=...)"
+        received = "none" if found is None else f"{found.name!r} with {len(found)} keypoints"
+        raise ValueError(f"`skeleton` must be that {wanted}. Received: {received}")
+    return found
 
 
 def _codec(model: keras.Model, recipe: Recipe) -> HeatmapCodec:

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_shufflenet._layer_names import AUXILIARY_PREFIX, STEM, is_head, is_top
+from keras_shufflenet._layer_names import AUXILIARY_PREFIX, STEM, is_head, is_output, is_top
 from keras_shufflenet.weights import catalog, layouts
 from keras_shufflenet.weights.assignment import (
     KeyReport,
@@ -113,8 +113,8 @@ def load_state_dict(
         layout: Name in `layouts.LAYOUTS` of the publisher's layout. Defaults to the one that
             matches the keys.
         include_head: Whether to load the classifier or keypoint head, too. If False, the model's
-            head stays as it is, and the checkpoint's is ignored. A model without a head always
-            ignores the checkpoint's.
+            head stays as it is, and the checkpoint's is ignored. A model without a head, or
+            without its output layer, always ignores the checkpoint's.
 
     Raises:
         WeightsMismatchError: A ValueError that lists the missing keys, unexpected keys and
@@ -313,7 +313,9 @@ def _skipped_modules(model: keras.Model, layout: Layout, include_head: bool) -> 
     def skipped(name: str) -> bool:
         if not include_head:
             return is_head(name) or (is_top(name) and name not in names)
-        return name not in names and (name.startswith(AUXILIARY_PREFIX) or not has_top)
+        return name not in names and (
+            name.startswith(AUXILIARY_PREFIX) or is_output(name) or not has_top
+        )
 
     return {module for name, module in layout.modules.items() if is_top(name) and skipped(name)}
 

@@ -13,7 +13,7 @@ import h5py
 import keras
 import numpy as np
 
-from keras_shufflenet._layer_names import PREPROCESSING, STEM, is_top
+from keras_shufflenet._layer_names import PREPROCESSING, STEM, is_output, is_top
 from keras_shufflenet.weights._state_dict import takes_bgr
 from keras_shufflenet.weights.assignment import (
     KeyReport,
@@ -130,7 +130,10 @@ def _matched(
     report.unexpected_keys = [
         f"layer {name!r}"
         for name in saved
-        if name not in used and name != PREPROCESSING and not (headless and is_top(name))
+        if name not in used
+        and name != PREPROCESSING
+        and not is_output(name)
+        and not (headless and is_top(name))
     ]
     report.raise_if_any(model, "a Keras file", os.fspath(path))
     return [(variable, dataset[()]) for variable, dataset in pairs]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_shufflenet.inference.visualization import COLORS, draw_skeletons, keypoint_side
+from keras_shufflenet.inference.visualization import COLORS, draw_skeletons
 from keras_shufflenet.keypoints import skeletons
 
 LEFT_ELBOW, LEFT_WRIST = 7, 9
@@ -107,7 +107,7 @@ def test_a_big_person_is_drawn_on_a_bounded_canvas():
 def test_mpii_has_sides_too():
     drawn = draw_skeletons(np.zeros((64, 64, 3)), np.zeros((2, 16, 3)), skeleton="mpii")
     assert not drawn.any()
-    sides = [keypoint_side(skeletons.MPII, joint) for joint in range(16)]
+    sides = list(skeletons.MPII.sides)
     assert sides.count("left") == sides.count("right") == 6
     assert sides.count("center") == 4
 

@@ -32,7 +32,8 @@ from keras_shufflenet.export.report import Report
 from keras_shufflenet.export.representative import are_pixels
 from keras_shufflenet.export.source import BYTES_PER_PARAMETER, ExportSource, open_source
 from keras_shufflenet.export.write import write
-from keras_shufflenet.keypoints import HeatmapCodec, Skeleton
+from keras_shufflenet.keypoints import HeatmapCodec
+from keras_shufflenet.keypoints.skeletons import SkeletonLike
 
 __all__ = ["Loss", "quantization_aware_training"]
 
@@ -56,7 +57,7 @@ def quantization_aware_training(
     comparison_images: np.ndarray | None = None,
     labels: Sequence[str] | None = None,
     codec: HeatmapCodec | None = None,
-    skeleton: str | Skeleton | None = None,
+    skeleton: SkeletonLike | None = None,
     evaluate: Evaluate | None = None,
     verbose: bool = False,
 ) -> Report:
