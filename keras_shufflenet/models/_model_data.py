@@ -1,4 +1,4 @@
-"""Data that a model carries into every file that is saved of it, such as its class names or its skeleton.
+"""Data that a model carries into its files: names of classes, keypoints.
 
 Models consist of Keras' own layers, so that their files open without this package, and none of
 these has a place for data in its config. What comes nearest is `Dropout`: with a rate of 0 it has
