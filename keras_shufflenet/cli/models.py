@@ -34,7 +34,12 @@ def models(
     for row in _rows(pattern):
         table.add_row(*row[: len(table.columns)])
     if not table.rows:
-        raise ValueError(f"PATTERN must match a model; '*' lists all. Received: {pattern}")
+        raise ValueError(
+            f"PATTERN must match a model, like '{pattern.strip('*')}*'; "
+            f"without one all are listed. Received: {pattern}"
+            if _rows(f"{pattern.strip('*')}*")
+            else f"PATTERN must match a model; '*' lists all. Received: {pattern}"
+        )
     console = Console()
     if not console.is_terminal:
         console.width = UNLIMITED

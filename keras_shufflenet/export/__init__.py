@@ -16,3 +16,7 @@ __all__ = [
     "optimize_for_inference",
     "quantization_aware_training",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

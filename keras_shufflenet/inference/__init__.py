@@ -17,3 +17,7 @@ __all__ = [
     "overlay_heatmaps",
     "predict_pose",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -221,9 +221,15 @@ def load_keras(path: Path) -> "keras.Model":
         return keras.saving.load_model(path, compile=False)
     except Exception as error:  # a broken file fails in zipfile, json, h5py or Keras
         raise ValueError(
-            f"The file must be a model saved by Keras, a zip archive; reading it raises "
-            f"{type(error).__name__}. Received: {str(path)!r}"
+            "The file must be a model that `model.save` of Keras 3 has written "
+            f"({_reason(error)}). Received: {str(path)!r}"
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Return the first sentence of an error, whose text may fill pages."""
+    first, _, _ = " ".join(str(error).split()).partition(". ")
+    return f"{type(error).__name__}: {first[:200]}" if first else type(error).__name__
 
 
 def _from_tflite(path: Path, num_threads: int | None) -> Predictor:

@@ -50,3 +50,7 @@ __all__ = [
     "transform_points",
     "warp",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

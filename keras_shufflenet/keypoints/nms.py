@@ -26,10 +26,20 @@ def oks(
 
     Returns:
         (N, N) float64, indexed by first and second pose.
+
+    Raises:
+        ValueError: If the shapes do not fit each other or the skeleton.
     """
+    skeleton = skeletons.get(skeleton)
     keypoints, areas = np.asarray(keypoints, np.float64), np.asarray(areas, np.float64)
+    expected = (*areas.shape, len(skeleton), 3)
+    if areas.ndim != 1 or keypoints.shape != expected:
+        raise ValueError(
+            f"`keypoints` must have the shape (N, {len(skeleton)}, 3), and `areas` (N,). "
+            f"Received: shapes {keypoints.shape} and {areas.shape}"
+        )
     squares = ((keypoints[:, None, :, :2] - keypoints[None, :, :, :2]) ** 2).sum(-1)
-    variances = (2 * np.array(skeletons.get(skeleton).sigmas)) ** 2
+    variances = (2 * np.array(skeleton.sigmas)) ** 2
     mean_area = (areas[:, None] + areas) / 2 + np.spacing(1)
     similarity = np.exp(-squares / variances / mean_area[..., None] / 2)
     if visibility_threshold is None:

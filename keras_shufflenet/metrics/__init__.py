@@ -6,3 +6,7 @@ from keras_shufflenet.metrics.mpii import mpii
 from keras_shufflenet.metrics.tables import metrics_table
 
 __all__ = ["coco", "imagenet", "metrics_table", "mpii"]
+
+
+def __dir__() -> list[str]:
+    return __all__

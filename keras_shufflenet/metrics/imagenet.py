@@ -10,6 +10,7 @@ from rich.progress import track
 from keras_shufflenet import data
 from keras_shufflenet._types import Size
 from keras_shufflenet.data.pipeline import iterate_arrays
+from keras_shufflenet.data.resizing import as_size
 from keras_shufflenet.inference.predictor import Predictor
 
 CROP = 224
@@ -55,7 +56,9 @@ def imagenet(
             output a score for each of their classes or has others.
     """
     predictor = Predictor.load(model)
-    size = crop_size or (predictor.input_size if predictor.has_input_size else CROP)
+    if not predictor.has_input_size:
+        predictor = Predictor.load(predictor, as_size(crop_size or CROP))
+    size = crop_size or predictor.input_size
     dataset = data.classification(
         source,
         image_dir,
@@ -67,11 +70,13 @@ def imagenet(
     steps = int(dataset.cardinality())
     indices = _model_classes(dataset.class_names, predictor.metadata.labels)
     folders = len(dataset.class_names) if indices is None else 0
+    if folders:
+        _check_folders(folders, predictor.output_shape[-1], predictor.name)
     correct, count = np.zeros(2, np.int64), 0
     batches = track(iterate_arrays(dataset), "Images", total=steps, disable=not verbose)
     for images, classes in batches:
         classes = classes if indices is None else indices[classes]
-        scores = _checked(predictor.predict(images), classes, folders, predictor.name)
+        scores = _checked(predictor.predict(images), classes, predictor.name)
         correct += [count_correct(scores, classes, 1), count_correct(scores, classes, 5)]
         count += len(classes)
     return {"top1": float(correct[0] / count), "top5": float(correct[1] / count), "count": count}
@@ -96,7 +101,15 @@ def _shown(names: Sequence[str]) -> str:
     return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
 
 
-def _checked(scores: np.ndarray, classes: np.ndarray, folders: int, name: str) -> np.ndarray:
+def _check_folders(folders: int, classes: int, name: str) -> None:
+    if folders != classes:
+        raise ValueError(
+            f"There must be a folder for each of the {classes} classes of {name}, in the order of "
+            f"their names, or a csv. Received: {folders} folders"
+        )
+
+
+def _checked(scores: np.ndarray, classes: np.ndarray, name: str) -> np.ndarray:
     if classes.min() < 0:
         raise ValueError(
             "Every image must have a class: pass a csv, or a folder with a folder for each class. "
@@ -106,11 +119,6 @@ def _checked(scores: np.ndarray, classes: np.ndarray, folders: int, name: str) -
         raise ValueError(
             f"{name} must output scores of shape (N, classes) with a class {classes.max()}. "
             f"Received: shape {scores.shape}"
-        )
-    if folders and folders != scores.shape[1]:
-        raise ValueError(
-            f"There must be a folder for each of the {scores.shape[1]} classes of {name}, in the "
-            f"order of their names, or a csv. Received: {folders} folders"
         )
     return scores
 

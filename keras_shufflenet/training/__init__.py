@@ -20,3 +20,7 @@ __all__ = [
     "train",
     "train_pose",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

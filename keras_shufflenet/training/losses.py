@@ -22,7 +22,18 @@ class KeypointMSELoss(keras.losses.Loss):
         super().__init__(name=name, **kwargs)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Return the squared differences, (batch, height, width, keypoints)."""
+        """Return the squared differences, (batch, height, width, keypoints).
+
+        Raises:
+            ValueError: If the shapes differ.
+        """
+        expected, received = tuple(y_pred.shape), tuple(y_true.shape)
+        fits = [a == b or None in (a, b) for a, b in zip(expected, received, strict=False)]
+        if len(expected) != len(received) or not all(fits):
+            raise ValueError(
+                f"`y_true` must be heatmaps of the shape of the predicted ones, {expected}. "
+                f"Received: shape {received}"
+            )
         return ops.square(y_pred - y_true)
 
 
@@ -30,13 +41,13 @@ class KeypointMSELoss(keras.losses.Loss):
 class HeatmapPCK(keras.metrics.Metric):
     """Percentage of correct keypoints (0..1) in heatmaps, averaged over the keypoints.
 
-    A maximum is correct if its distance to the target's maximum is below ``threshold``. Keypoints
-    of weight 0 do not count. It is meant for monitoring; evaluate with COCO AP.
+    A predicted maximum is correct if its distance to the target's maximum is below ``threshold``.
+    Keypoints of weight 0 are ignored. Meant to monitor training; evaluate with COCO AP.
 
     Args:
         num_keypoints: Number of heatmaps.
-        threshold: Maximum distance, as a share of the heatmap's height (for x) and width (for y);
-            the order of the axes is the reference's.
+        threshold: Maximum distance. As in the reference, distances along x are divided by the
+            height of the heatmap and those along y by its width.
         name: Name of the metric.
     """
 

@@ -20,3 +20,9 @@ def test_no_match_is_an_error(command):
     assert code == 1
     assert err.startswith("Error: PATTERN must match a model")
     assert err.endswith("Received: resnet*\n")
+
+
+def test_the_beginning_of_a_name_is_no_pattern(command):
+    code, _, errors = command("models", "shufflenet_v2")
+    assert code == 1
+    assert "like 'shufflenet_v2*'; without one all are listed. Received: shufflenet_v2" in errors

@@ -49,3 +49,11 @@ def test_no_poses():
     similarity = oks(np.zeros((0, 17, 3)), np.zeros(0))
     assert oks_nms(similarity, np.zeros(0)).shape == (0,)
     assert soft_oks_nms(similarity, np.zeros(0)).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("poses", "areas"), [((2, 16, 3), (2,)), ((2, 17, 2), (2,)), ((2, 17, 3), (3,)), ((17, 3), ())]
+)
+def test_shapes_that_do_not_fit(poses, areas):
+    with pytest.raises(ValueError, match=r"shape \(N, 17, 3\).*Received: shapes \("):
+        oks(np.zeros(poses), np.ones(areas))

@@ -86,3 +86,8 @@ def test_serialisation(thing):
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(thing))
     assert type(copy) is type(thing)
     assert copy.get_config() == thing.get_config()
+
+
+def test_heatmaps_of_another_shape():
+    with pytest.raises(ValueError, match=r"\(2, 8, 6, 17\). Received: shape \(2, 8, 6, 16\)"):
+        KeypointMSELoss()(np.zeros((2, 8, 6, 16)), np.zeros((2, 8, 6, 17)))
