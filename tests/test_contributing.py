@@ -11,7 +11,8 @@ from keras_shufflenet.models import _registry, detnas, pose
 from keras_shufflenet.weights import layouts
 from keras_shufflenet.weights.layouts import mobilenet_v2
 
-PAGE = (Path(__file__).parents[1] / "docs" / "contributing.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "contributing.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -63,3 +64,11 @@ def test_a_new_layout_takes_one_table(shown, monkeypatch):
     ks.weights.load_state_dict(again, state)
     for ours, theirs in zip(model.weights, again.weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_the_tests_of_user_cases_exist():
+    cases = (ROOT / "docs" / "user_cases.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/\S+\.py)::(\w+)`", cases)
+    assert len(named) > 20
+    for file, test in named:
+        assert f"\ndef {test}(" in (ROOT / file).read_text(encoding="utf-8"), (file, test)

@@ -263,6 +263,29 @@ def test_a_classifier_has_no_average_precision(command, people, tmp_path):
     assert "MODEL must be a .keras file, or a name of `keras-shufflenet models`. Received: " in err
 
 
+def test_evaluate_poses_without_a_network(command, people, tmp_path):
+    annotations, _ = people
+    persons = json.loads(annotations.read_text())["annotations"]
+    poses, table = tmp_path / "poses.json", tmp_path / "coco.csv"
+    keys = ("image_id", "category_id", "keypoints")
+    poses.write_text(json.dumps([{k: p[k] for k in keys} | {"score": 1} for p in persons]))
+    words = ("evaluate", "coco", "--results", poses, "--annotations", annotations)
+    code, out, err = command(*words, "--results-csv", table)
+    assert (code, err) == (0, "")
+    assert "AP     │ 1.0000" in out
+    (row,) = csv.DictReader(table.read_text().splitlines())
+    assert (row["model"], row["data"]) == ("poses.json", annotations.name)
+    code, _, err = command(*words, "--category", "dog")
+    assert (code, err.count("\n")) == (1, 1)
+    assert err.startswith("Error: --category must be the name or id of one of the categories of ")
+    code, _, err = command(*words, "--image-dir", tmp_path)
+    assert (code, err.count("\n")) == (1, 1)
+    assert "--results must be given without MODEL, --image-dir" in err
+    code, _, err = command("evaluate", "coco", "--annotations", annotations)
+    assert code == 1
+    assert "MODEL and --image-dir must be given, or --results. Received: MODEL=None" in err
+
+
 def test_evaluate_imagenet(command, photo, tmp_path):
     (tmp_path / "labels.csv").write_text("filename,class_index\nphoto.png,3\n")
     (tmp_path / "images").mkdir()
