@@ -14,6 +14,7 @@ EXAMPLES = """
 keras-shufflenet convert shufflenet_v2_x1_0.torchvision x1_0.keras
 keras-shufflenet convert ShuffleNetV2+.Small.pth.tar plus.weights.h5 \
 --model shufflenet_v2_plus_small
+keras-shufflenet convert last.ckpt small.keras --model mobilenet_v2_x0_35 --no-ema
 keras-shufflenet convert runs/pose/model.keras pose.safetensors \
 --model pose_shufflenet_v2_x1_0_coco_256x192
 """
@@ -42,6 +43,21 @@ def convert(
             "Defaults to those of the network's publisher."
         ),
     ] = None,
+    ema: Annotated[
+        bool | None,
+        typer.Option(
+            "--ema/--no-ema",
+            help="Whether to take the averaged (EMA) weights of a checkpoint. By default they are "
+            "taken if there are some.",
+        ),
+    ] = None,
+    prefix: Annotated[
+        str | None,
+        typer.Option(
+            help="What precedes the names of the network's tensors in a checkpoint of several "
+            'networks, such as "student.". Defaults to the prefix of the only one that matches.'
+        ),
+    ] = None,
 ) -> None:
     """Convert weights to another file format."""
     check_output("output", output, SAVE_FORMATS)
@@ -54,5 +70,7 @@ def convert(
     import_tensorflow()
     import keras_shufflenet as ks
 
-    ks.weights.save(ks.create_model(model, weights=source), output, layout=layout)
+    network = ks.create_model(model, weights=None)
+    ks.weights.load(network, source, model_name=model, ema=ema, prefix=prefix)
+    ks.weights.save(network, output, layout=layout)
     typer.echo(f"{output}  {output.stat().st_size / 1e6:.1f} MB")

@@ -108,6 +108,13 @@ def _parameter(data: Any, *_: Any) -> Any:
     return data
 
 
+def _subclass(function: Any, _type: Any, arguments: Any, *_: Any) -> Any:
+    """Return the tensor inside of one with attributes or of a subclass."""
+    if not isinstance(function, Builder) or function.name not in REBUILT:
+        raise TypeError("a tensor of a subclass that is built by no tensor's builder")
+    return function.build(*arguments)
+
+
 def _inert(name: str) -> Builder:
     return Builder(name, lambda *_: ForeignObject(name))
 
@@ -127,16 +134,22 @@ STORAGE_TYPES = {
     "ComplexDoubleStorage": "complex128",
 }
 
-_BUILDERS: dict[str, Callable[..., Any]] = {
-    "collections.OrderedDict": _mapping,
-    "collections.defaultdict": _default_mapping,
-    "_codecs.encode": _latin_bytes,
-    "torch.Size": _items,
+_TENSORS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor": _tensor,
     "torch._utils._rebuild_tensor_v2": _tensor,
     "torch._utils._rebuild_tensor_v3": _tensor_of_type,
     "torch._utils._rebuild_parameter": _parameter,
     "torch._utils._rebuild_parameter_with_state": _parameter,
+}
+REBUILT = frozenset(_TENSORS)
+
+_BUILDERS: dict[str, Callable[..., Any]] = {
+    "collections.OrderedDict": _mapping,
+    "collections.defaultdict": _default_mapping,
+    "_codecs.encode": _latin_bytes,
+    "torch.Size": _items,
+    **_TENSORS,
+    "torch._tensor._rebuild_from_type_v2": _subclass,
     "numpy.dtype": PickledType,
     **{f"{module}.set": _items for module in BUILTINS},
     **{f"{module}.frozenset": _items for module in BUILTINS},
@@ -145,15 +158,26 @@ _BUILDERS: dict[str, Callable[..., Any]] = {
     **{f"{core}.numeric._frombuffer": _array_from_buffer for core in NUMPY_CORES},
 }
 
-# Classes of the standard library that describe how a network was trained.
+# What describes how a network was trained: classes of the standard library, states of generators.
 _INERT = (
     "argparse.Namespace",
     "collections.Counter",
     "collections.deque",
     "datetime.date",
     "datetime.datetime",
+    "datetime.time",
     "datetime.timedelta",
+    "datetime.timezone",
+    "decimal.Decimal",
+    "fractions.Fraction",
+    "functools.partial",
+    "types.SimpleNamespace",
+    "uuid.UUID",
     "torch.device",
+    *(
+        f"numpy.random._pickle.__{kind}_ctor"
+        for kind in ("bit_generator", "generator", "randomstate")
+    ),
     *(
         f"{module}.{kind}"
         for module in ("pathlib", "pathlib._local")
@@ -163,6 +187,7 @@ _INERT = (
 
 # Types that are named, for example as the factory of a `defaultdict`, but never called.
 _TYPES = "bool bytes complex dict float int list long object str tuple unicode"
+_TYPING = "Any Callable Dict List Literal Mapping Optional Sequence Tuple Type Union"
 
 ALLOWED: dict[str, Any] = {
     **{name: Builder(name, build) for name, build in _BUILDERS.items()},
@@ -174,5 +199,6 @@ ALLOWED: dict[str, Any] = {
         for module in BUILTINS
         for name in _TYPES.split()
     },
+    **{f"typing.{name}": ForeignClass(f"typing.{name}") for name in _TYPING.split()},
     "torch.storage.UntypedStorage": ELEMENT_TYPES["uint8"],
 }

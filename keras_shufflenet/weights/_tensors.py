@@ -9,6 +9,8 @@ import numpy as np
 
 from keras_shufflenet.weights.errors import CheckpointError
 
+Name = tuple[str, str]
+
 
 @dataclass(frozen=True)
 class ElementType:
@@ -97,12 +99,12 @@ def tensor(
 
 
 def materialize(
-    tensors: Mapping[str, Tensor], read: Callable[[Storage], memoryview], big_endian: bool = False
-) -> dict[str, np.ndarray]:
+    tensors: Mapping[Name, Tensor], read: Callable[[Storage], memoryview], big_endian: bool = False
+) -> dict[Name, np.ndarray]:
     """Return tensors as arrays.
 
     Args:
-        tensors: Tensors by name.
+        tensors: Tensors by (path of the dictionary, name).
         read: Function that returns the bytes of a storage.
         big_endian: Whether the numbers are big-endian.
 
@@ -118,7 +120,7 @@ def materialize(
         place = (view.storage, view.type)
         if place not in decoded:
             decoded[place] = _decode(view, read(view.storage), big_endian)
-        arrays[name] = _view(name, view, decoded[place])
+        arrays[name] = _view(name[1], view, decoded[place])
     return arrays
 
 

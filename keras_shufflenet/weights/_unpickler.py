@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass
 from typing import Any
 
-from keras_shufflenet.weights.errors import MALFORMED, CheckpointError
+from keras_shufflenet.weights.errors import MALFORMED, BrokenPickleError, CheckpointError
 
 SCALARS = (str, bytes, int, float, type(None))
 PYTHON_2_LIBRARY = frozenset({"__builtin__", "copy_reg", "commands", "exceptions"})
@@ -37,9 +37,18 @@ class Builder:
 
 @dataclass(frozen=True)
 class ForeignClass:
-    """Placeholder of an unknown global. It was not imported and cannot be called."""
+    """Placeholder of an unknown global. It was not imported.
+
+    If its name is that of a class, a call of it makes a placeholder of an instance, as the members
+    of enumerations need; other calls are refused.
+    """
 
     name: str
+
+    @property
+    def is_class(self) -> bool:
+        """Return whether the name is that of a class, by the conventions of Python."""
+        return self.name.rpartition(".")[2].lstrip("_")[:1].isupper()
 
 
 class ForeignObject(dict[Any, Any]):
@@ -102,7 +111,9 @@ class Unpickler:
             raise
         except MALFORMED as error:
             reason = f"{type(error).__name__}: {error}"
-            raise CheckpointError(f"The pickle is broken or truncated ({reason[:200]}).") from error
+            raise BrokenPickleError(
+                f"The pickle is broken or truncated ({reason[:200]})."
+            ) from error
 
     def _run(self) -> Any:
         for opcode, argument, _ in pickletools.genops(self._stream):
@@ -180,6 +191,8 @@ class Unpickler:
     def _call(self, function: Any, arguments: tuple[Any, ...]) -> Any:
         if not isinstance(arguments, tuple):
             raise TypeError(f"{type(arguments).__name__} as the arguments of a call")
+        if isinstance(function, ForeignClass) and function.is_class:
+            return ForeignObject(function.name)
         if not isinstance(function, Builder):
             raise _refusal(getattr(function, "name", type(function).__name__))
         self._allowance -= sum(len(item) for item in arguments if isinstance(item, Sized))

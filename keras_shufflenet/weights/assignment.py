@@ -57,28 +57,43 @@ class KeyReport:
         missing_keys: Keys that the model needs and the file lacks.
         unexpected_keys: Keys of the file that the model has no variable for.
         mismatched: Keys with another shape, type or impossible values.
+        left_out: Keys of losses and metrics, which inference does not need.
     """
 
     missing_keys: list[str] = field(default_factory=list)
     unexpected_keys: list[str] = field(default_factory=list)
     mismatched: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        """Return the number of differences because of which the weights cannot be loaded."""
+        return len(self.missing_keys) + len(self.unexpected_keys) + len(self.mismatched)
 
     def raise_if_any(self, model: keras.Model, origin: str, received: str) -> None:
         """Raise WeightsMismatchError unless file and model match."""
+        if self:
+            raise self.error(f"The checkpoint ({origin}) does not match", model, received)
+
+    def error(self, start: str, model: keras.Model, received: str) -> WeightsMismatchError:
+        """Return the error that lists the differences.
+
+        Args:
+            start: Beginning of its message, which the name of the model follows.
+            model: The model.
+            received: The file.
+        """
         entries = [
             _enumerate("missing keys", self.missing_keys),
             _enumerate("unexpected keys", self.unexpected_keys),
             _enumerate("mismatched shapes, types or values", self.mismatched),
         ]
-        other_channels = stem_channels(model) not in (None, RGB)
         stem = any(STEM in entry for entry in self.mismatched)
-        hint = f"\n{ADAPT}" if stem and other_channels else ""
-        if any(entries):
-            raise WeightsMismatchError(
-                f"The checkpoint ({origin}) does not match the model {model.name!r}; nothing was "
-                f"assigned.{''.join(entries)}{hint}\nEvery variable must be assigned exactly once, "
-                f"and every key must be used. Received: {received}"
-            )
+        hint = f"\n{ADAPT}" if stem and stem_channels(model) not in (None, RGB) else ""
+        return WeightsMismatchError(
+            f"{start} the model {model.name!r}; nothing was assigned.{''.join(entries)}{hint}\n"
+            "Every variable must be assigned exactly once, and every key must be used. "
+            f"Received: {received}"
+        )
 
 
 def _enumerate(title: str, items: Sequence[str]) -> str:

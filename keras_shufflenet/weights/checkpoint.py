@@ -17,12 +17,16 @@ import numpy as np
 import safetensors
 from numpy.lib import format as npy
 
+from keras_shufflenet.weights._nesting import Contents
+from keras_shufflenet.weights._subsets import pick_state_dict
 from keras_shufflenet.weights._tensors import ELEMENT_TYPES
-from keras_shufflenet.weights.errors import MALFORMED, CheckpointError
+from keras_shufflenet.weights.errors import MALFORMED, BrokenPickleError, CheckpointError
 from keras_shufflenet.weights.torch_pickle import ZIP_MAGIC, open_zip, read_pickle, read_zip
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 MAX_EXPANSION = 100  # of compressed files, so that a small one cannot fill the memory
+PICKLE_MAGIC = b"\x80"  # of protocol 2 and later
+GIT_LFS = b"version https://git-lfs"
 TAR_MAGIC = b"ustar"
 TAR_OFFSET = 257
 MAX_HEADER = 100_000_000  # bytes; the limit of safetensors
@@ -44,29 +48,52 @@ SAFETENSORS_DTYPES = {
 }
 
 
-def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+def read_checkpoint(
+    path: str | os.PathLike[str], *, ema: bool | None = None
+) -> dict[str, np.ndarray]:
     """Read the tensors of a checkpoint.
 
     The format is told by the content, not by the name: a file of `torch.save` in the zip or in the
-    legacy format (.pth, .pt, .pth.tar, .pkl), a plain pickle of NumPy arrays, .safetensors, or
-    .npz. Pickles are read by a restricted unpickler that can build tensors and containers only.
+    legacy format (.pth, .pt, .ckpt, .pth.tar, .pkl), a plain pickle of NumPy arrays, .safetensors,
+    or .npz. Pickles are read by a restricted unpickler that can build tensors and containers only.
 
     Args:
         path: Path of the file.
+        ema: Whether to return averaged (EMA) weights. By default they are taken if there are some.
 
     Returns:
-        Arrays by key, in the order of the file. A surrounding dictionary (`state_dict`, `model`,
-        ...) and a leading `module.` are stripped. bfloat16 becomes float32; other types stay.
-        The arrays are read-only and may share memory with each other.
+        Arrays by key, in the order of the file: those of the dictionary of a training checkpoint
+        (`state_dict`, `model`, ...) that a layout explains best, or else of the largest one.
+        `module.` and other names of torch's wrappers, and a prefix that all keys share beyond
+        those of a layout, are stripped. bfloat16 becomes float32; other types stay. The arrays are
+        read-only and may share memory with each other.
 
     Raises:
         CheckpointError: If the file is not a checkpoint, is malformed, or if its pickle asks for
             anything but tensors and containers.
+        ValueError: If `ema` is True and there are no averaged weights, or False and there are no
+            others.
+        OSError: If the file cannot be read at all.
+    """
+    return pick_state_dict(read_tensors(path), ema)
+
+
+def read_tensors(path: str | os.PathLike[str]) -> Contents[np.ndarray]:
+    """Read all tensors of a checkpoint, those of nested dictionaries included.
+
+    Args:
+        path: Path of the file.
+
+    Raises:
+        CheckpointError: As `read_checkpoint`.
         OSError: If the file cannot be read at all.
     """
     data = Path(path).read_bytes()
     try:
-        return _read(data)
+        contents = _read(data)
+        if not contents.tensors:
+            raise CheckpointError("The file holds no tensors by name.")
+        return contents
     except MALFORMED as error:
         reason = (
             error if isinstance(error, CheckpointError) else f"{type(error).__name__}: {error}."
@@ -77,22 +104,27 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         ) from error
 
 
-def _read(data: bytes) -> dict[str, np.ndarray]:
+def _read(data: bytes) -> Contents[np.ndarray]:
     if data.startswith(ZIP_MAGIC):
         return _read_zip(data)
     if _is_safetensors(data):
-        return _read_safetensors(data)
+        return Contents({"": _read_safetensors(data)}, {})
     _refuse_other_formats(data)
-    return read_pickle(data)
+    if data.startswith(PICKLE_MAGIC):
+        return read_pickle(data)
+    try:  # protocols 0 and 1 begin with anything
+        return read_pickle(data)
+    except BrokenPickleError as error:
+        raise CheckpointError("The file is not a checkpoint.") from error
 
 
-def _read_zip(data: bytes) -> dict[str, np.ndarray]:
+def _read_zip(data: bytes) -> Contents[np.ndarray]:
     with open_zip(data) as archive:
         names = archive.namelist()
         if any(name.endswith("data.pkl") for name in names):
             return read_zip(data, archive)
         if names and all(name.endswith(".npy") for name in names):
-            return _read_npz(archive, len(data))
+            return Contents({"": _read_npz(archive, len(data))}, {})
     raise CheckpointError("The zip archive is neither torch's nor NumPy's.")
 
 
@@ -105,6 +137,10 @@ def _refuse_other_formats(data: bytes) -> None:
         raise CheckpointError(
             "This is a tar archive, either of torch before version 0.2 or a packed folder: save "
             "it again with a later torch, or unpack it. (Today's .pth.tar is not a tar archive.)"
+        )
+    if data.startswith(GIT_LFS):
+        raise CheckpointError(
+            "This is a pointer of Git LFS instead of a checkpoint: `git lfs pull` gets the file."
         )
     if data.lstrip()[:1] == b"<":
         raise CheckpointError(

@@ -7,6 +7,10 @@ class CheckpointError(ValueError):
     """A file is not a readable checkpoint, or contains more than tensors."""
 
 
+class BrokenPickleError(CheckpointError):
+    """A pickle breaks the rules of its format, or the file is no pickle at all."""
+
+
 class WeightsMismatchError(ValueError):
     """The tensors of a checkpoint do not match the variables of the model."""
 

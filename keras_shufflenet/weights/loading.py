@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from keras_shufflenet._files import atomic_write, check_output
 from keras_shufflenet.weights import SAVE_FORMATS, catalog
-from keras_shufflenet.weights._state_dict import load_state_dict, state_dict
+from keras_shufflenet.weights._choice import Request
+from keras_shufflenet.weights._state_dict import assign_tensors, state_dict
 from keras_shufflenet.weights.assignment import ADAPT, RGB, stem_channels
 from keras_shufflenet.weights.cache import download
-from keras_shufflenet.weights.checkpoint import read_checkpoint
+from keras_shufflenet.weights.checkpoint import read_tensors
 from keras_shufflenet.weights.errors import CheckpointError, WeightsMismatchError
 from keras_shufflenet.weights.hdf5 import is_keras_file, load_keras_file
 
@@ -29,6 +30,8 @@ def load(
     model_name: str | None = None,
     include_head: bool = True,
     skip_mismatched_head: bool = False,
+    ema: bool | None = None,
+    prefix: str | None = None,
 ) -> None:
     """Load weights into a model.
 
@@ -43,6 +46,10 @@ def load(
             head stays as it is, and the file's is ignored.
         skip_mismatched_head: Whether to keep the model's head, instead of raising an error, where
             the file's head does not match it.
+        ema: Whether to take the averaged (EMA) weights of a PyTorch checkpoint. By default they
+            are taken if there are some, with a warning if there are others, too.
+        prefix: What precedes the names of the network's tensors in a PyTorch checkpoint, such as
+            "student.". Defaults to the only prefix below which the model's weights are.
 
     Raises:
         ValueError: If there are no such weights; a `CheckpointError` if the file is malformed; a
@@ -54,17 +61,22 @@ def load(
     path, layout = _locate(source, model_name or model.name)
     if include_head and skip_mismatched_head:
         try:
-            return _load(model, path, layout, include_head=True)
+            return _load(model, path, Request(layout, True, ema, prefix))
         except WeightsMismatchError:
             include_head = False
-    return _load(model, path, layout, include_head)
+    return _load(model, path, Request(layout, include_head, ema, prefix))
 
 
-def _load(model: keras.Model, path: Path, layout: str | None, include_head: bool) -> None:
+def _load(model: keras.Model, path: Path, request: Request) -> None:
     if is_keras_file(path):
-        load_keras_file(model, path, include_head=include_head)
+        for name, value in (("ema", request.ema), ("prefix", request.prefix)):
+            if value is not None:
+                raise ValueError(
+                    f"`{name}` must not be given for a file of Keras. Received: {path}"
+                )
+        load_keras_file(model, path, include_head=request.include_head)
     else:
-        load_state_dict(model, read_checkpoint(path), layout, include_head=include_head)
+        assign_tensors(model, read_tensors(path), request, path)
 
 
 def _check_channels(model: keras.Model, source: str) -> None:

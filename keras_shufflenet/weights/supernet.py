@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from keras_shufflenet._checks import is_integer
+from keras_shufflenet.weights._subsets import strip_wrappers
 from keras_shufflenet.weights.errors import WeightsMismatchError
-from keras_shufflenet.weights.torch_pickle import strip_module_prefix
 
 SUPERNET_KEY = re.compile(r"features\.(\d+)\.(\d+)\.(.+)")  # unit, choice, parameter
 
@@ -45,7 +45,7 @@ def supernet_path(
         )
     path: dict[str, np.ndarray] = {}
     found = set()
-    for key, array in strip_module_prefix(state).items():
+    for key, array in strip_wrappers(state).items():
         match = SUPERNET_KEY.fullmatch(key)
         if match is None:
             path[key] = array

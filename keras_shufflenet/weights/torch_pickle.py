@@ -4,27 +4,27 @@ import io
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from keras_shufflenet.weights._allow_list import ALLOWED, PickledArray
+from keras_shufflenet.weights._nesting import Contents, find_tensors
 from keras_shufflenet.weights._tensors import ElementType, Storage, Tensor, materialize
 from keras_shufflenet.weights._unpickler import ForeignObject, Unpickler
 from keras_shufflenet.weights.errors import MALFORMED, CheckpointError
 
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
-WRAPPERS = ("state_dict", "model_state_dict", "model", "state_dict_ema", "model_ema", "net")
-MAX_WRAPPER_DEPTH = 4
 ZIP_MAGIC = b"PK\3\4"
 END_OF_DIRECTORY = b"PK\5\6"
 COUNT_OFFSET = 10  # of the number of files, from there
 LOCAL_HEADER = struct.Struct("<4s22xHH")
 
 
-def read_pickle(data: bytes) -> dict[str, np.ndarray]:
+def read_pickle(data: bytes) -> Contents[np.ndarray]:
     """Read torch's legacy container (before version 1.6), or a plain pickle of NumPy arrays.
 
     The container is a sequence of five pickles (magic number, protocol, description of the machine,
@@ -64,7 +64,7 @@ def _ranges(
     return ranges
 
 
-def read_zip(data: bytes, archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
+def read_zip(data: bytes, archive: zipfile.ZipFile) -> Contents[np.ndarray]:
     """Read torch's container of version 1.6 and later: a pickle and one file per storage.
 
     Args:
@@ -80,7 +80,7 @@ def read_zip(data: bytes, archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
     return _read_archive(data, archive, folder)
 
 
-def _read_archive(data: bytes, archive: zipfile.ZipFile, folder: str) -> dict[str, np.ndarray]:
+def _read_archive(data: bytes, archive: zipfile.ZipFile, folder: str) -> Contents[np.ndarray]:
     storages: dict[str, Storage] = {}
     pickle = bytes(entry(data, archive, f"{folder}data.pkl"))
     loaded = Unpickler(pickle, ALLOWED, _storage_register(storages)).load()
@@ -166,50 +166,37 @@ def _no_storage(storage: Storage) -> memoryview:
 
 def _arrays(
     loaded: Any, read: Callable[[Storage], memoryview], big_endian: bool = False
-) -> dict[str, np.ndarray]:
+) -> Contents[np.ndarray]:
     """Return the arrays of the object that was saved."""
-    state = _state_dict(loaded)
-    views = {key: value for key, value in state.items() if isinstance(value, Tensor)}
+    contents = find_tensors(loaded, _is_tensor)
+    _check_tensors(loaded, contents)
+    views = {
+        (path, name): value
+        for path, tensors in contents.tensors.items()
+        for name, value in tensors.items()
+        if isinstance(value, Tensor)
+    }
     found = materialize(views, read, big_endian)
-    for key, value in state.items():
-        if isinstance(value, PickledArray) and value.array is not None:
-            found[key] = value.array
-        elif key not in found:
-            raise CheckpointError(
-                f"A state dict must hold tensors by name, but {key!r} is of type "
-                f"{type(value).__name__}."
-            )
-    return strip_module_prefix({key: found[key] for key in state})
+    arrays = {
+        path: {
+            name: value.array if isinstance(value, PickledArray) else found[path, name]
+            for name, value in tensors.items()
+        }
+        for path, tensors in contents.tensors.items()
+    }
+    return replace(contents, tensors=arrays)
 
 
-def _state_dict(loaded: Any) -> dict[Any, Any]:
-    """Return the state dict inside of a training checkpoint."""
-    for _ in range(MAX_WRAPPER_DEPTH):
-        _check_mapping(loaded)
-        inner = [loaded[name] for name in WRAPPERS if isinstance(loaded.get(name), dict)]
-        if not inner:
-            return loaded
-        loaded = inner[0]
-    raise CheckpointError(f"The state dict is nested deeper than {MAX_WRAPPER_DEPTH} dictionaries.")
+def _is_tensor(thing: Any) -> bool:
+    array = isinstance(thing, PickledArray) and thing.array is not None
+    return array or isinstance(thing, Tensor)
 
 
-def _check_mapping(loaded: Any) -> None:
+def _check_tensors(loaded: Any, contents: Contents[Any]) -> None:
     if isinstance(loaded, ForeignObject) and not loaded:
         raise CheckpointError(
             f"The file holds an object of class `{loaded.name}`, not tensors by name: save the "
             "model's `state_dict()` instead."
         )
-    if not isinstance(loaded, dict) or not loaded:
+    if not contents.tensors:
         raise CheckpointError(f"The file holds no tensors by name but {type(loaded).__name__}.")
-
-
-def strip_module_prefix(state: Mapping[Any, np.ndarray]) -> dict[str, np.ndarray]:
-    """Strip the prefix `module.` that torch.nn.DataParallel adds to every name.
-
-    Raises:
-        CheckpointError: If a name occurs with and without it.
-    """
-    stripped = {str(key).removeprefix("module."): array for key, array in state.items()}
-    if len(stripped) != len(state):
-        raise CheckpointError("Some names occur twice, with and without the prefix `module.`.")
-    return stripped

@@ -44,3 +44,30 @@ def test_mistakes(command, pose_file, shallow, tmp_path):
     assert code == 1
     assert "Received: --layout=None" in errors
     assert list(tmp_path.iterdir()) == []
+
+
+def test_averages_and_prefix_of_a_checkpoint(command, shallow, tmp_path):
+    with shallow():
+        network = ks.create_model("shufflenet_v2_x0_25", weights=None)
+        plain = ks.weights.state_dict(network)
+        averaged = {key: array + 1 for key, array in plain.items()}
+        path, made = tmp_path / "last.npz", tmp_path / "made.safetensors"
+        np.savez(
+            path,
+            **{f"net.{key}": array for key, array in plain.items()},
+            **{f"net_ema.{key}": array for key, array in averaged.items()},
+        )
+        for options, state in {
+            ("--ema",): averaged,
+            ("--no-ema",): plain,
+            ("--prefix", "net"): plain,
+        }.items():
+            words = ("convert", path, made, "--model", "shufflenet_v2_x0_25", *options)
+            assert command(*words)[0] == 0
+            written = ks.weights.read_checkpoint(made)
+            assert all(np.array_equal(written[key], state[key]) for key in plain)
+        words = ("convert", path, made, "--model", "shufflenet_v2_x0_25", "--prefix", "n")
+        code, _, errors = command(*words)
+    assert code == 1
+    assert "--prefix must be one of" in errors
+    assert "Received: --prefix='n'" in errors

@@ -336,7 +336,12 @@ NO_CHECKPOINTS = {
         lambda: b"\n<!DOCTYPE html><title>404</title>",
         "HTML page instead of a checkpoint",
     ),
-    "text": (lambda: b"version https://git-lfs.github.com/spec/v1\n", "broken"),
+    "text": (lambda: b"epoch,loss\n1,0.5\n", "not a checkpoint"),
+    "source code": (lambda: b"import torch\n", "not a checkpoint"),
+    "pointer of Git LFS": (
+        lambda: b"version https://git-lfs.github.com/spec/v1\n",
+        "git lfs pull",
+    ),
     "tar archive": (tar_bytes, "tar archive"),
     "HDF5": (lambda: b"\x89HDF\r\n\x1a\n" + bytes(100), "weights.load"),
     "other zip": (lambda: zip_bytes({"a.txt": b"a"}), "neither torch's nor NumPy's"),
@@ -360,7 +365,7 @@ NO_CHECKPOINTS = {
     "a tensor": (lambda: torch_bytes(torch.ones(2)), "no tensors by name but Tensor"),
     "a list": (lambda: torch_bytes([torch.ones(2)]), "no tensors by name but list"),
     "no tensors": (lambda: torch_bytes({}), "no tensors by name"),
-    "a number": (lambda: torch_bytes({"a": torch.ones(2), "b": 3}), "'b' is of type int"),
+    "numbers": (lambda: torch_bytes({"a": 2.5, "b": 3}), "no tensors by name"),
     "a whole network": (lambda: torch_bytes(torch.nn.Linear(2, 2)), "`state_dict\\(\\)` instead"),
     "sparse tensor": (
         lambda: torch_bytes({"a": torch.ones(2).to_sparse()}),

@@ -8,7 +8,8 @@ import pytest
 
 import keras_shufflenet as ks
 from keras_shufflenet.weights import WeightsMismatchError, catalog
-from keras_shufflenet.weights._state_dict import _find_layout
+from keras_shufflenet.weights._nesting import Contents
+from keras_shufflenet.weights._subsets import Subsets
 from tests.weights import publishers
 from tests.weights.test_state_dict import unchanged, values
 
@@ -34,8 +35,9 @@ def model(published):
 
 def test_the_layout_is_found_by_the_keys(published):
     _, entry, state, _ = published
-    found = _find_layout({key.removeprefix("module."): None for key in state})
-    assert found.name == entry.layout
+    name, prefix = Subsets(Contents({"": state}, {})).found[0]
+    assert name == entry.layout
+    assert prefix == ""
 
 
 def test_a_file_by_its_path(published, model):

@@ -5,8 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-IGNORED = ("num_batches_tracked",)
-
 
 @dataclass(frozen=True)
 class Layout:
@@ -18,7 +16,7 @@ class Layout:
         channel_order: Channel order of the images that the network was trained on.
         requires: Layers that a model must have for these weights to mean the same in it.
         excludes: Layers that it must not have.
-        ignored: Parameters (last parts of keys) that inference does not need.
+        hint: What to do about a model that lacks `requires` or has `excludes`.
         aliases: Parts of keys that are a second name of a tensor, and the same part in its first
             name.
         ignored_pattern: Regular expression of redundant parts of keys, which are removed.
@@ -29,7 +27,7 @@ class Layout:
     channel_order: Literal["rgb", "bgr"] = "rgb"
     requires: frozenset[str] = frozenset()
     excludes: frozenset[str] = frozenset()
-    ignored: tuple[str, ...] = IGNORED
+    hint: str = ""
     aliases: Mapping[str, str] = field(default_factory=dict)
     ignored_pattern: str | None = None
 
