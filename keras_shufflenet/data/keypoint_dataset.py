@@ -14,7 +14,7 @@ from keras_shufflenet.data.image_files import displayed_size
 from keras_shufflenet.keypoints import skeletons
 from keras_shufflenet.keypoints.annotations import PoseInstances
 from keras_shufflenet.keypoints.coco_reader import read_coco, read_detections
-from keras_shufflenet.keypoints.skeletons import Skeleton
+from keras_shufflenet.keypoints.skeletons import Skeleton, SkeletonLike
 
 Folder = str | Path
 
@@ -58,7 +58,7 @@ def load_keypoint_dataset(
     annotations: Any,
     image_dir: Folder | Sequence[Folder],
     *,
-    skeleton: str | Skeleton = "coco",
+    skeleton: SkeletonLike = "coco",
     category: str | int | None = None,
     detections: Any = None,
     score_threshold: float = 0.0,

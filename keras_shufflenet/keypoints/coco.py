@@ -27,7 +27,7 @@ from keras_shufflenet.keypoints.coco_file import (
     Source,
 )
 from keras_shufflenet.keypoints.nms import oks, oks_nms, soft_oks_nms
-from keras_shufflenet.keypoints.skeletons import Skeleton
+from keras_shufflenet.keypoints.skeletons import SkeletonLike
 
 METRICS = (
     *("AP", "AP .5", "AP .75", "AP (M)", "AP (L)"),
@@ -43,7 +43,7 @@ def rescore_and_nms(
     bbox_scores: np.ndarray,
     scales: np.ndarray,
     *,
-    skeleton: str | Skeleton = "coco",
+    skeleton: SkeletonLike = "coco",
     visibility_threshold: float = 0.2,
     oks_threshold: float = 0.9,
     nms: Literal["hard", "soft"] | None = "hard",
@@ -102,7 +102,7 @@ def save_results(results: list[Result], path: str | Path) -> None:
 def evaluate_keypoints(
     annotations: Source | COCOFile,
     results: str | Path | list[Result],
-    skeleton: str | Skeleton | None = None,
+    skeleton: SkeletonLike | None = None,
     category: str | int | None = None,
 ) -> dict[str, float]:
     """Score results with pycocotools.

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from keras_shufflenet.keypoints.annotations import JSONObject
-from keras_shufflenet.keypoints.skeleton_files import parse_skeleton
-from keras_shufflenet.keypoints.skeletons import COCO, MPII, Skeleton
+from keras_shufflenet.keypoints.skeletons import Skeleton
 
 _NAMED = 10  # categories that a message names
 
@@ -85,23 +84,6 @@ def choose_category(
     )
 
 
-def category_skeleton(category: COCOCategory) -> Skeleton:
-    """Return the skeleton of a category's keypoints: COCO's or MPII's if it is theirs in any order.
-
-    A category without names of keypoints is taken to have those of COCO.
-
-    Raises:
-        ValueError: If the category's keypoints or limbs are malformed.
-    """
-    if category.definition is None or not category.keypoint_names:
-        return COCO
-    names = {_plain(name) for name in category.keypoint_names}
-    for published in (COCO, MPII):
-        if names == set(published.keypoint_names):
-            return published
-    return parse_skeleton(category.definition)
-
-
 def keypoint_order(category: COCOCategory, skeleton: Skeleton, place: str) -> np.ndarray:
     """Return the indices (K,) of the skeleton's keypoints among those of the category.
 
@@ -113,8 +95,8 @@ def keypoint_order(category: COCOCategory, skeleton: Skeleton, place: str) -> np
     """
     if not category.keypoint_names:
         return np.arange(len(skeleton))
-    index = {_plain(name): number for number, name in enumerate(category.keypoint_names)}
-    names = [_plain(name) for name in skeleton.keypoint_names]
+    index = {plain_name(name): number for number, name in enumerate(category.keypoint_names)}
+    names = [plain_name(name) for name in skeleton.keypoint_names]
     if set(index) != set(names) or len(category.keypoint_names) != len(names):
         raise ValueError(
             f"{place}: the 'keypoints' of the category {category} must be the {len(names)} of the "
@@ -125,7 +107,8 @@ def keypoint_order(category: COCOCategory, skeleton: Skeleton, place: str) -> np
     return np.array([index[name] for name in names])
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """Return the name of a keypoint without regard to case, spaces and hyphens."""
     return re.sub(r"[\s_-]+", "_", name.strip()).casefold()
 
 
@@ -139,6 +122,6 @@ def _keypoint_names(entry: JSONObject) -> tuple[str, ...]:
     names = entry.get("keypoints")
     if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
         raise entry.error("keypoints", "a list of names")
-    if len({_plain(name) for name in names}) != len(names):
+    if len({plain_name(name) for name in names}) != len(names):
         raise entry.error("keypoints", "a list of different names")
     return tuple(names)

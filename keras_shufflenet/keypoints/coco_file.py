@@ -17,12 +17,12 @@ from keras_shufflenet.keypoints.annotations import MAX_COORDINATE, JSONObject, r
 from keras_shufflenet.keypoints.boxes import clip_box
 from keras_shufflenet.keypoints.coco_categories import (
     COCOCategory,
-    category_skeleton,
     choose_category,
     keypoint_order,
     read_categories,
 )
-from keras_shufflenet.keypoints.skeletons import Skeleton
+from keras_shufflenet.keypoints.skeleton_files import category_skeleton
+from keras_shufflenet.keypoints.skeletons import SkeletonLike
 
 # Reasons to leave out an annotation, in the words of `ReadReport`.
 CROWD, UNLABELED, COUNT_0 = "crowd", "without keypoints", "with num_keypoints 0 but keypoints"
@@ -108,7 +108,7 @@ class COCOFile:
         self,
         annotations: Source,
         category: str | int | None = None,
-        skeleton: str | Skeleton | None = None,
+        skeleton: SkeletonLike | None = None,
     ) -> None:
         content, self.place = read_json(annotations, "annotations")
         root = JSONObject(content, self.place)
@@ -136,7 +136,7 @@ class COCOFile:
         cls,
         annotations: "Source | COCOFile",
         category: str | int | None = None,
-        skeleton: str | Skeleton | None = None,
+        skeleton: SkeletonLike | None = None,
     ) -> "COCOFile":
         """Read a file, or return a `COCOFile` unchanged.
 

@@ -23,7 +23,7 @@ from keras_shufflenet.keypoints.coco_file import (
     COCOFile,
     Source,
 )
-from keras_shufflenet.keypoints.skeletons import Skeleton
+from keras_shufflenet.keypoints.skeletons import SkeletonLike
 
 UNLISTED, LOW_SCORE = "in images that are not listed", "below the score threshold"
 
@@ -40,7 +40,7 @@ class _Row(NamedTuple):
 
 def read_coco(
     annotations: Source | COCOFile,
-    skeleton: str | Skeleton = "coco",
+    skeleton: SkeletonLike = "coco",
     category: str | int | None = None,
 ) -> PoseInstances:
     """Read the annotated persons of a COCO keypoint file.
@@ -74,7 +74,7 @@ def read_detections(
     detections: str | Path | list[dict[str, Any]],
     annotations: Source | COCOFile,
     score_threshold: float = 0.0,
-    skeleton: str | Skeleton = "coco",
+    skeleton: SkeletonLike = "coco",
     category: str | int | None = None,
 ) -> PoseInstances:
     """Read the person boxes of a detector: a list of image_id, category_id, bbox and score.

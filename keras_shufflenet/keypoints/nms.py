@@ -6,13 +6,13 @@ Source: mmpose v0.29, COCO (http://cocodataset.org/#keypoints-eval).
 import numpy as np
 
 from keras_shufflenet.keypoints import skeletons
-from keras_shufflenet.keypoints.skeletons import Skeleton
+from keras_shufflenet.keypoints.skeletons import SkeletonLike
 
 
 def oks(
     keypoints: np.ndarray,
     areas: np.ndarray,
-    skeleton: str | Skeleton = "coco",
+    skeleton: SkeletonLike = "coco",
     visibility_threshold: float | None = None,
 ) -> np.ndarray:
     """Return the OKS of every pair of poses, between 0 and 1.

@@ -16,6 +16,12 @@ from keras_shufflenet._checks import is_integer
 from keras_shufflenet._files import atomic_write, check_output
 from keras_shufflenet.keypoints import skeletons
 from keras_shufflenet.keypoints.annotations import JSONObject, read_json
+from keras_shufflenet.keypoints.coco_categories import (
+    COCOCategory,
+    choose_category,
+    plain_name,
+    read_categories,
+)
 from keras_shufflenet.keypoints.skeletons import Skeleton
 
 SUFFIX = ".json"
@@ -43,7 +49,27 @@ def read_skeleton(
     """
     content, place = read_json(source, "keypoints")
     root = JSONObject(content, place)
-    return parse_skeleton(_find(root, category) if "categories" in root.value else root)
+    if "categories" in root.value:
+        return category_skeleton(_find(root, category))
+    return parse_skeleton(root)
+
+
+def category_skeleton(category: COCOCategory) -> Skeleton:
+    """Return the skeleton of a category: COCO's or MPII's if the names are theirs in any order.
+
+    A category without names of keypoints is taken to have those of COCO.
+
+    Raises:
+        ValueError: If the category's keypoints, limbs or further keys are malformed.
+    """
+    if category.definition is None or not category.keypoint_names:
+        return skeletons.COCO
+    has_own_keys = {*_PAIRS, *_INDICES, *_NUMBERS} & category.definition.value.keys()
+    names = {plain_name(name) for name in category.keypoint_names}
+    for published in (skeletons.COCO, skeletons.MPII):
+        if names == set(published.keypoint_names) and not has_own_keys:
+            return published
+    return parse_skeleton(category.definition)
 
 
 def parse_skeleton(fields: JSONObject) -> Skeleton:
@@ -105,21 +131,16 @@ _INDICES = ("upper_body", "lower_body")
 _NUMBERS = ("sigmas", "keypoint_weights")
 
 
-def _find(root: JSONObject, category: str | int | None) -> JSONObject:
-    """Return the category of an annotation file."""
-    found = [each for each in root.objects("categories") if each.value.get("keypoints")]
-    names = ", ".join(str(each.value.get("name", each.value.get("id"))) for each in found)
-    if category is not None:
-        found = [c for c in found if category in (c.value.get("name"), c.value.get("id"))]
-    elif len(found) > 1 and isinstance(annotations := root.value.get("annotations"), list):
-        used = {each.get("category_id") for each in annotations if isinstance(each, dict)}
-        found = [c for c in found if c.value.get("id") in used] or found
-    if len(found) != 1:
+def _find(root: JSONObject, category: str | int | None) -> COCOCategory:
+    """Return the category of an annotation file, of those with keypoints."""
+    found = [each for each in read_categories(root) if each.keypoint_names]
+    if not found:
         raise ValueError(
-            f"{root.place}: `category` must be the name of one of the categories with keypoints. "
-            f"Received: category={category!r}, categories with keypoints: {names or 'none'}"
+            f"{root.place} must have a category with 'keypoints'. Received: none with keypoints"
         )
-    return found[0]
+    entries = root.objects("annotations") if root.has("annotations") else []
+    used = {entry.integer("category_id") for entry in entries if entry.has("category_id")}
+    return choose_category(found, used, category, root.place)
 
 
 def _pairs(fields: JSONObject, key: str, names: list[str]) -> list[list[int]]:

@@ -173,10 +173,10 @@ def test_the_category_of_an_annotation_file(tmp_path):
     two = {"categories": [category(), category(id=8, name="foot")]}
     assert read_skeleton(two, "foot").name == read_skeleton(two, 8).name == "foot"
     with pytest.raises(
-        ValueError, match=r"`category` must be .*Received: category=None.*hand, foo"
+        ValueError, match=r"`category` must be .* 7 'hand', 8 'foot'\. Received: category=None"
     ):
         read_skeleton(two)
-    with pytest.raises(ValueError, match=r"categories with keypoints: none$"):
+    with pytest.raises(ValueError, match=r"Received: none with keypoints$"):
         read_skeleton({"categories": [bare]})
 
 
@@ -207,3 +207,11 @@ def test_published_names_have_the_published_skeleton():
 def test_mistakes_in_files_are_named(fields, message):
     with pytest.raises(ValueError, match=message):
         read_skeleton(category(**fields))
+
+
+def test_the_keypoints_of_coco_in_another_order_are_those_of_coco():
+    names = list(skeletons.COCO.keypoint_names)[::-1]
+    file = {"categories": [{"id": "3", "name": "person", "keypoints": names}]}
+    assert read_skeleton(file, "3") is read_skeleton(file, "person") is skeletons.COCO
+    own = read_skeleton({"categories": [category(keypoints=names, sigmas=[0.1] * 17)]})
+    assert list(own.keypoint_names) == names
