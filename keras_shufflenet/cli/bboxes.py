@@ -1,6 +1,5 @@
 """Bounding boxes on the command line: `--bbox` for one image, `--bboxes` for many."""
 
-import json
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -52,8 +51,10 @@ def _parse(text: str) -> list[float]:
 
 
 def _read(file: Path) -> dict[str, Boxes]:
+    from keras_shufflenet.keypoints.annotations import read_json
+
     try:
-        boxes = json.loads(file.read_text(encoding="utf-8-sig"))
+        boxes, _ = read_json(file, "bboxes")
     except ValueError as error:
         raise ValueError(f"--bboxes must be a json file ({error}). Received: {file}") from error
     if not isinstance(boxes, dict) or not boxes:

@@ -9,6 +9,7 @@ import typer
 from keras_shufflenet._files import check_output
 from keras_shufflenet._requirements import check_installed
 from keras_shufflenet.cli.options import (
+    Category,
     Network,
     NumCalibrationSamples,
     Output,
@@ -90,6 +91,7 @@ def export(
     evaluate_image_dir: Annotated[
         Path | None, typer.Option(exists=True, file_okay=False, help="Folder of its images.")
     ] = None,
+    category: Category = None,
 ) -> None:
     """Export a model to a LiteRT file.
 
@@ -111,7 +113,7 @@ def export(
             "estimators. Received: neither"
         )
     names = _read_labels(labels) if labels else None
-    evaluate = _evaluation(evaluate_annotations, evaluate_image_dir, evaluate_data)
+    evaluate = _evaluation(evaluate_annotations, evaluate_image_dir, evaluate_data, category)
     from rich.console import Console
 
     import_tensorflow()
@@ -141,7 +143,9 @@ def export(
     if calibration_data is not None:
         dataset = classification_data(calibration_data, network, batch_size=1)
     elif calibration_annotations:
-        dataset = keypoint_data(calibration_annotations, calibration_image_dir or [], network)
+        dataset = keypoint_data(
+            calibration_annotations, calibration_image_dir or [], network, category=category
+        )
     report = ks.export.litert(network, output, representative_dataset=dataset, **options)
     Console().print(report)
 
@@ -179,7 +183,7 @@ def _read_labels(path: Path) -> list[str]:
 
 
 def _evaluation(
-    annotations: Path | None, image_dir: Path | None, data: Path | None
+    annotations: Path | None, image_dir: Path | None, data: Path | None, category: str | None
 ) -> Callable[[Path], dict[str, float]] | None:
     """Return the function that evaluates the file, if there is data."""
     if (annotations is None) != (image_dir is None):
@@ -190,5 +194,5 @@ def _evaluation(
     import keras_shufflenet as ks
 
     if annotations is not None and image_dir is not None:
-        return lambda file: ks.metrics.coco(file, annotations, image_dir)
+        return lambda file: ks.metrics.coco(file, annotations, image_dir, category=category)
     return None if data is None else lambda file: ks.metrics.imagenet(file, data)

@@ -8,6 +8,7 @@ import typer
 from keras_shufflenet._files import check_output
 from keras_shufflenet._requirements import QAT_PACKAGES, check_installed
 from keras_shufflenet.cli.options import (
+    Category,
     Network,
     NumCalibrationSamples,
     Output,
@@ -63,6 +64,7 @@ def qat(
     ),
     seed: Annotated[int, typer.Option(help="Seed of order and augmentation.")] = 0,
     num_calibration_samples: NumCalibrationSamples = 200,
+    category: Category = None,
 ) -> None:
     """Fine-tune a trained model with int8 weights and activations, and export it."""
     check_model(model, weights, (".keras",))
@@ -83,7 +85,12 @@ def qat(
     dataset: Any
     if annotations:
         dataset = keypoint_data(
-            annotations, image_dir or [], network, batch_size=batch_size, seed=seed
+            annotations,
+            image_dir or [],
+            network,
+            category=category,
+            batch_size=batch_size,
+            seed=seed,
         )
     else:
         assert data is not None  # checked above

@@ -88,6 +88,7 @@ def test_pose_mistakes(command, photo, pose_file, arguments, message):
     ("content", "message"),
     [
         ("no json", "--bboxes must be a json file"),
+        ('{"photo.png": [[1, 2, 3, 4]], "photo.png": []}', "an object with two fields 'photo.png'"),
         ("[]", "--bboxes must hold {file name: [[x, y, width, height], ...]}. Received: list"),
         ('{"photo.png": [[1, 2, 3]]}', "Received: [[1, 2, 3]] for photo.png"),
         ('{"photo.png": [[1, 2, 3, Infinity]]}', "Received: [[1, 2, 3, inf]] for photo.png"),
