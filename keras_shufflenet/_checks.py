@@ -27,6 +27,12 @@ def check_positive(name: str, value: Any) -> None:
         raise ValueError(f"`{name}` must be a positive number. Received: {name}={value!r}")
 
 
+def check_number(name: str, value: Any) -> None:
+    """Raise ValueError unless a value is a finite number."""
+    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not math.isfinite(value):
+        raise ValueError(f"`{name}` must be a finite number. Received: {name}={value!r}")
+
+
 def check_integer(name: str, value: Any, minimum: int = 1) -> None:
     """Raise ValueError unless a value is an integer that is not below a minimum."""
     if not is_integer(value) or value < minimum:

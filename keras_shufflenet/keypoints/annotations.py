@@ -18,6 +18,7 @@ from keras_shufflenet._types import Size
 from keras_shufflenet.keypoints.boxes import BBOX_PADDING, box_to_center_scale
 from keras_shufflenet.keypoints.skeletons import Skeleton
 
+_SHOWN = 80  # characters of a value in a message
 MAX_COORDINATE = 1e5  # pixels; no image is larger
 _INTEGERS = range(-(2**63), 2**63)  # those of NumPy's int64
 _GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
@@ -158,11 +159,13 @@ class JSONObject:
     def numbers(self, field: str, count: int, limit: float = sys.float_info.max) -> list[float]:
         """Return a list of `count` finite numbers of absolute value up to a limit."""
         value = self.get(field)
-        if not isinstance(value, list) or len(value) != count or not _are_numbers(value):
-            raise self.error(field, f"a list of {count} finite numbers")
-        if any(abs(number) > limit for number in value):
+        numbers = list(value) if isinstance(value, tuple | np.ndarray) else value
+        if not isinstance(numbers, list) or len(numbers) != count or not _are_numbers(numbers):
+            allowed = f"a list of {count} finite numbers"
+            raise self.error(field, allowed, _describe_list(numbers, count))
+        if any(abs(number) > limit for number in numbers):
             raise self.error(field, f"a list of {count} numbers {_between(limit)}")
-        return value
+        return numbers
 
     def pairs(self, field: str, count: int, limit: float = sys.float_info.max) -> list[list[float]]:
         """Return a list of `count` pairs of finite numbers of absolute value up to a limit."""
@@ -174,9 +177,9 @@ class JSONObject:
             raise self.error(field, f"a list of {count} pairs of numbers {_between(limit)}")
         return value
 
-    def error(self, field: str, allowed: str) -> ValueError:
+    def error(self, field: str, allowed: str, received: str | None = None) -> ValueError:
         """Return the error about a field that has another value than those allowed."""
-        received = _shorten(self.value.get(field))
+        received = received or _shorten(self.value.get(field))
         return ValueError(f"{self.place}: {field!r} must be {allowed}. Received: {received}")
 
 
@@ -248,6 +251,16 @@ def _between(limit: float) -> str:
     return f"between {-limit:.0f} and {limit:.0f}"
 
 
+def _describe_list(value: Any, count: int) -> str:
+    """Return what is wrong with a long list: its length, or the first item that is no number."""
+    if not isinstance(value, list) or len(repr(value)) <= _SHOWN:
+        return _shorten(value)
+    if len(value) != count:
+        return f"a list of {len(value)}"
+    index = next(i for i, item in enumerate(value) if not _is_number(item))
+    return f"{_shorten(value[index])} as number {index}"
+
+
 def _shorten(value: Any) -> str:
     text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."

@@ -4,7 +4,7 @@ Format: https://cocodataset.org/#format-data. Rules on what is read: mmpose v0.2
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -244,7 +244,7 @@ class COCOFile:
         )
 
     def _annotated_keypoints(self, entry: JSONObject) -> np.ndarray:
-        if not entry.has("keypoints") or entry.get("keypoints") == []:
+        if not entry.has("keypoints") or not _length(entry.get("keypoints")):
             return np.zeros((len(self._order), 3))
         keypoints = self.keypoints(entry)
         visibility = keypoints[:, 2]
@@ -282,6 +282,10 @@ def _category_ids(entries: list[JSONObject], categories: list[COCOCategory]) -> 
         only if only is not None and not entry.has("category_id") else entry.integer("category_id")
         for entry in entries
     ]
+
+
+def _length(value: Any) -> int:
+    return len(value) if isinstance(value, Sized) else 1
 
 
 def _area(entry: JSONObject) -> float | None:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from keras_shufflenet._checks import check_number
 from keras_shufflenet._read_report import ReadReport
 from keras_shufflenet.keypoints.annotations import (
     MAX_COORDINATE,
@@ -96,8 +97,9 @@ def read_detections(
 
     Raises:
         FileNotFoundError: If a file does not exist.
-        ValueError: If a file is malformed, or no instances remain after filtering.
+        ValueError: If an argument or a file is malformed, or no instances remain after filtering.
     """
+    check_number("score_threshold", score_threshold)
     file = COCOFile.open(annotations, category, skeleton)
     content, place = read_json(detections, "detections")
     entries = as_objects(content, place)

@@ -141,6 +141,8 @@ def test_detections_of_the_category():
         "detections: read 2 of 4 detections; left out: 1 of other categories, "
         "1 with a box of no area"
     )
+    with pytest.raises(ValueError, match=r"`score_threshold` must be a finite number\. Received: "):
+        read_detections(boxes, zoo(), "high", category="person")
 
 
 # ---- the order of keypoints
@@ -244,6 +246,8 @@ def both(content):
         {"num_keypoints": 5},
         {"area": 0.0},
         {"segmentation": {"counts": "x"}},
+        {"keypoints": np.array(person(2)["keypoints"])},
+        {"keypoints": tuple(person(2)["keypoints"]), "bbox": (17.0, 15.0, 60.0, 40.0)},
     ],
     ids=str,
 )
@@ -301,7 +305,11 @@ def test_persons_who_are_left_out(change, reason):
         ({"keypoints": [float("inf"), 20, 2] * 17}, "must be a list of 51 finite numbers"),
         ({"keypoints": [30, 20, 3] * 17}, "'keypoints' must be x, y and visibility: 0"),
         ({"keypoints": [30, 20, -1] * 17}, "'keypoints' must be x, y and visibility: 0"),
-        ({"keypoints": [[30, 20, 2]] * 17}, "must be a list of 51 finite numbers"),
+        ({"keypoints": [[30, 20, 2]] * 17}, "51 finite numbers. Received: a list of 17"),
+        ({"keypoints": [30, 20, 2] * 16}, "51 finite numbers. Received: a list of 48"),
+        ({"keypoints": [30, 20, 2] * 16 + [30, "x", 2]}, "Received: 'x' as number 49"),
+        ({"keypoints": "none"}, "51 finite numbers. Received: 'none'"),
+        ({"keypoints": False}, "51 finite numbers. Received: False"),
     ],
     ids=str,
 )
