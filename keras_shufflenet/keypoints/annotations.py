@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import math
 import re
 import sys
 import zlib
@@ -163,7 +164,7 @@ class JSONObject:
         if not isinstance(numbers, list) or len(numbers) != count or not _are_numbers(numbers):
             allowed = f"a list of {count} finite numbers"
             raise self.error(field, allowed, _describe_list(numbers, count))
-        if any(abs(number) > limit for number in numbers):
+        if max(map(abs, numbers)) > limit:
             raise self.error(field, f"a list of {count} numbers {_between(limit)}")
         return numbers
 
@@ -238,9 +239,12 @@ def _is_number(value: Any) -> bool:
 
 
 def _are_numbers(values: list[Any]) -> bool:
-    if set(map(type, values)) <= {float, int}:  # the usual case, ten times as fast
-        return all(abs(value) <= sys.float_info.max for value in values)
-    return all(map(_is_number, values))
+    if not set(map(type, values)) <= {float, int}:
+        return all(map(_is_number, values))
+    try:
+        return all(map(math.isfinite, values))  # ten times as fast
+    except OverflowError:  # an integer beyond the floats
+        return False
 
 
 def _is_pair(value: Any) -> bool:
