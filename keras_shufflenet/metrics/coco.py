@@ -62,7 +62,8 @@ def coco(
 
     Returns:
         The ten metrics: AP, AP .5, AP .75, AP (M), AP (L), AR, AR .5, AR .75, AR (M), AR (L),
-        each between 0 and 1, or -1 if there is no annotated instance of that size.
+        each between 0 and 1, or -1 if there is no annotated instance of that size. With a
+        `results_path`, detections are predicted for a file without annotations, too.
 
     Raises:
         FileNotFoundError: If the model, a json or an image is missing.
@@ -76,6 +77,8 @@ def coco(
         model, input_size=input_size, codec=codec, skeleton=skeleton, flip_test=flip_test
     )
     file = COCOFile.open(annotations, category, predictor.skeleton)
+    if results_path is None:
+        file.check_readable()
     dataset = data.load_keypoint_dataset(
         file,
         image_dir,
@@ -99,4 +102,6 @@ def coco(
         result["keypoints"] = file.in_file_order(pose).ravel().tolist()
     if results_path is not None:
         scoring.save_results(results, results_path)
+    if not file.report.read:
+        return dict.fromkeys(scoring.METRICS, -1.0)
     return scoring.evaluate_keypoints(file, results, file.skeleton)

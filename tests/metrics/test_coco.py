@@ -6,7 +6,7 @@ import pytest
 from keras_shufflenet import data, export, metrics
 from keras_shufflenet.inference import PosePredictor, predict_pose
 from keras_shufflenet.inference.pose import predict_dataset
-from keras_shufflenet.keypoints import HeatmapCodec
+from keras_shufflenet.keypoints import COCO, HeatmapCodec, evaluate_keypoints
 from tests.rounding import EPSILON32, EPSILON64, rounding_error
 
 FIGURES = ["AP", "AP .5", "AP .75", "AP (M)", "AP (L)", "AR", "AR .5", "AR .75", "AR (M)", "AR (L)"]
@@ -68,6 +68,35 @@ def test_detected_boxes(tmp_path, color_net, dotted_people):
     assert len(json.loads(poses.read_text())) == 4
     run(color_net, dotted_people, score_threshold=0.5, **options)
     assert len(json.loads(poses.read_text())) == 3
+
+
+def test_images_without_annotations(tmp_path, color_net, dotted_people):
+    content = json.loads(dotted_people.read_text())
+    boxes = [
+        {"image_id": a["image_id"], "bbox": a["bbox"], "score": 0.9} for a in content["annotations"]
+    ]
+    dotted_people.write_text(json.dumps(content | {"annotations": []}))
+    with pytest.raises(ValueError, match=r"Received: 3 images, 0 annotations$"):
+        run(color_net, dotted_people, detections=boxes)
+    poses = tmp_path / "poses.json"
+    figures = run(color_net, dotted_people, detections=boxes, results_path=poses)
+    assert set(figures.values()) == {-1}
+    assert len(json.loads(poses.read_text())) == 6
+
+
+def test_another_category_with_keypoints_in_another_order(tmp_path, color_net, dotted_people):
+    expected, poses = run(color_net, dotted_people), tmp_path / "poses.json"
+    content = json.loads(dotted_people.read_text())
+    for person in content["annotations"]:
+        person["category_id"] = 8
+        person["keypoints"] = np.reshape(person["keypoints"], (17, 3))[::-1].ravel().tolist()
+    names = list(COCO.keypoint_names)[::-1]
+    content["categories"] = [{"id": 8, "name": "dancer", "keypoints": names}]
+    dotted_people.write_text(json.dumps(content))
+    assert run(color_net, dotted_people, category="dancer", results_path=poses) == expected
+    results = json.loads(poses.read_text())
+    assert {pose["category_id"] for pose in results} == {8}
+    assert evaluate_keypoints(dotted_people, poses) == expected
 
 
 def test_prediction_and_evaluation_find_the_same(color_net, dotted_people):
