@@ -67,19 +67,21 @@ class PoseTask(Task):
         self._val_data = val_data and _checked_val_data(val_data, self._skeleton, category)
         self._recipe = recipe
         self._codec = _codec(model, recipe)
+        self._category = category
         self._seed = seed
         self.model = model
         self.epochs = recipe.epochs
         self.steps_per_epoch = self._dataset.steps_per_epoch(recipe.batch_size)
 
     def description(self) -> dict[str, Any]:
-        """Return recipe, number of instances, seed, and keypoints other than COCO's and MPII's."""
+        """Return recipe, number of instances, seed, and what is not the default."""
         is_published = skeletons.is_published(self._skeleton)
         return {
             "recipe": asdict(self._recipe),
             "instances": len(self._dataset),
             "seed": self._seed,
             **({} if is_published else {"keypoints": list(self._skeleton.keypoint_names)}),
+            **({} if self._category is None else {"category": str(self._category)}),
         }
 
     def prepare(self) -> None:

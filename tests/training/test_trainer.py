@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import zipfile
+from functools import partial
 
 import keras
 import numpy as np
@@ -159,6 +160,25 @@ def test_arguments_out_of_range(people, tmp_path, argument):
             network(),
             **{"train_data": [people], "output_dir": tmp_path, "recipe": RECIPE} | argument,
         )
+
+
+def test_annotations_are_checked_before_training(people, tmp_path):
+    content = json.loads(people[0].read_text())
+    content["categories"].append({"id": 2, "name": "dog"})
+    content["annotations"][3]["category_id"] = 2
+    two, broken = tmp_path / "two.json", tmp_path / "broken.json"
+    two.write_text(json.dumps(content))
+    content["annotations"][5]["iscrowd"] = 1e20
+    broken.write_text(json.dumps(content))
+    images, run = people[1], tmp_path / "run"
+    attempt = partial(train_pose, network(), [people], run, RECIPE, verbose=0)
+    with pytest.raises(ValueError, match=r"`category` must be .*two\.json: 1 'person', 2 'dog'"):
+        attempt(val_data=(two, images))
+    with pytest.raises(ValueError, match=r"broken\.json: annotations\[5\]: 'iscrowd' must be 0"):
+        attempt(val_data=(broken, images), category="person")
+    with pytest.raises(FileNotFoundError, match=r"'file_name' .* in two\.json"):
+        attempt(val_data=(two, tmp_path), category="person")
+    assert not run.exists()
 
 
 def test_a_training_killed_twice_ends_like_one_that_was_not(people, tmp_path):
