@@ -105,7 +105,8 @@ def keypoints(
 
     Returns:
         A dataset of images (B, H, W, 3) float32 RGB 0..255, heatmaps (B, h, w, K) float32 and
-        target weights (B, 1, 1, K) float32, which are 0 for unlabeled keypoints.
+        target weights (B, 1, 1, K) float32, which are 0 for unlabeled keypoints. Its attribute
+        `report` says how many instances were read, and which were left out.
 
     Raises:
         FileNotFoundError: If an annotation file or an image does not exist.
@@ -144,7 +145,9 @@ def keypoints(
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         return image, *heatmaps.encode(keypoints, visible, codec)
 
-    return prefetched(crops.prefetch(1).map(encode), 2)
+    encoded = prefetched(crops.prefetch(1).map(encode), 2)
+    encoded.report = dataset.report
+    return encoded
 
 
 def person_instances(

@@ -20,6 +20,14 @@ def test_instances_and_their_files(people):
     assert selected.paths.tolist() == dataset.paths[[3, 1]].tolist()
 
 
+def test_reports(people):
+    content = copy.deepcopy(people[0])
+    content["annotations"][0]["iscrowd"] = 1
+    text = "annotations: read 4 of 5 instances; left out: 1 crowd"
+    assert str(ks.data.load_keypoint_dataset(content, people[1]).report) == text
+    assert str(ks.data.keypoints(content, people[1]).report) == text
+
+
 def test_json_files_and_their_content_are_the_same(people, tmp_path):
     file = tmp_path / "people.json"
     file.write_text(json.dumps(people[0]))

@@ -1,14 +1,21 @@
 """Mutated annotation files, and the verdicts on them."""
 
 import json
+import random
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from fuzz_annotations import BAD, Outcome, fuzz, judge, perfect_results, valid_content
+from fuzz_annotations import BAD, Outcome, fuzz, judge, mutate, perfect_results, valid_content
 from keras_shufflenet._read_report import ReadReport
-from keras_shufflenet.keypoints import evaluate_keypoints, read_coco
+from keras_shufflenet.keypoints import (
+    PoseInstances,
+    evaluate_keypoints,
+    read_coco,
+    read_detections,
+    read_mpii,
+)
 
 
 def test_no_mutated_file_is_misread(tmp_path):
@@ -49,3 +56,42 @@ def test_verdicts_on_bad_outcomes(outcomes):
         judge(data, content, Outcome(None, KeyError("bbox")), evaluated),
     ]
     assert found == ["silent loss"] * 3 + list(BAD[1:])
+
+
+DETECTION = {"image_id": 2, "category_id": 1, "bbox": [5.0, 6.0, 70.0, 60.0], "score": 0.5}
+MPII_PERSON = {
+    "image": "0.png",
+    "center": [50.0, 60.0],
+    "scale": 1.5,
+    "joints": [[10.0 + k, 20.0 + k] for k in range(16)],
+    "joints_vis": [1] * 16,
+}
+
+
+@pytest.mark.parametrize(
+    ("entries", "read"),
+    [
+        (perfect_results(valid_content()), lambda x: evaluate_keypoints(valid_content(), x)),
+        ([DETECTION] * 6, lambda x: read_detections(x, valid_content())),
+        ([MPII_PERSON] * 6, read_mpii),
+    ],
+    ids=["results", "detections", "mpii"],
+)
+def test_other_mutated_files_are_read_or_refused(entries, read):
+    refused = 0
+    for number in range(100):
+        rng = random.Random(number)
+        content = mutate({"entries": entries}, rng)[0].get("entries")
+        if not isinstance(content, list):
+            continue
+        try:
+            found = read(content)
+        except ValueError as error:
+            assert "Received: " in str(error)  # noqa: PT017
+            refused += 1
+        else:
+            if isinstance(found, PoseInstances):
+                assert (found.report.total, found.report.read) == (len(content), len(found))
+                assert np.isfinite(found.bboxes).all()
+                assert np.isfinite(found.keypoints).all()
+    assert 20 < refused < 90
