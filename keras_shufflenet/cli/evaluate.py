@@ -8,6 +8,7 @@ import typer
 from keras_shufflenet._files import check_output
 from keras_shufflenet.cli.options import (
     Category,
+    Keypoints,
     Model,
     ResizeMethod,
     ResizeSize,
@@ -18,6 +19,7 @@ from keras_shufflenet.cli.options import (
     import_tensorflow,
     is_model_file,
     open_model,
+    parse_keypoints,
     report,
 )
 
@@ -111,6 +113,7 @@ def coco(
         ),
     ] = None,
     category: Category = None,
+    keypoints: Keypoints = None,
     flip_test: FlipTest = True,
     batch_size: BatchSize = 32,
     results_csv: ResultsCsv = None,
@@ -122,7 +125,7 @@ def coco(
                 "--results must be given without MODEL, --image-dir, --weights and --detections. "
                 f"Received: {results} and {', '.join(unused)}"
             )
-        metrics = _score(annotations, results, category, results_csv)
+        metrics = _score(annotations, results, category, keypoints, results_csv)
         report({"model": results.name, "data": annotations.name}, metrics, results_csv)
         return
     if model is None or image_dir is None:
@@ -138,6 +141,7 @@ def coco(
         annotations,
         image_dir,
         detections=detections,
+        skeleton=parse_keypoints(keypoints),
         category=category,
         flip_test=flip_test,
         batch_size=batch_size,
@@ -146,14 +150,18 @@ def coco(
 
 
 def _score(
-    annotations: Path, results: Path, category: str | None, results_csv: Path | None
+    annotations: Path,
+    results: Path,
+    category: str | None,
+    keypoints: str | None,
+    results_csv: Path | None,
 ) -> dict[str, float]:
     """Score poses that were predicted elsewhere, without TensorFlow."""
     from keras_shufflenet.keypoints import evaluate_keypoints
 
     if results_csv is not None:
         check_output("results_csv", results_csv, ("",))
-    return evaluate_keypoints(annotations, results, category=category)
+    return evaluate_keypoints(annotations, results, parse_keypoints(keypoints), category)
 
 
 def mpii(

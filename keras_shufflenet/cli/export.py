@@ -10,6 +10,7 @@ from keras_shufflenet._files import check_output
 from keras_shufflenet._requirements import check_installed
 from keras_shufflenet.cli.options import (
     Category,
+    Keypoints,
     Network,
     NumCalibrationSamples,
     Output,
@@ -19,6 +20,7 @@ from keras_shufflenet.cli.options import (
     import_tensorflow,
     keypoint_data,
     open_network,
+    parse_keypoints,
 )
 
 EXAMPLES = """
@@ -76,6 +78,7 @@ def export(
             help="Text file with a class name per line. Default: the names that the model carries.",
         ),
     ] = None,
+    keypoints: Keypoints = None,
     evaluate_data: Annotated[
         Path | None,
         typer.Option(
@@ -132,7 +135,7 @@ def export(
         "optimize": optimize,
         "labels": names,
         "codec": None,
-        "skeleton": None,
+        "skeleton": parse_keypoints(keypoints),
         "evaluate": evaluate,
         "verbose": True,
     }
@@ -144,7 +147,11 @@ def export(
         dataset = classification_data(calibration_data, network, batch_size=1)
     elif calibration_annotations:
         dataset = keypoint_data(
-            calibration_annotations, calibration_image_dir or [], network, category=category
+            calibration_annotations,
+            calibration_image_dir or [],
+            network,
+            skeleton=options["skeleton"],
+            category=category,
         )
     report = ks.export.litert(network, output, representative_dataset=dataset, **options)
     Console().print(report)

@@ -77,6 +77,7 @@ def _option_names(function: Callable[..., Any]) -> dict[str, str]:
         elif isinstance(info, OptionInfo):
             names[name] = next(iter(info.param_decls or ()), f"--{name.replace('_', '-')}")
     aliases = {"path": "output", "source": "data", "backbone": "model", "name": "model"}
+    aliases["skeleton"] = "keypoints"
     return names | {alias: names[name] for alias, name in aliases.items() if name in names}
 
 

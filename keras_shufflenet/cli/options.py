@@ -16,6 +16,8 @@ from keras_shufflenet._requirements import check_installed
 if TYPE_CHECKING:
     import keras
 
+    from keras_shufflenet.keypoints import Skeleton
+
 DEBUG = "KERAS_SHUFFLENET_DEBUG"
 MODEL_FILES = (".keras", ".tflite")
 
@@ -62,6 +64,14 @@ Category = Annotated[
     typer.Option(
         "--category",
         help="Name or id of the category of the persons. Default: the only one with annotations.",
+    ),
+]
+Keypoints = Annotated[
+    str | None,
+    typer.Option(
+        "--keypoints",
+        help="Keypoints of the model: coco, mpii, or the json of a skeleton. Default: those that "
+        "the model carries.",
     ),
 ]
 ResultsCsv = Annotated[
@@ -126,6 +136,13 @@ def parse_size(text: str) -> tuple[int, int]:
 def parse_weights(text: str) -> str | None:
     """Parse the weights argument of the builders."""
     return None if text.lower() == "none" else text
+
+
+def parse_keypoints(keypoints: str | None) -> "Skeleton | None":
+    """Return the skeleton that --keypoints stands for; None for the default."""
+    from keras_shufflenet.keypoints import skeletons
+
+    return None if keypoints is None else skeletons.get(keypoints, "keypoints")
 
 
 def pair(annotations: Sequence[Path], image_dirs: Sequence[Path]) -> list[tuple[Path, Path]]:

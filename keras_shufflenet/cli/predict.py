@@ -11,12 +11,14 @@ import typer
 
 from keras_shufflenet.cli.bboxes import find_boxes
 from keras_shufflenet.cli.options import (
+    Keypoints,
     ResizeMethod,
     ResizeSize,
     Weights,
     check_model,
     is_model_file,
     open_model,
+    parse_keypoints,
 )
 
 if TYPE_CHECKING:
@@ -118,6 +120,7 @@ def pose(
             "An image without boxes is one person.",
         ),
     ] = None,
+    keypoints: Keypoints = None,
     keypoint_threshold: Annotated[
         float, typer.Option(help="Minimum keypoint score to draw.")
     ] = 0.3,
@@ -128,6 +131,7 @@ def pose(
     """
     with _sources(images, POSE_ESTIMATOR, weights) as (model, sources):
         boxes = find_boxes(sources, bbox or [], bboxes)
+        skeleton = parse_keypoints(keypoints)
         _check_estimator(model)
         import numpy as np
         from PIL import Image
@@ -136,7 +140,7 @@ def pose(
         from keras_shufflenet.inference.predictions import pose_records, save_predictions
         from keras_shufflenet.inference.visualization import draw_skeletons
 
-        predictor = PosePredictor.load(open_model(model, weights))
+        predictor = PosePredictor.load(open_model(model, weights), skeleton=skeleton)
         records: list[dict[str, Any]] = []
 
         def predict(source: "ImageSource", pixels: "np.ndarray") -> None:

@@ -14,6 +14,7 @@ from keras_shufflenet.cli.options import (
     import_tensorflow,
     is_model_file,
     pair,
+    parse_keypoints,
     parse_size,
     parse_weights,
 )
@@ -27,6 +28,8 @@ keras-shufflenet train pose shufflenet_v2_x1_0 --annotations person_keypoints_tr
 --output-dir runs/pose
 keras-shufflenet train pose shufflenet_v2_x0_5 --annotations a.json --image-dir a \
 --annotations b.json --image-dir b --recipe finetune --head fpn --output-dir runs/finetune
+keras-shufflenet train pose shufflenet_v2_x0_5 --annotations hands.json --image-dir hands \
+--keypoints hand_skeleton.json --recipe finetune --output-dir runs/hand
 """
 
 
@@ -40,6 +43,13 @@ def pose(
             metavar="MODEL", help="Backbone: a classifier's name of `keras-shufflenet models`."
         ),
     ] = "shufflenet_v2_x1_0",
+    keypoints: Annotated[
+        str | None,
+        typer.Option(
+            help="Keypoints: coco, mpii, or the json of a skeleton. Default: those of the category "
+            "in the first --annotations."
+        ),
+    ] = None,
     head: Annotated[str, typer.Option(help="deconv, light or fpn.")] = "light",
     input_size: InputSize = "256x192",
     weights: Annotated[
@@ -55,7 +65,8 @@ def pose(
         typer.Option(
             exists=True,
             dir_okay=False,
-            help="Pose estimator to start from instead: same network, any input size.",
+            help="Pose estimator to start from instead: same network, any input size. Of other "
+            "keypoints the last layer is left out.",
         ),
     ] = None,
     recipe: Annotated[str, typer.Option(help="mmpose, finetune or from_scratch.")] = "mmpose",
@@ -91,6 +102,9 @@ def pose(
             f"be given together. Received: {weights} and {initial_checkpoint}"
         )
     check_output_dir("output_dir", output_dir)
+    from keras_shufflenet.keypoints import COCOFile
+
+    first = COCOFile(annotations[0], category, parse_keypoints(keypoints))
     import_tensorflow()
     import keras
 
@@ -101,6 +115,7 @@ def pose(
     initial = initial_checkpoint
     network = ks.PoseEstimator(
         model,
+        first.skeleton,
         head=head,
         input_size=size,
         weights=str(initial) if initial is not None else None,
@@ -108,7 +123,7 @@ def pose(
     )
     ks.training.train_pose(
         network,
-        sources,
+        [(first, sources[0][1]), *sources[1:]],
         output_dir,
         chosen,
         val_data=validation,

@@ -11,8 +11,8 @@ import numpy as np
 from keras_shufflenet._read_report import ReadReport
 from keras_shufflenet.data.annotated_files import find_image_files
 from keras_shufflenet.data.image_files import displayed_size
-from keras_shufflenet.keypoints import skeletons
 from keras_shufflenet.keypoints.annotations import PoseInstances
+from keras_shufflenet.keypoints.coco_file import COCOFile
 from keras_shufflenet.keypoints.coco_reader import read_coco, read_detections
 from keras_shufflenet.keypoints.skeletons import Skeleton, SkeletonLike
 
@@ -58,7 +58,7 @@ def load_keypoint_dataset(
     annotations: Any,
     image_dir: Folder | Sequence[Folder],
     *,
-    skeleton: SkeletonLike = "coco",
+    skeleton: SkeletonLike | None = None,
     category: str | int | None = None,
     detections: Any = None,
     score_threshold: float = 0.0,
@@ -69,7 +69,8 @@ def load_keypoint_dataset(
         annotations: A COCO keypoint file (path, content or a `keypoints.COCOFile`), or a list of
             them to concatenate.
         image_dir: Image folder, or a list with one for each annotation file.
-        skeleton: Keypoints of the annotation files, which may have them in another order.
+        skeleton: Keypoints of the annotation files, which may have them in another order. Defaults
+            to those of the category in the first file, or COCO's if it names none.
         category: Name or id of the category to be read; by default the only one with annotations.
         detections: Bounding boxes of a detector (path or content) to use instead of the annotated
             ones; only with a single annotation file.
@@ -83,7 +84,6 @@ def load_keypoint_dataset(
         ValueError: If a file is malformed, has several categories or other keypoints, no instances
             remain after filtering, or the numbers of annotation files and image folders differ.
     """
-    skeleton = skeletons.get(skeleton)
     files = list(annotations) if isinstance(annotations, list | tuple) else [annotations]
     folders = [image_dir] * len(files) if isinstance(image_dir, str | Path) else list(image_dir)
     if not files or len(folders) != len(files):
@@ -91,6 +91,8 @@ def load_keypoint_dataset(
             "`image_dir` must be a folder, or a list with one folder for each annotation file. "
             f"Received: {len(files)} annotation files, {len(folders)} folders"
         )
+    files[0] = COCOFile.open(files[0], category, skeleton)
+    skeleton = files[0].skeleton
     if detections is None:
         groups = [read_coco(file, skeleton, category) for file in files]
     elif len(files) == 1:

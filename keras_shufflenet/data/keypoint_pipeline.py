@@ -36,9 +36,8 @@ from keras_shufflenet.data.geometry import (
 )
 from keras_shufflenet.data.keypoint_dataset import KeypointDataset, load_keypoint_dataset
 from keras_shufflenet.data.pipeline import check_batch, load_batches, prefetched, shuffled
-from keras_shufflenet.keypoints import skeletons
 from keras_shufflenet.keypoints.codec import HeatmapCodec
-from keras_shufflenet.keypoints.skeletons import COCO, Skeleton, SkeletonLike
+from keras_shufflenet.keypoints.skeletons import Skeleton, SkeletonLike
 from keras_shufflenet.models import model_skeleton
 
 WORKERS = max(2, os.cpu_count() or 1)  # files decoded in parallel
@@ -93,7 +92,7 @@ def keypoints(
         model: A pose network whose input and output sizes replace `input_size`.
         input_size: Input size (height, width) of the network; heatmaps are a quarter of it.
         skeleton: Keypoints of the annotation files, which may have them in another order. Defaults
-            to those of `model`, else COCO's.
+            to those of `model`, else those of the category in the first file.
         category: Name or id of the category of the persons; by default the only one with
             annotations.
         training: Whether to shuffle, augment and repeat.
@@ -116,7 +115,7 @@ def keypoints(
     """
     if skeleton is None and model is not None:
         skeleton = model_skeleton(model)
-    dataset = _dataset(annotations, image_dir, skeleton or COCO, category)
+    dataset = _dataset(annotations, image_dir, skeleton, category)
     _check_heatmaps(model, dataset.skeleton)
     codec = _codec(model, codec, input_size)
     check_batch(batch_size, start_step)
@@ -238,7 +237,7 @@ def _check_heatmaps(model: Any, skeleton: Skeleton) -> None:
 
 
 def _dataset(
-    annotations: Any, image_dir: Any, skeleton: SkeletonLike, category: str | int | None
+    annotations: Any, image_dir: Any, skeleton: SkeletonLike | None, category: str | int | None
 ) -> KeypointDataset:
     if isinstance(annotations, KeypointDataset):
         return annotations
@@ -246,9 +245,7 @@ def _dataset(
         raise ValueError(
             "`image_dir` must be the image folder of the annotations. Received: image_dir=None"
         )
-    return load_keypoint_dataset(
-        annotations, image_dir, skeleton=skeletons.get(skeleton), category=category
-    )
+    return load_keypoint_dataset(annotations, image_dir, skeleton=skeleton, category=category)
 
 
 def _codec(model: Any, codec: HeatmapCodec | None, input_size: Size) -> HeatmapCodec:

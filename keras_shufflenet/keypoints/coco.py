@@ -5,6 +5,7 @@ The rules are those of mmpose v0.29.
 
 import io
 import json
+import warnings
 from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import redirect_stdout
@@ -15,6 +16,7 @@ import numpy as np
 
 from keras_shufflenet._files import atomic_write
 from keras_shufflenet._read_report import ReadReport
+from keras_shufflenet.keypoints import skeletons
 from keras_shufflenet.keypoints.annotations import as_objects, read_json
 from keras_shufflenet.keypoints.boxes import PIXEL_STD
 from keras_shufflenet.keypoints.coco_file import (
@@ -27,7 +29,7 @@ from keras_shufflenet.keypoints.coco_file import (
     Source,
 )
 from keras_shufflenet.keypoints.nms import oks, oks_nms, soft_oks_nms
-from keras_shufflenet.keypoints.skeletons import SkeletonLike
+from keras_shufflenet.keypoints.skeletons import Skeleton, SkeletonLike
 
 METRICS = (
     *("AP", "AP .5", "AP .75", "AP (M)", "AP (L)"),
@@ -69,6 +71,7 @@ def rescore_and_nms(
     Returns:
         A dict of image_id, category_id, keypoints (3K numbers) and score for each remaining pose.
     """
+    skeleton = skeletons.get(skeleton)
     keypoints = np.asarray(keypoints, np.float64)
     confident = keypoints[..., 2] > visibility_threshold
     means = (keypoints[..., 2] * confident).sum(-1) / np.maximum(confident.sum(-1), 1)
@@ -116,7 +119,7 @@ def evaluate_keypoints(
             score and category_id (by default that of the ground truth), or the path of such a JSON
             file. The list may be empty. Results of other categories are left out; the log says so.
         skeleton: The K keypoints; its sigmas define the OKS. Defaults to the keypoints of the
-            category: COCO's or MPII's, or others with sigmas of the file or the mean of COCO's.
+            category. A warning says if they have no sigmas of their own, but the mean of COCO's.
         category: Name or id of the category to be scored; by default the only one with annotations.
 
     Returns:
@@ -133,6 +136,7 @@ def evaluate_keypoints(
 
     file = COCOFile.open(annotations, category, skeleton)
     file.check_readable()
+    _warn_of_sigmas(file.skeleton)
     checked = _checked_results(results, file)
     truth, found = COCO(), COCO()
     truth.dataset = _ground_truth(file)
@@ -146,6 +150,16 @@ def evaluate_keypoints(
         evaluator.accumulate()
         evaluator.summarize()
     return dict(zip(METRICS, map(float, evaluator.stats), strict=True))
+
+
+def _warn_of_sigmas(skeleton: Skeleton) -> None:
+    if skeleton.has_mean_sigmas:
+        warnings.warn(
+            f"The skeleton {skeleton.name!r} has no sigmas: the OKS takes the mean of COCO's, "
+            f"{skeleton.sigmas[0]:.3f}, for each keypoint. AP and AR compare models on this data, "
+            "but not with other datasets; 'sigmas' in the json of the skeleton replace it.",
+            stacklevel=3,
+        )
 
 
 def _rows_by_image(image_ids: Iterable[int]) -> list[tuple[int, np.ndarray]]:

@@ -95,8 +95,8 @@ def keypoint_order(category: COCOCategory, skeleton: Skeleton, place: str) -> np
     """
     if not category.keypoint_names:
         return np.arange(len(skeleton))
-    index = {plain_name(name): number for number, name in enumerate(category.keypoint_names)}
-    names = [plain_name(name) for name in skeleton.keypoint_names]
+    index = {_plain(name): number for number, name in enumerate(category.keypoint_names)}
+    names = [_plain(name) for name in skeleton.keypoint_names]
     if set(index) != set(names) or len(category.keypoint_names) != len(names):
         raise ValueError(
             f"{place}: the 'keypoints' of the category {category} must be the {len(names)} of the "
@@ -107,7 +107,7 @@ def keypoint_order(category: COCOCategory, skeleton: Skeleton, place: str) -> np
     return np.array([index[name] for name in names])
 
 
-def plain_name(name: str) -> str:
+def _plain(name: str) -> str:
     """Return the name of a keypoint without regard to case, spaces and hyphens."""
     return re.sub(r"[\s_-]+", "_", name.strip()).casefold()
 
@@ -122,6 +122,6 @@ def _keypoint_names(entry: JSONObject) -> tuple[str, ...]:
     names = entry.get("keypoints")
     if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
         raise entry.error("keypoints", "a list of names")
-    if len({plain_name(name) for name in names}) != len(names):
+    if len({_plain(name) for name in names}) != len(names):
         raise entry.error("keypoints", "a list of different names")
     return tuple(names)

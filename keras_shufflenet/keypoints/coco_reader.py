@@ -41,7 +41,7 @@ class _Row(NamedTuple):
 
 def read_coco(
     annotations: Source | COCOFile,
-    skeleton: SkeletonLike = "coco",
+    skeleton: SkeletonLike | None = None,
     category: str | int | None = None,
 ) -> PoseInstances:
     """Read the annotated persons of a COCO keypoint file.
@@ -52,7 +52,8 @@ def read_coco(
 
     Args:
         annotations: Path of a COCO keypoint file, its content, or a `COCOFile`.
-        skeleton: Keypoints of the file, which may have them in another order.
+        skeleton: Keypoints of the file, which may have them in another order. Defaults to those of
+            the category, or COCO's if it names none.
         category: Name or id of the category to be read; by default the only one with annotations.
 
     Returns:
@@ -75,7 +76,7 @@ def read_detections(
     detections: str | Path | list[dict[str, Any]],
     annotations: Source | COCOFile,
     score_threshold: float = 0.0,
-    skeleton: SkeletonLike = "coco",
+    skeleton: SkeletonLike | None = None,
     category: str | int | None = None,
 ) -> PoseInstances:
     """Read the person boxes of a detector: a list of image_id, category_id, bbox and score.

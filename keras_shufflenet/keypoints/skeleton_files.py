@@ -19,7 +19,6 @@ from keras_shufflenet.keypoints.annotations import JSONObject, read_json
 from keras_shufflenet.keypoints.coco_categories import (
     COCOCategory,
     choose_category,
-    plain_name,
     read_categories,
 )
 from keras_shufflenet.keypoints.skeletons import Skeleton
@@ -64,11 +63,6 @@ def category_skeleton(category: COCOCategory) -> Skeleton:
     """
     if category.definition is None or not category.keypoint_names:
         return skeletons.COCO
-    has_own_keys = {*_PAIRS, *_INDICES, *_NUMBERS} & category.definition.value.keys()
-    names = {plain_name(name) for name in category.keypoint_names}
-    for published in (skeletons.COCO, skeletons.MPII):
-        if names == set(published.keypoint_names) and not has_own_keys:
-            return published
     return parse_skeleton(category.definition)
 
 

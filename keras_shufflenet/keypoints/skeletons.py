@@ -299,7 +299,7 @@ def of_count(count: int) -> Skeleton | None:
 
 
 def known(keypoint_names: Sequence[str]) -> Skeleton | None:
-    """Return COCO's or MPII's skeleton if these are its keypoints, in whatever case; else None."""
-    plain = [re.sub(r"[\W_]+", "_", name.strip().lower()) for name in keypoint_names]
-    found = [each for each in _BY_NAME.values() if list(each.keypoint_names) == plain]
+    """Return COCO's or MPII's skeleton if these are its keypoints, in any order; else None."""
+    plain = sorted(re.sub(r"[\W_]+", "_", name.strip().lower()) for name in keypoint_names)
+    found = [each for each in _BY_NAME.values() if sorted(each.keypoint_names) == plain]
     return found[0] if found else None

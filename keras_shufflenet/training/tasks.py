@@ -18,7 +18,7 @@ from keras_shufflenet.training.losses import HeatmapPCK, KeypointMSELoss
 from keras_shufflenet.training.recipes import Recipe
 from keras_shufflenet.training.trainer import Task, jit_compile, train
 
-Source = tuple[str | Path, str | Path]
+Source = tuple[str | Path | COCOFile, str | Path]  # annotations, folder of the images
 
 STATISTICS_INSTANCES = 256  # whose crops re-estimate the statistics of folded batch normalizations
 
@@ -28,7 +28,8 @@ class PoseTask(Task):
 
     Args:
         model: From `PoseEstimator`.
-        train_data: Pairs of a COCO keypoint json and the folder of its images.
+        train_data: Pairs of a COCO keypoint json (path or `keypoints.COCOFile`) and the folder of
+            its images.
         recipe: The recipe.
         val_data: The pair on which AP is computed, with annotated boxes and flip test.
         skeleton: The keypoints. Defaults to those that the model was built with.
@@ -137,7 +138,8 @@ def train_pose(
     Args:
         model: From `PoseEstimator`. It receives the weights at the end and stays uncompiled, so
             that it is saved without compile state.
-        train_data: Pairs of a COCO keypoint json and the folder of its images.
+        train_data: Pairs of a COCO keypoint json (path or `keypoints.COCOFile`) and the folder of
+            its images.
         output_dir: Folder of the training.
         recipe: The recipe.
         val_data: The pair on which AP is computed, with annotated boxes and flip test.
@@ -202,7 +204,7 @@ def _checked_val_data(
     source: Source, skeleton: Skeleton, category: str | int | None
 ) -> tuple[COCOFile, str | Path]:
     """Read the annotations, and check before training that they can be evaluated."""
-    file = COCOFile(source[0], category, skeleton)
+    file = COCOFile.open(source[0], category, skeleton)
     data.load_keypoint_dataset(file, source[1], skeleton=skeleton)
     return file, source[1]
 
