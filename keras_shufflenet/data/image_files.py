@@ -10,6 +10,7 @@
 | several frames or pages | the first one |
 | data after its end | itself |
 | a missing end, or no image | refused; the error names it |
+| damaged data inside of a JPEG | refused, or in training what the decoder recovers |
 | more than twice Pillow's `MAX_IMAGE_PIXELS` | refused |
 
 No TensorFlow: files are decoded by Pillow. The training pipelines decode ordinary JPEG files with
