@@ -27,7 +27,7 @@ from keras_shufflenet.keypoints.skeletons import SkeletonLike
 # Reasons to leave out an annotation, in the words of `ReadReport`.
 CROWD, UNLABELED, COUNT_0 = "crowd", "without keypoints", "with num_keypoints 0 but keypoints"
 NO_AREA, OUTSIDE = "with a box of no area", "with a box outside of the image"
-DUPLICATE, OTHER_CATEGORY = "duplicates", "of other categories"
+DUPLICATE, OTHER_CATEGORY = "repeated", "of other categories"
 EXPECTED = {CROWD, UNLABELED}
 # What is replaced.
 BOX = "with a box of no area (taken from the keypoints)"

@@ -203,9 +203,15 @@ def compile_pose_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int)
 def _checked_val_data(
     source: Source, skeleton: Skeleton, category: str | int | None
 ) -> tuple[COCOFile, str | Path]:
-    """Read the annotations, and check before training that they can be evaluated."""
+    """Read the annotations, and check before training that they can be evaluated.
+
+    Images keep the paths that were found, so that the log says once how.
+    """
     file = COCOFile.open(source[0], category, skeleton)
-    data.load_keypoint_dataset(file, source[1], skeleton=skeleton)
+    dataset = data.load_keypoint_dataset(file, source[1], skeleton=skeleton)
+    for image_id, path in zip(dataset.instances.image_id.tolist(), dataset.paths, strict=True):
+        image = file.images[image_id]
+        file.images[image_id] = image._replace(file_name=str(Path(path).absolute()))
     return file, source[1]
 
 

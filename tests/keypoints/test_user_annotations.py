@@ -352,7 +352,7 @@ def test_equal_annotations_count_once(caplog):
     content = three()
     content["annotations"] += copy.deepcopy(content["annotations"][:2])
     instances, metrics = both(content)
-    assert str(instances.report) == "annotations: read 3 of 5 instances; left out: 2 duplicates"
+    assert str(instances.report) == "annotations: read 3 of 5 instances; left out: 2 repeated"
     assert any(record.levelno == logging.WARNING for record in caplog.records)
     assert metrics["AP"] == pytest.approx(1)
 

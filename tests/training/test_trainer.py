@@ -181,6 +181,23 @@ def test_annotations_are_checked_before_training(people, tmp_path):
     assert not run.exists()
 
 
+def test_the_log_says_once_what_was_read(people, tmp_path, caplog):
+    content = json.loads(people[0].read_text())
+    for image in content["images"]:
+        image["file_name"] = "C:\\images\\" + image["file_name"]
+    content["annotations"].append(content["annotations"][0])
+    path = tmp_path / "windows.json"
+    path.write_text(json.dumps(content))
+    recipe = Recipe(epochs=2, batch_size=12, peak_learning_rate=1e-3)
+    val_data = (path, people[1])
+    train_pose(
+        network(), [people], tmp_path / "run", recipe, val_data=val_data, val_interval=1, verbose=0
+    )
+    counts, names = (message for message in caplog.messages if message.startswith("windows.json"))
+    assert counts == "windows.json: read 12 of 13 instances; left out: 1 repeated"
+    assert "8 of 8 file names are not those of files" in names
+
+
 def test_a_training_killed_twice_ends_like_one_that_was_not(people, tmp_path):
     """Once in an epoch, and once while a checkpoint is being written."""
     killed, uninterrupted = tmp_path / "killed", tmp_path / "uninterrupted"
