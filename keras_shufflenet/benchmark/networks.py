@@ -80,7 +80,7 @@ def build(names: Sequence[str], weights: str | None, folder: Path) -> Iterator[N
     for name in names:
         model = REFERENCES.get(name, partial(ks.create_model, name))(weights=weights)
         dataset = calibration(model, people)
-        images = read_images(dataset, model.input_shape[1:3], CALIBRATION_IMAGES)
+        images = read_images(dataset, model.input_shape[1:], CALIBRATION_IMAGES)
         if weights is None:
             normalize(model, images)
         (folder / name).mkdir(exist_ok=True)

@@ -1,9 +1,12 @@
 """The static float32 function of a Keras model, which TensorFlow's converter takes."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
+
+from keras_shufflenet.inference.keras_outputs import is_channels_first, name_outputs
 
 HALF_PRECISIONS = ("float16", "bfloat16")
 
@@ -24,24 +27,37 @@ def _float32_layer(layer: keras.Layer) -> keras.Layer:
     return layer.__class__.from_config({**layer.get_config(), "dtype": "float32"})
 
 
-def static_size(model: keras.Model, input_size: tuple[int, int] | None) -> tuple[int, int]:
-    """Return (height, width) of the exported input.
+def static_shape(
+    model: keras.Model, input_size: tuple[int, int] | None, batch_size: int | None
+) -> tuple[int | None, int, int, int]:
+    """Return (batch, height, width, channels) of the exported input; the batch None if dynamic.
 
     Args:
-        model: A model with one image input (N, H, W, 3).
+        model: A model with one image input (N, H, W, C).
         input_size: Required if the height or width of the model's input is variable.
+        batch_size: Number of images of the exported input; None for any number.
 
     Raises:
-        ValueError: If the size is missing or contradictory, or the model is of another kind.
+        ValueError: If size or batch are missing or contradictory, or the model is of another kind.
     """
     shape = getattr(model, "input_shape", (None, None, None, 3))
-    outputs = len(getattr(model, "outputs", [None]))
-    if not isinstance(shape, tuple) or len(shape) != 4 or shape[-1] != 3 or outputs != 1:
+    if not isinstance(shape, tuple) or len(shape) != 4 or shape[-1] is None:
         raise ValueError(
-            "`model` must have one input of images (N, H, W, 3), channels last, and one output. "
-            f"Received: input shape {shape}, {outputs} outputs"
+            "`model` must have one input of images (N, H, W, C), channels last. "
+            f"Received: input shape {shape}"
         )
-    return _agreed_size(shape[1:3], input_size)
+    if is_channels_first(model):
+        raise ValueError(
+            "`model` must be channels last, as LiteRT is: build it with "
+            "`keras.config.set_image_data_format('channels_last')` and copy the weights. "
+            f"Received: channels first, input shape {shape}"
+        )
+    if shape[0] not in (None, batch_size):
+        raise ValueError(
+            f"`batch_size` must be {shape[0]}, the batch size of the model. "
+            f"Received: batch_size={batch_size!r}"
+        )
+    return (batch_size, *_agreed_size(shape[1:3], input_size), shape[3])
 
 
 def _agreed_size(
@@ -67,17 +83,21 @@ def _agreed_size(
 
 
 def concrete_function(
-    model: keras.Model, input_size: tuple[int, int], input_dtype: str
+    model: keras.Model,
+    shape: tuple[int | None, int, int, int],
+    input_dtype: str,
+    names: Sequence[str] | None,
 ) -> tuple[Any, tf.Module]:
-    """Trace a model for inference at batch size 1, with its variables as constants.
+    """Trace a model for inference, with its variables as constants.
 
     Constants let the converter fold batch normalization, and make it several times faster than a
     saved model with variables.
 
     Args:
         model: The network, in float32.
-        input_size: (height, width).
+        shape: (batch, height, width, channels) of the function's input.
         input_dtype: Data type of the function's input; integers are cast to float32.
+        names: Names of the outputs, in the order of the model; None for those of `name_outputs`.
 
     Returns:
         The concrete function and the module that keeps it alive.
@@ -87,15 +107,9 @@ def concrete_function(
     def serve(images: tf.Tensor) -> dict[str, tf.Tensor]:
         with keras.StatelessScope(state_mapping=constants):
             outputs = model(tf.cast(images, tf.float32), training=False)
-        return {output_name(model): outputs}
+        return name_outputs(names, outputs)
 
     module = tf.Module()
-    spec = tf.TensorSpec((1, *input_size, 3), input_dtype, name="images")
+    spec = tf.TensorSpec(shape, input_dtype, name="images")
     module.serve = tf.function(serve, input_signature=[spec], autograph=False)
     return module.serve.get_concrete_function(), module
-
-
-def output_name(model: keras.Model) -> str:
-    """Return the name of the output in the file's signature."""
-    names = getattr(model, "output_names", None)
-    return names[0] if names else "output"

@@ -64,7 +64,9 @@ def convert(
         converter.target_spec.supported_types = [tf.float16]
     if images is None:
         return _run(converter.convert)
-    converter.representative_dataset = lambda: representative(images, options.verbose)
+    converter.representative_dataset = lambda: representative(
+        images, options.batch_size or 1, options.verbose
+    )
     dtypes = tf.as_dtype(options.input_dtype), tf.as_dtype(options.output_dtype)
     converter.inference_input_type, converter.inference_output_type = dtypes
     if precision != "int8" or options.calibration_method != "mse":

@@ -1,6 +1,6 @@
 """Export to LiteRT (`.tflite`)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,16 @@ from keras_shufflenet.export.source import ExportSource, open_source
 from keras_shufflenet.export.write import write
 from keras_shufflenet.keypoints.codec import HeatmapCodec
 from keras_shufflenet.keypoints.skeletons import SkeletonLike
+from keras_shufflenet.litert.schema import order_outputs
+
+Dataset = Iterable[Any] | Callable[[], Iterable[Any]]
 
 
 def litert(
     model: keras.Model | str | Path,
     path: str | Path,
     precision: str | None = None,
-    representative_dataset: Iterable[Any] | None = None,
+    representative_dataset: Dataset | None = None,
     *,
     num_calibration_samples: int = 200,
     calibration_method: str = "mse",
@@ -35,6 +38,7 @@ def litert(
     input_dtype: str = "float32",
     output_dtype: str = "float32",
     input_size: tuple[int, int] | None = None,
+    batch_size: int | None = 1,
     comparison_images: np.ndarray | None = None,
     optimize: bool = True,
     labels: Sequence[str] | None = None,
@@ -43,7 +47,7 @@ def litert(
     evaluate: Evaluate | None = None,
     verbose: bool = False,
 ) -> Report:
-    """Write a model as a `.tflite` file for batch size 1 and one image size.
+    """Write a model as a `.tflite` file for one image size.
 
     The file uses LiteRT's built-in operators only and runs with ai-edge-litert. It holds TensorFlow
     Lite metadata: class or keypoint names, pixel normalization and how heatmaps are decoded.
@@ -51,8 +55,9 @@ def litert(
     changed.
 
     Args:
-        model: A `keras.Model` that maps a batch of images (N, H, W, 3) to one array, or the path
-            of a `.keras` file. Mixed precision is converted to float32.
+        model: A `keras.Model` that maps a batch of images (N, H, W, C) to one or several arrays,
+            or the path of a `.keras` file. Mixed precision is converted to float32. The outputs of
+            the file have the names of the model's, and their order.
         path: Path of the file, ending in ".tflite"; replaced if it exists.
         precision: "float32"; "float16" (weights of half the size, computed in float32 on most
             CPUs); "int8" (weights and activations: smallest and fastest); "int16x8" (16-bit
@@ -61,8 +66,11 @@ def litert(
             convolutions). Defaults to "int8" with a representative dataset and to "float32"
             without.
         representative_dataset: Images that are typical of the application, for int8 and int16x8: a
-            `tf.data.Dataset` or an iterable of batches of images, or of tuples that begin with
-            images. Never random numbers: the ranges of all activations are taken from it.
+            `tf.data.Dataset` or another iterable, or a function that returns one, such as a
+            generator function. Its elements are batches (N, H, W, C) or single images (H, W, C);
+            tuples or lists that begin with them; or dictionaries with them under the name of the
+            model's input, "images" or "image". An array of images will do. Never random numbers:
+            the ranges of all activations are taken from it.
         num_calibration_samples: Maximum number of images to take from it.
         calibration_method: How the range of ReLU activations is found for int8: "mse" (least
             squared error of rounding and clipping), "min_max" (the maximum) or "moving_average"
@@ -76,7 +84,9 @@ def litert(
         output_dtype: "float32"; for int8 also "uint8" and "int8", for int16x8 also "int16",
             quantized as the report tells.
         input_size: (height, width) in pixels, for a model with a variable input size.
-        comparison_images: Images (N, H, W, 3) to compare the file with the model on. Defaults to
+        batch_size: Number of images that the file takes at once; None for any number, which the
+            interpreter is told by `resize_tensor_input`.
+        comparison_images: Images (N, H, W, C) to compare the file with the model on. Defaults to
             the first 16 of the representative dataset.
         optimize: Whether to convert the result of `export.optimize_for_inference`, which is
             equivalent and faster. A model that cannot be optimized is converted as it is, and the
@@ -117,6 +127,7 @@ def litert(
         input_dtype=input_dtype,
         output_dtype=output_dtype,
         input_size=input_size,
+        batch_size=batch_size,
         comparison_images=comparison_images,
         optimize=optimize,
         labels=labels,
@@ -132,8 +143,10 @@ def litert(
     if images is not None and network is not source.model:
         correct_biases(network, images, per_channel)
     traced_dtype = "float32" if options.calibrates else input_dtype
-    function, owner = concrete_function(network, source.size, traced_dtype)
+    names = source.output_names
+    function, owner = concrete_function(network, source.shape, traced_dtype, names)
     content = convert(function, owner, images, options)
+    content = order_outputs(content, names or sorted(function.structured_outputs))
     return write(content, note, source, options)
 
 

@@ -52,6 +52,7 @@ class ExportOptions:
     input_dtype: str
     output_dtype: str
     input_size: tuple[int, int] | None
+    batch_size: int | None = 1
     comparison_images: np.ndarray | None
     optimize: bool = True
     labels: Sequence[str] | None
@@ -70,6 +71,8 @@ class ExportOptions:
         allowed = OUTPUT_DTYPES[self.precision]
         _check_dtype("output_dtype", self.output_dtype, allowed, self.precision)
         check_integer("num_calibration_samples", self.num_calibration_samples)
+        if self.batch_size is not None:
+            check_integer("batch_size", self.batch_size)
         check_choice("calibration_method", self.calibration_method, METHODS)
         check_bool("per_channel", self.per_channel)
         check_bool("optimize", self.optimize)

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from keras_shufflenet.export.representative import full_batch
 from keras_shufflenet.litert.interpreter import open_interpreter
 from keras_shufflenet.litert.schema import operator_name, pack, schema
 
@@ -43,8 +44,10 @@ def clip_ranges(calibrated: bytes, images: np.ndarray) -> bytes:
     errors = {index: np.zeros(len(FRACTIONS)) for index in ranges}
     interpreter = open_interpreter(calibrated, keep_tensors=True)
     source = interpreter.get_input_details()[0]["index"]
-    for image in images[:: max(1, len(images) // MAX_IMAGES)]:
-        interpreter.set_tensor(source, image[np.newaxis])
+    images = images[:: max(1, len(images) // MAX_IMAGES)]
+    size = int(interpreter.get_input_details()[0]["shape"][0])
+    for start in range(0, len(images), size):
+        interpreter.set_tensor(source, full_batch(images, start, size))
         interpreter.invoke()
         for index, (low, high) in ranges.items():
             errors[index] += _errors(interpreter.get_tensor(index), low, high)

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from keras_shufflenet._files import atomic_write
 from keras_shufflenet.litert.delegates import Refusal, refusals
-from keras_shufflenet.litert.interpreter import open_interpreter
+from keras_shufflenet.litert.interpreter import open_interpreter, output_names
 from keras_shufflenet.litert.schema import read_operators
 
 TEXT_WIDTH = 100
@@ -29,7 +29,7 @@ class TensorInfo:
 
     Attributes:
         name: Name in the file's signature.
-        shape: Shape with the batch axis.
+        shape: Shape with the batch axis, -1 if it is dynamic.
         dtype: "float32", "uint8", "int8" or "int16".
         scale: Quantization scale, 0 if not quantized.
         zero_point: Quantization zero point.
@@ -72,14 +72,14 @@ class Report:
         size: Size in bytes.
         input: The input.
         takes_pixels: Whether the input is pixels 0..255 rather than normalized values.
-        output: The output.
+        outputs: The outputs, in the order of the model.
         operators: Number of operators by LiteRT's names.
         delegate_partitions: Number of partitions of the graph that XNNPACK runs; 1 is best.
         undelegated_ops: Operators, in order, that are left to LiteRT's own kernels.
         custom: Operators that are not built into LiteRT; always empty for our exports.
         requantizes: Number of operators that only change the scale of a tensor.
         delegates: Operators that other delegates would leave to the CPU, by their vendors' lists.
-        error: Difference from the Keras model; None if there were no images.
+        errors: Difference from the Keras model of each output; empty if there were no images.
         metrics: Metrics that `evaluate` returned; empty without it.
     """
 
@@ -89,19 +89,30 @@ class Report:
     size: int
     input: TensorInfo
     takes_pixels: bool
-    output: TensorInfo
+    outputs: tuple[TensorInfo, ...]
     operators: dict[str, int]
     delegate_partitions: int
     undelegated_ops: tuple[str, ...]
     custom: tuple[str, ...]
     requantizes: int
     delegates: dict[str, tuple[Refusal, ...]]
-    error: OutputError | None = None
+    errors: tuple[OutputError, ...] = ()
     metrics: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def output(self) -> TensorInfo:
+        """The first output."""
+        return self.outputs[0]
+
+    @property
+    def error(self) -> OutputError | None:
+        """Difference of the first output from the Keras model; None if there were no images."""
+        return self.errors[0] if self.errors else None
+
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as plain dictionaries."""
-        return asdict(self)
+        """Return the report as plain dictionaries, with `output` and `error`, too."""
+        first = {"output": asdict(self.output), "error": asdict(self.error) if self.error else None}
+        return {**asdict(self), **first}
 
     def to_json(self) -> str:
         """Return the report as JSON."""
@@ -146,7 +157,7 @@ class Report:
             ("size", f"{self.size:,} bytes"),
             ("optimized", self.optimized),
             ("input", f"{_describe_tensor(self.input)}, {pixels}"),
-            ("output", _describe_tensor(self.output)),
+            *(("output", _describe_tensor(output)) for output in self.outputs),
             ("operators", f"{total}: {operators}"),
             ("XNNPACK partitions", f"{self.delegate_partitions} with {delegated}{undelegated}"),
             ("requantizations", str(self.requantizes)),
@@ -155,8 +166,16 @@ class Report:
                 (f"unsupported by {name}", _listed(found, total))
                 for name, found in self.delegates.items()
             ),
-            ("error against Keras", _describe_error(self.error)),
+            *self._error_rows(),
             *((name, f"{value:.6g}") for name, value in self.metrics.items()),
+        ]
+
+    def _error_rows(self) -> list[tuple[str, str]]:
+        if len(self.errors) < 2:
+            return [("error against Keras", _describe_error(self.error))]
+        return [
+            (f"error of {output.name}", _describe_error(error))
+            for output, error in zip(self.outputs, self.errors, strict=True)
         ]
 
 
@@ -184,7 +203,7 @@ def _listed(found: tuple[Refusal, ...], operators: int) -> str:
 
 
 def _describe_tensor(tensor: TensorInfo) -> str:
-    shape = " × ".join(str(n) for n in tensor.shape)
+    shape = " × ".join("N" if n < 0 else str(n) for n in tensor.shape)
     steps = f", scale {tensor.scale:g}, zero point {tensor.zero_point}" if tensor.scale else ""
     return f"{tensor.name}: {shape} {tensor.dtype}{steps}"
 
@@ -205,7 +224,7 @@ def examine(
     path: Path,
     precision: str,
     optimized: str,
-    error: OutputError | None,
+    errors: tuple[OutputError, ...],
     takes_pixels: bool,
 ) -> Report:
     """Return the report of a `.tflite` file.
@@ -215,7 +234,7 @@ def examine(
         path: Path of the file, which need not exist yet.
         precision: Precision of the export.
         optimized: "yes", or "no" and why.
-        error: Result of `compare`, or None.
+        errors: Result of `compare` for each output, or nothing.
         takes_pixels: Whether the input is pixels 0..255.
     """
     interpreter = open_interpreter(content)
@@ -227,26 +246,34 @@ def examine(
         precision=precision,
         optimized=optimized,
         size=len(content),
-        input=_tensor(interpreter, "input"),
+        input=_input(interpreter),
         takes_pixels=takes_pixels,
-        output=_tensor(interpreter, "output"),
+        outputs=_outputs(interpreter),
         operators=dict(Counter(names).most_common()),
         delegate_partitions=partitions,
         undelegated_ops=undelegated,
         custom=tuple(sorted({name for name in names if name.startswith("CUSTOM:")})),
         requantizes=sum(operator.requantizes for operator in operators),
         delegates=refusals(operators),
-        error=error,
+        errors=errors,
     )
 
 
-def _tensor(interpreter: Any, side: str) -> TensorInfo:
-    details = getattr(interpreter, f"get_{side}_details")()[0]
+def _input(interpreter: Any) -> TensorInfo:
     (signature,) = interpreter.get_signature_list().values()
+    return _tensor(signature["inputs"][0], interpreter.get_input_details()[0])
+
+
+def _outputs(interpreter: Any) -> tuple[TensorInfo, ...]:
+    details = interpreter.get_output_details()
+    return tuple(map(_tensor, output_names(interpreter), details))
+
+
+def _tensor(name: str, details: dict[str, Any]) -> TensorInfo:
     scale, zero_point = details["quantization"]
     return TensorInfo(
-        name=signature[f"{side}s"][0],
-        shape=tuple(int(n) for n in details["shape"]),
+        name=name,
+        shape=tuple(int(n) for n in details["shape_signature"]),
         dtype=np.dtype(details["dtype"]).name,
         scale=float(scale),
         zero_point=int(zero_point),

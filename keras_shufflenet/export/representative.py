@@ -1,68 +1,131 @@
 """Representative images, from which the ranges of activations are taken."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 from rich.progress import track
 
 PIXEL_MAX = 255.0
 BRIGHT = 2.0  # normalized images that exceed it have negative values as well
 ROUNDING = 0.5  # interpolation may overshoot the range by this much
+IMAGE_KEYS = ("images", "image")  # of dictionaries, beside the name of the model's input
+
+ImageShape = tuple[int, int, int]
+"""(height, width, channels)."""
 
 
 def read_images(
-    dataset: Iterable[Any], input_size: tuple[int, int], limit: int, verbose: bool = False
+    dataset: Any, shape: ImageShape, limit: int, verbose: bool = False, input_name: str = ""
 ) -> np.ndarray:
     """Read the first images of a representative dataset.
 
     Args:
-        dataset: A `tf.data.Dataset` or an iterable of batches: images (N, H, W, 3), or tuples and
-            lists that begin with them. It may be infinite.
-        input_size: (height, width) of the model.
+        dataset: As for `elements`. It may be infinite.
+        shape: (height, width, channels) of the model's input.
         limit: Maximum number of images.
         verbose: Whether to show a progress bar.
+        input_name: Name of the model's input.
 
     Returns:
-        (N, H, W, 3) float32, N at least 1.
+        (N, H, W, C) float32, N at least 1.
 
     Raises:
         ValueError: If there are no images, or they have another size, are not finite, or have a
             single value.
     """
-    if isinstance(dataset, (str, bytes)) or not isinstance(dataset, Iterable):
-        raise ValueError(
-            "`representative_dataset` must be a tf.data.Dataset or another iterable of batches of "
-            f"images. Received: representative_dataset={dataset!r}"
-        )
-    if isinstance(dataset, np.ndarray):
-        dataset = [dataset]
     batches = track(
-        _batches(dataset, input_size, limit),
+        _batches(dataset, shape, limit, input_name),
         "Reading representative images",
         disable=not verbose,
         transient=True,
     )
-    images = np.concatenate([np.zeros((0, *input_size, 3), np.float32), *batches])[:limit]
+    images = np.concatenate([np.zeros((0, *shape), np.float32), *batches])[:limit]
     _check_content(images)
     return images
 
 
-def _batches(
-    dataset: Iterable[Any], input_size: tuple[int, int], limit: int
-) -> Iterator[np.ndarray]:
+def elements(dataset: Any, name: str = "representative_dataset") -> Iterator[Any]:
+    """Yield the elements of a dataset.
+
+    Args:
+        dataset: A `tf.data.Dataset`, a `keras.utils.PyDataset`, a list or another iterable, a
+            function without arguments that returns one (a generator function), or a single batch.
+            `images_of` takes its elements.
+        name: Name of the argument, for the message.
+
+    Raises:
+        ValueError: If it is something else.
+    """
+    made = dataset() if callable(dataset) and not hasattr(dataset, "__iter__") else dataset
+    if isinstance(made, (np.ndarray, Mapping)):
+        yield made
+    elif isinstance(made, keras.utils.PyDataset):
+        yield from (made[index] for index in range(len(made)))
+    elif isinstance(made, (str, bytes)) or not hasattr(made, "__iter__"):
+        raise ValueError(
+            f"`{name}` must be a tf.data.Dataset or another iterable of batches of images, or a "
+            f"function that returns one. Received: {name}={dataset!r}"
+        )
+    else:
+        yield from made
+
+
+def images_of(element: Any, shape: ImageShape, input_name: str = "") -> np.ndarray:
+    """Return the images of an element of a dataset.
+
+    Args:
+        element: A batch of images (N, H, W, C) or one image (H, W, C), without the last axis also
+            for one channel; a tuple or list that begins with it, as with labels; or a dictionary
+            with it, by the name of the model's input, "images" or "image", or as the only entry.
+        shape: (height, width, channels) of the images.
+        input_name: Name of the model's input.
+
+    Returns:
+        (N, H, W, C) float32.
+
+    Raises:
+        ValueError: If there are no such images in it.
+    """
+    found = element
+    while isinstance(found, (tuple, list, Mapping)) and len(found):
+        found = _entry(found, input_name) if isinstance(found, Mapping) else found[0]
+    images = np.asarray(found)
+    numbers = images.dtype.kind not in "OSU"
+    if shape[2] == 1 and images.shape[-2:] == shape[:2]:
+        images = images[..., np.newaxis]
+    if images.ndim == 3:
+        images = images[np.newaxis]
+    if images.ndim != 4 or images.shape[1:] != shape or not numbers:
+        height, width, channels = shape
+        received = (
+            f"shape {images.shape}" if numbers and images.ndim else f"the batch {element!r:.60}"
+        )
+        raise ValueError(
+            f"Representative images must have the shape (N, {height}, {width}, {channels}). "
+            f"Received: {received}"
+        )
+    return images.astype(np.float32, copy=False)
+
+
+def _entry(batch: Mapping[str, Any], input_name: str) -> Any:
+    """Return the images of a dictionary."""
+    keys = [key for key in (input_name, *IMAGE_KEYS) if key in batch]
+    if not keys and len(batch) > 1:
+        names = ", ".join(repr(name) for name in (input_name, *IMAGE_KEYS) if name)
+        raise ValueError(
+            f"A dictionary must have the representative images under one of {names}. "
+            f"Received: the batch with the keys {', '.join(map(repr, batch))}"
+        )
+    return batch[keys[0]] if keys else next(iter(batch.values()))
+
+
+def _batches(dataset: Any, shape: ImageShape, limit: int, input_name: str) -> Iterator[np.ndarray]:
     count = 0
-    for element in dataset:
-        images = np.asarray(element[0] if isinstance(element, (tuple, list)) else element)
-        numbers = images.dtype.kind not in "OSU"
-        if images.ndim != 4 or images.shape[1:] != (*input_size, 3) or not numbers:
-            height, width = input_size
-            received = f"shape {images.shape}" if numbers else f"the batch {element!r:.60}"
-            raise ValueError(
-                f"Representative images must have the shape (N, {height}, {width}, 3). "
-                f"Received: {received}"
-            )
-        yield images.astype(np.float32, copy=False)
+    for element in elements(dataset):
+        images = images_of(element, shape, input_name)
+        yield images
         count += len(images)
         if count >= limit:
             return
@@ -86,31 +149,38 @@ def are_pixels(images: np.ndarray) -> bool:
     return bool(darkest >= -ROUNDING and BRIGHT < brightest <= PIXEL_MAX + ROUNDING)
 
 
-def representative(images: np.ndarray, verbose: bool = False) -> Iterator[dict[str, np.ndarray]]:
-    """Yield the images one by one, as TensorFlow's converter expects them.
+def representative(
+    images: np.ndarray, batch_size: int = 1, verbose: bool = False
+) -> Iterator[dict[str, np.ndarray]]:
+    """Yield batches of the images, as TensorFlow's converter expects them.
 
-    The first one gets a black and a white pixel in its corner: the range of the input becomes
+    The first image gets a black and a white pixel in its corner: the range of the input becomes
     exactly 0..255 and its scale 1, so that bytes are not rounded.
     """
     pixels = are_pixels(images)
-    numbered = enumerate(images.clip(0, PIXEL_MAX) if pixels else images)
-    for index, image in track(
-        numbered, "Calibrating", total=len(images), disable=not verbose, transient=True
-    ):
-        if index == 0 and pixels:
-            image = image.copy()
-            image[0, 0], image[0, 1] = 0.0, PIXEL_MAX
-        yield {"images": image[np.newaxis]}
+    images = images.clip(0, PIXEL_MAX) if pixels else images
+    starts = range(0, len(images), batch_size)
+    for start in track(starts, "Calibrating", disable=not verbose, transient=True):
+        batch = full_batch(images, start, batch_size)
+        if start == 0 and pixels:
+            batch = batch.copy()
+            batch[0, 0, 0], batch[0, 0, 1] = 0.0, PIXEL_MAX
+        yield {"images": batch}
 
 
-def check_images(name: str, images: Any, size: Sequence[int | None]) -> None:
-    """Raise ValueError unless these are images of (height, width), None for any."""
+def full_batch(images: np.ndarray, start: int, size: int) -> np.ndarray:
+    """Return `size` images from a start; the last ones are repeated where there are too few."""
+    return images[np.minimum(np.arange(start, start + size), len(images) - 1)]
+
+
+def check_images(name: str, images: Any, shape: Sequence[int | None]) -> None:
+    """Raise ValueError unless these are images of (height, width, channels), None for any."""
     array = np.asarray(images)
-    height, width = (side or wanted for side, wanted in zip(size, "HW", strict=True))
-    fits = array.ndim == 4 and array.shape[3] == 3 and len(array) > 0
-    fits = fits and all(w in (None, n) for w, n in zip(size, array.shape[1:3], strict=True))
+    fits = array.ndim == 4 and len(array) > 0
+    fits = fits and all(own in (None, n) for own, n in zip(shape, array.shape[1:], strict=True))
     if not fits or array.dtype.kind in "OSU" or not np.isfinite(array).all():
+        wanted = ", ".join(str(own or axis) for own, axis in zip(shape, "HWC", strict=True))
         raise ValueError(
-            f"`{name}` must be finite images of shape (N, {height}, {width}, 3), N at least 1. "
+            f"`{name}` must be finite images of shape (N, {wanted}), N at least 1. "
             f"Received: {type(images).__name__} of shape {array.shape}"
         )

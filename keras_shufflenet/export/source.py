@@ -1,7 +1,7 @@
 """What is exported: a model with its representative images and the metadata of its file."""
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,10 @@ import numpy as np
 
 from keras_shufflenet._checks import check_names
 from keras_shufflenet._requirements import MEGABYTE, check_free_space
-from keras_shufflenet.export.concrete_function import in_float32, static_size
+from keras_shufflenet.export.concrete_function import in_float32, static_shape
 from keras_shufflenet.export.options import ExportOptions
 from keras_shufflenet.export.representative import are_pixels, check_images, read_images
+from keras_shufflenet.inference.keras_outputs import output_names
 from keras_shufflenet.inference.pose import PosePredictor, is_pose_estimator
 from keras_shufflenet.inference.predictor import Predictor, load_keras
 from keras_shufflenet.keypoints.codec import HeatmapCodec
@@ -30,7 +31,8 @@ class ExportSource:
 
     Attributes:
         model: The model in float32.
-        size: (height, width) of the file's input.
+        shape: (batch, height, width, channels) of the file's input; batch None if dynamic.
+        output_names: Names of the outputs, in order; None if the model does not declare them.
         images: Representative images; None if there are none.
         comparison_images: Images to compare the file with the model on; None if there are none.
         predictor: Runs the model as it was given.
@@ -38,7 +40,8 @@ class ExportSource:
     """
 
     model: keras.Model
-    size: tuple[int, int]
+    shape: tuple[int | None, int, int, int]
+    output_names: tuple[str, ...] | None
     images: np.ndarray | None
     comparison_images: np.ndarray | None
     predictor: Predictor
@@ -53,7 +56,7 @@ class ExportSource:
 
 def open_source(
     model: keras.Model | str | Path,
-    representative_dataset: Iterable[Any] | None,
+    representative_dataset: Any,
     options: ExportOptions,
 ) -> ExportSource:
     """Open a model and read its representative images.
@@ -66,18 +69,19 @@ def open_source(
     given = _open_model(model)
     needed = BYTES_PER_PARAMETER * given.count_params() + MEGABYTE
     check_free_space(options.path.parent, needed, "The exported file")
-    size = static_size(given, options.input_size)
+    shape = static_shape(given, options.input_size, options.batch_size)
     if options.comparison_images is not None:
-        check_images("comparison_images", options.comparison_images, size)
-    images = _read(representative_dataset, size, options)
+        check_images("comparison_images", options.comparison_images, shape[1:])
+    images = _read(representative_dataset, given, shape[1:], options)
     _warn_of_range(given, images)
-    predictor = Predictor.load(given, size)
+    predictor = Predictor.load(given, shape[1:3])
     compared = images
     if options.comparison_images is not None:
         compared = np.asarray(options.comparison_images)
     return ExportSource(
         model=in_float32(given),
-        size=size,
+        shape=shape,
+        output_names=output_names(given),
         images=images,
         comparison_images=None if compared is None else compared[:COMPARED_IMAGES],
         predictor=predictor,
@@ -97,7 +101,7 @@ def _open_model(model: keras.Model | str | Path) -> keras.Model:
 
 
 def _read(
-    dataset: Iterable[Any] | None, size: tuple[int, int], options: ExportOptions
+    dataset: Any, model: keras.Model, shape: tuple[int, int, int], options: ExportOptions
 ) -> np.ndarray | None:
     if dataset is None and options.calibrates:
         raise ValueError(
@@ -107,13 +111,19 @@ def _read(
     if dataset is None:
         return None
     limit = options.num_calibration_samples if options.calibrates else COMPARED_IMAGES
-    images = read_images(dataset, size, limit, options.verbose)
+    images = read_images(dataset, shape, limit, options.verbose, input_name(model))
     if options.calibrates and options.input_dtype == "uint8" and not are_pixels(images):
         raise ValueError(
             "Representative images must be pixels 0..255 for a uint8 input. "
             f"Received: values from {images.min():.3g} to {images.max():.3g}"
         )
     return images
+
+
+def input_name(model: keras.Model) -> str:
+    """Return the name of a model's input, empty if it does not declare one."""
+    inputs = getattr(model, "inputs", None)
+    return str(inputs[0].name) if inputs else ""
 
 
 def describe(
@@ -132,11 +142,14 @@ def describe(
             else COCO's for 17 heatmaps and MPII's for 16.
 
     Returns:
-        The metadata; empty for a model that is neither of the two.
+        The metadata; empty for a model that is neither of the two, or has several outputs.
 
     Raises:
         ValueError: If the arguments contradict the model.
     """
+    if len(predictor.output_shapes) > 1:
+        _refuse_descriptions(predictor, labels=labels, codec=codec, skeleton=skeleton)
+        return ModelMetadata()
     shape = predictor.output_shape
     undecided = codec is None and skeleton is None
     if labels is not None or (len(shape) == 1 and undecided):
@@ -145,6 +158,16 @@ def describe(
         return ModelMetadata()
     estimator = PosePredictor.load(predictor, codec=codec, skeleton=skeleton)
     return ModelMetadata(codec=estimator.codec, skeleton=estimator.skeleton)
+
+
+def _refuse_descriptions(predictor: Predictor, **arguments: Any) -> None:
+    given = [name for name, value in arguments.items() if value is not None]
+    if given:
+        raise ValueError(
+            f"`{given[0]}` must be None for a model with several outputs: it describes the only "
+            "output of a classifier or pose estimator. "
+            f"Received: {predictor.name} with the outputs {', '.join(predictor.output_shapes)}"
+        )
 
 
 def _labels(labels: Sequence[str] | None, shape: tuple[int, ...]) -> tuple[str, ...]:

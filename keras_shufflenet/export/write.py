@@ -13,7 +13,12 @@ from keras_shufflenet.export.converter import ExportError
 from keras_shufflenet.export.options import ExportOptions
 from keras_shufflenet.export.report import OutputError, Report, compare, examine, report_paths
 from keras_shufflenet.export.source import ExportSource
-from keras_shufflenet.litert.interpreter import InterpreterError, open_interpreter, run_one
+from keras_shufflenet.litert.interpreter import (
+    InterpreterError,
+    open_interpreter,
+    output_names,
+    run_images,
+)
 from keras_shufflenet.litert.metadata import attach
 from keras_shufflenet.litert.schema import float_softmax
 
@@ -33,9 +38,9 @@ def write(content: bytes, optimized: str, source: ExportSource, options: ExportO
     """
     _warn_of_normalization(source)
     content = float_softmax(content)
-    content = attach(content, source.predictor.name, source.metadata, source.takes_pixels)
     try:
-        error = _compare(content, source)
+        content = _describe(content, source)
+        errors = _compare(content, source)
     except InterpreterError as failure:
         raise ExportError(
             f"LiteRT cannot run the converted model ({failure}). Untrained weights are a likely "
@@ -43,8 +48,21 @@ def write(content: bytes, optimized: str, source: ExportSource, options: ExportO
             f"Received: precision={options.precision!r}, optimized: {optimized}"
         ) from failure
     takes_pixels = source.takes_pixels
-    report = examine(content, options.path, options.precision, optimized, error, takes_pixels)
+    report = examine(content, options.path, options.precision, optimized, errors, takes_pixels)
     return _write(report, content, options)
+
+
+def _describe(content: bytes, source: ExportSource) -> bytes:
+    """Write the metadata; a single output keeps the name that it has always had there."""
+    names = output_names(open_interpreter(content))
+    return attach(
+        content,
+        source.predictor.name,
+        source.metadata,
+        source.takes_pixels,
+        source.shape[3],
+        names if len(names) > 1 else ("output",),
+    )
 
 
 def _warn_of_normalization(source: ExportSource) -> None:
@@ -58,14 +76,15 @@ def _warn_of_normalization(source: ExportSource) -> None:
         )
 
 
-def _compare(content: bytes, source: ExportSource) -> OutputError | None:
+def _compare(content: bytes, source: ExportSource) -> tuple[OutputError, ...]:
     """Compare the outputs of a file with the model's, if there are images."""
     interpreter = open_interpreter(content)
     if source.comparison_images is None:
-        return None
-    expected = source.predictor.predict(source.comparison_images)
-    outputs = np.stack([run_one(interpreter, image) for image in source.comparison_images])
-    return compare(expected, outputs)
+        return ()
+    expected = source.predictor.outputs(source.comparison_images)
+    found = run_images(interpreter, source.comparison_images)
+    named = dict(zip(output_names(interpreter), found, strict=True))
+    return tuple(compare(values, named[name]) for name, values in expected.items())
 
 
 def _write(report: Report, content: bytes, options: ExportOptions) -> Report:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from keras_shufflenet._checks import check_integer
 from keras_shufflenet.data.resizing import eval_transform
-from keras_shufflenet.inference.image_io import to_pillow
+from keras_shufflenet.inference.image_io import to_pillow, with_channels
 from keras_shufflenet.inference.predictor import Predictor
 
 CROP = (224, 224)
@@ -91,7 +91,9 @@ class ImageClassifier:
             ValueError: If the file is not an image, or `top` is below 1.
         """
         check_integer("top", top)
-        (scores,) = self.predictor.predict(self.prepare(to_pillow(image))[np.newaxis])
+        prepared = self.prepare(to_pillow(image))
+        pixels = with_channels(prepared, self.predictor.channels, self.predictor.name)
+        (scores,) = self.predictor.predict(pixels[np.newaxis])
         best = np.argsort(-scores, kind="stable")[:top].tolist()
         return [
             (self.labels[index] if self.labels else str(index), float(scores[index]))

@@ -7,6 +7,7 @@ from PIL import Image
 
 from keras_shufflenet.data.image_files import read_image, upright
 
+LUMA = (0.299, 0.587, 0.114)  # of ITU-R 601
 _ROUNDING = 1.0  # by which interpolation may leave the range
 
 
@@ -37,6 +38,29 @@ def to_pillow(image: object) -> Image.Image:
 def to_array(image: object) -> np.ndarray:
     """Return an image as uint8 (H, W, 3); arguments and errors are those of `to_pillow`."""
     return np.asarray(to_pillow(image))
+
+
+def with_channels(pixels: np.ndarray, channels: int, model: str) -> np.ndarray:
+    """Return RGB images with the number of channels that a model takes.
+
+    Args:
+        pixels: uint8 or float (..., 3), 0..255.
+        channels: 3, or 1 for the luma of ITU-R 601, which Pillow's mode "L" holds.
+        model: Name of the model, for the message.
+
+    Raises:
+        ValueError: If it is another number: photographs lack the further channels.
+    """
+    if channels == pixels.shape[-1]:
+        return pixels
+    if channels != 1:
+        raise ValueError(
+            "`model` must take images with 3 channels or 1 to be run on photographs; pass arrays "
+            f"with all channels to `Predictor.predict`. Received: {model} with {channels} channels"
+        )
+    luma = pixels.astype(np.float32) @ np.array(LUMA, np.float32)
+    made = np.rint(luma) if pixels.dtype == np.uint8 else luma
+    return made.astype(pixels.dtype)[..., np.newaxis]
 
 
 def _to_uint8(array: np.ndarray) -> np.ndarray:

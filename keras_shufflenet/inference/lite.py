@@ -4,7 +4,8 @@
     python -m keras_shufflenet.inference.lite pose_int8.tflite photo.jpg --output-dir predictions
 
 A classifier prints class names, a pose estimator the keypoints of the persons in the boxes. Names
-and the codec of the heatmaps are read from the file.
+and the codec of the heatmaps are read from the file. Of a file with several outputs, such as a
+feature extractor, shapes and ranges are printed, and the arrays are written with --output-dir.
 """
 
 import argparse
@@ -12,9 +13,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
+from keras_shufflenet.data.resizing import eval_transform
 from keras_shufflenet.inference.classification import ImageClassifier
+from keras_shufflenet.inference.image_io import to_pillow, with_channels
 from keras_shufflenet.inference.pose import PosePredictor, predict_pose
 from keras_shufflenet.inference.predictor import Predictor
 from keras_shufflenet.inference.visualization import draw_skeletons
@@ -72,7 +76,10 @@ def _parser() -> argparse.ArgumentParser:
         help="minimum keypoint score to draw",
     )
     parser.add_argument(
-        "--output-dir", type=Path, metavar="FOLDER", help="write images with skeletons as NAME.png"
+        "--output-dir",
+        type=Path,
+        metavar="FOLDER",
+        help="write images with skeletons as NAME.png, or several outputs as NAME.npz",
     )
     return parser
 
@@ -96,7 +103,9 @@ def _run(options: argparse.Namespace) -> None:
         _make_folder(options.output_dir)
         _check_names(options.images)
     predictor = Predictor.load(options.model, num_threads=options.num_threads)
-    if len(predictor.output_shape) == 1:
+    if len(predictor.output_shapes) > 1:
+        _print_outputs(predictor, options)
+    elif len(predictor.output_shape) == 1:
         if options.output_dir is not None or options.bbox:
             raise ValueError(
                 f"--bbox and --output-dir are for pose estimators. Received: {options.model}"
@@ -111,6 +120,21 @@ def _classify(classifier: ImageClassifier, options: argparse.Namespace) -> None:
         print(path)
         for name, score in classifier.predict(path, options.top):
             print(f"  {score:.3f}  {name}")
+
+
+def _print_outputs(predictor: Predictor, options: argparse.Namespace) -> None:
+    """Run a file with several outputs on images that are resized and cropped as for classifiers."""
+    if options.bbox:
+        raise ValueError(f"--bbox is for pose estimators. Received: {options.model}")
+    prepare = eval_transform(None, predictor.input_size, "torchvision")
+    for path in options.images:
+        print(path)
+        pixels = with_channels(prepare(to_pillow(path)), predictor.channels, predictor.name)
+        found = {name: x[0] for name, x in predictor.outputs(pixels[np.newaxis]).items()}
+        for name, array in found.items():
+            print(f"  {name}  {array.shape}  {array.min():.3g} to {array.max():.3g}")
+        if options.output_dir:
+            np.savez(options.output_dir / f"{path.stem}.npz", allow_pickle=False, **found)
 
 
 def _predict_pose(estimator: PosePredictor, options: argparse.Namespace) -> None:
@@ -137,7 +161,7 @@ def _make_folder(folder: Path) -> None:
 def _check_names(images: Sequence[Path]) -> None:
     if len({path.stem for path in images}) != len(images):
         raise ValueError(
-            "Images must differ in name for --output-dir, which receives NAME.png. "
+            "Images must differ in name for --output-dir, which receives a file for each. "
             f"Received: {', '.join(map(str, images))}"
         )
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from keras_shufflenet.inference.image_io import to_array
+from keras_shufflenet.inference.image_io import to_array, with_channels
 from keras_shufflenet.inference.predictor import Predictor
 from keras_shufflenet.keypoints import skeletons
 from keras_shufflenet.keypoints.boxes import BBOX_PADDING, box_to_center_scale
@@ -113,7 +113,11 @@ class PosePredictor:
         return np.concatenate([points, scores[..., None]], axis=-1)
 
     def heatmaps(self, crops: np.ndarray) -> np.ndarray:
-        """Return heatmaps float32 (N, h, w, K) of crops, with the flip test if it is on."""
+        """Return heatmaps float32 (N, h, w, K) of RGB crops, with the flip test if it is on.
+
+        A network for gray images gets their luma.
+        """
+        crops = with_channels(crops, self.predictor.channels, self.predictor.name)
         heatmaps = self.predictor.predict(crops)
         if not self.flip_test:
             return heatmaps

@@ -10,15 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_shufflenet.litert.interpreter import open_interpreter, run_one
+from keras_shufflenet.inference.keras_outputs import (
+    ONLY,
+    is_channels_first,
+    name_outputs,
+    output_names,
+)
+from keras_shufflenet.litert import interpreter as runtime
 from keras_shufflenet.litert.metadata import ModelMetadata
 
 if TYPE_CHECKING:
     import keras
 
 BATCH = 32  # limits the memory of a Keras model's activations
+RGB = 3
 
-Run = Callable[[np.ndarray], Any]
+Run = Callable[[np.ndarray], dict[str, Any]]
+Shape = tuple[int | None, ...]
 
 
 class Predictor:
@@ -28,6 +36,7 @@ class Predictor:
 
     Attributes:
         name: Name of the model, of the file (without its suffix) or of the function.
+        channels: Number of channels of the images: 3 for RGB, 1 for gray.
         metadata: Labels, codec and skeleton, as far as the model knows them.
     """
 
@@ -37,13 +46,15 @@ class Predictor:
         *,
         name: str,
         input_size: tuple[int, int] | None = None,
-        output_shape: tuple[int | None, ...] | None = None,
+        channels: int = RGB,
+        output_shapes: dict[str, Shape] | None = None,
         metadata: ModelMetadata | None = None,
     ) -> None:
         self._run = run
         self.name = name
+        self.channels = channels
         self._input_size = input_size
-        self._output_shape = output_shape
+        self._output_shapes = output_shapes
         self.metadata = metadata or ModelMetadata()
 
     @classmethod
@@ -75,7 +86,7 @@ class Predictor:
         elif isinstance(source, (str, Path)):
             predictor = _from_file(Path(source), num_threads)
         elif callable(source):
-            predictor = cls(source, name=getattr(source, "__name__", type(source).__name__))
+            predictor = _from_function(source)
         else:
             raise ValueError(
                 "`source` must be a keras.Model, a path or a function. "
@@ -84,30 +95,57 @@ class Predictor:
         return predictor._sized(input_size)
 
     def predict(self, images: np.ndarray) -> np.ndarray:
-        """Run the model.
+        """Run a model with one output.
 
         Args:
-            images: RGB images (N, H, W, 3) 0..255 (or what the model takes), float32 or uint8.
+            images: RGB images (N, H, W, 3) 0..255 (or what the model takes: gray images have one
+                channel), float32 or uint8.
 
         Returns:
             (N, ...) float32.
+
+        Raises:
+            ValueError: If the images have another shape, or the model has several outputs.
+        """
+        found = self.outputs(images)
+        if len(found) != 1:
+            raise ValueError(
+                "`predict` requires a model with one output; `outputs` returns them all. "
+                f"Received: {self.name} with the outputs {', '.join(found)}"
+            )
+        return next(iter(found.values()))
+
+    __call__ = predict
+
+    def outputs(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Run the model, and return all of its outputs by name.
+
+        Args:
+            images: As for `predict`.
+
+        Returns:
+            Arrays (N, ...), float32, in the order of the model.
 
         Raises:
             ValueError: If the images have another shape.
         """
         images = np.asarray(images)
         size = self._input_size
-        if images.ndim != 4 or images.shape[-1] != 3 or size not in (None, images.shape[1:3]):
+        channels = images.shape[-1:] == (self.channels,)
+        if images.ndim != 4 or not channels or size not in (None, images.shape[1:3]):
             height, width = size or ("H", "W")
             raise ValueError(
-                f"`images` must have the shape (N, {height}, {width}, 3) for {self.name}. "
-                f"Received: shape {images.shape}"
+                f"`images` must have the shape (N, {height}, {width}, {self.channels}) for "
+                f"{self.name}. Received: shape {images.shape}"
             )
         if len(images) == 0:
-            return np.zeros((0, *(n or 0 for n in self._output_shape or ())), np.float32)
-        return np.asarray(self._run(images.astype(np.float32, copy=False)), np.float32)
-
-    __call__ = predict
+            shapes = self._output_shapes or {ONLY: ()}
+            return {
+                name: np.zeros((0, *(n or 0 for n in shape)), np.float32)
+                for name, shape in shapes.items()
+            }
+        found = self._run(images.astype(np.float32, copy=False))
+        return {name: np.asarray(values, np.float32) for name, values in found.items()}
 
     @property
     def has_input_size(self) -> bool:
@@ -129,19 +167,34 @@ class Predictor:
         return self._input_size
 
     @property
-    def output_shape(self) -> tuple[int, ...]:
-        """The shape of the output for one image, without the batch axis.
+    def output_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of the outputs for one image, without the batch axis, by name.
 
-        A model that does not declare it is run once.
+        A model that does not declare them is run once.
 
         Raises:
             ValueError: If the model takes images of any size.
         """
-        shape = self._output_shape
-        if shape is None or None in shape:
-            shape = self.predict(np.zeros((1, *self.input_size, 3), np.float32)).shape[1:]
-            self._output_shape = shape
-        return tuple(int(length or 0) for length in shape)
+        shapes = self._output_shapes
+        if shapes is None or any(None in shape for shape in shapes.values()):
+            found = self.outputs(np.zeros((1, *self.input_size, self.channels), np.float32))
+            shapes = self._output_shapes = {name: x.shape[1:] for name, x in found.items()}
+        return {name: tuple(int(n or 0) for n in shape) for name, shape in shapes.items()}
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """The shape of the only output for one image, without the batch axis.
+
+        Raises:
+            ValueError: If the model takes images of any size, or has several outputs.
+        """
+        shapes = self.output_shapes
+        if len(shapes) != 1:
+            raise ValueError(
+                "A classifier or pose estimator must have one output. "
+                f"Received: {self.name} with the outputs {', '.join(shapes)}"
+            )
+        return next(iter(shapes.values()))
 
     def _sized(self, input_size: tuple[int, int] | None) -> "Predictor":
         """Return the predictor with an `input_size` if the source has none."""
@@ -157,9 +210,15 @@ class Predictor:
             self._run,
             name=self.name,
             input_size=(height, width),
-            output_shape=self._output_shape,
+            channels=self.channels,
+            output_shapes=self._output_shapes,
             metadata=self.metadata,
         )
+
+
+def _from_function(function: Callable[[np.ndarray], Any]) -> Predictor:
+    name = getattr(function, "__name__", type(function).__name__)
+    return Predictor(lambda images: {ONLY: function(images)}, name=name)
 
 
 def _is_keras(source: Any) -> bool:
@@ -169,21 +228,41 @@ def _is_keras(source: Any) -> bool:
 
 
 def _from_keras(model: "keras.Model") -> Predictor:
-    def run(images: np.ndarray) -> np.ndarray:
-        batches = (images[start : start + BATCH] for start in range(0, len(images), BATCH))
-        return np.concatenate([model.predict_on_batch(batch) for batch in batches])
+    declared = hasattr(model, "inputs")  # a subclassed model has no shapes
+    names = output_names(model) if declared else None
 
-    if not hasattr(model, "inputs"):  # a subclassed model has no shapes
+    def run(images: np.ndarray) -> dict[str, np.ndarray]:
+        starts = range(0, len(images), BATCH)
+        parts = [
+            name_outputs(names, model.predict_on_batch(images[start : start + BATCH]))
+            for start in starts
+        ]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    if names is None:
         return Predictor(run, name=model.name)
-    _check_single("the model", model.name, len(model.inputs), len(model.outputs))
-    height, width = model.input_shape[1:3]
-    size = None if None in (height, width) else (height, width)
+    _check_single("the model", model.name, len(model.inputs))
+    if is_channels_first(model):
+        raise ValueError(
+            "`source` must be a channels-last model. "
+            f"Received: {model.name}, channels first, with the input shape {model.input_shape}"
+        )
+    if len(model.input_shape) != 4:
+        raise ValueError(
+            "`source` must be a model of images (N, H, W, C). "
+            f"Received: {model.name} with the input shape {model.input_shape}"
+        )
+    _, height, width, channels = model.input_shape
+    shapes = {
+        name: tuple(output.shape[1:]) for name, output in zip(names, model.outputs, strict=True)
+    }
     return Predictor(
         run,
         name=model.name,
-        input_size=size,
-        output_shape=model.output_shape[1:],
-        metadata=_describe(model),
+        input_size=None if None in (height, width) else (height, width),
+        channels=channels,
+        output_shapes=shapes,
+        metadata=_describe(model) if len(shapes) == 1 else None,
     )
 
 
@@ -233,38 +312,35 @@ def _reason(error: Exception) -> str:
 
 
 def _from_tflite(path: Path, num_threads: int | None) -> Predictor:
-    interpreter = open_interpreter(path, num_threads)
+    interpreter = runtime.open_interpreter(path, num_threads)
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-    _check_single("the file", str(path), len(inputs), len(outputs))
-    batch, height, width, _ = _image_shape(inputs[0]["shape"], path)
-    if batch != 1:
-        raise ValueError(f"A .tflite file must have batch size 1. Received: {batch} in {path}")
+    _check_single("the file", str(path), len(inputs))
+    shape = inputs[0]["shape"]
+    if len(shape) != 4:
+        raise ValueError(
+            f"A .tflite file must take images (N, H, W, C). Received: {tuple(shape)} in {path}"
+        )
+    names = runtime.output_names(interpreter)
 
-    def run(images: np.ndarray) -> np.ndarray:
-        return np.stack([run_one(interpreter, image) for image in images])
+    def run(images: np.ndarray) -> dict[str, np.ndarray]:
+        return dict(zip(names, runtime.run_images(interpreter, images), strict=True))
 
-    shape = tuple(int(n) for n in outputs[0]["shape"][1:])
     return Predictor(
         run,
         name=path.stem,
-        input_size=(height, width),
-        output_shape=shape,
+        input_size=(int(shape[1]), int(shape[2])),
+        channels=int(shape[3]),
+        output_shapes={
+            name: tuple(int(n) for n in details["shape"][1:])
+            for name, details in zip(names, outputs, strict=True)
+        },
         metadata=ModelMetadata.read(path),
     )
 
 
-def _image_shape(shape: np.ndarray, path: Path) -> tuple[int, int, int, int]:
-    if len(shape) != 4 or shape[-1] != 3:
+def _check_single(what: str, name: str, inputs: int) -> None:
+    if inputs != 1:
         raise ValueError(
-            f"A .tflite file must take images (1, H, W, 3). Received: {tuple(shape)} in {path}"
-        )
-    batch, height, width, channels = (int(n) for n in shape)
-    return batch, height, width, channels
-
-
-def _check_single(what: str, name: str, inputs: int, outputs: int) -> None:
-    if inputs != 1 or outputs != 1:
-        raise ValueError(
-            f"{what.capitalize()} must have one input of images and one output. "
-            f"Received: {name} with {inputs} inputs and {outputs} outputs"
+            f"{what.capitalize()} must have one input of images. "
+            f"Received: {name} with {inputs} inputs"
         )

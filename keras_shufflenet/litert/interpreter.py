@@ -17,6 +17,7 @@ MISSING = (
     "`pip install ai-edge-litert` for inference only."
 )
 QUANTIZED = (np.int8, np.uint8, np.int16)
+DYNAMIC_BATCH = 32  # images at once, for a model that takes any number
 MAX_THREADS = 4  # a phone's big cores; small networks gain nothing from more
 
 
@@ -124,17 +125,64 @@ def dequantize(stored: np.ndarray, details: dict[str, Any]) -> np.ndarray:
     return (stored.astype(np.float32) - zero_point) * np.float32(scale or 1.0)
 
 
-def run_one(interpreter: Any, image: np.ndarray) -> np.ndarray:
-    """Run a batch-1 model on one image.
+def batch_size(interpreter: Any) -> int | None:
+    """Return the number of images that a model takes at once; None for any number."""
+    size = int(interpreter.get_input_details()[0]["shape_signature"][0])
+    return None if size < 0 else size
+
+
+def run_images(interpreter: Any, images: np.ndarray) -> list[np.ndarray]:
+    """Run a model on images, in batches of its size; the last one is filled up.
 
     Args:
         interpreter: Returned by `open_interpreter`.
-        image: Real numbers, shape (H, W, 3).
+        images: Real numbers, shape (N, H, W, C), N at least 1.
 
     Returns:
-        The first output without its batch axis, as float32 real numbers.
+        Each output, (N, ...), as float32 real numbers.
     """
-    source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    interpreter.set_tensor(source["index"], quantize(image, source)[np.newaxis])
+    fixed = batch_size(interpreter)
+    size = fixed or min(len(images), DYNAMIC_BATCH)
+    parts = []
+    for start in range(0, len(images), size):
+        batch = images[start : start + size]
+        count = len(batch)
+        if fixed is None:
+            _resize(interpreter, count)
+        elif count < fixed:
+            batch = np.concatenate([batch, np.repeat(batch[-1:], fixed - count, axis=0)])
+        parts.append([output[:count] for output in _run(interpreter, batch)])
+    return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
+
+
+def _resize(interpreter: Any, count: int) -> None:
+    source = interpreter.get_input_details()[0]
+    if source["shape"][0] != count:
+        interpreter.resize_tensor_input(source["index"], [count, *source["shape"][1:]])
+        with quiet_stderr():
+            interpreter.allocate_tensors()
+
+
+def _run(interpreter: Any, batch: np.ndarray) -> list[np.ndarray]:
+    source = interpreter.get_input_details()[0]
+    interpreter.set_tensor(source["index"], quantize(batch, source))
     interpreter.invoke()
-    return dequantize(interpreter.get_tensor(target["index"])[0], target)
+    return [
+        dequantize(interpreter.get_tensor(target["index"]), target)
+        for target in interpreter.get_output_details()
+    ]
+
+
+def output_names(interpreter: Any) -> list[str]:
+    """Return the names of the outputs in the file's signature, in the order of the outputs."""
+    outputs = interpreter.get_output_details()
+    if not interpreter.get_signature_list():
+        return [str(details["name"]) for details in outputs]
+    named = interpreter.get_signature_runner().get_output_details()
+    rest = {name: details["index"] for name, details in sorted(named.items())}
+    found = []
+    for details in outputs:  # a tensor may be several outputs
+        name = next(name for name, index in rest.items() if index == details["index"])
+        found.append(name)
+        del rest[name]
+    return found

@@ -14,6 +14,7 @@ type).
 import io
 import json
 import zipfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,7 +46,8 @@ AXIS_LABELS = 2  # AssociatedFileType: names along the last axis of the tensor
 DESCRIPTIONS = 1
 IMAGE_PROPERTIES = 2  # index in the union ContentProperties
 NORMALIZATION = 1  # index in the union ProcessUnitOptions
-RGB = 1
+RGB, GRAYSCALE = 1, 2  # ColorSpaceType
+COLORS = {1: ("gray image", GRAYSCALE), 3: ("RGB image", RGB)}  # by the number of channels
 Table = tuple[Any, ...]
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # fixed, so that equal models give equal bytes
@@ -160,15 +162,24 @@ def _text(archive: zipfile.ZipFile, name: str) -> str:
     return content.decode()
 
 
-def attach(content: bytes, name: str, metadata: ModelMetadata, takes_pixels: bool = True) -> bytes:
+def attach(
+    content: bytes,
+    name: str,
+    metadata: ModelMetadata,
+    takes_pixels: bool = True,
+    channels: int = 3,
+    outputs: Sequence[str] = ("output",),
+) -> bytes:
     """Write metadata and associated files into a `.tflite` file.
 
     Args:
-        content: Bytes of the file, with one input of images and one output.
+        content: Bytes of the file, with one input of images.
         name: Name of the model.
         metadata: What to write.
         takes_pixels: Whether float inputs are 0..255; otherwise the metadata do not tell how to
             normalize, and MediaPipe refuses the file rather than pass pixels to it.
+        channels: Number of channels of the images.
+        outputs: Names of the outputs, in the order of the file.
     """
     # Reading metadata requires neither of them.
     import flatbuffers
@@ -177,7 +188,8 @@ def attach(content: bytes, name: str, metadata: ModelMetadata, takes_pixels: boo
 
     files = metadata.files()
     builder = flatbuffers.Builder()
-    builder.Finish(_write(builder, _metadata(name, list(files), takes_pixels)), METADATA_IDENTIFIER)
+    table = _metadata(name, list(files), takes_pixels, channels, outputs)
+    builder.Finish(_write(builder, table), METADATA_IDENTIFIER)
     return _append(add_metadata(content, METADATA_ENTRY, bytes(builder.Output())), files)
 
 
@@ -190,14 +202,18 @@ def _append(content: bytes, files: dict[str, str]) -> bytes:
     return whole.getvalue() if files else content
 
 
-def _metadata(name: str, files: list[str], takes_pixels: bool) -> Table:
+def _metadata(
+    name: str, files: list[str], takes_pixels: bool, channels: int, outputs: Sequence[str]
+) -> Table:
     """Return the schema's table `ModelMetadata`."""
     axis = [(file, None, AXIS_LABELS) for file in files if file in AXIS_FILES]
     others = [(file, None, DESCRIPTIONS) for file in files if file not in AXIS_FILES]
     pixels = [(NORMALIZATION, ([0.0], [1.0]))] if takes_pixels else []
-    image = ("images", "RGB image", None, (IMAGE_PROPERTIES, (RGB,)), pixels)
-    output = ("output", None, None, None, None, None, axis)
-    graph = (None, None, [image], [output])
+    description, color = COLORS.get(channels, (f"image with {channels} channels", None))
+    content = None if color is None else (IMAGE_PROPERTIES, (color,))
+    image = ("images", description, None, content, pixels)
+    tables = [(output, None, None, None, None, None, axis) for output in outputs]
+    graph = (None, None, [image], tables)
     return (name, WRITER, None, [graph], None, None, others, PARSER_VERSION)
 
 

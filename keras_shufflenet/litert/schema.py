@@ -1,5 +1,6 @@
 """Reading and editing the flatbuffer of a `.tflite` file."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -50,23 +51,63 @@ def operator_name(custom: bytes | None, code: int, deprecated_code: int) -> str:
 
 
 def float_softmax(content: bytes) -> bytes:
-    """Compute the final softmax of a quantized classifier in float32.
+    """Compute the final softmax of a quantized classifier in float32, at each output.
 
     The converter writes SOFTMAX, DEQUANTIZE. The opposite order avoids rounding probabilities to
     256 levels, and makes the network a single partition of XNNPACK, which has no integer softmax.
     Other files are returned unchanged.
     """
-    if operator_names(content)[-2:] != ["SOFTMAX", "DEQUANTIZE"]:
+    if not {"SOFTMAX", "DEQUANTIZE"} <= set(operator_names(content)):
         return content
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    names = [
+        operator_name(code.customCode, code.builtinCode, code.deprecatedBuiltinCode)
+        for code in model.operatorCodes
+    ]
     graph = model.subgraphs[0]
-    softmax, dequantize = graph.operators[-2:]
-    logits, between, probabilities = softmax.inputs[0], softmax.outputs[0], dequantize.outputs[0]
-    graph.tensors[between].type = schema.TensorType.FLOAT32
-    graph.tensors[between].quantization = None
-    dequantize.inputs, dequantize.outputs = [logits], [between]
-    softmax.inputs, softmax.outputs = [between], [probabilities]
-    graph.operators[-2:] = [dequantize, softmax]
+    kinds = [names[operator.opcodeIndex] for operator in graph.operators]
+    pairs = [
+        (first, second)
+        for first, softmax in enumerate(graph.operators)
+        for second, dequantize in enumerate(graph.operators)
+        if (kinds[first], kinds[second]) == ("SOFTMAX", "DEQUANTIZE")
+        and dequantize.inputs[0] == softmax.outputs[0]
+        and dequantize.outputs[0] in graph.outputs
+        and _readers(graph, softmax.outputs[0]) == 1
+    ]
+    for first, second in pairs:
+        softmax, dequantize = graph.operators[first], graph.operators[second]
+        logits, between, probabilities = (
+            softmax.inputs[0],
+            softmax.outputs[0],
+            dequantize.outputs[0],
+        )
+        graph.tensors[between].type = schema.TensorType.FLOAT32
+        graph.tensors[between].quantization = None
+        dequantize.inputs, dequantize.outputs = [logits], [between]
+        softmax.inputs, softmax.outputs = [between], [probabilities]
+        graph.operators[first], graph.operators[second] = dequantize, softmax
+    return pack(model, len(content)) if pairs else content
+
+
+def _readers(graph: Any, index: int) -> int:
+    """Return how often a tensor is read, as an output of the graph too."""
+    inputs = [list(operator.inputs) for operator in graph.operators]
+    return sum(read.count(index) for read in [*inputs, list(graph.outputs)])
+
+
+def order_outputs(content: bytes, names: Sequence[str]) -> bytes:
+    """Put the outputs of a file into an order; the converter's is arbitrary.
+
+    Args:
+        content: Content of a `.tflite` file.
+        names: Names of all outputs in the file's signature, in the order wanted.
+    """
+    if len(names) == 1:
+        return content
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    indices = {entry.name.decode(): entry.tensorIndex for entry in model.signatureDefs[0].outputs}
+    model.subgraphs[0].outputs = np.array([indices[name] for name in names], np.int32)
     return pack(model, len(content))
 
 

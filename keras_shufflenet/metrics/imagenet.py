@@ -11,6 +11,7 @@ from keras_shufflenet import data
 from keras_shufflenet._types import Size
 from keras_shufflenet.data.pipeline import iterate_arrays
 from keras_shufflenet.data.resizing import as_size
+from keras_shufflenet.inference.image_io import with_channels
 from keras_shufflenet.inference.predictor import Predictor
 
 CROP = 224
@@ -76,7 +77,8 @@ def imagenet(
     batches = track(iterate_arrays(dataset), "Images", total=steps, disable=not verbose)
     for images, classes in batches:
         classes = classes if indices is None else indices[classes]
-        scores = _checked(predictor.predict(images), classes, predictor.name)
+        pixels = with_channels(images, predictor.channels, predictor.name)
+        scores = _checked(predictor.predict(pixels), classes, predictor.name)
         correct += [count_correct(scores, classes, 1), count_correct(scores, classes, 5)]
         count += len(classes)
     return {"top1": float(correct[0] / count), "top5": float(correct[1] / count), "count": count}

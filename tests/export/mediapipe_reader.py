@@ -23,20 +23,22 @@ def metadata(path):
     assert schema.ModelMetadata.ModelMetadataBufferHasIdentifier(content, 0)
     facts = schema.ModelMetadataT.InitFromObj(schema.ModelMetadata.GetRootAs(content, 0))
     (graph,) = facts.subgraphMetadata
-    (source,), (target,) = graph.inputTensorMetadata, graph.outputTensorMetadata
+    (source,), (target, *others) = graph.inputTensorMetadata, graph.outputTensorMetadata
     image = schema.ContentProperties.ImageProperties
     normalization = schema.ProcessUnitOptions.NormalizationOptions
     units = source.processUnits or []
     assert all(unit.optionsType == normalization for unit in units)
     return {
         "version": facts.minParserVersion.decode(),
-        "is_image": source.content.contentPropertiesType == image,
-        "is_rgb": source.content.contentProperties.colorSpace == schema.ColorSpaceType.RGB,
+        "description": source.description.decode(),
+        "is_image": source.content is not None and source.content.contentPropertiesType == image,
+        "color_space": source.content and source.content.contentProperties.colorSpace,
         "normalization": [
             [[float(n) for n in numbers] for numbers in (unit.options.mean, unit.options.std)]
             for unit in units
         ],
         "output": target.name.decode(),
+        "other_outputs": [other.name.decode() for other in others],
         "output_files": [_file(file, schema) for file in target.associatedFiles or []],
         "files": [file.name.decode() for file in facts.associatedFiles or []],
     }

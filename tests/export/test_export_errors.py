@@ -99,8 +99,8 @@ def test_not_a_model(tmp_path):
 
 def test_models_that_do_not_take_one_batch_of_images(tmp_path):
     vector = keras.Input((4,))
-    image = keras.Input((*SIZE, 3))
-    two = keras.Model(image, [keras.layers.Conv2D(2, 3)(image), keras.layers.Conv2D(2, 3)(image)])
+    images = [keras.Input((*SIZE, 3)), keras.Input((*SIZE, 3))]
+    two = keras.Model(images, keras.layers.Add()(images))
     for model in (keras.Model(vector, keras.layers.Dense(2)(vector)), two):
         with pytest.raises(ValueError, match="one input of images"):
             ks.export.litert(model, tmp_path / "a.tflite")

@@ -58,7 +58,8 @@ def test_image_input_and_pixels(exported, mediapipe):
     path = exported("classifier", "int8").path
     facts = mediapipe("metadata", path)
     assert facts["is_image"]
-    assert facts["is_rgb"]
+    assert (facts["color_space"], facts["description"]) == (1, "RGB image")
+    assert (facts["output"], facts["other_outputs"]) == ("output", [])
     assert facts["normalization"] == [[[0.0], [1.0]]]
     assert (facts["version"], facts["output"]) == ("1.0.0", "output")
     assert facts["output_files"] == []  # ten classes whose names nobody gave
@@ -71,6 +72,21 @@ def test_normalised_inputs_are_not_called_pixels(tmp_path, mediapipe):
     normalized = np.random.default_rng(0).normal(size=(4, 16, 16, 3))
     ks.export.litert(model, tmp_path / "a.tflite", "int8", [normalized])
     assert mediapipe("metadata", tmp_path / "a.tflite")["normalization"] == []
+
+
+@pytest.mark.parametrize(
+    ("channels", "color"), [(1, (2, "gray image")), (4, (None, "image with 4 channels"))]
+)
+def test_other_channels_and_several_outputs(channels, color, tmp_path, mediapipe):
+    image = keras.Input((64, 64, channels))
+    maps = [keras.layers.Conv2D(2, 3, name=name)(image) for name in ("second", "first")]
+    x = np.linspace(0, 255, 64 * 64 * channels, dtype="float32").reshape(1, 64, 64, channels)
+    path = tmp_path / "a.tflite"
+    ks.export.litert(keras.Model(image, maps), path, comparison_images=x)
+    facts = mediapipe("metadata", path)
+    assert (facts["color_space"], facts["description"]) == color
+    assert facts["normalization"] == [[[0.0], [1.0]]]
+    assert (facts["output"], facts["other_outputs"]) == ("second", ["first"])
 
 
 def test_joints_and_codec_of_a_pose_estimator(exported, mediapipe):

@@ -142,7 +142,7 @@ def test_bad_targets(classifier, images, labels, message):
 def test_a_dataset_is_repeated_until_it_is_used_up(classifier, images):
     targets = Targets(classifier, "labels")
     dataset = [(images, np.arange(16) % 10, np.arange(16.0))]
-    batches = training_batches(dataset, SIZE, targets)
+    batches = training_batches(dataset, (*SIZE, 3), targets)
     for batch in (next(batches), next(batches)):
         assert batch["targets"].argmax(axis=-1).tolist() == [*range(10), *range(6)]
         assert batch["weights"].tolist() == list(range(16))

@@ -149,10 +149,12 @@ def test_other_kinds_of_sources(tmp_path):
 
 
 def test_models_with_other_inputs_and_outputs(tmp_path):
-    inputs = keras.Input((*SIZE, 3))
-    two = keras.Model(inputs, [keras.layers.ReLU()(inputs), keras.layers.ReLU()(inputs)])
-    with pytest.raises(ValueError, match="1 inputs and 2 outputs"):
-        Predictor.load(two)
+    inputs = [keras.Input((*SIZE, 3)), keras.Input((*SIZE, 3))]
+    with pytest.raises(ValueError, match=r"one input of images\. Received: .* with 2 inputs"):
+        Predictor.load(keras.Model(inputs, keras.layers.Add()(inputs)))
+    vector = keras.Input((4,))
+    with pytest.raises(ValueError, match=r"images \(N, H, W, C\).*Received: .*\(None, 4\)"):
+        Predictor.load(keras.Model(vector, keras.layers.ReLU()(vector)))
 
 
 @pytest.mark.parametrize(

@@ -23,10 +23,10 @@ def _maker(precision: str, optimize: bool) -> Callable[[Network, Path], Path]:
 
 
 def _open(path: Path, images: np.ndarray, threads: int) -> Run:
-    from keras_shufflenet.litert.interpreter import open_interpreter, run_one
+    from keras_shufflenet.litert.interpreter import open_interpreter, run_images
 
     interpreter = open_interpreter(path, threads)
-    return lambda: run_one(interpreter, images[0])[np.newaxis]
+    return lambda: run_images(interpreter, images[:1])[0]
 
 
 ENGINES = tuple(

@@ -63,7 +63,7 @@ def optimize_for_inference(
             f"`model` must be functional or sequential. Received: {type(model).__name__}"
         )
     if images is not None and isinstance(model.input_shape, tuple):
-        check_images("images", images, model.input_shape[1:3])
+        check_images("images", images, model.input_shape[1:])
     graph = Trace(network).graph
     fold(graph)
     if images is not None:

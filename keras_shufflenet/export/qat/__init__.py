@@ -12,7 +12,6 @@ from rich.progress import Progress
 
 from keras_shufflenet._checks import check_choice, check_integer, check_positive
 from keras_shufflenet._requirements import QAT_PACKAGES, check_free_space, check_installed
-from keras_shufflenet.export.concrete_function import output_name
 from keras_shufflenet.export.converter import ExportError
 from keras_shufflenet.export.optimization import (
     GraphOptimizationError,
@@ -30,7 +29,12 @@ from keras_shufflenet.export.qat.process import (
 from keras_shufflenet.export.quantization import correct_biases
 from keras_shufflenet.export.report import Report
 from keras_shufflenet.export.representative import are_pixels
-from keras_shufflenet.export.source import BYTES_PER_PARAMETER, ExportSource, open_source
+from keras_shufflenet.export.source import (
+    BYTES_PER_PARAMETER,
+    ExportSource,
+    input_name,
+    open_source,
+)
 from keras_shufflenet.export.write import write
 from keras_shufflenet.keypoints import HeatmapCodec
 from keras_shufflenet.keypoints.skeletons import SkeletonLike
@@ -129,10 +133,12 @@ def quantization_aware_training(
     )
     ranges = dataset if representative_dataset is None else representative_dataset
     source = open_source(model, ranges, options)
-    batches = training_batches(dataset, source.size, Targets(source.model, loss))
+    name = _only_output(source)
+    targets = Targets(source.model, loss)
+    batches = training_batches(dataset, source.shape[1:], targets, input_name(source.model))
     if steps:  # errors in the labels come before the network is optimized
         batches = chain([next(batches)], batches)
-    content = _train(source, islice(batches, steps), steps, learning_rate, options)
+    content = _train(source, islice(batches, steps), steps, learning_rate, name, options)
     return write(content, "yes", source, options)
 
 
@@ -141,13 +147,14 @@ def _train(
     batches: Iterator[dict[str, np.ndarray]],
     steps: int,
     learning_rate: float,
+    name: str,
     options: ExportOptions,
 ) -> bytes:
     """Train in a separate process and return the bytes of the file."""
     images = source.images
     assert images is not None  # int8 requires them
-    with tempfile.TemporaryDirectory(prefix="keras_shufflenet_") as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory(prefix="keras_shufflenet_") as temporary:
+        folder = Path(temporary)
         needed = 2 * BYTES_PER_PARAMETER * source.model.count_params() + images.nbytes
         check_free_space(folder, needed, "Quantization-aware training")
         plan = _plan(source.model, images)
@@ -159,11 +166,22 @@ def _train(
             learning_rate=learning_rate,
             input_dtype=options.input_dtype,
             output_dtype=options.output_dtype,
-            output_name=output_name(source.model),
+            output_name=name,
         )
         with TrainingProcess(folder) as process:
             _send_batches(process, batches, steps, options.verbose)
             return process.finish()
+
+
+def _only_output(source: ExportSource) -> str:
+    """Return the name of the only output."""
+    names = source.output_names or ()
+    if len(names) != 1:
+        raise ExportError(
+            "`model` must be functional or sequential and have one output for quantization-aware "
+            f"training. Received: {source.model.name} with {len(names)} named outputs"
+        )
+    return names[0]
 
 
 def _plan(model: keras.Model, images: np.ndarray) -> Plan:

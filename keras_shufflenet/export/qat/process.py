@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from keras_shufflenet._keras_private import operation_of
+from keras_shufflenet.export.representative import ImageShape, elements, images_of
 from keras_shufflenet.inference.predictor import Predictor
 
 SCRIPT = Path(__file__).with_name("worker.py")
@@ -160,30 +161,24 @@ def _ends_in_softmax(model: keras.Model) -> bool:
 
 
 def training_batches(
-    dataset: Iterable[Any], size: tuple[int, int], targets: Targets
+    dataset: Any, shape: ImageShape, targets: Targets, input_name: str = ""
 ) -> Iterator[dict[str, np.ndarray]]:
     """Yield batches for the training process, infinitely.
 
     Args:
         dataset: See `quantization_aware_training`.
-        size: (height, width) of the images.
+        shape: (height, width, channels) of the images.
         targets: Computes the targets.
+        input_name: Name of the model's input.
 
     Raises:
         ValueError: While iterating, if images have another size or there are none.
     """
-    if isinstance(dataset, np.ndarray):
-        dataset = [dataset]
     while True:
         count = 0
-        for element in dataset:
+        for element in elements(dataset, "dataset"):
             parts = element if isinstance(element, (tuple, list)) else [element]
-            images = np.asarray(parts[0], np.float32)
-            if images.shape[1:] != (*size, 3):
-                raise ValueError(
-                    f"`dataset` must yield images of shape (N, {size[0]}, {size[1]}, 3). "
-                    f"Received: shape {images.shape}"
-                )
+            images = images_of(element, shape, input_name)
             yield {"images": images, **targets(images, list(parts[1:]))}
             count += 1
         if count == 0:

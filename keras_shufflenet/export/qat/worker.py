@@ -282,7 +282,7 @@ class QuantizedModel:
     ) -> None:
         self._plan = plan
         self._steps = plan["steps"]
-        self._size = images.shape[1:3]
+        self._shape = images.shape[1:]
         plain = {step["name"]: layer_of(step, arrays) for step in self._steps[1:]}
         connected(self._steps, plain, tf.zeros((1, *images.shape[1:])))  # builds them
         for step in self._steps[1:]:
@@ -332,7 +332,7 @@ class QuantizedModel:
             return {name: self.outputs(images, training=False)}
 
         module = tf.Module()
-        spec = tf.TensorSpec((1, *self._size, 3), tf.float32, name="images")
+        spec = tf.TensorSpec((1, *self._shape), tf.float32, name="images")
         module.serve = tf.function(serve, input_signature=[spec], autograph=False)
         converter = tf.lite.TFLiteConverter.from_concrete_functions(
             [module.serve.get_concrete_function()], module
