@@ -146,14 +146,14 @@ def test_a_dataset_is_repeated_until_it_is_used_up(classifier, images):
     for batch in (next(batches), next(batches)):
         assert batch["targets"].argmax(axis=-1).tolist() == [*range(10), *range(6)]
         assert batch["weights"].tolist() == list(range(16))
-    batches = training_batches(iter(dataset), SIZE, targets)
+    batches = training_batches(iter(dataset), (*SIZE, 3), targets)
     next(batches)
     with pytest.raises(ValueError, match="must be re-iterable"):
         next(batches)
     with pytest.raises(
         ValueError, match=r"shape \(N, 32, 32, 3\). Received: shape \(16, 64, 64, 3\)"
     ):
-        next(training_batches(dataset, (32, 32), targets))
+        next(training_batches(dataset, (32, 32, 3), targets))
 
 
 @pytest.mark.usefixtures("deaf_process")
