@@ -21,6 +21,7 @@ from keras_shufflenet.cli.options import (
     keypoint_data,
     open_network,
     parse_keypoints,
+    parse_size,
 )
 
 EXAMPLES = """
@@ -95,6 +96,14 @@ def export(
         Path | None, typer.Option(exists=True, file_okay=False, help="Folder of its images.")
     ] = None,
     category: Category = None,
+    batch_size: Annotated[
+        str,
+        typer.Option(help="Number of images that the file takes at once, or dynamic for any."),
+    ] = "1",
+    input_size: Annotated[
+        str | None,
+        typer.Option(help="HEIGHTxWIDTH of the images in pixels, for a model that takes any size."),
+    ] = None,
 ) -> None:
     """Export a model to a LiteRT file.
 
@@ -115,6 +124,7 @@ def export(
             "classifiers, --calibration-annotations and --calibration-image-dir for pose "
             "estimators. Received: neither"
         )
+    batch, size = _batch_size(batch_size), parse_size(input_size) if input_size else None
     names = _read_labels(labels) if labels else None
     evaluate = _evaluation(evaluate_annotations, evaluate_image_dir, evaluate_data, category)
     from rich.console import Console
@@ -130,7 +140,8 @@ def export(
         "per_channel": per_channel,
         "input_dtype": input_dtype,
         "output_dtype": output_dtype,
-        "input_size": None,
+        "input_size": size,
+        "batch_size": batch,
         "comparison_images": None,
         "optimize": optimize,
         "labels": names,
@@ -144,7 +155,7 @@ def export(
     _check_task(network, calibration_data, evaluate_data, evaluate_annotations)
     dataset: Any = None
     if calibration_data is not None:
-        dataset = classification_data(calibration_data, network, batch_size=1)
+        dataset = classification_data(calibration_data, network, size, batch_size=1)
     elif calibration_annotations:
         dataset = keypoint_data(
             calibration_annotations,
@@ -167,17 +178,36 @@ def _check_task(
     from keras_shufflenet.inference.pose import is_pose_estimator
     from keras_shufflenet.inference.predictor import Predictor
 
+    several = len(network.outputs) > 1
+    if several and (evaluate_data or evaluate_annotations):
+        raise ValueError(
+            "--evaluate-data and --evaluate-annotations are for models with one output. "
+            f"Received: {network.name} with {len(network.outputs)} outputs"
+        )
     if evaluate_annotations is not None and len(network.output_shape) != 4:
         raise ValueError(
             "--evaluate-annotations are for pose estimators; classifiers take "
             f"--evaluate-data. Received: {network.name}"
         )
+    if several:
+        return
     if (calibration_data or evaluate_data) and is_pose_estimator(Predictor.load(network)):
         raise ValueError(
             "--calibration-data and --evaluate-data are for classifiers; pose estimators "
             "take --calibration-annotations and --evaluate-annotations, with their folders of "
             f"images. Received: {calibration_data or evaluate_data}"
         )
+
+
+def _batch_size(text: str) -> int | None:
+    """Return the number of images, None for any."""
+    if text == "dynamic":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(
+            f"--batch-size must be a positive integer or dynamic. Received: --batch-size {text}"
+        )
+    return int(text)
 
 
 def _read_labels(path: Path) -> list[str]:

@@ -253,17 +253,38 @@ def keypoint_data(
             f"labels.csv. Received: {network.name}"
         )
     files, folders = zip(*pair(annotations, image_dirs), strict=True)
-    return ks.data.keypoints(list(files), list(folders), model=network, training=True, **arguments)
+    dataset = ks.data.keypoints(
+        list(files), list(folders), model=network, training=True, **arguments
+    )
+    return _for_channels(dataset, network)
 
 
-def classification_data(data: Path, network: "keras.Model", **arguments: Any) -> Any:
-    """Return a dataset of images of the size of a classifier."""
+def classification_data(
+    data: Path, network: "keras.Model", size: tuple[int, int] | None = None, **arguments: Any
+) -> Any:
+    """Return a dataset of images of a size, or else of the size of a classifier."""
     import keras_shufflenet as ks
 
-    height, width = network.input_shape[1:3]
-    if height is None or width is None:
-        return ks.data.classification(data, **arguments)
-    return ks.data.classification(data, crop_size=(height, width), **arguments)
+    height, width = size or network.input_shape[1:3]
+    if height is not None and width is not None:
+        arguments["crop_size"] = (height, width)
+    return _for_channels(ks.data.classification(data, **arguments), network)
+
+
+def _for_channels(dataset: Any, network: "keras.Model") -> Any:
+    """Return a dataset of photographs, of their luma for a network of gray images."""
+    import tensorflow as tf
+
+    channels = network.input_shape[-1]
+    if channels == 3:
+        return dataset
+    if channels != 1:
+        raise ValueError(
+            "The network must take images with 3 channels or 1 to be run on photographs; "
+            "in Python, datasets may have any number. "
+            f"Received: {network.name} with {channels} channels"
+        )
+    return dataset.map(lambda images, *others: (tf.image.rgb_to_grayscale(images), *others))
 
 
 def report(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import keras_shufflenet as ks
 from keras_shufflenet.training.callbacks import read_log
 
 
@@ -213,6 +214,48 @@ def test_export_then_evaluate_the_file(command, people, pose_file, tmp_path):
     )
     assert code == 0
     assert "AP .5" in out
+
+
+@pytest.fixture(scope="module")
+def features_file(shallow, tmp_path_factory):
+    """Two feature maps of gray images of any size."""
+    with shallow():
+        model = ks.feature_extractor("shufflenet_v2_x0_25", (4, 8), input_shape=(None, None, 1))
+    model.save(path := tmp_path_factory.mktemp("features") / "features.keras")
+    return path
+
+
+def test_export_of_gray_images_several_outputs_and_any_batch(
+    command, people, features_file, tmp_path
+):
+    code, out, err = command(
+        *("export", features_file, path := tmp_path / "x.tflite", "--calibration-data", people[1]),
+        *("--batch-size", "dynamic", "--input-size", "64x32", "--num-calibration-samples", 2),
+    )
+    assert code == 0, err
+    assert "N × 64 × 32 × 1" in out
+    assert out.count("error of ") == 2
+    x = np.zeros((3, 64, 32, 1), np.float32)
+    shapes = [y.shape for y in ks.inference.Predictor.load(path).outputs(x).values()]
+    assert shapes == [(3, 16, 8, 24), (3, 8, 4, 24)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--batch-size", "0"], "a positive integer or dynamic. Received: --batch-size 0"),
+        (["--input-size", "64"], "--input-size must be HEIGHTxWIDTH"),
+        (["--evaluate-data", "{images}"], "are for models with one output. Received: shuffle"),
+    ],
+)
+def test_mistakes_with_several_outputs(
+    command, people, features_file, tmp_path, arguments, message
+):
+    arguments = [argument.format(images=people[1]) for argument in arguments]
+    code, _, err = command("export", features_file, tmp_path / "x.tflite", *arguments)
+    assert code == 1
+    assert message in err
+    assert not list(tmp_path.iterdir())
 
 
 def test_export_without_calibration_is_an_error(command, pose_file, tmp_path):
