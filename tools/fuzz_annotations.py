@@ -15,6 +15,7 @@ import logging
 import math
 import random
 import tempfile
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -30,7 +31,7 @@ from rich.table import Table
 from keras_shufflenet._read_report import LOGGER
 from keras_shufflenet._results import append_row
 from keras_shufflenet.cli import main as command_line
-from keras_shufflenet.keypoints import COCO, PoseInstances, evaluate_keypoints, read_coco
+from keras_shufflenet.keypoints import COCO, PoseInstances, Skeleton, evaluate_keypoints, read_coco
 from keras_shufflenet.keypoints.annotations import MAX_COORDINATE
 
 PROGRAM = "python tools/fuzz_annotations.py"
@@ -191,7 +192,8 @@ def encode(content: Content, rng: random.Random) -> bytes:
 def attempt(function: Callable[..., Any], *arguments: Any) -> Outcome:
     """Call a function."""
     try:
-        return Outcome(function(*arguments), None)
+        with warnings.catch_warnings(action="ignore"):
+            return Outcome(function(*arguments), None)
     except Exception as error:  # every kind is a finding
         return Outcome(None, error)
 
@@ -232,7 +234,7 @@ def _judge_instances(content: Content, valid: Content, instances: PoseInstances)
     if report.total != given or report.read != len(instances):
         return "silent loss"
     found = Counter(_key(i, p) for i, p in zip(instances.image_id, _poses(instances), strict=True))
-    order = _order(content)
+    order = _order(content, instances.skeleton)
     keys = [_annotation_key(entry, order) for entry in content["annotations"]]
     listed: Counter[PoseKey | None] = Counter(keys)
     if any(count > listed[pose] for pose, count in found.items()):
@@ -265,13 +267,13 @@ def _annotation_key(entry: Content, order: np.ndarray | None) -> PoseKey | None:
         return None  # an entry without keypoints
 
 
-def _order(content: Content) -> np.ndarray | None:
-    """Return the indices of COCO's keypoints in the names of the file, if it has them."""
+def _order(content: Content, skeleton: Skeleton) -> np.ndarray | None:
+    """Return the indices of a skeleton's keypoints in the names of the file, if it has them."""
     names = [c.get("keypoints") for c in content.get("categories") or [] if c.get("id") in (1, "1")]
     if not names or not names[0]:
         return None
     lower = [name.lower() for name in names[0]]
-    return np.array([lower.index(name) for name in COCO.keypoint_names])
+    return np.array([lower.index(name.lower()) for name in skeleton.keypoint_names])
 
 
 def run_command(*words: str) -> str:
@@ -325,7 +327,7 @@ def fuzz(
             changes.append(change)
         path.write_bytes(data := encode(content, rng))
         read = attempt(read_coco, path)
-        verdict = judge(data, valid, read, attempt(evaluate_keypoints, path, poses, "coco"))
+        verdict = judge(data, valid, read, attempt(evaluate_keypoints, path, poses))
         words = ["evaluate", "coco", "--annotations", str(path)]
         ends = [run_command(*words, "--results", str(poses))]
         if network is not None and number < networks:
