@@ -18,6 +18,7 @@ AUXILIARY_PREFIX = "auxiliary_"
 HEATMAPS = "head_final"
 
 _TOP = re.compile(rf"{CLASS_NAMES}|{PREDICTIONS}|{HEAD_PREFIX}.*|{AUXILIARY_PREFIX}.*")
+_BODY = re.compile(r"stem_|stage\d|block_?\d|conv_last|expanded_conv|(bn_)?Conv_?1")
 # Hidden layers in front of ShuffleNetV2+'s classifier do not depend on the number of classes.
 _HEAD = re.compile(rf"{PREDICTIONS}|{HEAD_PREFIX}(?!se_|fc).*|{AUXILIARY_PREFIX}.*")
 
@@ -35,3 +36,8 @@ def is_output(name: str) -> bool:
 def is_head(name: str) -> bool:
     """Return whether the shape of a layer depends on the number of classes or keypoints."""
     return _HEAD.fullmatch(name) is not None
+
+
+def is_body(name: str) -> bool:
+    """Return whether a layer is named as those of a backbone, here or in keras.applications."""
+    return _BODY.match(name) is not None

@@ -8,6 +8,8 @@ Two properties of the PyTorch originals determine every block:
 * a strided convolution pads `kernel // 2` on *both* sides. Keras' `padding="same"` pads even sizes
   on one side only, which gives different outputs; hence the explicit zero padding;
 * batch normalization has epsilon 1e-5 and momentum 0.9 (PyTorch's 0.1).
+
+Networks that were trained in TensorFlow have `padding="same"` and epsilon 1e-3 instead.
 """
 
 from dataclasses import dataclass
@@ -34,6 +36,7 @@ class Norm:
 
 
 TORCH_NORM = Norm()
+TENSORFLOW_NORM = Norm(epsilon=1e-3)
 
 
 def channel_axis() -> int:
@@ -76,10 +79,10 @@ def activate(x: keras.KerasTensor, activation: str | None, name: str) -> keras.K
 
 
 def _pad_for_stride(
-    x: keras.KerasTensor, kernel_size: int, strides: int, name: str
+    x: keras.KerasTensor, kernel_size: int, strides: int, same_padding: bool, name: str
 ) -> tuple[keras.KerasTensor, str]:
     """Pad as PyTorch does; also return the `padding` of the convolution that follows."""
-    if strides == 1:
+    if strides == 1 or same_padding:
         return x, "same"
     return layers.ZeroPadding2D(kernel_size // 2, name=f"{name}_pad")(x), "valid"
 
@@ -94,6 +97,7 @@ def conv_bn(
     activation: str | None = "relu",
     use_bias: bool = False,
     norm: Norm = TORCH_NORM,
+    same_padding: bool = False,
     name: str,
 ) -> keras.KerasTensor:
     """Apply convolution, batch normalization and activation.
@@ -107,10 +111,11 @@ def conv_bn(
         activation: As for `activate`.
         use_bias: Whether the convolution has a bias, although the normalization makes it redundant.
         norm: Parameters of the normalization.
+        same_padding: Whether a strided convolution pads as TensorFlow does.
         name: Name of the convolution; the other layers are `<name>_pad`, `<name>_bn`,
             `<name>_relu`.
     """
-    x, padding = _pad_for_stride(x, kernel_size, strides, name)
+    x, padding = _pad_for_stride(x, kernel_size, strides, same_padding, name)
     x = layers.Conv2D(
         filters,
         kernel_size,
@@ -130,10 +135,11 @@ def depthwise_bn(
     *,
     activation: str | None = None,
     norm: Norm = TORCH_NORM,
+    same_padding: bool = False,
     name: str,
 ) -> keras.KerasTensor:
     """Apply a depthwise convolution without bias, batch normalization and an activation."""
-    x, padding = _pad_for_stride(x, kernel_size, strides, name)
+    x, padding = _pad_for_stride(x, kernel_size, strides, same_padding, name)
     x = layers.DepthwiseConv2D(kernel_size, strides, padding=padding, use_bias=False, name=name)(x)
     return activate(batch_norm(x, f"{name}_bn", norm), activation, name)
 

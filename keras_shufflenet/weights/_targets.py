@@ -14,6 +14,7 @@ from keras_shufflenet.weights.assignment import (
     KeyReport,
     assign,
     has_preprocessing,
+    is_plausible,
     reverse_colors,
     weighted_layers,
 )
@@ -29,7 +30,6 @@ KERNEL_AXES: dict[type[keras.Layer], tuple[int, ...]] = {
 }
 # Modules of training code that a network does not run.
 TRAINING_ONLY = re.compile(r"\w*(loss|criterion|metric|accuracy)\w*\.", re.IGNORECASE)
-MAX_WEIGHT = 1e9  # far above any weight, but below most numbers with a flipped exponent bit
 INPUT_CHANNELS = 1  # axis of PyTorch's convolution kernel
 PARAMETERS = {
     "kernel": "weight",
@@ -66,12 +66,6 @@ class Target:
             and array.ndim == len(self.axes)
             and tuple(array.shape[axis] for axis in self.axes) == tuple(self.variable.shape)
         )
-
-    def is_plausible(self, array: np.ndarray) -> bool:
-        """Return whether numbers can be weights: finite, not huge, and no negative variance."""
-        if self.variable.name == "moving_variance" and array.min(initial=0) < 0:
-            return False
-        return float(np.abs(array).max(initial=0)) < MAX_WEIGHT  # false for NaN, too
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -128,7 +122,7 @@ def _compare(target: Target, state: Mapping[str, np.ndarray], report: KeyReport)
             f"{target.key} is {array.dtype} {array.shape}, {place} needs floating point "
             f"{target.shape}"
         )
-    elif not target.is_plausible(array):
+    elif not is_plausible(target.variable, array):
         report.mismatched.append(
             f"{target.key} has values that no trained network has, from {array.min():.3g} to "
             f"{array.max():.3g}: the file is damaged"

@@ -10,6 +10,7 @@ from keras_shufflenet._layer_names import PREPROCESSING, STEM, is_head
 from keras_shufflenet.weights.errors import WeightsMismatchError
 
 MAX_LISTED = 8  # keys that an error lists per kind
+MAX_WEIGHT = 1e9  # far above any weight, but below most numbers with a flipped exponent bit
 RGB = 3
 ADAPT = "(The builders adapt them with `adapt_input_channels=True`.)"
 
@@ -103,6 +104,13 @@ def _enumerate(title: str, items: Sequence[str]) -> str:
     more = [f"... and {rest} more"] if rest > 0 else []
     lines = [f"{title} ({len(items)}):", *items[:MAX_LISTED], *more]
     return "".join(f"\n    {line}" for line in lines)
+
+
+def is_plausible(variable: keras.Variable, array: np.ndarray) -> bool:
+    """Return whether numbers can be weights: finite, not huge, and no negative variance."""
+    if variable.name == "moving_variance" and array.min(initial=0) < 0:
+        return False
+    return float(np.abs(array).max(initial=0)) < MAX_WEIGHT  # false for NaN, too
 
 
 def assign(variable: keras.Variable, array: np.ndarray) -> None:

@@ -1,31 +1,48 @@
-"""Load weights that Keras saved: `.weights.h5` files and whole models in `.keras` files.
+"""Read the layers of files that Keras saved, without following a link out of the file.
 
-Both are matched by layer names, as strictly as a PyTorch checkpoint.
+Keras 3 stores a group `layers` in every model, a model within a model included. Keras 2, and Keras
+3 in `.h5` files, store the names of layers and weights as attributes.
 """
 
 import io
 import os
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
-import keras
 import numpy as np
 
-from keras_shufflenet._layer_names import PREPROCESSING, STEM, is_output, is_top
-from keras_shufflenet.weights._state_dict import takes_bgr
-from keras_shufflenet.weights.assignment import (
-    KeyReport,
-    has_preprocessing,
-    reverse_colors,
-    weighted_layers,
-)
+from keras_shufflenet._layer_names import PREPROCESSING
 from keras_shufflenet.weights.checkpoint import HDF5_MAGIC, MAX_EXPANSION
-from keras_shufflenet.weights.errors import MALFORMED, CheckpointError
+from keras_shufflenet.weights.errors import MALFORMED
 from keras_shufflenet.weights.torch_pickle import ZIP_MAGIC
 
 MEMBER = "model.weights.h5"
+LAYERS = "layers"
+VARIABLES = "vars"
+LEGACY_MODEL = "model_weights"
+LAYER_NAMES, WEIGHT_NAMES = "layer_names", "weight_names"
+OPTIMIZERS = ("optimizer", "optimizer_weights")
+IDENTITY = "identity"  # group of the layer that marks RGB in 0..255 where nothing is subtracted
+MAX_DEPTH = 8  # of models in models
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """The layers of a model in a file.
+
+    Attributes:
+        place: Path of the model's group in the file; "" for the outermost model.
+        layers: Variables in Keras' order, by the name of the layer.
+        has_preprocessing: Whether the model preprocesses RGB in 0..255 itself.
+    """
+
+    place: str
+    layers: dict[str, list[h5py.Dataset]]
+    has_preprocessing: bool
 
 
 def is_keras_file(path: str | os.PathLike[str]) -> bool:
@@ -39,42 +56,16 @@ def is_keras_file(path: str | os.PathLike[str]) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return MEMBER in archive.namelist()
-    except zipfile.BadZipFile:
+    except (*MALFORMED, OSError, zipfile.BadZipFile):
         return False
 
 
-def load_keras_file(
-    model: keras.Model, path: str | os.PathLike[str], *, include_head: bool = True
-) -> None:
-    """Assign the weights of a Keras file to a model.
-
-    Args:
-        model: A model made by a builder of this package.
-        path: Path of a `.weights.h5` or `.keras` file.
-        include_head: Whether to load the classifier or keypoint head, too. If False, the model's
-            head stays as it is, and the file's is ignored.
+def open_file(path: Path) -> h5py.File:
+    """Open a `.h5` file, or the one in a `.keras` file.
 
     Raises:
-        CheckpointError: If the file is malformed.
-        WeightsMismatchError: If it is of another model. Nothing was assigned.
+        ValueError: If the file is a zip bomb. What zipfile and h5py raise for malformed files.
     """
-    try:
-        with _open(Path(path)) as file:
-            values = _matched(model, dict(_saved_layers(file)), include_head, path)
-            reverse_stem = takes_bgr(model) and _has_preprocessing(file) != has_preprocessing(model)
-    except (*MALFORMED, OSError, zipfile.BadZipFile) as error:
-        if isinstance(error, ValueError) and "Received: " in str(error):
-            raise
-        raise CheckpointError(
-            f"The Keras file is malformed or truncated ({error}); supported are files of "
-            f"`model.save_weights` and `model.save`. Received: {os.fspath(path)!r}"
-        ) from error
-    stem = model.get_layer(STEM).kernel if reverse_stem else None
-    for variable, value in values:
-        variable.assign(reverse_colors(value, 2) if variable is stem else value)
-
-
-def _open(path: Path) -> h5py.File:
     if not zipfile.is_zipfile(path):
         return h5py.File(path, "r")
     with zipfile.ZipFile(path) as archive:
@@ -84,69 +75,106 @@ def _open(path: Path) -> h5py.File:
         return h5py.File(io.BytesIO(archive.read(MEMBER)), "r")
 
 
-def _has_preprocessing(file: h5py.File) -> bool:
-    """Return whether the model in the file takes RGB in 0..255 and preprocesses it itself."""
-    names = {name for name, _ in _saved_layers(file)}
-    return PREPROCESSING in names or "identity" in file["layers"]
+def saved_models(file: h5py.File) -> list[SavedModel]:
+    """Return the model in a file and the models within it.
+
+    Raises:
+        ValueError: If the file has no layers, or something of it is elsewhere on this machine.
+    """
+    legacy = _child(file, LEGACY_MODEL) if LEGACY_MODEL in set(file) else file
+    if LAYER_NAMES in legacy.attrs or f"{LAYER_NAMES}0" in legacy.attrs:
+        return list(_legacy_models(legacy))
+    models = list(_models(file, 0))
+    if not models:
+        raise ValueError(f"it has no group {LAYERS!r}")
+    return models
 
 
-def _saved_layers(file: h5py.File) -> Iterator[tuple[str, list[h5py.Dataset]]]:
-    """Yield the names of the layers and their variables, in Keras' order."""
-    for group in _children(file["layers"]):
-        variables = group.get("vars")
-        if variables is not None and len(variables):
-            name = str(variables.attrs["name"])
-            yield name, [_dataset(variables, str(index)) for index in range(len(variables))]
+def read(dataset: h5py.Dataset) -> np.ndarray:
+    """Return the numbers of a variable as float32.
+
+    Raises:
+        TypeError: If they are not floating-point numbers.
+    """
+    array = np.asarray(dataset[()])
+    if dataset.attrs.get("dtype") == "bfloat16" and array.dtype.itemsize == 2:
+        array = (array.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+    if not np.issubdtype(array.dtype, np.floating):
+        raise TypeError(f"{dataset.name} is of type {array.dtype}")
+    return array.astype(np.float32)
 
 
-def _children(group: h5py.Group) -> Iterator[h5py.Group]:
+def _models(group: h5py.Group, depth: int) -> Iterator[SavedModel]:
+    """Yield the models in a group: those of subclasses have it as an attribute of any name."""
+    names = [name for name in group if name not in (VARIABLES, *OPTIMIZERS)]
+    groups = {name: child for name in names if (child := _group(group, name)) is not None}
+    if LAYERS in groups:
+        yield _model(group.name.strip("/"), groups[LAYERS])
+    if depth < MAX_DEPTH:
+        for child in groups.values():
+            yield from _models(child, depth + 1)
+
+
+def _model(place: str, group: h5py.Group) -> SavedModel:
+    layers = {}
     for name in group:
-        if isinstance(group.get(name, getlink=True), h5py.HardLink):
-            yield group[name]
+        layer = _group(group, name)
+        known = layer is not None and VARIABLES in set(layer)  # `in layer` would follow a link
+        variables = _group(layer, VARIABLES) if known else None
+        if variables is not None and len(variables):
+            title = str(variables.attrs["name"])
+            layers[title] = [_dataset(variables, str(index)) for index in range(len(variables))]
+    return SavedModel(place, layers, PREPROCESSING in layers or IDENTITY in set(group))
+
+
+def _legacy_models(group: h5py.Group) -> Iterator[SavedModel]:
+    """Yield the outermost model, and a model within it for each group with several layers."""
+    outer: dict[str, list[h5py.Dataset]] = {}
+    names = _texts(group, LAYER_NAMES)
+    for name in names:
+        child = _child(group, name)
+        weights = _texts(child, WEIGHT_NAMES)
+        inner: dict[str, list[h5py.Dataset]] = {}
+        for weight in weights:
+            layer = weight.rpartition("/")[0].rpartition("/")[2]
+            inner.setdefault(layer, []).append(_dataset(child, weight))
+        if len(inner) == 1:
+            outer[name] = next(iter(inner.values()))
+        elif inner:
+            yield SavedModel(name, inner, PREPROCESSING in inner)
+    yield SavedModel("", outer, PREPROCESSING in names)
+
+
+def _texts(group: h5py.Group, name: str) -> list[str]:
+    """Return a list of texts that Keras split into several attributes if it is long."""
+    parts = [name] if name in group.attrs else []
+    while not parts or parts[-1] != name:
+        part = f"{name}{len(parts)}"
+        if part not in group.attrs:
+            break
+        parts.append(part)
+    texts: list[Any] = [text for part in parts for text in group.attrs[part]]
+    return [text.decode() if isinstance(text, bytes) else str(text) for text in texts]
+
+
+def _group(parent: h5py.Group, name: str) -> h5py.Group | None:
+    child = _child(parent, name)
+    return child if isinstance(child, h5py.Group) else None
+
+
+def _child(parent: h5py.Group, path: str) -> Any:
+    """Return what is at a path, unless a part of it is a link."""
+    child = parent
+    for name in path.split("/"):
+        if not isinstance(child.get(name, getlink=True), h5py.HardLink):
+            raise ValueError(f"{child.name.rstrip('/')}/{name} is missing or a link")
+        child = child[name]
+    return child
 
 
 def _dataset(group: h5py.Group, name: str) -> h5py.Dataset:
     """Return a variable, unless its numbers are in another file on this machine."""
-    dataset = group[name]
-    linked = not isinstance(group.get(name, getlink=True), h5py.HardLink)
-    if linked or not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
+    dataset = _child(group, name)
+    if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
         raise ValueError(f"{dataset.name} is not a plain array")
     return dataset
-
-
-def _matched(
-    model: keras.Model,
-    saved: dict[str, list[h5py.Dataset]],
-    include_head: bool,
-    path: str | os.PathLike[str],
-) -> list[tuple[keras.Variable, np.ndarray]]:
-    """Return variables and their numbers, which are read only if all shapes match."""
-    report, pairs = KeyReport(), []
-    body = weighted_layers(model, include_head)
-    for layer in body:
-        pairs += _compare(layer, saved.get(layer.name), report)
-    used = {layer.name for layer in body}
-    headless = not include_head or not any(is_top(name) for name in used)
-    report.unexpected_keys = [
-        f"layer {name!r}"
-        for name in saved
-        if name not in used
-        and name != PREPROCESSING
-        and not is_output(name)
-        and not (headless and is_top(name))
-    ]
-    report.raise_if_any(model, "a Keras file", os.fspath(path))
-    return [(variable, dataset[()]) for variable, dataset in pairs]
-
-
-def _compare(
-    layer: keras.Layer, saved: list[h5py.Dataset] | None, report: KeyReport
-) -> list[tuple[keras.Variable, h5py.Dataset]]:
-    if saved is None:
-        report.missing_keys.append(f"layer {layer.name!r}")
-        return []
-    needed = [tuple(variable.shape) for variable in layer.weights]
-    shapes = [dataset.shape for dataset in saved]
-    if shapes != needed:
-        report.mismatched.append(f"layer {layer.name!r} is {shapes}, {needed} needed")
-    return list(zip(layer.weights, saved, strict=False))

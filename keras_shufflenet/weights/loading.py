@@ -16,7 +16,8 @@ from keras_shufflenet.weights.assignment import ADAPT, RGB, stem_channels
 from keras_shufflenet.weights.cache import download
 from keras_shufflenet.weights.checkpoint import read_tensors
 from keras_shufflenet.weights.errors import CheckpointError, WeightsMismatchError
-from keras_shufflenet.weights.hdf5 import is_keras_file, load_keras_file
+from keras_shufflenet.weights.hdf5 import is_keras_file
+from keras_shufflenet.weights.keras_file import load_keras_file
 
 CHECKPOINT_SUFFIXES = (".pth", ".pt", ".tar", ".pkl", ".npz", ".safetensors", ".h5", ".keras")
 MEAN_IMAGE_SIZE = 224

@@ -127,7 +127,7 @@ def test_errors_say_what_is_allowed_and_what_was_received(arguments, text):
         (lambda: ks.DetNAS("coco_fpn_1_3g"), r"'coco_fpn_1\.3g', .*Received: .*'coco_fpn_1_3g'"),
         (lambda: ks.MobileNetV2("1.0"), "positive number. Received: width='1.0'"),
         (lambda: ks.MobileNetV2(float("inf")), "positive number. Received: width=inf"),
-        (lambda: ks.MobileNetV2(1.0, "keras"), "'tonylins'. Received: variant='keras'"),
+        (lambda: ks.MobileNetV2(1.0, "caffe"), "'keras'. Received: variant='caffe'"),
         (lambda: ks.ShuffleNetV1([1.0], 3), r"Received: .*=\(3, \[1\.0\]\)"),
         (lambda: ks.ShuffleNetV2Plus(["small"]), r"'large'. Received: size=\['small'\]"),
         (lambda: ks.ShuffleNetV2(0.25, input_shape=64), "three integers. Received: input_shape=64"),

@@ -31,6 +31,7 @@ STRUCTURES = [
     "detnas_voc_fpn_300m",
     "mobilenet_v2_x0_35",
     "mobilenet_v2_x0_35_tonylins",
+    "mobilenet_v2_x0_35_keras",
 ]
 SAVED = STRUCTURES[2::3]
 STRIDES = (2, 4, 8, 16, 32)

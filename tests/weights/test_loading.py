@@ -133,7 +133,7 @@ def test_numbers_elsewhere_on_the_machine_are_refused(tmp_path):
     for fill in fills.values():
         model = small_model()
         before = values(model)
-        with pytest.raises(CheckpointError, match="not a plain array"):
+        with pytest.raises(CheckpointError, match=r"not a plain array|a link"):
             load(model, hdf5(tmp_path, fill))
         assert unchanged(model, before)
 

@@ -242,6 +242,82 @@ def test_every_layout_is_found_by_its_own_keys(layout):
     assert Subsets(Contents({"": state}, {})).found[0] == (layout.name, "")
 
 
+# As timm 1.0.31 and transformers 5.24 name them.
+PACKAGES = {
+    "timm/mobilenet_v2": (
+        "torchvision",
+        {
+            "stem_conv": "conv_stem",
+            "stem_conv_bn": "bn1",
+            "block0_dw": "blocks.0.0.conv_dw",
+            "block0_dw_bn": "blocks.0.0.bn1",
+            "block0_project": "blocks.0.0.conv_pw",
+            "block0_project_bn": "blocks.0.0.bn2",
+            "block4_expand": "blocks.2.1.conv_pw",
+            "block4_expand_bn": "blocks.2.1.bn1",
+            "block4_dw": "blocks.2.1.conv_dw",
+            "block4_dw_bn": "blocks.2.1.bn2",
+            "block4_project": "blocks.2.1.conv_pwl",
+            "block4_project_bn": "blocks.2.1.bn3",
+            "block16_project_bn": "blocks.6.0.bn3",
+            "conv_last": "conv_head",
+            "conv_last_bn": "bn2",
+            "predictions": "classifier",
+        },
+    ),
+    "huggingface/mobilenet_v2": (
+        "keras",
+        {
+            "stem_conv": "mobilenet_v2.conv_stem.first_conv.convolution",
+            "block0_dw_bn": "mobilenet_v2.conv_stem.conv_3x3.normalization",
+            "block0_project": "mobilenet_v2.conv_stem.reduce_1x1.convolution",
+            "block1_expand": "mobilenet_v2.layer.0.expand_1x1.convolution",
+            "block16_dw_bn": "mobilenet_v2.layer.15.conv_3x3.normalization",
+            "conv_last_bn": "mobilenet_v2.conv_1x1.normalization",
+            "predictions": "classifier",
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("layout", PACKAGES)
+def test_names_of_timm_and_hugging_face(layout):
+    variant, modules = PACKAGES[layout]
+    table = layouts.get(layout)
+    assert modules.items() <= table.modules.items()
+    model = ks.MobileNetV2(0.35, variant, input_shape=(32, 32, 3), classes=10)
+    state = state_of(model, layout)
+    load_state_dict(model, state)
+    written = state_dict(model, layout)
+    assert len(written) == 262
+    assert all(np.array_equal(array, state[key]) for key, array in written.items())
+    other = ks.MobileNetV2(
+        0.35, "keras" if variant == "torchvision" else "torchvision", input_shape=(32, 32, 3)
+    )
+    with pytest.raises(WeightsMismatchError, match=rf"{layout}.*`variant` must be 'keras'"):
+        load_state_dict(other, state, include_head=False)
+
+
+@pytest.mark.parametrize(
+    ("layout", "prefix", "build"),
+    [
+        ("mmcls/shufflenet_v2", "backbone.", lambda: shufflenet(include_top=False)),
+        (
+            "huggingface/mobilenet_v2",
+            "mobilenet_v2.",
+            lambda: ks.MobileNetV2(0.35, "keras", include_top=False, input_shape=(32, 32, 3)),
+        ),
+    ],
+)
+def test_a_backbone_that_was_saved_alone(layout, prefix, build):
+    model = build()
+    state = state_of(model, layout)
+    load_state_dict(model, {key.removeprefix(prefix): array for key, array in state.items()})
+    key = f"{layouts.get(layout).modules['conv_last']}.weight"
+    kernel = model.get_layer("conv_last").kernel.numpy()
+    np.testing.assert_array_equal(kernel, state[key].transpose(2, 3, 1, 0))
+
+
 def test_modules_of_tonylins():
     modules = layouts.get("tonylins/mobilenet_v2").modules
     assert modules["block0_project_bn"] == "features.1.conv.4"

@@ -10,7 +10,7 @@ import pkgutil
 from collections.abc import Iterator
 from importlib import import_module
 
-from keras_shufflenet.weights.layouts._layout import Layout
+from keras_shufflenet.weights.layouts._layout import KerasLayout, Layout
 
 
 def get(name: str) -> Layout:
@@ -33,4 +33,8 @@ def _defined() -> Iterator[Layout]:
                     yield item
 
 
-LAYOUTS: dict[str, Layout] = {layout.name: layout for layout in _defined()}
+_ALL = list(_defined())
+LAYOUTS: dict[str, Layout] = {
+    layout.name: layout for layout in _ALL if not isinstance(layout, KerasLayout)
+}
+KERAS_LAYOUTS = [layout for layout in _ALL if isinstance(layout, KerasLayout)]

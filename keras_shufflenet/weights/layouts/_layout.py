@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 
@@ -41,6 +41,11 @@ class Layout:
             if part in key:
                 return key.replace(part, other)
         return None
+
+
+@dataclass(frozen=True)
+class KerasLayout(Layout):
+    """A map from the names of layers in a publisher's Keras files to ours."""
 
 
 def enumerate_units(counts: Sequence[int], first_stage: int) -> list[tuple[int, int]]:
@@ -82,10 +87,25 @@ OPENMMLAB_HEADS = {
 
 
 def with_heads(
-    network: str, backbone: Mapping[str, str], requires: frozenset[str] = frozenset()
+    network: str,
+    backbone: Mapping[str, str],
+    requires: frozenset[str] = frozenset(),
+    hint: str = "",
 ) -> list[Layout]:
-    """Return the layouts of OpenMMLab's backbone with the head of mmcls, mmpose 0.x and 1.x."""
-    return [
-        Layout(f"{publisher}/{network}", {**backbone, **head}, requires=requires)
+    """Return the layouts of OpenMMLab's backbone alone, and in mmcls, mmpose 0.x and 1.x."""
+    first, *others = (
+        Layout(f"{publisher}/{network}", {**backbone, **head}, requires=requires, hint=hint)
         for publisher, head in OPENMMLAB_HEADS.items()
-    ]
+    )
+    alone = without_prefix(first, f"openmmlab/{network}", "backbone.")
+    return [first, *others, alone]
+
+
+def without_prefix(layout: Layout, name: str, prefix: str) -> Layout:
+    """Return the layout of a backbone that was saved alone, without its name in the network."""
+    modules = {
+        layer: module.removeprefix(prefix)
+        for layer, module in layout.modules.items()
+        if module.startswith(prefix)
+    }
+    return replace(layout, name=name, modules=modules)

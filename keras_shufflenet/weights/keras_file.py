@@ -1,0 +1,172 @@
+"""Load weights that Keras saved: `.weights.h5` and `.h5` files, and models in `.keras` files.
+
+All are matched by layer names, as strictly as a PyTorch checkpoint.
+"""
+
+import os
+import warnings
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+
+from keras_shufflenet._layer_names import PREPROCESSING, STEM, is_body, is_output, is_top
+from keras_shufflenet.weights import layouts
+from keras_shufflenet.weights._choice import find_fault
+from keras_shufflenet.weights._state_dict import takes_bgr
+from keras_shufflenet.weights.assignment import (
+    MAX_LISTED,
+    KeyReport,
+    has_preprocessing,
+    is_plausible,
+    reverse_colors,
+    weighted_layers,
+)
+from keras_shufflenet.weights.errors import MALFORMED, CheckpointError, WeightsMismatchError
+from keras_shufflenet.weights.hdf5 import SavedModel, open_file, read, saved_models
+from keras_shufflenet.weights.layouts._layout import KerasLayout
+
+Layers = dict[str, list[h5py.Dataset]]
+
+
+def load_keras_file(
+    model: keras.Model, path: str | os.PathLike[str], *, include_head: bool = True
+) -> None:
+    """Assign the weights of a Keras file to a model.
+
+    Args:
+        model: A model made by a builder of this package.
+        path: Path of a `.weights.h5`, `.h5` or `.keras` file of this package's network, which may
+            be within another model, or of keras.applications.
+        include_head: Whether to load the classifier or keypoint head, too. If False, the model's
+            head stays as it is, and the file's is ignored.
+
+    Raises:
+        CheckpointError: If the file is malformed.
+        WeightsMismatchError: If it is of another model. Nothing was assigned.
+    """
+    try:
+        with open_file(Path(path)) as file:
+            saved, pairs = _matched(model, saved_models(file), include_head, path)
+            reverse_stem = takes_bgr(model) and saved.has_preprocessing != has_preprocessing(model)
+            values = [(variable, read(dataset)) for variable, dataset in pairs]
+    except (*MALFORMED, OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        if isinstance(error, ValueError) and "Received: " in str(error):
+            raise
+        raise CheckpointError(
+            f"The Keras file is malformed or truncated ({error}); supported are files of "
+            f"`model.save_weights` and `model.save`. Received: {os.fspath(path)!r}"
+        ) from error
+    _check_values(model, values, path)
+    stem = model.get_layer(STEM).kernel if reverse_stem else None
+    for variable, value in values:
+        variable.assign(reverse_colors(value, 2) if variable is stem else value)
+
+
+def _check_values(
+    model: keras.Model,
+    values: Sequence[tuple[keras.Variable, np.ndarray]],
+    path: str | os.PathLike[str],
+) -> None:
+    report = KeyReport()
+    for variable, value in values:
+        if not is_plausible(variable, value):
+            report.mismatched.append(
+                f"{variable.path} has values that no trained network has: the file is damaged"
+            )
+    report.raise_if_any(model, "a Keras file", os.fspath(path))
+
+
+def _matched(
+    model: keras.Model,
+    models: Sequence[SavedModel],
+    include_head: bool,
+    path: str | os.PathLike[str],
+) -> tuple[SavedModel, list[tuple[keras.Variable, h5py.Dataset]]]:
+    """Return the saved model whose layers match, and the model's variables with their numbers."""
+    body = weighted_layers(model, include_head)
+    reports: list[tuple[int, KeyReport, str]] = []
+    found = []
+    for saved in models:
+        names = _publisher(saved)
+        if names is not None and (fault := find_fault(model, names)) is not None:
+            raise WeightsMismatchError(
+                f"The file is of the network {names.name!r}, {fault}: it does not match the model "
+                f"{model.name!r}. Received: {os.fspath(path)!r}"
+            )
+        layers = saved.layers if names is None else _renamed(saved.layers, names)
+        report, pairs = _compare(body, layers, include_head)
+        reports.append((sum(layer.name in layers for layer in body), report, saved.place))
+        if not report:
+            found.append((saved, pairs, report))
+    if not found:
+        _, report, place = max(reports, key=lambda item: item[0])
+        where = f", in the model {place!r} within it" if place else ""
+        report.raise_if_any(model, f"a Keras file{where}", os.fspath(path))
+    if len(found) > 1:
+        places = ", ".join(repr(saved.place) for saved, _, _ in found)
+        raise WeightsMismatchError(
+            f"The file has several networks that match the model {model.name!r}, in the groups "
+            f"{places}: save the one that is wanted alone. Received: {os.fspath(path)!r}"
+        )
+    saved, pairs, report = found[0]
+    if report.left_out:
+        more = ", ..." if len(report.left_out) > MAX_LISTED else ""
+        warnings.warn(
+            f"{len(report.left_out)} layers of the file are no part of the network and were left "
+            f"out: {', '.join(report.left_out[:MAX_LISTED])}{more}",
+            stacklevel=2,
+        )
+    return saved, pairs
+
+
+def _publisher(saved: SavedModel) -> KerasLayout | None:
+    """Return the layout that has most layers of a saved model; None for our own names."""
+    for names in layouts.KERAS_LAYOUTS:
+        theirs = set(names.modules.values())
+        if 2 * len(theirs & set(saved.layers)) > len(theirs):
+            return names
+    return None
+
+
+def _renamed(layers: Layers, names: KerasLayout) -> Layers:
+    """Return the layers by our names, those that the layout does not have by theirs."""
+    ours = {theirs: layer for layer, theirs in names.modules.items()}
+    return {ours.get(name, name): variables for name, variables in layers.items()}
+
+
+def _compare(
+    body: Sequence[keras.Layer], layers: Layers, include_head: bool
+) -> tuple[KeyReport, list[tuple[keras.Variable, h5py.Dataset]]]:
+    """Return the differences between a saved model and our layers, and the pairs of variables.
+
+    Without a head, a model takes the network out of a larger one, whose other layers are left out.
+    """
+    report, pairs = KeyReport(), []
+    for layer in body:
+        pairs += _pairs(layer, layers.get(layer.name), report)
+    used = {layer.name for layer in body}
+    headless = not include_head or not any(is_top(name) for name in used)
+    for name in layers:
+        ignored = name == PREPROCESSING or is_output(name) or (headless and is_top(name))
+        if name not in used and not ignored:
+            beside = headless and not is_body(name)
+            (report.left_out if beside else report.unexpected_keys).append(f"layer {name!r}")
+    return report, pairs
+
+
+def _pairs(
+    layer: keras.Layer, saved: list[h5py.Dataset] | None, report: KeyReport
+) -> list[tuple[keras.Variable, h5py.Dataset]]:
+    if saved is None:
+        report.missing_keys.append(f"layer {layer.name!r}")
+        return []
+    needed = [tuple(variable.shape) for variable in layer.weights]
+    shapes = [dataset.shape for dataset in saved]
+    if shapes != needed:
+        report.mismatched.append(f"layer {layer.name!r} is {shapes}, {needed} needed")
+    return list(zip(layer.weights, saved, strict=False))
