@@ -15,7 +15,7 @@ ARCHITECTURE = "03 12 20 31"
 
 @contextmanager
 def shallow() -> Iterator[None]:
-    """Build networks of all families but MobileNetV2 and the giants with a third of their units.
+    """Build networks of all families but MobileNetV2 and the largest with a third of their units.
 
     For tests that need a network of some structure, whatever its depth.
     """

@@ -77,15 +77,16 @@ REPLACED = {
 }
 # Lines that keep such a word, by a part of them: keys of files and of other people's formats.
 KEPT = (
-    '"joints', "'joints", "joints_vis", "jnt_", "annorect", "joint_", "upper_body",
+    '"joints', "'joints", "/joints", "joints = [[", "joints=[[", "joints_vis", "jnt_",
+    "annorect", "joint_", "upper_body",
     "noise floor", "np.floor", "tf.floor", "math.floor", ".floor(", "FLOOR", "FORMER_NAMES",
 )  # fmt: skip
-FOLDERS = ("keras_shufflenet", "weights_conversion", "tools", "examples", "docs")
+FOLDERS = ("keras_shufflenet", "weights_conversion", "tools", "examples", "docs", "tests")
 TEXTS = [
     ROOT / "README.md",
     *(path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*"))),
 ]
-TEXTS = [path for path in TEXTS if path.suffix in (".py", ".md")]
+TEXTS = [path for path in TEXTS if path.suffix in (".py", ".md") and path != Path(__file__)]
 
 
 def package(path: Path) -> str:

@@ -58,7 +58,7 @@ class Top:
     @property
     def count(self) -> int:
         """The number of classes."""
-        return self.classes if is_integer(self.classes) else len(self.names)
+        return int(self.classes) if is_integer(self.classes) else len(self.names)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -69,7 +69,7 @@ def test_report_lies_beside_the_file(exported):
     assert names == {f"pose_light.tflite{end}" for end in ("", ".json", ".md")}
 
 
-def test_figures_of_an_evaluation(classifier, images, tmp_path):
+def test_metrics_of_an_evaluation(classifier, images, tmp_path):
     seen = []
 
     def evaluate(path):
@@ -105,13 +105,13 @@ def test_error_of_outputs():
 
 
 @pytest.mark.parametrize("found", [None, 0.5, {"AP": "high"}, {"AP": float("nan")}, {"AP": [1]}])
-def test_figures_are_numbers(classifier, tmp_path, found):
+def test_metrics_are_numbers(classifier, tmp_path, found):
     with pytest.raises(ValueError, match="a dictionary of finite numbers"):
         ks.export.litert(classifier, tmp_path / "a.tflite", evaluate=lambda file: found)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_figures_of_numpy(classifier, tmp_path):
+def test_metrics_of_numpy(classifier, tmp_path):
     report = ks.export.litert(
         classifier, tmp_path / "a.tflite", evaluate=lambda file: {"AP": np.float32(0.5)}
     )

@@ -48,7 +48,7 @@ def test_shapes_are_static_and_ends_are_float(exported, precision):
 
 def test_batch_normalization_is_folded(exported):
     operators = exported("pose_light").report.operators
-    assert operators["SUB"] == 1  # the mean of the preprocessing; its deviation is in the stem
+    assert operators["SUB"] == 1  # the mean of the preprocessing; its std is in the stem
     assert "MUL" not in operators
 
 

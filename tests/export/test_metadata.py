@@ -34,7 +34,7 @@ def mediapipe():
     return run
 
 
-def test_normalised_images_cannot_be_described(shallow, tmp_path):
+def test_normalized_images_cannot_be_described(shallow, tmp_path):
     with shallow():
         model = ks.ShuffleNetV2(
             width=0.25, input_shape=(64, 64, 3), classes=10, include_preprocessing=False
@@ -62,11 +62,11 @@ def test_image_input_and_pixels(exported, mediapipe):
     assert (facts["output"], facts["other_outputs"]) == ("output", [])
     assert facts["normalization"] == [[[0.0], [1.0]]]
     assert (facts["version"], facts["output"]) == ("1.0.0", "output")
-    assert facts["output_files"] == []  # ten classes whose names nobody gave
+    assert facts["output_files"] == []  # ten classes without names
     assert not zipfile.is_zipfile(path)
 
 
-def test_normalised_inputs_are_not_called_pixels(tmp_path, mediapipe):
+def test_normalized_inputs_are_not_called_pixels(tmp_path, mediapipe):
     inputs = keras.Input((16, 16, 3))
     model = keras.Model(inputs, keras.layers.Conv2D(2, 3)(inputs))
     normalized = np.random.default_rng(0).normal(size=(4, 16, 16, 3))
@@ -104,7 +104,7 @@ def test_joints_and_codec_of_a_pose_estimator(exported, mediapipe):
 
 
 def test_the_estimator_is_made_of_what_the_file_says(tmp_path):
-    """Five joints with a codec of their own come back from the file alone."""
+    """Five keypoints with a codec of their own come back from the file alone."""
     inputs = keras.Input((32, 32, 3))
     model = keras.Model(inputs, keras.layers.Conv2D(5, 4, strides=4)(inputs))
     hand = Skeleton(
@@ -145,7 +145,7 @@ def test_labels_of_ones_own(exported, mediapipe):
             r"lines of text, not empty. Received: 'b\\nc'",
         ),
         ("classifier", {"labels": ["a"] * 9 + [" "]}, "lines of text"),
-        ("classifier", {"skeleton": "nobody"}, "must output heatmaps.*Received"),
+        ("classifier", {"skeleton": "coco"}, "must output heatmaps.*Received"),
         (
             "pose_light",
             {"labels": ["a"] * 17},

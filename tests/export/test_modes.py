@@ -104,7 +104,7 @@ def test_methods_of_finding_ranges(method, limit):
     images[1, 0, 0] = 100 if method != "mse" else 30
     limit = limit if method != "mse" else None
     optimized = ks.export.optimize_for_inference(rectified(images), images, method)
-    # Scaled so that what is cut off, but for a margin, becomes 6.
+    # Scaled so that the bound of clipping, but for a margin, becomes 6.
     first, second = optimized.get_layer("relu").kernel.numpy()[0, 0, 0]
     assert first == second
     # Without a limit rounding to steps of 30 / 256 is cheaper than to lose half of one pixel.
@@ -226,7 +226,7 @@ def test_one_scale_for_each_kernel_warns_that_it_costs_accuracy(warned, tmp_path
     assert set(scales) == {1}
 
 
-def test_normalised_images_for_a_model_that_normalises_pixels(warned, images):
+def test_normalized_images_for_a_model_that_normalizes_pixels(warned, images):
     assert warned("int8", [images])[1] == []
     _, (message,) = warned("int8", [images / 255])
     assert "normalizes them itself" in message

@@ -164,7 +164,7 @@ def test_a_channel_read_twice():
     assert_exact(run(ks.export.optimize_for_inference(model), images), model, images)
 
 
-def test_the_deviation_stays_where_others_read_the_images():
+def test_the_std_stays_where_others_read_the_images():
     inputs = keras.Input((8, 8, 3))
     normal = keras.layers.Normalization(mean=[1.0, 2, 3], variance=[4.0, 9, 16], name="norm")
     x = normal(inputs)
@@ -174,7 +174,7 @@ def test_the_deviation_stays_where_others_read_the_images():
     assert_exact(run(ks.export.optimize_for_inference(model), images), model, images)
 
 
-def test_a_normalisation_without_a_convolution():
+def test_a_normalization_without_a_convolution():
     inputs = keras.Input((8, 8, 4))
     x = keras.layers.BatchNormalization(name="alone")(inputs)
     model = keras.Model(inputs, keras.layers.ReLU(name="relu")(x))

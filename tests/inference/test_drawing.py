@@ -9,11 +9,11 @@ RIGHT_ELBOW, RIGHT_WRIST = 8, 10
 LEFT_SHOULDER, RIGHT_SHOULDER = 5, 6
 
 
-def person(**joints):
-    """A COCO person with only the given joints seen."""
+def person(**keypoints):
+    """A COCO person with only the given keypoints seen."""
     found = np.zeros((17, 3))
-    for joint, (x, y) in joints.items():
-        found[skeletons.COCO.keypoint_names.index(joint)] = x, y, 0.9
+    for keypoint, (x, y) in keypoints.items():
+        found[skeletons.COCO.keypoint_names.index(keypoint)] = x, y, 0.9
     return found
 
 
@@ -22,7 +22,7 @@ def black():
     return np.zeros((100, 120, 3), np.uint8)
 
 
-def test_nobody_leaves_the_image_as_it_was(black):
+def test_without_persons_the_image_stays_as_it_was(black):
     black[3, 4] = 200
     drawn = draw_skeletons(black, np.zeros((0, 17, 3)))
     np.testing.assert_array_equal(drawn, black)
@@ -30,7 +30,7 @@ def test_nobody_leaves_the_image_as_it_was(black):
 
 
 @pytest.mark.parametrize(
-    ("joints", "side"),
+    ("keypoints", "side"),
     [
         (("left_elbow", "left_wrist"), "left"),
         (("right_elbow", "right_wrist"), "right"),
@@ -38,8 +38,8 @@ def test_nobody_leaves_the_image_as_it_was(black):
         (("nose", "left_eye"), "left"),
     ],
 )
-def test_a_limb_has_the_color_of_its_side(black, joints, side):
-    drawn = draw_skeletons(black, person(**{joints[0]: (20, 50), joints[1]: (100, 50)}))
+def test_a_limb_has_the_color_of_its_side(black, keypoints, side):
+    drawn = draw_skeletons(black, person(**{keypoints[0]: (20, 50), keypoints[1]: (100, 50)}))
     assert tuple(drawn[50, 60]) == COLORS[side]
     assert (drawn[20] == 0).all()
 

@@ -9,11 +9,11 @@ from keras_shufflenet.keypoints import COCO, HeatmapCodec, box_to_center_scale
 SIZE = (64, 48)
 TWO_CELLS = 2 * 240 * 1.25 / 64  # of the heatmap, in pixels of the image
 COLORS = np.random.default_rng(0).integers(60, 256, (17, 3))
-JOINTS = np.stack([np.arange(17) % 4 * 40 + 60, np.arange(17) // 4 * 40 + 50], axis=-1)
+POINTS = np.stack([np.arange(17) % 4 * 40 + 60, np.arange(17) // 4 * 40 + 50], axis=-1)
 
 
 def find_colors(crops):
-    """A network that knows the joints by their colors: heatmaps of a quarter of the size."""
+    """A network that knows the keypoints by their colors: heatmaps of a quarter of the size."""
     count, height, width, _ = crops.shape
     blocks = crops.reshape(count, height // 4, 4, width // 4, 4, 3)[:, :, 1:3, :, 1:3]
     distance = np.linalg.norm(blocks.mean(axis=(2, 4))[..., None, :] - COLORS, axis=-1)
@@ -22,9 +22,9 @@ def find_colors(crops):
 
 @pytest.fixture(scope="module")
 def dotted():
-    """An image with a dot of its own color at every joint."""
+    """An image with a dot of its own color at every keypoint."""
     image = np.zeros((300, 260, 3), np.uint8)
-    for (x, y), color in zip(JOINTS, COLORS, strict=True):
+    for (x, y), color in zip(POINTS, COLORS, strict=True):
         image[y - 8 : y + 9, x - 8 : x + 9] = color
     return image
 
@@ -33,8 +33,8 @@ def test_joints_come_back_in_image_pixels(dotted):
     boxes = [(20, 20, 200, 240), (30, 10, 180, 250)]
     people = predict_pose(find_colors, dotted, boxes, input_size=(256, 192), flip_test=False)
     assert people.shape == (2, 17, 3)
-    np.testing.assert_allclose(people[0, :, :2], JOINTS, atol=TWO_CELLS)
-    np.testing.assert_allclose(people[1, :, :2], JOINTS, atol=TWO_CELLS)
+    np.testing.assert_allclose(people[0, :, :2], POINTS, atol=TWO_CELLS)
+    np.testing.assert_allclose(people[1, :, :2], POINTS, atol=TWO_CELLS)
     np.testing.assert_allclose(people[:, :, 2], 1, atol=0.05)
 
 
@@ -55,7 +55,7 @@ def test_batches_do_not_change_anything(dotted):
     np.testing.assert_array_equal(together, apart)
 
 
-def test_nobody_in_the_image(dotted):
+def test_no_person_in_the_image(dotted):
     assert predict_pose(find_colors, dotted, [], input_size=SIZE).shape == (0, 17, 3)
 
 
@@ -70,7 +70,7 @@ def test_an_image_is_a_path_or_an_array(tmp_path, dotted):
 def test_the_codec_cuts_out_and_reads_in_one_measure(dotted, encoding):
     codec = HeatmapCodec((256, 192), encoding=encoding)
     people = predict_pose(find_colors, dotted, [(20, 20, 200, 240)], codec=codec, flip_test=False)
-    np.testing.assert_allclose(people[0, :, :2], JOINTS, atol=TWO_CELLS)
+    np.testing.assert_allclose(people[0, :, :2], POINTS, atol=TWO_CELLS)
 
 
 def test_the_flip_test_makes_left_and_right_equal(shared, simple_pose):

@@ -67,7 +67,7 @@ def zoo(**person_category):
     categories = [
         {"id": 1, "name": "dog"},
         {"id": 2, "name": "person"} | person_category,
-        {"id": 9, "name": "nobody here"},
+        {"id": 9, "name": "not annotated"},
     ]
     return coco(person(1, 1, 2), person(2, 2, 1), person(3, 3, 1), categories=categories)
 

@@ -9,7 +9,7 @@ from keras_shufflenet.inference.pose import predict_dataset
 from keras_shufflenet.keypoints import COCO, HeatmapCodec, evaluate_keypoints
 from tests.rounding import EPSILON32, EPSILON64, rounding_error
 
-FIGURES = ["AP", "AP .5", "AP .75", "AP (M)", "AP (L)", "AR", "AR .5", "AR .75", "AR (M)", "AR (L)"]
+METRICS = ["AP", "AP .5", "AP .75", "AP (M)", "AP (L)", "AR", "AR .5", "AR .75", "AR (M)", "AR (L)"]
 AP_TOLERANCE = 0.01  # of another implementation of the same evaluation
 QUICK = {"flip_test": False, "verbose": False}
 
@@ -19,11 +19,11 @@ def run(model, people, **options):
 
 
 def test_who_finds_every_joint_has_all_the_precision(color_net, dotted_people):
-    figures = run(color_net, dotted_people)
-    assert list(figures) == FIGURES
-    assert figures["AP"] == pytest.approx(1, rel=4 * EPSILON64)
-    assert figures["AP (L)"] == pytest.approx(1, rel=4 * EPSILON64)
-    assert figures["AP (M)"] == -1
+    found = run(color_net, dotted_people)
+    assert list(found) == METRICS
+    assert found["AP"] == pytest.approx(1, rel=4 * EPSILON64)
+    assert found["AP (L)"] == pytest.approx(1, rel=4 * EPSILON64)
+    assert found["AP (M)"] == -1
 
 
 def test_the_last_batch_may_be_smaller(color_net, dotted_people):
@@ -48,8 +48,8 @@ def test_an_exported_file_goes_the_same_way(tmp_path, color_net, dotted_people, 
     samples = data.load_keypoint_dataset(dotted_people, dotted_people.parent)
     crops = data.person_instances(samples, HeatmapCodec((256, 192)))
     export.litert(color_net, path, precision, representative_dataset=crops)
-    figures = run(path, dotted_people)
-    assert figures["AP"] == pytest.approx(1, rel=4 * EPSILON64)
+    found = run(path, dotted_people)
+    assert found["AP"] == pytest.approx(1, rel=4 * EPSILON64)
 
 
 def test_detected_boxes(tmp_path, color_net, dotted_people):
@@ -79,8 +79,8 @@ def test_images_without_annotations(tmp_path, color_net, dotted_people):
     with pytest.raises(ValueError, match=r"Received: 3 images, 0 annotations$"):
         run(color_net, dotted_people, detections=boxes)
     poses = tmp_path / "poses.json"
-    figures = run(color_net, dotted_people, detections=boxes, results_path=poses)
-    assert set(figures.values()) == {-1}
+    found = run(color_net, dotted_people, detections=boxes, results_path=poses)
+    assert set(found.values()) == {-1}
     assert len(json.loads(poses.read_text())) == 6
 
 
@@ -103,9 +103,9 @@ def test_prediction_and_evaluation_find_the_same(color_net, dotted_people):
     samples = data.load_keypoint_dataset(dotted_people, dotted_people.parent)
     estimator = PosePredictor.load(color_net)
     together = predict_dataset(estimator, samples, verbose=False)
-    for path, box, joints in zip(samples.paths, samples.instances.bboxes, together, strict=True):
+    for path, box, points in zip(samples.paths, samples.instances.bboxes, together, strict=True):
         found = predict_pose(estimator, path, [box])[0]
-        np.testing.assert_allclose(found, joints, atol=rounding_error(joints, 2, EPSILON32))
+        np.testing.assert_allclose(found, points, atol=rounding_error(points, 2, EPSILON32))
 
 
 def test_written_poses_are_those_that_were_scored(tmp_path, color_net, dotted_people):
@@ -124,19 +124,19 @@ def test_written_poses_are_those_that_were_scored(tmp_path, color_net, dotted_pe
 
 def test_a_trained_network_has_its_known_precision(shared, simple_pose):
     coco = shared / "data" / "coco"
-    figures = metrics.coco(
+    found = metrics.coco(
         simple_pose,
         coco / "person_keypoints_val_complete.json",
         coco / "images",
         input_size=(256, 192),
         verbose=False,
     )
-    assert figures["AP"] == pytest.approx(0.560, abs=AP_TOLERANCE)
+    assert found["AP"] == pytest.approx(0.560, abs=AP_TOLERANCE)
 
 
 def test_a_trained_network_on_the_boxes_of_a_detector(shared, simple_pose):
     coco = shared / "data" / "coco"
-    figures = metrics.coco(
+    found = metrics.coco(
         simple_pose,
         coco / "person_keypoints_val_det.json",
         coco / "images",
@@ -145,7 +145,7 @@ def test_a_trained_network_on_the_boxes_of_a_detector(shared, simple_pose):
         input_size=(256, 192),
         verbose=False,
     )
-    assert figures["AP"] == pytest.approx(0.557, abs=AP_TOLERANCE)
+    assert found["AP"] == pytest.approx(0.557, abs=AP_TOLERANCE)
 
 
 def test_a_classifier_is_refused(dotted_people):
@@ -170,7 +170,7 @@ def test_a_broken_image_is_named(color_net, dotted_people):
         run(color_net, dotted_people)
 
 
-def test_nobody_to_evaluate(color_net, dotted_people):
+def test_no_person_to_evaluate(color_net, dotted_people):
     content = json.loads(dotted_people.read_text()) | {"annotations": []}
     dotted_people.write_text(json.dumps(content))
     with pytest.raises(ValueError, match="Received: 3 images, 0 annotations"):

@@ -10,13 +10,13 @@ from keras_shufflenet.metrics.imagenet import count_correct
 GREYS = [10, 60, 110, 160, 210, 250]
 
 
-def nearest_grey(images):
-    """A classifier of six greys: the nearer, the higher the score."""
+def nearest_gray(images):
+    """A classifier of six grays: the nearer, the higher the score."""
     return -np.abs(images.mean(axis=(1, 2, 3))[:, None] - GREYS)
 
 
 @pytest.fixture
-def greys(tmp_path):
+def grays(tmp_path):
     """Nine images of six classes: every label of the last three is two classes off."""
     (tmp_path / "images").mkdir()
     rows = []
@@ -31,37 +31,37 @@ def greys(tmp_path):
     return path
 
 
-def test_shares_of_right_guesses(greys):
-    found = ks.metrics.imagenet(nearest_grey, greys, crop_size=24, resize_size=32, verbose=False)
+def test_shares_of_right_guesses(grays):
+    found = ks.metrics.imagenet(nearest_gray, grays, crop_size=24, resize_size=32, verbose=False)
     assert found == {"top1": 6 / 9, "top5": 1.0, "count": 9}
 
 
-def test_a_folder_may_hold_the_labels(greys):
+def test_a_folder_may_hold_the_labels(grays):
     options = {"crop_size": 24, "resize_size": 32, "verbose": False}
-    found = ks.metrics.imagenet(nearest_grey, greys.parent, **options)
-    assert found == ks.metrics.imagenet(nearest_grey, greys, **options)
+    found = ks.metrics.imagenet(nearest_gray, grays.parent, **options)
+    assert found == ks.metrics.imagenet(nearest_gray, grays, **options)
 
 
-def test_batches_do_not_change_anything(greys):
+def test_batches_do_not_change_anything(grays):
     options = {"crop_size": 24, "resize_size": 32, "verbose": False}
-    found = ks.metrics.imagenet(nearest_grey, greys, batch_size=2, **options)
-    assert found == ks.metrics.imagenet(nearest_grey, greys, **options)
+    found = ks.metrics.imagenet(nearest_gray, grays, batch_size=2, **options)
+    assert found == ks.metrics.imagenet(nearest_gray, grays, **options)
 
 
-def test_too_few_classes(greys):
+def test_too_few_classes(grays):
     with pytest.raises(ValueError, match=r"a class 5.*Received: shape \(9, 3\)"):
         ks.metrics.imagenet(
             lambda images: np.zeros((len(images), 3)),
-            greys,
+            grays,
             crop_size=24,
             resize_size=32,
             verbose=False,
         )
 
 
-def test_images_without_classes_have_no_accuracy(greys):
+def test_images_without_classes_have_no_accuracy(grays):
     with pytest.raises(ValueError, match=r"a folder for each class. Received: class -1"):
-        ks.metrics.imagenet(nearest_grey, greys.parent / "images", verbose=False)
+        ks.metrics.imagenet(nearest_gray, grays.parent / "images", verbose=False)
 
 
 def test_folders_stand_for_all_classes(tmp_path):
@@ -69,21 +69,21 @@ def test_folders_stand_for_all_classes(tmp_path):
         (tmp_path / f"class{number}").mkdir()
         Image.new("RGB", (60, 40), (gray,) * 3).save(tmp_path / f"class{number}" / "one.png")
     options = {"crop_size": 24, "resize_size": 32, "verbose": False}
-    assert ks.metrics.imagenet(nearest_grey, tmp_path, **options)["top1"] == 1.0
+    assert ks.metrics.imagenet(nearest_gray, tmp_path, **options)["top1"] == 1.0
     (tmp_path / "class0" / "one.png").unlink()
     (tmp_path / "class0").rmdir()
     with pytest.raises(
         ValueError,
-        match=r"each of the 6 classes of nearest_grey, .* or a csv. Received: 5 folders",
+        match=r"each of the 6 classes of nearest_gray, .* or a csv. Received: 5 folders",
     ):
-        ks.metrics.imagenet(nearest_grey, tmp_path, **options)
+        ks.metrics.imagenet(nearest_gray, tmp_path, **options)
 
 
-def test_a_broken_image_is_named(greys):
-    image = greys.parent / "images" / "4.png"
+def test_a_broken_image_is_named(grays):
+    image = grays.parent / "images" / "4.png"
     image.write_bytes(image.read_bytes()[:60])
     with pytest.raises(ValueError, match=r"complete file of .*truncated\)\. Received: \S*4\.png$"):
-        ks.metrics.imagenet(nearest_grey, greys, crop_size=24, resize_size=32, verbose=False)
+        ks.metrics.imagenet(nearest_gray, grays, crop_size=24, resize_size=32, verbose=False)
 
 
 def test_counting():

@@ -11,16 +11,16 @@ COUNT = 16
 
 
 @pytest.fixture
-def mpii_people(tmp_path, joint_places, paint):
+def mpii_people(tmp_path, keypoint_places, paint):
     """Two people in MPII's files: a json list, and the ground truth with pixels counted from 1."""
     people, positions = [], []
     for number in range(2):
         picture = np.zeros((300, 220 + 30 * number, 3), np.uint8)
-        joints = joint_places[:COUNT] + 20 * number
-        paint(picture, joints)
+        points = keypoint_places[:COUNT] + 20 * number
+        paint(picture, points)
         Image.fromarray(picture).save(tmp_path / f"{number}.png")
-        positions.append(joints + 1)
-        people.append(_person(f"{number}.png", joints + 1))
+        positions.append(points + 1)
+        people.append(_person(f"{number}.png", points + 1))
     path = tmp_path / "mpii.json"
     path.write_text(json.dumps(people))
     truth = {
@@ -31,13 +31,13 @@ def mpii_people(tmp_path, joint_places, paint):
     return path, truth
 
 
-def _person(name, joints):
-    center = joints.mean(axis=0)
+def _person(name, points):
+    center = points.mean(axis=0)
     return {
         "image": name,
         "center": [center[0], center[1] - 15 * 1.1],
         "scale": 1.1,
-        "joints": joints.tolist(),
+        "joints": points.tolist(),
         "joints_vis": [1] * COUNT,
     }
 
@@ -45,18 +45,18 @@ def _person(name, joints):
 def test_who_finds_every_joint_has_them_all(make_color_net, mpii_people):
     path, truth = mpii_people
     net = make_color_net((256, 256), COUNT)
-    figures = metrics.mpii(net, path, path.parent, truth, flip_test=False, verbose=False)
-    assert figures["PCKh"] == pytest.approx(1, rel=4 * EPSILON64)
-    assert figures["Wrist"] == figures["Head"] == 1
+    found = metrics.mpii(net, path, path.parent, truth, flip_test=False, verbose=False)
+    assert found["PCKh"] == pytest.approx(1, rel=4 * EPSILON64)
+    assert found["Wrist"] == found["Head"] == 1
 
 
 def test_joints_that_are_not_where_they_should_be(make_color_net, mpii_people):
     path, truth = mpii_people
     truth["pos_gt_src"][10, 0] += 60
     net = make_color_net((256, 256), COUNT)
-    figures = metrics.mpii(net, path, path.parent, truth, flip_test=False, verbose=False)
-    assert figures["Wrist"] == 0.5
-    assert figures["Head"] == 1
+    found = metrics.mpii(net, path, path.parent, truth, flip_test=False, verbose=False)
+    assert found["Wrist"] == 0.5
+    assert found["Head"] == 1
 
 
 def test_coco_networks_are_refused(color_net, mpii_people):
@@ -67,11 +67,11 @@ def test_coco_networks_are_refused(color_net, mpii_people):
 
 def test_the_files_of_the_benchmark(shared, make_color_net):
     folder = shared / "data" / "mpii"
-    figures = metrics.mpii(
+    found = metrics.mpii(
         make_color_net((256, 256), COUNT),
         folder / "mpii_val_5.json",
         folder / "images",
         folder / "mpii_gt_val_5.mat",
         verbose=False,
     )
-    assert 0 <= figures["PCKh"] < 0.5
+    assert 0 <= found["PCKh"] < 0.5

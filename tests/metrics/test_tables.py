@@ -28,7 +28,7 @@ def test_a_column_for_each_model():
     assert "annotated boxes" in printed
 
 
-def test_no_figure_is_cut_on_a_narrow_terminal():
+def test_no_number_is_cut_on_a_narrow_terminal():
     names = ["AP", "AP .5", "AP .75", "AP (M)", "AP (L)", "AR", "AR .5", "AR .75", "AR (M)"]
     models = {kind: dict.fromkeys(names, 0.5) for kind in ("Keras, float32", "LiteRT, int8")}
     assert "…" not in text(metrics_table(models), width=60)

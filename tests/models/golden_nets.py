@@ -1,7 +1,7 @@
 """Build the networks of the golden fixtures and measure how far they are from their reference.
 
 Also a program, for other backends: `KERAS_BACKEND=jax python golden_nets.py GOLDEN NAME ...` prints
-one JSON object with `deviations` of each fixture's first case.
+one JSON object with `errors` of each fixture's first case.
 """
 
 import json
@@ -61,7 +61,7 @@ NETS = {
     "mmpose_mobilenetv2_mpii_256x256": None,
 }
 
-GIANTS = ("shufflenet_v2_large", "shufflenet_v2_exlarge")
+LARGEST = ("shufflenet_v2_large", "shufflenet_v2_exlarge")
 PATH = (2, 1, 0, 3, 1, 3, 0, 2, 2, 0, 1, 1, 3, 0, 2, 3, 3, 1, 0, 2)
 SUPERNETS = {
     "spos_supernet_path": lambda **a: ks.OneShotNet(PATH, affine=False, **a),
@@ -155,7 +155,7 @@ def load(golden: Path, synth, name: str, cases: int | None = None) -> keras.Mode
     return model
 
 
-def deviations(
+def errors(
     golden: Path, synth, name: str, model: keras.Model, cases: int | None = None
 ) -> dict[str, float]:
     """Largest |ours - reference| of outputs and taps, in multiples of the reference's noise.
@@ -192,7 +192,7 @@ def deviations(
         ):
             error = np.abs(_sample(values, index) - expected).max()
             result[f"{case['id']} {tap['name']}"] = float(error / tap["noise"])
-        result[f"{case['id']} output"] = _output_deviation(case, arrays, output)
+        result[f"{case['id']} output"] = _output_error(case, arrays, output)
     return result
 
 
@@ -201,7 +201,7 @@ def check(found: dict[str, float]) -> None:
     assert {key: value for key, value in found.items() if not value <= TOLERANCE} == {}
 
 
-def _output_deviation(case, arrays, output) -> float:
+def _output_error(case, arrays, output) -> float:
     if "logits" in case:
         error = np.abs(output - arrays[f"{case['id']}_logits"]).max()
         return float(error / case["logits"]["noise"])
@@ -216,5 +216,5 @@ if __name__ == "__main__":
 
     found = {}
     for net in sys.argv[2:]:
-        found[net] = deviations(folder, rule, net, load(folder, rule, net, cases=1), cases=1)
+        found[net] = errors(folder, rule, net, load(folder, rule, net, cases=1), cases=1)
     print(json.dumps(found))

@@ -72,12 +72,12 @@ def test_preprocessing_is_inside_unless_told_otherwise(build):
     ]
 
 
-def test_mean_and_deviation_are_applied():
+def test_mean_and_std_are_applied():
     raw, normalized = SMALL["mobilenet_v2"](), SMALL["mobilenet_v2"](include_preprocessing=False)
     normalized.set_weights([w.numpy() for w in raw.weights if "preprocessing" not in w.path])
     x = images(1, 224, 224)
-    mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
-    by_hand = normalized(((x / 255 - mean) / deviation).astype("float32"))
+    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    by_hand = normalized(((x / 255 - mean) / std).astype("float32"))
     assert_exact(np.asarray(by_hand), raw, x)
 
 

@@ -19,7 +19,7 @@ from tests.models import channels_first, golden_nets
 from tests.noise import TOLERANCE, assert_exact
 from tests.rounding import EPSILON32
 
-NETWORKS = [name for name in ks.list_models() if name not in golden_nets.GIANTS]
+NETWORKS = [name for name in ks.list_models() if name not in golden_nets.LARGEST]
 # One of each variant, where networks of a variant differ in numbers only.
 STRUCTURES = [
     "shufflenet_v1_x0_5_g8",
@@ -159,12 +159,12 @@ def precision(policy: str):
         keras.config.set_dtype_policy(before)
 
 
-@pytest.mark.parametrize("name", golden_nets.GIANTS)
-def test_giant(shared, synth, name):
+@pytest.mark.parametrize("name", golden_nets.LARGEST)
+def test_largest(shared, synth, name):
     """Everything of one network: building it takes its time."""
     golden, fixture = shared / "golden", f"megvii_{name}"
     model = golden_nets.load(golden, synth, fixture, cases=1)
-    golden_nets.check(golden_nets.deviations(golden, synth, fixture, model, cases=1))
+    golden_nets.check(golden_nets.errors(golden, synth, fixture, model, cases=1))
     check_layers(model)
     check_features(model, 224)
     assert model.name == name
@@ -174,10 +174,10 @@ def test_giant(shared, synth, name):
 def test_pose_estimator(name):
     model = ks.create_model(name)
     assert model.name == name
-    height, width, joints = model.output.shape[1:]
+    height, width, keypoints = model.output.shape[1:]
     size = tuple(map(int, name.rpartition("_")[2].split("x")))
     assert (4 * height, 4 * width) == size == model.input.shape[1:3]
-    assert joints == (16 if "_mpii_" in name else 17)
+    assert keypoints == (16 if "_mpii_" in name else 17)
     assert ks.count_params_and_macs(model) == ks.models.MODEL_STATS[name]
     (published, *_) = ks.weights.list_weights(name)
     assert published.crop_size == size

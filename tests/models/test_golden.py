@@ -14,10 +14,10 @@ from tests.models import golden_nets
 from tests.rounding import EPSILON32, rounding_error
 
 FAST_COMPILATION = "--xla_backend_optimization_level=0"  # of graphs that run once
-CLASSIFIERS = [  # the giants are in test_every_model.py
+CLASSIFIERS = [  # the largest are in test_every_model.py
     name
     for name, model in golden_nets.NETS.items()
-    if model is not None and model not in golden_nets.GIANTS
+    if model is not None and model not in golden_nets.LARGEST
 ]
 POSE_NETS = [name for name, model in golden_nets.NETS.items() if model is None]
 
@@ -27,7 +27,7 @@ DECODED = [name for name in POSE_NETS if name.startswith("mmpose_")]  # not thos
 @pytest.mark.parametrize("name", [*CLASSIFIERS, *golden_nets.SUPERNETS])
 def test_outputs_taps_and_costs_equal_the_reference(shared, synth, name):
     model = golden_nets.load(shared / "golden", synth, name)
-    golden_nets.check(golden_nets.deviations(shared / "golden", synth, name, model))
+    golden_nets.check(golden_nets.errors(shared / "golden", synth, name, model))
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def pose_net(request, shared, synth):
 
 @pytest.mark.parametrize("pose_net", POSE_NETS, indirect=True)
 def test_heatmaps_taps_and_costs_equal_the_reference(shared, synth, pose_net):
-    golden_nets.check(golden_nets.deviations(shared / "golden", synth, *pose_net))
+    golden_nets.check(golden_nets.errors(shared / "golden", synth, *pose_net))
 
 
 @pytest.mark.parametrize("pose_net", DECODED, indirect=True)

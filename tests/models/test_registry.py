@@ -62,11 +62,11 @@ PARAMS = {
 
 
 # Built with the golden fixtures only: they have hundreds of millions of parameters.
-GIANTS = {
+LARGEST = {
     "shufflenet_v2_large": ks.models.ModelStats(125_120_936, 12_780_652_544),
     "shufflenet_v2_exlarge": ks.models.ModelStats(255_374_504, 46_174_794_752),
 }
-WITHOUT_FIGURES = {
+WITHOUT_PUBLISHED_COUNTS = {
     "shufflenet_v2_x0_25",
     "shufflenet_v2_x0_33",
     *(f"shufflenet_v1_x1_0_g{groups}_mmcls" for groups in (1, 2, 4, 8)),
@@ -74,7 +74,7 @@ WITHOUT_FIGURES = {
 
 
 def test_every_network_has_a_known_size_or_none_is_published():
-    assert set(ks.list_models()) - set(PARAMS) - set(GIANTS) == WITHOUT_FIGURES
+    assert set(ks.list_models()) - set(PARAMS) - set(LARGEST) == WITHOUT_PUBLISHED_COUNTS
 
 
 def test_costs_are_the_published_ones():
@@ -83,7 +83,7 @@ def test_costs_are_the_published_ones():
 
 
 def test_costs_of_the_giants_are_the_published_ones():
-    assert {name: ks.models.MODEL_STATS[name] for name in GIANTS} == GIANTS
+    assert {name: ks.models.MODEL_STATS[name] for name in LARGEST} == LARGEST
     assert set(ks.models.MODEL_STATS) == {*ks.list_models(), *ks.list_models(task="pose")}
 
 
@@ -126,7 +126,7 @@ def test_errors_of_the_feature_extractor():
 
 @pytest.mark.parametrize(
     ("head", "params", "macs"),
-    # deconv: what mmpose's network was measured to have; the others by hand
+    # deconv: what mmpose's network was measured to have; the others by our own count
     [
         ("deconv", 7_550_965, 1_362_276_480),
         ("light", 1_441_269, 224_628_864),

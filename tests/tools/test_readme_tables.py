@@ -10,7 +10,7 @@ MODELS_PAGE = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
 MEDIANS = {
     ("LiteRT", "float32"): 3,
     ("LiteRT", "int8"): 1,
-    ("LiteRT, stock export", "int8"): 1.5,
+    ("LiteRT, default TFLite converter", "int8"): 1.5,
     ("ncnn", "float32"): 4,
     ("ncnn", "bfloat16"): 2,
     ("OpenVINO", "float32"): 5,

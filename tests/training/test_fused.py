@@ -24,7 +24,7 @@ def layers_of(model, kind):
     return [layer for layer in model.layers if isinstance(layer, kind)]
 
 
-def test_every_batch_normalisation_is_fused_and_nothing_else_changes(model):
+def test_every_batch_normalization_is_fused_and_nothing_else_changes(model):
     copy = training_copy(model)
     norms = layers_of(copy, keras.layers.BatchNormalization)
     assert norms

@@ -57,7 +57,7 @@ def test_pck_equals_the_reference(golden_pose):
     )
     assert float(metric.result()) == pytest.approx(float(golden["v029/mean"]), rel=17 * EPSILON32)
     shares = np.asarray(metric.correct) / np.maximum(np.asarray(metric.count), 1)
-    expected = np.maximum(golden["v029/per_joint"], 0)  # the reference marks unseen joints by -1
+    expected = np.maximum(golden["v029/per_joint"], 0)  # the reference marks unseen keypoints by -1
     np.testing.assert_allclose(shares, expected, rtol=EPSILON32)
 
 
@@ -82,7 +82,7 @@ def test_pck_counts_an_empty_map_as_wrong():
 
 
 @pytest.mark.parametrize("thing", [KeypointMSELoss(), HeatmapPCK(num_keypoints=3, threshold=0.1)])
-def test_serialisation(thing):
+def test_serialization(thing):
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(thing))
     assert type(copy) is type(thing)
     assert copy.get_config() == thing.get_config()

@@ -249,5 +249,5 @@ def test_files_without_a_link_tell_what_to_do(home):
     place = home / "ShuffleNetV2.1.0x.pth.tar"
     assert "1drv.ms" in str(info.value)
     assert str(place) in str(info.value)
-    place.write_bytes(b"put there by hand")
+    place.write_bytes(b"put there by the user")
     assert download(megvii) == place

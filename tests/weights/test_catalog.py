@@ -20,7 +20,7 @@ def test_entry(entry):
         assert entry.sha256[:7] in entry.file
         assert entry.file in entry.url
     assert "/" not in entry.file
-    assert sum(figure is not None for figure in (entry.top1, entry.ap, entry.pckh)) == 1
+    assert sum(value is not None for value in (entry.top1, entry.ap, entry.pckh)) == 1
     assert (entry.resize_size is None) == (entry.top1 is None)
     accuracies = (entry.top1, entry.top5, entry.ap, entry.ar, entry.pckh)
     assert all(0 < accuracy < 1 for accuracy in accuracies if accuracy is not None)

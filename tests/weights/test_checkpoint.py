@@ -119,7 +119,7 @@ def test_foreign_objects_beside_the_weights_do_no_harm(save):
         "path": pathlib.PurePosixPath("/data/imagenet"),
         "time": datetime.datetime(2020, 9, 21),
         "classes": ("person",),
-        "figures": {"top1": np.float64(69.5), "history": np.arange(4.0), "names": {"a", "b"}},
+        "scores": {"top1": np.float64(69.5), "history": np.arange(4.0), "names": {"a", "b"}},
         "objects": np.array([None, "text"], dtype=object),
         "device": torch.device("cpu"),
         "size": torch.Size([1, 2]),

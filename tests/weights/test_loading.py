@@ -207,7 +207,7 @@ def test_files_of_keras_know_whether_the_network_reads_rgb_or_bgr(tmp_path, shal
 
 
 @pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
-def test_mean_and_deviation_are_no_part_of_the_weights(tmp_path, trained, suffix):
+def test_mean_and_std_are_no_part_of_the_weights(tmp_path, trained, suffix):
     path = tmp_path / f"model{suffix}"
     trained.save(path) if suffix == ".keras" else trained.save_weights(path)
     bare = shufflenet(classes=10, include_preprocessing=False)

@@ -53,7 +53,7 @@ def test_a_file_by_its_path(published, model):
         np.testing.assert_array_equal(array, expected[key])
 
 
-def test_a_file_through_the_catalogue(published, model, monkeypatch, tmp_path):
+def test_a_file_through_the_catalog(published, model, monkeypatch, tmp_path):
     _, entry, _, path = published
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.setenv("KERAS_SHUFFLENET_MIRROR", str(path.parent))
