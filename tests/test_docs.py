@@ -18,6 +18,7 @@ import torch
 import keras_shufflenet as ks
 from keras_shufflenet.cli import main
 from keras_shufflenet.inference import lite
+from tests.hands import draw_hands
 from tests.models import golden_nets
 from tests.shortcuts import eager_training
 
@@ -34,6 +35,10 @@ SHORTER = {
     "train pose shufflenet_v2_x1_0 --head light --weights imagenet --epochs 20": (
         "train pose shufflenet_v2_x0_25 --head light --weights none --epochs 1 "
         "--input-size 64x64 --batch-size 4"
+    ),
+    "train pose shufflenet_v2_x1_0 --head fpn --recipe finetune": (
+        "train pose shufflenet_v2_x0_25 --head fpn --recipe finetune --weights none --epochs 1 "
+        "--input-size 64x64"
     ),
     "steps_per_epoch=1000, epochs=10": "steps_per_epoch=1, epochs=1",
     "steps_per_epoch=50, epochs=5": "steps_per_epoch=1, epochs=1",
@@ -105,11 +110,22 @@ def here(tmp_path_factory, shared, synth, state):
             shutil.copy(people.annotations, folder / f"person_keypoints_{name}.json")
             for image in people.image_dir.iterdir():
                 shutil.copy(image, folder / name / image.name)
+        _add_hands(folder)
         images = sorted((folder / "train2017").glob("*.jpg"))
         for name in ("photo.jpg", "cat.jpg", "photos/daisy/1.jpg", "photos/rose/1.jpg"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(images[0], folder / name)
         yield folder
+
+
+def _add_hands(folder: Path) -> None:
+    for name, count in {"hands_train": 8, "hands_val": 2}.items():
+        annotations, images = draw_hands(folder / "drawn" / name, count)
+        shutil.copy(annotations, folder / f"{name}.json")
+        shutil.copytree(images, folder / name)
+    shutil.copy(folder / "hands_val" / "hand_1.jpg", folder / "hand.jpg")
+    (skeleton,) = blocks("docs/pose.md", "json")
+    (folder / "hand.json").write_text(skeleton)
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +170,7 @@ def test_readme(commands_done, here, state, shallow):
     assert (here / "pose_int8.tflite").is_file()
 
 
+@pytest.mark.filterwarnings("default:The skeleton 'hand' has no sigmas")
 @pytest.mark.parametrize("page", PAGES[1:])
 def test_page(page, commands_done, here, shallow):
     execute(page, {}, shallow)

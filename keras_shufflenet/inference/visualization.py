@@ -99,7 +99,7 @@ def _draw_person(
 def _limb_width(points: np.ndarray, skeleton: Skeleton, size: tuple[int, int]) -> float:
     """Return a sixtieth of the person's extent, at least 2 pixels; keypoints alone are larger."""
     extent = float(np.hypot(*np.ptp(points, axis=0)))
-    alone = 0.0 if skeleton.limbs else min(size) / 120
+    alone = 0.0 if skeleton.limbs else min(size) / 80
     return max(2.0, extent / 60, alone)
 
 

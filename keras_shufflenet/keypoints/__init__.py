@@ -19,6 +19,7 @@ from keras_shufflenet.keypoints.coco_reader import read_coco, read_detections
 from keras_shufflenet.keypoints.codec import HeatmapCodec
 from keras_shufflenet.keypoints.mpii import evaluate_pckh, read_mpii
 from keras_shufflenet.keypoints.nms import oks, oks_nms, soft_oks_nms
+from keras_shufflenet.keypoints.sigmas import estimate_sigmas
 from keras_shufflenet.keypoints.skeleton_files import read_skeleton, save_skeleton
 from keras_shufflenet.keypoints.skeletons import COCO, MPII, Skeleton
 from keras_shufflenet.keypoints.warping import warp
@@ -32,6 +33,7 @@ __all__ = [
     "Skeleton",
     "box_to_center_scale",
     "clip_box",
+    "estimate_sigmas",
     "evaluate_keypoints",
     "evaluate_pckh",
     "get_udp_warp_matrix",

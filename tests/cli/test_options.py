@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from keras_shufflenet.cli.options import (
     parse_size,
     parse_weights,
 )
+from keras_shufflenet.models import pose
+from keras_shufflenet.training.recipes import RECIPES
 
 
 @pytest.mark.parametrize("text", ["256x192", "256×192", " 256X192 "])
@@ -76,3 +79,16 @@ def test_unknown_models():
 )
 def test_default_weights_are_those_of_the_name(name, weights):
     assert default_weights(name) == weights
+
+
+def test_lists_of_heads_and_recipes_are_complete(command):
+    """The help names them without importing Keras, which takes seconds."""
+    code, out, _ = command("train", "pose", "--help")
+    assert code == 0
+    words = " ".join(re.sub(r"[^\w.,]", " ", out).split())
+    for names in (list(pose.HEADS), list(RECIPES)):
+        assert f"{', '.join(names[:-1])} or {names[-1]}." in words
+    page = (Path(__file__).parents[2] / "docs/pose.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `(\w+)` \| \d+ % \|", page, re.MULTILINE) == list(pose.HEADS)
+    named = re.findall(r"^\| `(\w+)`(?: \(default\))? \| [^\d]", page, re.MULTILINE)
+    assert set(named) >= set(RECIPES)

@@ -1,6 +1,7 @@
 """The keypoint pipeline is reproducible; images, keypoints and target weights stay in agreement."""
 
 import json
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -11,6 +12,7 @@ import keras_shufflenet as ks
 from keras_shufflenet.data.keypoint_pipeline import shuffled
 from keras_shufflenet.keypoints.codec import HeatmapCodec
 from keras_shufflenet.keypoints.skeletons import COCO
+from tests.hands import draw_hands
 from tests.rounding import EPSILON32
 
 SIZE = (128, 96)
@@ -234,3 +236,34 @@ def test_invalid_numbers(people, argument):
 def test_missing_image_dir(people):
     with pytest.raises(ValueError, match="Received: image_dir=None"):
         ks.data.keypoints(people[0])
+
+
+def test_keypoints_without_pairs_and_halves_are_mirrored_and_kept_whole(tmp_path):
+    """A flipped image has each keypoint under its own name; a half body without halves is none."""
+    path, images = draw_hands(tmp_path / "hands", 4)
+    whole = {"training": True, "batch_size": 4, "input_size": SIZE, "seed": 3}
+
+    def first(**augmentation):
+        changes = replace(_only(**augmentation), half_body_min_keypoints=3)
+        dataset = ks.data.keypoints(path, images, **whole, augmentation=changes)
+        return [array.numpy() for array in next(iter(dataset))]
+
+    plain, flipped, half = first(), first(flip=1.0), first(half_body=1.0)
+    assert plain[1].shape[-1] == 5
+    for one, other in zip(plain, half, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert np.abs(plain[0] - flipped[0]).max() > 50
+    mirrored = flipped[1][:, :, ::-1]
+    peaks = [maps.reshape(4, -1, 5).argmax(axis=1) % maps.shape[2] for maps in (plain[1], mirrored)]
+    assert np.abs(peaks[0] - peaks[1]).max() <= 1  # rounded to heatmap pixels
+
+
+def test_a_model_of_other_keypoints_is_refused(people, shallow):
+    with shallow():
+        model = ks.PoseEstimator(
+            "shufflenet_v2_x0_25", ["a", "b"], head="light", input_size=(32, 32)
+        )
+    with pytest.raises(ValueError, match=r"'keypoints' must be .* 6 .*numbers"):
+        ks.data.keypoints(*people, model=model)
+    with pytest.raises(ValueError, match=r"heatmap for each of the 17 .*Received: pose_.* with 2"):
+        ks.data.keypoints(*people, model=model, skeleton="coco")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from keras_shufflenet.inference.visualization import COLORS, draw_skeletons
-from keras_shufflenet.keypoints import skeletons
+from keras_shufflenet.keypoints import Skeleton, skeletons
 
 LEFT_ELBOW, LEFT_WRIST = 7, 9
 RIGHT_ELBOW, RIGHT_WRIST = 8, 10
@@ -110,6 +110,31 @@ def test_mpii_has_sides_too():
     sides = list(skeletons.MPII.sides)
     assert sides.count("left") == sides.count("right") == 6
     assert sides.count("center") == 4
+
+
+def test_without_sides_every_keypoint_has_its_own_color(black):
+    fingers = [f"finger {index}" for index in range(12)]
+    star = Skeleton("star", ["palm", *fingers], limbs=[(0, index) for index in range(1, 13)])
+    angles = np.arange(12) * np.pi / 6
+    tips = 60 + 40 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    points = np.column_stack([[[60, 60], *tips], np.ones(13)])
+    drawn = draw_skeletons(np.zeros((120, 120, 3)), points, star, line_width=4)
+    middles = np.rint((points[1:, :2] + 60) / 2).astype(int)
+    colors = {tuple(drawn[y, x].tolist()) for x, y in middles}
+    assert len(colors) == 12
+    assert (0, 0, 0) not in colors
+
+
+@pytest.mark.parametrize("count", [1, 2, 133])
+def test_without_limbs_keypoints_alone_are_drawn(count):
+    own = Skeleton("own", [f"point {index}" for index in range(count)])
+    points = np.array(
+        [(8 + 14 * (index % 17), 8 + 14 * (index // 17), 1) for index in range(count)]
+    )
+    drawn = draw_skeletons(np.zeros((240, 240, 3)), points, own)
+    is_drawn = drawn.any(axis=-1)
+    assert is_drawn[points[:, 1], points[:, 0]].all()
+    assert not is_drawn[points[:, 1], points[:, 0] + 7].any()
 
 
 def test_people_of_another_skeleton_are_refused(black):
