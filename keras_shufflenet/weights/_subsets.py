@@ -177,10 +177,10 @@ class Subsets:
 
 
 @functools.cache
-def _modules() -> dict[str | None, dict[str, tuple[str, ...]]]:
+def _modules(names: tuple[str, ...]) -> dict[str | None, dict[str, tuple[str, ...]]]:
     """Return the names of layouts by module, by the pattern that those layouts ignore."""
     found: dict[str | None, dict[str, tuple[str, ...]]] = {}
-    for layout in layouts.LAYOUTS.values():
+    for layout in map(layouts.get, names):
         index = found.setdefault(layout.ignored_pattern, {})
         for module in set(layout.modules.values()):
             index[module] = (*index.get(module, ()), layout.name)
@@ -192,7 +192,7 @@ def _explanations(full: str) -> Iterator[tuple[str, str]]:
     module, _, parameter = full.rpartition(".")
     if parameter not in PARAMETERS:
         return
-    for pattern, index in _modules().items():
+    for pattern, index in _modules(tuple(layouts.LAYOUTS)).items():
         for start in (0, *(dot.end() for dot in re.finditer(r"\.", module))):
             rest = module[start:] if pattern is None else re.sub(pattern, "", module[start:])
             for name in index.get(rest, ()):
