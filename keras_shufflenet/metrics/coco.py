@@ -54,7 +54,7 @@ def coco(
             MPII's for 16. A warning says if it has no sigmas of its own, but COCO's mean.
         codec: Defaults to the one in the `.tflite` file, else `"msra"` of the model's sizes.
         oks_nms_threshold: Poses whose OKS with a better pose of the image exceeds it are removed.
-        visibility_threshold: Keypoints up to this score do not count for the score of a pose.
+        visibility_threshold: The score of a pose is the mean score of its keypoints above this.
         category: Name or id of the category of the persons; by default the only one with
             annotations.
         results_path: Path of a json in COCO's results format to write the poses to.

@@ -34,6 +34,18 @@ def test_classify_prints_the_best_classes(command, photo):
     assert "photo.png" in out
 
 
+def test_classes_are_named(command, photo, shallow, tmp_path):
+    with shallow():
+        model = ks.ShuffleNetV2(0.25, classes=["daisy", "rose"], input_shape=(32, 32, 3))
+    model.save(tmp_path / "flowers.keras")
+    code, out, _ = command(
+        "predict", "classify", tmp_path / "flowers.keras", photo, "--output-dir", tmp_path / "out"
+    )
+    assert code == 0
+    assert out.count("daisy") == out.count("rose") == 1
+    assert '"daisy"' in (tmp_path / "out" / "predictions.json").read_text()
+
+
 def test_classify_a_file_that_is_no_image(command, tmp_path):
     path = tmp_path / "broken.jpg"
     path.write_bytes(b"no image")

@@ -82,13 +82,11 @@ def quantization_aware_training(
             repeated.
         steps: Number of batches to train on.
         learning_rate: Peak learning rate of Adam: it rises during the first tenth of the steps and
-            falls to 0 along a cosine. Weights are measured in units of the maximum of their
-            channel.
-        loss: "distillation": the outputs of the float model are the targets; labels are not
-            required, and few images suffice. "labels": those of `dataset`: classes (N,) or
-            probabilities (N, classes) for a model that ends in softmax, arrays like its output
-            for others. The loss of probabilities is cross-entropy, that of others the squared
-            error.
+            falls to 0 along a cosine. It is relative to the largest weight of each channel.
+        loss: "distillation" (the float model's outputs are the targets; the dataset needs no
+            labels) or "labels" (those of the dataset). Models that end in softmax are trained
+            with cross-entropy, on classes (N,) or probabilities (N, classes); others with the
+            squared error, on arrays of the shape of the output.
         representative_dataset: Images for the activation ranges, as for `litert`. Defaults to
             `dataset`.
         num_calibration_samples: Maximum number of images to take from it.
