@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from keras_shufflenet._files import check_output
-from keras_shufflenet.cli.options import MODEL_FILES, import_tensorflow
+from keras_shufflenet.cli.options import MODEL_FILES, import_tensorflow, parse_keypoints
 from keras_shufflenet.weights import SAVE_FORMATS
 from keras_shufflenet.weights.catalog import get_entry
 
@@ -35,6 +35,13 @@ def convert(
     model: Annotated[
         str | None,
         typer.Option(help="Name of the network; required for files, known for published weights."),
+    ] = None,
+    keypoints: Annotated[
+        str | None,
+        typer.Option(
+            help="Keypoints of a pose estimator: coco, mpii, or the json of a skeleton. Default: "
+            "those in the name of --model."
+        ),
     ] = None,
     layout: Annotated[
         str | None,
@@ -67,10 +74,13 @@ def convert(
         model = get_entry(source).model
     if model.endswith(MODEL_FILES):
         raise ValueError(f"--model must be the name of a network. Received: {model}")
+    own = {} if keypoints is None else {"keypoints": parse_keypoints(keypoints)}
+    if own and not model.startswith("pose_"):
+        raise ValueError(f"--keypoints are for pose estimators. Received: --model {model}")
     import_tensorflow()
     import keras_shufflenet as ks
 
-    network = ks.create_model(model, weights=None)
+    network = ks.create_model(model, weights=None, **own)
     ks.weights.load(network, source, model_name=model, ema=ema, prefix=prefix)
     ks.weights.save(network, output, layout=layout)
     typer.echo(f"{output}  {output.stat().st_size / 1e6:.1f} MB")

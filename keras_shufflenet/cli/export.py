@@ -175,8 +175,7 @@ def _check_task(
     evaluate_annotations: Path | None,
 ) -> None:
     """Refuse the data of classifiers for pose estimators, and the other way round."""
-    from keras_shufflenet.inference.pose import is_pose_estimator
-    from keras_shufflenet.inference.predictor import Predictor
+    from keras_shufflenet.models import model_skeleton
 
     several = len(network.outputs) > 1
     if several and (evaluate_data or evaluate_annotations):
@@ -191,7 +190,7 @@ def _check_task(
         )
     if several:
         return
-    if (calibration_data or evaluate_data) and is_pose_estimator(Predictor.load(network)):
+    if (calibration_data or evaluate_data) and model_skeleton(network) is not None:
         raise ValueError(
             "--calibration-data and --evaluate-data are for classifiers; pose estimators "
             "take --calibration-annotations and --evaluate-annotations, with their folders of "

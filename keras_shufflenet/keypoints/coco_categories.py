@@ -1,13 +1,12 @@
 """Categories of COCO files: which one is read, and the order of its keypoints."""
 
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from keras_shufflenet.keypoints.annotations import JSONObject
-from keras_shufflenet.keypoints.skeletons import Skeleton
+from keras_shufflenet.keypoints.skeletons import Skeleton, plain_name
 
 _NAMED = 10  # categories that a message names
 
@@ -87,7 +86,7 @@ def choose_category(
 def keypoint_order(category: COCOCategory, skeleton: Skeleton, place: str) -> np.ndarray:
     """Return the indices (K,) of the skeleton's keypoints among those of the category.
 
-    Names are compared without regard to case, spaces and hyphens. A category without names of
+    Names are compared without regard to case, spaces and punctuation. A category without names of
     keypoints has the order of the skeleton.
 
     Raises:
@@ -95,8 +94,8 @@ def keypoint_order(category: COCOCategory, skeleton: Skeleton, place: str) -> np
     """
     if not category.keypoint_names:
         return np.arange(len(skeleton))
-    index = {_plain(name): number for number, name in enumerate(category.keypoint_names)}
-    names = [_plain(name) for name in skeleton.keypoint_names]
+    index = {plain_name(name): number for number, name in enumerate(category.keypoint_names)}
+    names = [plain_name(name) for name in skeleton.keypoint_names]
     if set(index) != set(names) or len(category.keypoint_names) != len(names):
         raise ValueError(
             f"{place}: the 'keypoints' of the category {category} must be the {len(names)} of the "
@@ -105,11 +104,6 @@ def keypoint_order(category: COCOCategory, skeleton: Skeleton, place: str) -> np
             f"{', '.join(category.keypoint_names)}"
         )
     return np.array([index[name] for name in names])
-
-
-def _plain(name: str) -> str:
-    """Return the name of a keypoint without regard to case, spaces and hyphens."""
-    return re.sub(r"[\s_-]+", "_", name.strip()).casefold()
 
 
 def _category(entry: JSONObject) -> COCOCategory:
@@ -122,6 +116,6 @@ def _keypoint_names(entry: JSONObject) -> tuple[str, ...]:
     names = entry.get("keypoints")
     if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
         raise entry.error("keypoints", "a list of names")
-    if len({_plain(name) for name in names}) != len(names):
+    if len({plain_name(name) for name in names}) != len(names):
         raise entry.error("keypoints", "a list of different names")
     return tuple(names)

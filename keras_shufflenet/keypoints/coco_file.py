@@ -243,9 +243,21 @@ class COCOFile:
             tuple(changed),
         )
 
+    def _check_count(self, entry: JSONObject) -> None:
+        """Raise ValueError if a category without names has another number of keypoints."""
+        count, rest = divmod(_length(entry.get("keypoints")), 3)
+        if self.category.keypoint_names or rest or count == len(self._order):
+            return
+        raise ValueError(
+            f"{entry.place}: `skeleton` must be the keypoints of the category {self.category}, "
+            f"which does not name them and has {count}. "
+            f"Received: {self.skeleton.name!r} with {len(self._order)} keypoints"
+        )
+
     def _annotated_keypoints(self, entry: JSONObject) -> np.ndarray:
         if not entry.has("keypoints") or not _length(entry.get("keypoints")):
             return np.zeros((len(self._order), 3))
+        self._check_count(entry)
         keypoints = self.keypoints(entry)
         visibility = keypoints[:, 2]
         if visibility.min() < 0 or visibility.max() > 2:

@@ -6,11 +6,11 @@ Sources: COCO (http://cocodataset.org, the sigmas of its OKS), MPII Human Pose
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -255,14 +255,14 @@ MPII = Skeleton(
 _BY_NAME = {skeleton.name: skeleton for skeleton in (COCO, MPII)}
 
 
-SkeletonLike = str | Path | Sequence[str] | Skeleton
+SkeletonLike = str | Path | Sequence[str] | Mapping[str, Any] | Skeleton
 
 
 def get(skeleton: SkeletonLike, argument: str = "skeleton") -> Skeleton:
     """Return the skeleton that an argument stands for.
 
     Args:
-        skeleton: "coco", "mpii", a list of keypoint names, the path of a json as for
+        skeleton: "coco", "mpii", a list of keypoint names, the path or content of a json as for
             `read_skeleton`, or a `Skeleton`, which is returned unchanged.
         argument: Name of the argument, for messages.
 
@@ -274,7 +274,7 @@ def get(skeleton: SkeletonLike, argument: str = "skeleton") -> Skeleton:
         return skeleton
     if isinstance(skeleton, list | tuple):
         return Skeleton("keypoints", skeleton)
-    if isinstance(skeleton, Path) or (isinstance(skeleton, str) and skeleton.endswith(".json")):
+    if isinstance(skeleton, Path | Mapping) or _is_json(skeleton):
         # Reading takes the module of annotations, which has skeletons itself.
         from keras_shufflenet.keypoints.skeleton_files import read_skeleton
 
@@ -298,8 +298,17 @@ def of_count(count: int) -> Skeleton | None:
     return next((each for each in _BY_NAME.values() if len(each) == count), None)
 
 
+def _is_json(value: Any) -> TypeGuard[str]:
+    return isinstance(value, str) and value.endswith(".json")
+
+
+def plain_name(name: str) -> str:
+    """Return the name of a keypoint without regard to case, spaces and punctuation."""
+    return re.sub(r"[\W_]+", "_", name.strip().casefold())
+
+
 def known(keypoint_names: Sequence[str]) -> Skeleton | None:
     """Return COCO's or MPII's skeleton if these are its keypoints, in any order; else None."""
-    plain = sorted(re.sub(r"[\W_]+", "_", name.strip().lower()) for name in keypoint_names)
+    plain = sorted(map(plain_name, keypoint_names))
     found = [each for each in _BY_NAME.values() if sorted(each.keypoint_names) == plain]
     return found[0] if found else None

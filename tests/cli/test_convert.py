@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 import keras_shufflenet as ks
+from keras_shufflenet.keypoints import Skeleton, save_skeleton
+from keras_shufflenet.models import model_skeleton
 
 NAME = "pose_shufflenet_v2_x0_25_coco_64x64_light"
 
@@ -71,3 +73,20 @@ def test_averages_and_prefix_of_a_checkpoint(command, shallow, tmp_path):
     assert code == 1
     assert "--prefix must be one of" in errors
     assert "Received: --prefix='n'" in errors
+
+
+def test_a_checkpoint_of_other_keypoints(command, shallow, tmp_path):
+    name, skeleton = "pose_shufflenet_v2_x0_25_hand_64x64_light", tmp_path / "hand.json"
+    save_skeleton(Skeleton("hand", ["wrist", "thumb"]), skeleton)
+    with shallow():
+        hand = ks.create_model(name, keypoints=skeleton)
+        assert hand.name == name
+        hand.save_weights(tmp_path / "hand.weights.h5")
+        arguments = ("convert", tmp_path / "hand.weights.h5", tmp_path / "hand.keras")
+        code, _, err = command(*arguments, "--model", name, "--keypoints", skeleton)
+        assert code == 0, err
+        code, _, err = command(*arguments, "--model", name)
+        assert code == 1
+        assert "--keypoints must be one of 'coco', 'mpii', a list" in err
+    loaded = keras.saving.load_model(tmp_path / "hand.keras")
+    assert model_skeleton(loaded).keypoint_names == ("wrist", "thumb")

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from keras_shufflenet.keypoints import Skeleton, read_skeleton, save_skeleton, skeletons
+from keras_shufflenet.keypoints import Skeleton, read_coco, read_skeleton, save_skeleton, skeletons
 from tests.rounding import EPSILON64
 
 BOTH = pytest.mark.parametrize("skeleton", [skeletons.COCO, skeletons.MPII], ids=lambda s: s.name)
@@ -215,3 +215,13 @@ def test_the_keypoints_of_coco_in_another_order_are_those_of_coco():
     assert read_skeleton(file, "3") is read_skeleton(file, "person") is skeletons.COCO
     own = read_skeleton({"categories": [category(keypoints=names, sigmas=[0.1] * 17)]})
     assert list(own.keypoint_names) == names
+
+
+def test_a_category_without_names_needs_the_skeleton():
+    labels = [5, 6, 2] * 3
+    person = {"id": 1, "image_id": 1, "category_id": 7, "bbox": [1, 2, 9, 9], "keypoints": labels}
+    image = {"id": 1, "file_name": "a.jpg", "height": 20, "width": 20}
+    bare = {"images": [image], "annotations": [person], "categories": [{"id": 7, "name": "hand"}]}
+    with pytest.raises(ValueError, match=r"`skeleton` must be .*'hand'.* has 3\. Received: 'coco'"):
+        read_coco(bare)
+    assert read_coco(bare, HAND).skeleton.keypoint_names == HAND

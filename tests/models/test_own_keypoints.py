@@ -69,8 +69,9 @@ def test_any_number(count):
 
 def test_jsons_are_read(tmp_path):
     save_skeleton(HAND, tmp_path / "hand.json")
-    for path in (tmp_path / "hand.json", str(tmp_path / "hand.json")):
-        assert model_skeleton(ks.PoseEstimator(**NETWORK, keypoints=path)) == HAND
+    content = json.loads((tmp_path / "hand.json").read_text(encoding="utf-8"))
+    for source in (tmp_path / "hand.json", str(tmp_path / "hand.json"), content):
+        assert model_skeleton(ks.PoseEstimator(**NETWORK, keypoints=source)) == HAND
     with pytest.raises(FileNotFoundError, match=r"`keypoints` must be an existing JSON file"):
         ks.PoseEstimator(**NETWORK, keypoints="none.json")
 
