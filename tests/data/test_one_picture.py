@@ -61,7 +61,7 @@ def views(folder, people):
         seen.append(images)
         return np.zeros((len(images), 2))
 
-    classifier = ImageClassifier.load(ks.inference.Predictor(model, name="a", input_size=(48, 48)))
+    classifier = ImageClassifier.load(ks.inference.Predictor.load(model, (48, 48)))
     classifier = ImageClassifier(classifier.predictor, (), lambda image: np.asarray(image))
     seen.clear()
     for name in ODD:
