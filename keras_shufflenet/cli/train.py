@@ -61,12 +61,11 @@ def pose(
         ),
     ] = None,
     initial_checkpoint: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            exists=True,
-            dir_okay=False,
-            help="Pose estimator to start from instead: same network, any input size. Of other "
-            "keypoints the last layer is left out.",
+            help="Pose estimator to start from instead: a file, coco, mpii or a name of "
+            "`keras-shufflenet models`. Same network, any input size; of other keypoints the last "
+            "layer is left out.",
         ),
     ] = None,
     recipe: Annotated[str, typer.Option(help="mmpose, finetune or from_scratch.")] = "mmpose",
@@ -101,6 +100,8 @@ def pose(
             "--weights (of the backbone) and --initial-checkpoint (of the whole network) must not "
             f"be given together. Received: {weights} and {initial_checkpoint}"
         )
+    if initial_checkpoint is not None:
+        _check_initial(initial_checkpoint)
     check_output_dir("output_dir", output_dir)
     from keras_shufflenet.keypoints import COCOFile
 
@@ -112,14 +113,13 @@ def pose(
 
     chosen = _recipe(recipe, epochs=epochs, batch_size=batch_size, peak_learning_rate=learning_rate)
     keras.utils.set_random_seed(seed)
-    initial = initial_checkpoint
     network = ks.PoseEstimator(
         model,
         first.skeleton,
         head=head,
         input_size=size,
-        weights=str(initial) if initial is not None else None,
-        backbone_weights=parse_weights(weights or "imagenet") if initial is None else None,
+        weights=initial_checkpoint,
+        backbone_weights=parse_weights(weights or "imagenet") if not initial_checkpoint else None,
     )
     ks.training.train_pose(
         network,
@@ -140,6 +140,17 @@ def _check_backbone(model: str) -> None:
         raise ValueError(
             "MODEL must be the name of a backbone, such as shufflenet_v2_x1_0; a pose estimator to "
             f"start from is given by --initial-checkpoint. Received: {model}"
+        )
+
+
+def _check_initial(checkpoint: str) -> None:
+    """Check what needs neither Keras nor a download."""
+    from keras_shufflenet.weights.catalog import CATALOG, DATASETS
+
+    if checkpoint not in (*CATALOG, *DATASETS) and not Path(checkpoint).is_file():
+        raise FileNotFoundError(
+            "--initial-checkpoint must be an existing file, coco, mpii or a name of "
+            f"`keras-shufflenet models`. Received: {checkpoint}"
         )
 
 

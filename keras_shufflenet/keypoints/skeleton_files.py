@@ -56,14 +56,22 @@ def read_skeleton(
 def category_skeleton(category: COCOCategory) -> Skeleton:
     """Return the skeleton of a category: COCO's or MPII's if the names are theirs in any order.
 
-    A category without names of keypoints is taken to have those of COCO.
+    A category without names of keypoints is taken to have those of COCO. Limbs that are malformed,
+    as some tools write them, are left out with a warning.
 
     Raises:
-        ValueError: If the category's keypoints, limbs or further keys are malformed.
+        ValueError: If the category's keypoints or further keys are malformed.
     """
     if category.definition is None or not category.keypoint_names:
         return skeletons.COCO
-    return parse_skeleton(category.definition)
+    fields = category.definition
+    try:
+        if "skeleton" in fields.value:
+            _pairs(fields, "skeleton", list(category.keypoint_names))
+    except ValueError as error:
+        warnings.warn(f"{error}. No limbs are drawn.", stacklevel=2)
+        return parse_skeleton(JSONObject(fields.value | {"skeleton": []}, fields.place))
+    return parse_skeleton(fields)
 
 
 def parse_skeleton(fields: JSONObject) -> Skeleton:

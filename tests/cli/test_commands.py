@@ -197,6 +197,16 @@ def test_train_mistakes(command, people, tmp_path, arguments, exit_code, message
     assert err.count("\n") == 1
 
 
+def test_the_initial_checkpoint_is_looked_for_first(command, people, tmp_path):
+    annotations, images = people
+    code, _, err = command(
+        *("train", "pose", "--annotations", annotations, "--image-dir", images),
+        *("--output-dir", tmp_path, "--initial-checkpoint", "none.pth"),
+    )
+    assert code == 1
+    assert err.startswith("Error: --initial-checkpoint must be an existing file, coco, mpii or a ")
+
+
 @pytest.mark.parametrize("model", ["pose_shufflenet_v2_x1_0_coco_256x192", "model.keras"])
 def test_training_starts_from_a_backbone(command, people, tmp_path, model):
     annotations, images = people

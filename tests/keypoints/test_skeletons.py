@@ -165,6 +165,13 @@ def test_categories_count_from_one():
         assert read_skeleton(category(skeleton=[[0, 1], [0, 2]])) == hand
 
 
+@pytest.mark.parametrize("limbs", [[[32, 33], [1, 2]], [[1, 1]], "1-2", [["wrist", "palm"]]])
+def test_malformed_limbs_of_an_annotation_file_are_left_out(limbs):
+    with pytest.warns(UserWarning, match=r"'skeleton' must .*Received: .*No limbs are drawn\."):
+        hand = read_skeleton({"categories": [category(skeleton=limbs)]})
+    assert hand == Skeleton("hand", HAND)
+
+
 def test_the_category_of_an_annotation_file(tmp_path):
     bare = {"id": 1, "name": "person"}
     path = tmp_path / "hands.json"
