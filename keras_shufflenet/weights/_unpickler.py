@@ -19,6 +19,7 @@ from typing import Any
 from keras_shufflenet.weights.errors import MALFORMED, BrokenPickleError, CheckpointError
 
 SCALARS = (str, bytes, int, float, type(None))
+LARGE = 1 << 63
 PYTHON_2_LIBRARY = frozenset({"__builtin__", "copy_reg", "commands", "exceptions"})
 
 
@@ -166,6 +167,8 @@ class Unpickler:
         target.update(_hashable(item) for item in items)
 
     def _put(self, index: Any) -> None:
+        if index is not None and index >= LARGE:
+            raise ValueError("an index of the memo beyond 64 bits")
         self._memo[len(self._memo) if index is None else index] = self._stack[-1]
 
     def _get(self, index: int) -> None:
@@ -237,11 +240,17 @@ def _refusal(name: str) -> CheckpointError:
 
 
 def _hashable(key: Any) -> Any:
-    """Return a key if hashing it is harmless: a deep tuple would overflow the C stack."""
+    """Return a key that it is harmless to hash.
+
+    A deep tuple would overflow the C stack. Tuples and large integers can be chosen to have all the
+    same hash, with which a dictionary takes quadratic time; they become texts.
+    """
     parts = key if isinstance(key, tuple) else (key,)
     if not all(isinstance(part, SCALARS) for part in parts):
         raise TypeError(f"a key of type {type(key).__name__}")
-    return key
+    if isinstance(key, int) and not isinstance(key, bool) and abs(key) >= LARGE:
+        return hex(key)
+    return repr(key) if isinstance(key, tuple) else key
 
 
 def _fill(target: Any, items: list[Any]) -> Any:

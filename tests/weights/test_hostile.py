@@ -8,18 +8,23 @@ import os
 import pickle
 import pickletools
 import random
+import re
 import struct
 import subprocess
 import tarfile
 import tracemalloc
 import zipfile
 
+import keras
 import numpy as np
 import pytest
 import safetensors.torch
 import torch
 
 from keras_shufflenet.weights import CheckpointError, read_checkpoint
+from keras_shufflenet.weights._unpickler import _hashable
+from keras_shufflenet.weights.hdf5 import is_keras_file
+from keras_shufflenet.weights.keras_file import load_keras_file
 
 
 class Call:
@@ -257,6 +262,34 @@ def test_claims_beyond_the_file(tmp_path, name):
         read_checkpoint(tmp_path / "weights")
 
 
+@pytest.mark.parametrize("kind", ["integers", "tuples"])
+def test_keys_of_equal_hash_take_no_quadratic_time(kind):
+    """Comparisons are counted, not seconds: each key of equal hash is compared with all others."""
+    compared = 0
+
+    class Counted(int):
+        def __eq__(self, other):
+            nonlocal compared
+            compared += 1
+            return int(self) == int(other)
+
+        __hash__ = int.__hash__
+
+    keys = [index * (2**61 - 1) for index in range(10, 500)]
+    assert len({hash(key) for key in keys}) == 1
+    table = {}
+    for key in map(Counted, keys):
+        table[_hashable(key if kind == "integers" else (key, 0))] = None
+    assert len(table) == len(keys)
+    assert compared < len(keys)
+
+
+def test_indices_of_the_memo_are_bounded(tmp_path):
+    (tmp_path / "weights").write_bytes(b"\x80\x02Np" + str(2**70).encode() + b"\n.")
+    with pytest.raises(CheckpointError, match="memo beyond 64 bits"):
+        read_checkpoint(tmp_path / "weights")
+
+
 def test_expanded_tensor_takes_no_memory(tmp_path):
     (tmp_path / "weights").write_bytes(tensor_of(4, integers(2**20, 2**20), integers(0, 0)))
     with bounded_memory():
@@ -403,3 +436,63 @@ def test_files_that_cannot_be_read(tmp_path):
         read_checkpoint(tmp_path / "missing.pth")
     with pytest.raises(OSError, match="directory"):
         read_checkpoint(tmp_path)
+
+
+HEADERS = (b"PK\3\4", b"PK\1\2", b"PK\5\6")
+METHOD = {b"PK\3\4": 8, b"PK\1\2": 10}  # offset of the compression method
+
+
+def find_headers(data: bytes, kinds=HEADERS) -> list[tuple[bytes, int]]:
+    return [(kind, found.start()) for kind in kinds for found in re.finditer(re.escape(kind), data)]
+
+
+def keras_bytes() -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", b"{}")
+        archive.writestr("model.weights.h5", GOOD["npz"]())
+    return stream.getvalue()
+
+
+ARCHIVES = {
+    "zip": GOOD["zip"],
+    "npz": GOOD["npz"],
+    "compressed npz": GOOD["compressed npz"],
+    "keras": keras_bytes,
+}
+
+
+def read_any(path) -> None:
+    """Read a file as `weights.load` does."""
+    if is_keras_file(path):
+        load_keras_file(keras.Model(x := keras.Input((2,)), x), path)
+    else:
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize("method", [1, 6, 9, 12, 14, 93, 99, 0xFFFF])
+@pytest.mark.parametrize("kind", ARCHIVES)
+def test_unknown_compressions(tmp_path, kind, method):
+    data = bytearray(ARCHIVES[kind]())
+    for header, start in find_headers(bytes(data), tuple(METHOD)):
+        struct.pack_into("<H", data, start + METHOD[header], method)
+    (tmp_path / "weights").write_bytes(data)
+    with pytest.raises(CheckpointError, match="Received: "):
+        read_any(tmp_path / "weights")
+
+
+@pytest.mark.parametrize("kind", ARCHIVES)
+def test_damaged_headers_of_archives(tmp_path, kind):
+    path, good, draw = tmp_path / "weights", ARCHIVES[kind](), random.Random(0)
+    places = [start + offset for _, start in find_headers(good) for offset in range(46)]
+    detected = 0
+    for _ in range(300):
+        damaged = bytearray(good)
+        for place in draw.sample(places, draw.choice((1, 1, 3, 10))):
+            damaged[place % len(good)] = draw.randrange(256)
+        path.write_bytes(damaged)
+        try:
+            read_any(path)
+        except CheckpointError as error:
+            detected += "Received: " in str(error)
+    assert detected > 30
