@@ -32,10 +32,15 @@ WRAPPERS = frozenset(
     )
 )
 AVERAGED = frozenset({"ema", "swa", "avg", "average", "averaged", "polyak", "shadow"})
-MMCV_AVERAGE = "ema_"  # prefix of the names of mmcv's EMAHook, which have `_` instead of dots
+# Prefixes of averages in the same dictionary whose names have no dots: that of mmcv's EMAHook, with
+# `_` instead, and that of the LitEma of latent diffusion, with nothing instead. mmcv swaps averages
+# and others before it saves, so that the plain names have the averages.
+DOTLESS = (("ema_", "_", True), ("model_ema.", "", False))
 WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 # Counters of torch.optim.swa_utils, thop and others, which are no part of a network.
-COUNTERS = frozenset({"num_batches_tracked", "n_averaged", "total_ops", "total_params"})
+COUNTERS = frozenset(
+    {"num_batches_tracked", "n_averaged", "num_updates", "decay", "total_ops", "total_params"}
+)
 
 
 @dataclass(frozen=True)
@@ -87,22 +92,16 @@ class Subsets:
         self.found = sorted(votes, key=self._rank)
 
     def _add(self, path: str, tensors: Mapping[str, np.ndarray]) -> None:
-        """Add a dictionary.
-
-        mmcv stores averages beside every name. It swaps the two before it saves, so that the plain
-        names have the averages. They become a dictionary of their own.
-        """
-        flat = {name.replace(".", "_"): name for name in tensors if "." in name}
-        pairs = {
-            name: flat[name.removeprefix(MMCV_AVERAGE)]
-            for name in tensors
-            if name.startswith(MMCV_AVERAGE) and name.removeprefix(MMCV_AVERAGE) in flat
-        }
-        if pairs:
-            other = f"{path}.{MMCV_AVERAGE}" if path else MMCV_AVERAGE
-            self._averaged |= {other: False, path: True}
-            buffers = {name: tensors[name] for name in flat.values() if name.endswith(BUFFERS)}
-            self._add(other, buffers | {pairs[name]: tensors[name] for name in pairs})
+        """Add a dictionary; averages with names without dots become a dictionary of their own."""
+        pairs: dict[str, str] = {}
+        for start, dot, swapped in DOTLESS:
+            if found := _dotless(tensors, start, dot):
+                other = f"{path}.{start}" if path else start
+                self._averaged |= {other: not swapped, path: swapped}
+                last = {name: name.rpartition(".")[2] for name in tensors if name not in found}
+                buffers = {name: tensors[name] for name, part in last.items() if part in BUFFERS}
+                self._add(other, buffers | {found[name]: tensors[name] for name in found})
+                pairs |= found
         for name, tensor in tensors.items():
             full = f"{path}.{name}" if path else name
             if full in self.names:
@@ -174,6 +173,22 @@ class Subsets:
             if not path or f"{prefix}.".startswith(f"{path}."):
                 return averaged
         return not AVERAGED.isdisjoint(word.lower() for word in WORD.findall(prefix))
+
+
+def _dotless(tensors: Mapping[str, Any], start: str, dot: str) -> dict[str, str]:
+    """Return the names with dots by those without, where most names with a prefix have one."""
+    flat = [name for name in tensors if name.startswith(start) and "." not in name[len(start) :]]
+    inner = {"", *(name[: name.find(".") + 1] for name in tensors if "." in name)} if flat else ()
+    for prefix in sorted(inner, key=len):
+        names = {
+            start + name[len(prefix) :].replace(".", dot): name
+            for name in tensors
+            if name.startswith(prefix) and "." in name[len(prefix) :]
+        }
+        found = {name: names[name] for name in flat if name in names}
+        if 2 * len(found) > len(flat):
+            return found
+    return {}
 
 
 @functools.cache

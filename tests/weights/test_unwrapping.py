@@ -197,6 +197,7 @@ def test_what_is_around_the_weights_does_no_harm(model, plain, tmp_path, name, c
 
 BESIDE = {
     "a loss": lambda s: {**tensors(s, "model."), "criterion.weight": numbers(10)},
+    "a weight of a loss": lambda s: {**tensors(s), "criterion.pos_weight": torch.tensor(3.2)},
     "a loss at the top": lambda s: {**tensors(s), "loss_fn.weight": numbers(10)},
     "metrics": lambda s: {**tensors(s, "net."), "val_acc.tp": numbers(10), "confmat": numbers(2)},
     "normalization": lambda s: {
@@ -288,6 +289,14 @@ AVERAGES = {
         "message_hub": {},
         "state_dict": tensors(a),
         "ema_state_dict": {"steps": torch.tensor(7), **tensors(p, "module.")},
+    },
+    "latent diffusion": lambda p, a: {
+        "state_dict": {
+            **tensors(p, "model."),
+            **{f"model_ema.{key.replace('.', '')}": t for key, t in tensors(a).items() if t.ndim},
+            "model_ema.decay": torch.tensor(0.999),
+            "model_ema.num_updates": torch.tensor(300),
+        }
     },
     "swa_utils": lambda p, a: {"net": tensors(p), "swa_model": tensors(a, "module.")},
 }
