@@ -239,6 +239,18 @@ def test_a_backbone_in_a_detector(plain):
     np.testing.assert_array_equal(kernel.transpose(3, 2, 0, 1), plain["features.0.0.weight"])
 
 
+def test_the_student_of_a_distillation_by_mmrazor(model):
+    student = state_of(model, "mmcls/mobilenet_v2")
+    content = {
+        **{f"architecture.{key}": array for key, array in student.items()},
+        **{f"teacher.backbone.layer1.{i}.conv1.weight": np.ones((3, 3)) for i in range(900)},
+    }
+    with pytest.warns(UserWarning, match=r"900 tensors .* \(below 'architecture\.'\)"):
+        load_state_dict(model, {"meta": {}, "state_dict": content}["state_dict"])
+    bias = model.get_layer("predictions").bias.numpy()
+    np.testing.assert_array_equal(bias, student["head.fc.bias"])
+
+
 def test_two_networks_that_fit_have_to_be_told_apart(model, plain, averaged):
     both = {**tensors(plain, "encoder_q."), **tensors(averaged, "encoder_k.")}
     before = values(model)
