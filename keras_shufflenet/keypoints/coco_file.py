@@ -123,6 +123,7 @@ class COCOFile:
         )
         self._order = keypoint_order(self.category, self.skeleton, self.place)
         chosen = [entry for entry, id_ in zip(entries, ids, strict=True) if id_ == self.category.id]
+        self._check_count(chosen)
         everyone = [self._person(entry) for entry in chosen]
         self.persons = _without_duplicates(everyone, chosen)
         _check_pixels(self.persons, self.place)
@@ -243,21 +244,22 @@ class COCOFile:
             tuple(changed),
         )
 
-    def _check_count(self, entry: JSONObject) -> None:
-        """Raise ValueError if a category without names has another number of keypoints."""
-        count, rest = divmod(_length(entry.get("keypoints")), 3)
-        if self.category.keypoint_names or rest or count == len(self._order):
+    def _check_count(self, entries: list[JSONObject]) -> None:
+        """Raise ValueError if all persons of a category without names have another skeleton."""
+        lengths = {_length(entry.value.get("keypoints")) for entry in entries} - {0}
+        if self.category.keypoint_names or len(lengths) != 1:
             return
-        raise ValueError(
-            f"{entry.place}: `skeleton` must be the keypoints of the category {self.category}, "
-            f"which does not name them and has {count}. "
-            f"Received: {self.skeleton.name!r} with {len(self._order)} keypoints"
-        )
+        count, rest = divmod(lengths.pop(), 3)
+        if rest == 0 and count != len(self._order):
+            raise ValueError(
+                f"{self.place}: `skeleton` must be the keypoints of the category {self.category}, "
+                f"which does not name them and has {count}. "
+                f"Received: {self.skeleton.name!r} with {len(self._order)} keypoints"
+            )
 
     def _annotated_keypoints(self, entry: JSONObject) -> np.ndarray:
-        if not entry.has("keypoints") or not _length(entry.get("keypoints")):
+        if _length(entry.value.get("keypoints")) == 0:
             return np.zeros((len(self._order), 3))
-        self._check_count(entry)
         keypoints = self.keypoints(entry)
         visibility = keypoints[:, 2]
         if visibility.min() < 0 or visibility.max() > 2:
@@ -297,7 +299,8 @@ def _category_ids(entries: list[JSONObject], categories: list[COCOCategory]) -> 
 
 
 def _length(value: Any) -> int:
-    return len(value) if isinstance(value, Sized) else 1
+    """Return the length of a list; 0 for null and 1 for other values."""
+    return len(value) if isinstance(value, Sized) else int(value is not None)
 
 
 def _area(entry: JSONObject) -> float | None:

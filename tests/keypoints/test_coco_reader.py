@@ -162,7 +162,7 @@ def test_missing_fields_of_images(field):
     [
         ("bbox", [1, 2, 3], "a list of 4 finite numbers"),
         ("bbox", None, "a list of 4 finite numbers"),
-        ("keypoints", [1.0] * 50, "a list of 51 finite numbers"),
+        ("keypoints", [1.0] * 48, "a list of 51 finite numbers"),
         ("keypoints", [float("nan")] * 51, "a list of 51 finite numbers"),
         ("keypoints", ["1"] * 51, "a list of 51 finite numbers"),
         ("image_id", 1.5, "an integer"),
