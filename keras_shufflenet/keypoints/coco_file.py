@@ -5,6 +5,7 @@ Format: https://cocodataset.org/#format-data. Rules on what is read: mmpose v0.2
 
 from collections import Counter
 from collections.abc import Mapping, Sized
+from copy import copy
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from keras_shufflenet.keypoints.coco_categories import (
     keypoint_order,
     read_categories,
 )
-from keras_shufflenet.keypoints.skeleton_files import category_skeleton
+from keras_shufflenet.keypoints.skeleton_files import add_sigmas, category_skeleton
 from keras_shufflenet.keypoints.skeletons import SkeletonLike
 
 # Reasons to leave out an annotation, in the words of `ReadReport`.
@@ -88,7 +89,7 @@ class COCOFile:
         annotations: Path of a COCO keypoint file, or its content.
         category: Name or id of the category to be read; by default the only one with annotations.
         skeleton: Keypoints to be read. If the category names its keypoints, they may be in another
-            order. Defaults to those of the category.
+            order. Defaults to those of the category, whose sigmas count if it has none.
 
     Attributes:
         place: Name of the file.
@@ -118,10 +119,9 @@ class COCOFile:
         ids = _category_ids(entries, categories)
         categories = categories or [COCOCategory(id_) for id_ in sorted(set(ids)) or [1]]
         self.category = choose_category(categories, set(ids), category, self.place)
-        self.skeleton = (
-            category_skeleton(self.category) if skeleton is None else skeletons.get(skeleton)
-        )
-        self._order = keypoint_order(self.category, self.skeleton, self.place)
+        wanted = category_skeleton(self.category) if skeleton is None else skeletons.get(skeleton)
+        self._order = keypoint_order(self.category, wanted, self.place)
+        self.skeleton = add_sigmas(wanted, self.category)
         chosen = [entry for entry, id_ in zip(entries, ids, strict=True) if id_ == self.category.id]
         self._check_count(chosen)
         everyone = [self._person(entry) for entry in chosen]
@@ -139,7 +139,7 @@ class COCOFile:
         category: str | int | None = None,
         skeleton: SkeletonLike | None = None,
     ) -> "COCOFile":
-        """Read a file, or return a `COCOFile` unchanged.
+        """Read a file, or return a `COCOFile`, with the sigmas of the skeleton.
 
         Raises:
             FileNotFoundError: If the file does not exist.
@@ -147,12 +147,15 @@ class COCOFile:
         """
         if not isinstance(annotations, COCOFile):
             return cls(annotations, category, skeleton)
-        if skeleton is not None and annotations.skeleton != skeletons.get(skeleton):
+        wanted = annotations.skeleton if skeleton is None else skeletons.get(skeleton)
+        if annotations.skeleton.keypoint_names != wanted.keypoint_names:
             raise ValueError(
                 f"`skeleton` must be that of the COCOFile, {annotations.skeleton.name!r}. "
                 f"Received: skeleton={skeleton!r}"
             )
-        return annotations
+        file = copy(annotations)
+        file.skeleton = add_sigmas(wanted, file.category)
+        return file
 
     def check_readable(self) -> None:
         """Raise ValueError if every person is left out."""

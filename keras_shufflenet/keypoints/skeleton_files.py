@@ -9,6 +9,7 @@ its number, which counts from 1 as in COCO, or by its name.
 import json
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,18 @@ def category_skeleton(category: COCOCategory) -> Skeleton:
         warnings.warn(f"{error}. No limbs are drawn.", stacklevel=2)
         return parse_skeleton(JSONObject(fields.value | {"skeleton": []}, fields.place))
     return parse_skeleton(fields)
+
+
+def add_sigmas(skeleton: Skeleton, category: COCOCategory) -> Skeleton:
+    """Return a skeleton without sigmas of its own with those of a category of its keypoints."""
+    fields = category.definition
+    if not skeleton.has_mean_sigmas or fields is None or "sigmas" not in fields.value:
+        return skeleton
+    theirs = category_skeleton(category)
+    names = map(skeletons.plain_name, theirs.keypoint_names)
+    sigmas = dict(zip(names, theirs.sigmas, strict=True))
+    names = map(skeletons.plain_name, skeleton.keypoint_names)
+    return replace(skeleton, sigmas=tuple(sigmas[name] for name in names))
 
 
 def parse_skeleton(fields: JSONObject) -> Skeleton:

@@ -82,7 +82,7 @@ def coco(
     dataset = data.load_keypoint_dataset(
         file,
         image_dir,
-        skeleton=predictor.skeleton,
+        skeleton=file.skeleton,
         detections=detections,
         score_threshold=score_threshold,
     )
@@ -92,7 +92,7 @@ def coco(
         predict_dataset(predictor, dataset, batch_size, verbose),
         instances.bbox_scores,
         instances.center_scale(predictor.codec.input_size)[1],
-        skeleton=predictor.skeleton,
+        skeleton=file.skeleton,
         visibility_threshold=visibility_threshold,
         oks_threshold=oks_nms_threshold,
         category_id=file.category.id,

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from keras_shufflenet.keypoints import Skeleton, estimate_sigmas
+from keras_shufflenet.keypoints import COCOFile, Skeleton, estimate_sigmas, evaluate_keypoints
 
 SIGMAS = np.array([0.02, 0.05, 0.1])
 SKELETON = Skeleton("own", ["a", "b", "c"])
@@ -52,6 +52,23 @@ def test_unlabeled_keypoints_do_not_count():
     found = estimate_sigmas(one, two)
     np.testing.assert_allclose(found, SIGMAS, rtol=0.15)
     assert found[1:] == estimate_sigmas(one, annotated(3))[1:]
+
+
+def test_sigmas_of_the_evaluated_file_count_if_the_skeleton_has_none():
+    content = annotated(2, count=9)
+    content["categories"][0] |= {"keypoints": ["c", "a", "B"], "sigmas": [0.3, 0.1, 0.2]}
+    own = Skeleton("own", ["a", "b", "c"], sigmas=[0.4, 0.5, 0.6])
+    assert COCOFile(content).skeleton.sigmas == (0.3, 0.1, 0.2)
+    file = COCOFile(content, skeleton=SKELETON)
+    assert file.skeleton.sigmas == (0.1, 0.2, 0.3)
+    assert COCOFile(content, skeleton=own).skeleton == COCOFile.open(file, skeleton=own).skeleton
+    assert COCOFile.open(file, skeleton=own).skeleton == own
+    assert COCOFile.open(file, skeleton=SKELETON).skeleton == file.skeleton
+    results = [
+        {"image_id": n, "category_id": 1, "keypoints": entry["keypoints"], "score": 1.0}
+        for n, entry in enumerate(content["annotations"])
+    ]
+    assert evaluate_keypoints(content, results, SKELETON)["AP"] == 1  # and no warning
 
 
 def test_other_instances_and_copies_are_refused():
