@@ -212,7 +212,8 @@ def _explaining(
     """Return the (layout, prefix) whose differences from the model say most."""
     variables = sum(len(layer.weights) for layer in model.layers)
     own = [place for place in places if find_fault(model, layouts.LAYOUTS[place[0]]) is None]
-    elsewhere = [place for place in own if place[1] != places[0][1]]
+    first = places[0][1]
+    elsewhere = [p for p in own if not (p[1].startswith(first) or first.startswith(p[1]))]
     if elsewhere and 2 * subsets.known(elsewhere[0]) >= variables:
         return elsewhere[0]  # beside another network, such as the teacher of a distillation
     best = subsets.take(places[0])

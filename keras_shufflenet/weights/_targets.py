@@ -28,8 +28,12 @@ KERNEL_AXES: dict[type[keras.Layer], tuple[int, ...]] = {
     layers.Conv2DTranspose: (2, 3, 1, 0),
     layers.Dense: (1, 0),
 }
-# Modules of training code that a network does not run.
-TRAINING_ONLY = re.compile(r"\w*(loss|criterion|metric|accuracy)\w*\.", re.IGNORECASE)
+# Modules beside a network that it does not run: losses, metrics, and the normalization of images,
+# which our models have themselves.
+BESIDE = re.compile(
+    r"\w*(loss|criterion|metric|accuracy|confmat|normaliz|preproc)\w*\.|(train|val|test)_\w+\.",
+    re.IGNORECASE,
+)
 INPUT_CHANNELS = 1  # axis of PyTorch's convolution kernel
 PARAMETERS = {
     "kernel": "weight",
@@ -152,9 +156,9 @@ def compare(
         if alias is not None and alias in state:
             if not np.array_equal(array, state[alias]):
                 report.mismatched.append(f"{key} differs from {alias}, of which it is an alias")
-        elif key in used or key.rpartition(".")[0] in skipped or is_counter(key, array):
+        elif key in used or not skipped.isdisjoint(_modules(key)) or is_counter(key, array):
             continue
-        elif TRAINING_ONLY.match(key):
+        elif "." not in key or BESIDE.match(key):  # every layout has modules
             report.left_out.append(key)
         else:
             report.unexpected_keys.append(key)
@@ -168,7 +172,11 @@ def unknown_layers(body: Sequence[keras.Layer], layout: Layout) -> list[str]:
 
 
 def _skipped_modules(model: keras.Model, layout: Layout, include_head: bool) -> set[str]:
-    """Return the modules of the publisher's top that are not loaded."""
+    """Return the modules of the publisher's top that are not loaded.
+
+    Modules that have nothing else are among them, such as `classifier` for `classifier.1`, where a
+    head of one's own may be.
+    """
     names = {layer.name for layer in model.layers}
     has_top = any(is_top(name) for name in names)
 
@@ -179,4 +187,12 @@ def _skipped_modules(model: keras.Model, layout: Layout, include_head: bool) -> 
             name.startswith(AUXILIARY_PREFIX) or is_output(name) or not has_top
         )
 
-    return {module for name, module in layout.modules.items() if is_top(name) and skipped(name)}
+    left = {name for name in layout.modules if is_top(name) and skipped(name)}
+    outermost = {name: module.partition(".")[0] for name, module in layout.modules.items()}
+    kept = {module for name, module in outermost.items() if name not in left}
+    return {layout.modules[name] for name in left} | {outermost[name] for name in left} - kept
+
+
+def _modules(key: str) -> tuple[str, str]:
+    """Return the module of a parameter, and the outermost module that it is in."""
+    return key.rpartition(".")[0], key.partition(".")[0]

@@ -199,6 +199,12 @@ BESIDE = {
     "a loss": lambda s: {**tensors(s, "model."), "criterion.weight": numbers(10)},
     "a weight of a loss": lambda s: {**tensors(s), "criterion.pos_weight": torch.tensor(3.2)},
     "a loss at the top": lambda s: {**tensors(s), "loss_fn.weight": numbers(10)},
+    "tensors without a module": lambda s: {
+        **tensors(s),
+        "queue": numbers(9, 9),
+        "logit_scale": numbers(),
+    },
+    "normalization of images": lambda s: {**tensors(s), "normalize.mean": numbers(1, 3, 1, 1)},
     "metrics": lambda s: {**tensors(s, "net."), "val_acc.tp": numbers(10), "confmat": numbers(2)},
     "normalization": lambda s: {
         "0.mean": numbers(1, 3, 1, 1),
@@ -237,6 +243,16 @@ def test_a_backbone_in_a_detector(plain):
         load_state_dict(headless, detector)
     kernel = headless.get_layer("stem_conv").kernel.numpy()
     np.testing.assert_array_equal(kernel.transpose(3, 2, 0, 1), plain["features.0.0.weight"])
+
+
+def test_a_head_of_ones_own_does_not_matter_to_a_backbone(plain, tmp_path):
+    state = {key: t for key, t in tensors(plain).items() if not key.startswith("classifier")}
+    state |= {"classifier.0.weight": numbers(4, 1280), "classifier.3.bias": numbers(4)}
+    path = tmp_path / "mine.pth"
+    torch.save(state, path)
+    for arguments in ({"include_top": False}, {"classes": 4}):
+        kernel = network(weights=str(path), **arguments).get_layer("stem_conv").kernel.numpy()
+        np.testing.assert_array_equal(kernel.transpose(3, 2, 0, 1), plain["features.0.0.weight"])
 
 
 def test_the_student_of_a_distillation_by_mmrazor(model):
