@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_shufflenet._keras_private import functional
 from keras_shufflenet.inference.keras_outputs import is_channels_first, name_outputs
 
 HALF_PRECISIONS = ("float16", "bfloat16")
@@ -25,6 +26,41 @@ def in_float32(model: keras.Model) -> keras.Model:
 
 def _float32_layer(layer: keras.Layer) -> keras.Layer:
     return layer.__class__.from_config({**layer.get_config(), "dtype": "float32"})
+
+
+class _AnyBatchReshape(keras.layers.Reshape):
+    """Reshapes without computing the batch size, which takes three more operators."""
+
+    def call(self, inputs: Any) -> Any:
+        shape = self.compute_output_shape(inputs.shape)[1:]
+        return super().call(inputs) if None in shape else keras.ops.reshape(inputs, (-1, *shape))
+
+
+class _AnyBatchFlatten(keras.layers.Flatten):
+    """Flattens likewise."""
+
+    def call(self, inputs: Any) -> Any:
+        (size,) = self.compute_output_shape(inputs.shape)[1:]
+        return super().call(inputs) if size is None else keras.ops.reshape(inputs, (-1, size))
+
+
+ANY_BATCH: dict[type[keras.Layer], type[keras.Layer]] = {
+    keras.layers.Reshape: _AnyBatchReshape,
+    keras.layers.Flatten: _AnyBatchFlatten,
+}
+
+
+def with_any_batch(model: keras.Model) -> keras.Model:
+    """Return the model, or a copy whose reshaping layers do not compute the batch size."""
+    if functional(model) is None or not any(type(layer) in ANY_BATCH for layer in model.layers):
+        return model
+    copy = keras.models.clone_model(model, clone_function=_any_batch_layer, recursive=True)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def _any_batch_layer(layer: keras.Layer) -> keras.Layer:
+    return ANY_BATCH.get(type(layer), type(layer)).from_config(layer.get_config())
 
 
 def static_shape(

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_shufflenet.export.concrete_function import concrete_function
+from keras_shufflenet.export.concrete_function import concrete_function, with_any_batch
 from keras_shufflenet.export.converter import convert
 from keras_shufflenet.export.optimization import (
     GraphOptimizationError,
@@ -143,6 +143,8 @@ def litert(
     if images is not None and network is not source.model:
         correct_biases(network, images, per_channel)
     traced_dtype = "float32" if options.calibrates else input_dtype
+    if batch_size is None:
+        network = with_any_batch(network)
     names = source.output_names
     function, owner = concrete_function(network, source.shape, traced_dtype, names)
     content = convert(function, owner, images, options)

@@ -1,5 +1,7 @@
 """Files of models with other channels, several outputs and other batch sizes."""
 
+from functools import cache
+
 import keras
 import numpy as np
 import pytest
@@ -23,6 +25,7 @@ def with_channels(images: np.ndarray, channels: int) -> np.ndarray:
 def network(shallow, randomize):
     """Make a classifier of images with other channels."""
 
+    @cache
     def make(channels: int) -> keras.Model:
         with shallow():
             return randomize(ks.ShuffleNetV2(0.25, input_shape=(*SIZE, channels), classes=10))
@@ -55,7 +58,11 @@ def test_other_channels(network, images, channels, tmp_path):
     assert report.input.shape == (1, *SIZE, channels)
     assert (report.optimized, report.delegate_partitions, report.takes_pixels) == ("yes", 1, True)
     assert_same_outputs(model, path, x[:3])
-    report = ks.export.litert(model, path, "int8", x, input_dtype="uint8")
+
+
+def test_gray_pixels_in_int8(network, images, tmp_path):
+    x = images[..., :1]
+    report = ks.export.litert(network(1), tmp_path / "a.tflite", "int8", x, input_dtype="uint8")
     assert (report.input.scale, report.input.zero_point) == (1, 0)
     assert report.error.correlation > 0.99
 
@@ -72,8 +79,14 @@ def test_several_outputs(extractor, images, tmp_path):
 
 
 def test_several_outputs_in_int8(extractor, images, tmp_path):
-    report = ks.export.litert(extractor, tmp_path / "a.tflite", "int8", images)
+    path = tmp_path / "a.tflite"
+    dtypes = {"input_dtype": "int8", "output_dtype": "int8"}
+    report = ks.export.litert(extractor, path, "int8", images, **dtypes)
     assert (report.optimized, report.delegate_partitions) == ("yes", 1)
+    assert [output.name for output in report.outputs] == extractor.output_names
+    named = open_interpreter(path).get_signature_runner().get_output_details()
+    shapes = [tuple(named[name]["shape"][1:]) for name in extractor.output_names]
+    assert shapes == [output.shape[1:] for output in extractor.outputs]
     assert min(error.correlation for error in report.errors) > 0.99
 
 
@@ -124,13 +137,49 @@ def test_batches_in_int8(network, images, batch_size, tmp_path):
     assert report.error.correlation > 0.99
 
 
-def test_networks_that_keep_their_shuffles_take_any_batch(shallow, randomize, images, tmp_path):
+def test_networks_that_reshape_take_any_batch(images, tmp_path):
+    """Shuffles and squeeze-and-excitation do not compute the batch size."""
+    image = keras.Input((*SIZE, 3))
+    x = keras.layers.Conv2D(6, 3, strides=8, name="conv")(image)
+    x = ks.models.layers.channel_shuffle(x, 2, "shuffle")
+    x = keras.layers.Dense(4, name="dense")(keras.layers.Flatten()(x))
+    model = keras.Model(image, x)
+    path = tmp_path / "a.tflite"
+    report = ks.export.litert(
+        model, path, batch_size=None, optimize=False, comparison_images=images
+    )
+    assert report.delegate_partitions == 1
+    assert "SHAPE" not in report.operators
+    assert_same_outputs(model, path, images[:3])
+
+
+@pytest.fixture(scope="module")
+def detector(shallow, randomize) -> keras.Model:
+    """Boxes and scores of the anchors of two feature maps; the backbone has a third one."""
+    image = keras.Input((*SIZE, 3))
     with shallow():
-        model = ks.ShuffleNetV1(0.5, input_shape=(*SIZE, 3), include_top=False)
-    randomize(model)
-    report = ks.export.litert(model, tmp_path / "a.tflite", "float32", images[:3], batch_size=None)
-    assert report.error.correlation > 1 - 1e-6
-    assert "SHAPE" in report.undelegated_ops  # as the report says
+        backbone = ks.feature_extractor("shufflenet_v2_x0_25", (8, 16, 32), input_shape=(*SIZE, 3))
+    features = randomize(backbone)(image)
+    anchors = []
+    for stride, x in zip((8, 16), features[:2], strict=True):
+        x = keras.layers.Conv2D(6, 3, padding="same", name=f"head{stride}")(x)
+        anchors.append(keras.layers.Reshape((-1, 6), name=f"anchors{stride}")(x))
+    boxes = keras.layers.Concatenate(axis=1, name="boxes")(anchors)
+    return keras.Model(image, [boxes, keras.layers.Activation("sigmoid", name="scores")(boxes)])
+
+
+def test_detectors(detector, images, tmp_path):
+    path = tmp_path / "a.tflite"
+    report = ks.export.litert(detector, path, "float32", images, batch_size=None)
+    assert (report.optimized, report.delegate_partitions) == ("yes", 1)
+    assert [output.shape for output in report.outputs] == [(-1, 80, 6)] * 2
+    assert_same_outputs(detector, path, images[:2])
+
+
+def test_detectors_in_int8(detector, images, tmp_path):
+    report = ks.export.litert(detector, tmp_path / "a.tflite", "int8", images)
+    assert (report.optimized, report.delegate_partitions) == ("yes", 1)
+    assert min(error.correlation for error in report.errors) > 0.98
 
 
 def test_batch_sizes_that_are_none(tmp_path):

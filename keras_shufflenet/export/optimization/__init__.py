@@ -65,6 +65,7 @@ def optimize_for_inference(
     if images is not None and isinstance(model.input_shape, tuple):
         check_images("images", images, model.input_shape[1:])
     graph = Trace(network).graph
+    graph.drop_unread()
     fold(graph)
     if images is not None:
         decompose(graph)
@@ -72,10 +73,21 @@ def optimize_for_inference(
     emission = Emission(graph)
     with _float32_policy():
         network = emission.write(model.name)
+    _check_outputs(network, model)
     if images is not None:
         unify_concat_scales(graph, network, emission.assign, images, method)
         equalize_across_layers(graph, network, emission.assign, images)
     return network
+
+
+def _check_outputs(network: keras.Model, model: keras.Model) -> None:
+    """Raise GraphOptimizationError unless the outputs have the shapes of the model's."""
+    made, own = ([x.shape[1:] for x in each.outputs] for each in (network, model))
+    if made != own:
+        raise GraphOptimizationError(
+            "The outputs must keep their shapes: the model reshapes them in an unknown way. "
+            f"Received: outputs of shapes {own} that became {made}"
+        )
 
 
 def is_worth_it(model: keras.Model, optimized: keras.Model) -> bool:

@@ -188,6 +188,23 @@ class Graph:
         self.nodes.append(node)
         return node.references
 
+    def drop_unread(self) -> None:
+        """Remove the nodes that no output depends on, as in a nested model of which a part is read.
+
+        The others keep their references.
+        """
+        last = self.nodes[-1]
+        is_read = np.zeros(last.base + last.channels, bool)
+        for output in self.outputs:
+            is_read[output] = True
+        kept = []
+        for node in reversed(self.nodes):
+            if is_read[node.references].any() or isinstance(node, Image):
+                kept.append(node)
+                for read in node.reads:
+                    is_read[read] = True
+        self.nodes = kept[::-1]
+
     def readers(self, node: Node) -> list[Node | None]:
         """Return the readers of a node, once for each input; None for an output of the model."""
         reads: list[tuple[Node | None, References]] = [(None, output) for output in self.outputs]

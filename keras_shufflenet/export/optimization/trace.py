@@ -92,7 +92,7 @@ class Trace:
             if isinstance(layer, IDENTITIES):
                 return reads[0]
             if isinstance(layer, layers.Concatenate):
-                return np.concatenate(reads)
+                return self._concatenate(layer, reads, step)
             for kind, trace in TRACERS.items():
                 if isinstance(layer, kind):
                     return trace(self, layer, reads, step)
@@ -100,6 +100,14 @@ class Trace:
             if isinstance(layer, PLAIN) and kept:
                 return self._plain(layer, reads)
         return rearranged(layer, reads[0], step.call, step.output)
+
+    def _concatenate(
+        self, layer: layers.Concatenate, reads: list[References], step: Step
+    ) -> References:
+        """Concatenate channels, or positions, as detectors do with their anchors."""
+        if layer.axis in (-1, len(step.output.shape) - 1):
+            return np.concatenate(reads)
+        return self._plain(layer, reads)
 
     def _plain(self, layer: keras.Layer, reads: list[References]) -> References:
         return self.graph.add(
