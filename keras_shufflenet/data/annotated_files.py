@@ -17,7 +17,7 @@ from keras_shufflenet._read_report import LOGGER
 _NAMED = 3  # names that a message lists
 
 
-def find_image_files(names: Sequence[str], image_dir: Path, source: str) -> list[str]:
+def resolve_image_files(names: Sequence[str], image_dir: Path, source: str) -> list[str]:
     """Return the path of the image file for each of N different names.
 
     The log says which names are not those of the files.

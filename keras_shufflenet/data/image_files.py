@@ -29,6 +29,7 @@ import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
+from keras_shufflenet._types import Size
 from keras_shufflenet.data.jpeg_header import (
     ORIENTATION,
     exif_orientation,
@@ -153,8 +154,17 @@ def decode_image(contents: bytes, name: str, size: tuple[int, int] | None = None
     return displayed
 
 
-def displayed_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+def displayed_size(path: str | os.PathLike[str]) -> Size:
     """Return the (height, width) of an image file as it is displayed, from its header.
+
+    Raises:
+        ValueError: If it is not an image.
+    """
+    return displayed_and_stored_size(path)[0]
+
+
+def displayed_and_stored_size(path: str | os.PathLike[str]) -> tuple[Size, Size]:
+    """Return two (height, width) of an image file from its header; EXIF may turn the stored image.
 
     Raises:
         ValueError: If it is not an image.
@@ -165,7 +175,7 @@ def displayed_size(path: str | os.PathLike[str]) -> tuple[int, int]:
             width, height = image.size
             is_tiff = image.format == "TIFF"  # Pillow states the displayed size
             turned = not is_tiff and _orientation(image, contents) >= 5
-            return (width, height) if turned else (height, width)
+            return ((width, height) if turned else (height, width)), (height, width)
     except Exception as error:  # as above
         raise ValueError(
             f"An image must be a file of {', '.join(FORMATS)} ({_reason(contents, error)}). "

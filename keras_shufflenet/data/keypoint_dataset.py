@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 
 from keras_shufflenet._read_report import ReadReport
-from keras_shufflenet.data.annotated_files import find_image_files
-from keras_shufflenet.data.image_files import displayed_size
+from keras_shufflenet.data.annotated_files import resolve_image_files
+from keras_shufflenet.data.image_files import displayed_and_stored_size, displayed_size
 from keras_shufflenet.keypoints.annotations import PoseInstances
 from keras_shufflenet.keypoints.coco_file import COCOFile
 from keras_shufflenet.keypoints.coco_reader import read_coco, read_detections
 from keras_shufflenet.keypoints.skeletons import Skeleton, SkeletonLike
 
 Folder = str | Path
+CHECKED_IMAGES = 16  # whose sizes are compared with those of the annotations before all are read
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,15 +121,32 @@ def resolve_image_paths(instances: PoseInstances, image_dir: Folder) -> Keypoint
 
     Raises:
         FileNotFoundError: If images do not exist.
+        ValueError: If an image has another size than the annotations state. A few images are
+            checked here, and all when they are read.
     """
     names, index = np.unique(instances.file_name, return_inverse=True)
-    paths = find_image_files(names.tolist(), Path(image_dir), instances.report.source)
+    paths = resolve_image_files(names.tolist(), Path(image_dir), instances.report.source)
     unknown = np.flatnonzero((instances.image_size <= 0).any(axis=1))
     if len(unknown):
         sizes = instances.image_size.copy()
         sizes[unknown] = [displayed_size(paths[image]) for image in index[unknown]]
         instances = replace(instances, image_size=sizes)
+    first = np.unique(index, return_index=True)[1]
+    for row in first[:: max(1, len(first) // CHECKED_IMAGES)]:
+        _check_size(paths[index[row]], instances.image_size[row])
     return KeypointDataset(instances, np.array(paths)[index])
+
+
+def _check_size(path: str, size: np.ndarray) -> None:
+    try:
+        allowed = displayed_and_stored_size(path)
+    except ValueError:
+        return  # the error comes when the image is read
+    if tuple(size) not in allowed:
+        raise ValueError(
+            f"An image must have the size that its annotations state, {size[1]} × {size[0]} "
+            f"pixels. Received: {allowed[0][1]} × {allowed[0][0]} pixels in {path}"
+        )
 
 
 def _concatenate(parts: list[KeypointDataset]) -> KeypointDataset:

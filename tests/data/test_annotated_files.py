@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import keras_shufflenet as ks
-from keras_shufflenet.data.annotated_files import find_image_files
+from keras_shufflenet.data.annotated_files import resolve_image_files
 
 
 @pytest.fixture
@@ -39,32 +39,32 @@ def images(tmp_path):
     ],
 )
 def test_names_of_other_machines(images, name, file):
-    assert find_image_files([name], images, "a.json") == [str(images / file)]
+    assert resolve_image_files([name], images, "a.json") == [str(images / file)]
 
 
 def test_absolute_paths_of_this_machine(images):
     path = str(images / "left" / "1.jpg")
-    assert find_image_files([path], images / "right", "a.json") == [path]
+    assert resolve_image_files([path], images / "right", "a.json") == [path]
 
 
 def test_names_that_are_not_those_of_the_files_are_reported(images, caplog):
-    find_image_files(["0.jpg", "left/1.jpg"], images, "a.json")
+    resolve_image_files(["0.jpg", "left/1.jpg"], images, "a.json")
     assert caplog.text == ""
-    find_image_files(["0.jpg", "x\\left\\1.jpg"], images, "a.json")
+    resolve_image_files(["0.jpg", "x\\left\\1.jpg"], images, "a.json")
     assert "a.json: 1 of 2 file names are not those of files in the image folder" in caplog.text
     assert repr("x\\left\\1.jpg") in caplog.text
 
 
 def test_two_names_are_not_taken_for_one_file(images):
     with pytest.raises(ValueError, match=r"a\.json: every 'file_name' must .*'x/0\.jpg' and 'y/0"):
-        find_image_files(["x/0.jpg", "y/0.jpg"], images, "a.json")
+        resolve_image_files(["x/0.jpg", "y/0.jpg"], images, "a.json")
 
 
 @pytest.mark.parametrize("name", ["2.jpg", "left", "..", "x" * 5000, "\ud800.jpg", "1.jpg", "/"])
 def test_missing_files_are_named_with_the_file_of_annotations(images, name):
     message = r"Received: .*, 1 of 2 are missing, first .*'file_name' .* in a\.json\)$"
     with pytest.raises(FileNotFoundError, match=message):
-        find_image_files(["0.jpg", name], images, "a.json")
+        resolve_image_files(["0.jpg", name], images, "a.json")
 
 
 def test_datasets_of_such_files(make_people, tmp_path, caplog):
@@ -78,3 +78,15 @@ def test_datasets_of_such_files(make_people, tmp_path, caplog):
     both = ks.data.load_keypoint_dataset([content, content], tmp_path)
     assert (both.report.total, both.report.read, len(both)) == (6, 6, 6)
     assert Path(both.paths[0]).name == Path(both.paths[3]).name
+
+
+@pytest.mark.parametrize("size", [(160, 120), (240, 320), (121, 160)])
+def test_sizes_that_are_not_those_of_the_images(make_people, tmp_path, size):
+    content = make_people(tmp_path, 3)
+    for image in content["images"]:
+        image["height"], image["width"] = size
+    for person in content["annotations"]:
+        person["bbox"] = [10, 10, 80, 80]
+    message = rf"size that its annotations state, {size[1]} × {size[0]} pixels\. Received: "
+    with pytest.raises(ValueError, match=message):
+        ks.data.load_keypoint_dataset(content, tmp_path)
