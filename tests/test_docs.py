@@ -57,6 +57,9 @@ SHORTER = {
     "--calibration-image-dir train2017": (
         "--calibration-image-dir train2017 --num-calibration-samples 4"
     ),
+    "--calibration-image-dir hands_train": (
+        "--calibration-image-dir hands_train --num-calibration-samples 4"
+    ),
     "--threads 1 --threads 2 --engine 'LiteRT*'": "--iterations 2 --engine LiteRT",
     "--steps 500": "--steps 1 --batch-size 1 --num-calibration-samples 2",
 }
@@ -119,7 +122,7 @@ def here(tmp_path_factory, shared, synth, state):
 
 
 def _add_hands(folder: Path) -> None:
-    for name, count in {"hands_train": 8, "hands_val": 2}.items():
+    for name, count in {"hands_train": 4, "hands_val": 1}.items():
         annotations, images = draw_hands(folder / "drawn" / name, count)
         shutil.copy(annotations, folder / f"{name}.json")
         shutil.copytree(images, folder / name)

@@ -141,7 +141,7 @@ def coco(
         annotations,
         image_dir,
         detections=detections,
-        skeleton=parse_keypoints(keypoints),
+        skeleton=parse_keypoints(keypoints, category),
         category=category,
         flip_test=flip_test,
         batch_size=batch_size,
@@ -161,7 +161,7 @@ def _score(
 
     if results_csv is not None:
         check_output("results_csv", results_csv, ("",))
-    return evaluate_keypoints(annotations, results, parse_keypoints(keypoints), category)
+    return evaluate_keypoints(annotations, results, parse_keypoints(keypoints, category), category)
 
 
 def mpii(

@@ -146,7 +146,7 @@ def export(
         "optimize": optimize,
         "labels": names,
         "codec": None,
-        "skeleton": parse_keypoints(keypoints),
+        "skeleton": parse_keypoints(keypoints, category),
         "evaluate": evaluate,
         "verbose": True,
     }

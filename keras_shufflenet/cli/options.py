@@ -138,11 +138,28 @@ def parse_weights(text: str) -> str | None:
     return None if text.lower() == "none" else text
 
 
-def parse_keypoints(keypoints: str | None) -> "Skeleton | None":
-    """Return the skeleton that --keypoints stands for; None for the default."""
-    from keras_shufflenet.keypoints import skeletons
+def parse_keypoints(keypoints: str | None, category: str | None = None) -> "Skeleton | None":
+    """Return the skeleton that --keypoints stands for; None for the default.
 
-    return None if keypoints is None else skeletons.get(keypoints, "keypoints")
+    Args:
+        keypoints: The value of --keypoints.
+        category: The value of --category, for a json of several.
+
+    Raises:
+        FileNotFoundError: If a json does not exist.
+        ValueError: If the value is no skeleton.
+    """
+    from keras_shufflenet.keypoints import COCO, MPII, read_skeleton
+
+    published = {skeleton.name: skeleton for skeleton in (COCO, MPII)}
+    if keypoints is None or keypoints in published:
+        return published.get(keypoints or "")
+    if not keypoints.endswith(".json"):
+        raise ValueError(
+            f"--keypoints must be {' or '.join(published)}, or the path of a .json file. "
+            f"Received: {keypoints}"
+        )
+    return read_skeleton(keypoints, category)
 
 
 def pair(annotations: Sequence[Path], image_dirs: Sequence[Path]) -> list[tuple[Path, Path]]:

@@ -105,7 +105,7 @@ def pose(
     check_output_dir("output_dir", output_dir)
     from keras_shufflenet.keypoints import COCOFile
 
-    first = COCOFile(annotations[0], category, parse_keypoints(keypoints))
+    first = COCOFile(annotations[0], category, parse_keypoints(keypoints, category))
     import_tensorflow()
     import keras
 

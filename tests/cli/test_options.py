@@ -1,3 +1,4 @@
+import json
 import re
 from pathlib import Path
 
@@ -79,6 +80,31 @@ def test_unknown_models():
 )
 def test_default_weights_are_those_of_the_name(name, weights):
     assert default_weights(name) == weights
+
+
+@pytest.mark.parametrize(
+    ("keypoints", "message"),
+    [
+        (
+            "wrist,thumb",
+            "--keypoints must be coco or mpii, or the path of a .json file. Received: ",
+        ),
+        ("none.json", "--keypoints must be an existing JSON file. Received: none.json"),
+        ("bad.json", "bad.json: 'keypoints' must differ from each other. Received: a twice"),
+        ("many.json", "--category must be the name or id of one of the categories of many.json"),
+    ],
+)
+def test_keypoints_that_are_none(command, tmp_path, monkeypatch, keypoints, message):
+    monkeypatch.chdir(tmp_path)
+    Path("bad.json").write_text('{"keypoints": ["a", "a"]}')
+    two = [{"id": n, "name": str(n), "keypoints": ["a"]} for n in (1, 2)]
+    Path("many.json").write_text(json.dumps({"categories": two}))
+    code, _, err = command(
+        *("evaluate", "coco", "--annotations", "bad.json", "--results", "bad.json"),
+        *("--keypoints", keypoints),
+    )
+    assert code == 1
+    assert err.startswith(f"Error: {message}")
 
 
 def test_lists_of_heads_and_recipes_are_complete(command):

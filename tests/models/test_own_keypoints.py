@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import keras_shufflenet as ks
+from keras_shufflenet.inference import draw_skeletons
 from keras_shufflenet.keypoints import COCO, Skeleton, save_skeleton
 from keras_shufflenet.models import model_skeleton
 
@@ -65,6 +66,17 @@ def test_any_number(count):
     assert model.output.shape[-1] == count
     assert model_skeleton(model) == Skeleton("keypoints", names)
     assert len(model_skeleton(model).flip_pairs) == count // 2
+
+
+@pytest.mark.parametrize("count", [1, 133])
+def test_exported_files_have_them(tmp_path, count):
+    names = [f"point {index}" for index in range(count)]
+    ks.export.litert(ks.PoseEstimator(**NETWORK, keypoints=names), tmp_path / "own.tflite")
+    estimator = ks.inference.PosePredictor.load(tmp_path / "own.tflite")
+    assert estimator.skeleton == Skeleton("keypoints", names)
+    poses = ks.inference.predict_pose(estimator, np.zeros((40, 30, 3), np.uint8))
+    assert poses.shape == (1, count, 3)
+    assert draw_skeletons(np.zeros((40, 30, 3)), poses, names, -1.0).any()
 
 
 def test_jsons_are_read(tmp_path):
