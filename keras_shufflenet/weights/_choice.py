@@ -211,7 +211,8 @@ def _explaining(
 ) -> tuple[str, str]:
     """Return the (layout, prefix) whose differences from the model say most."""
     variables = sum(len(layer.weights) for layer in model.layers)
-    own = [place for place in places if find_fault(model, layouts.LAYOUTS[place[0]]) is None]
+    fit = {name for name, table in layouts.LAYOUTS.items() if find_fault(model, table) is None}
+    own = [place for place in places if place[0] in fit]
     first = places[0][1]
     elsewhere = [p for p in own if not (p[1].startswith(first) or first.startswith(p[1]))]
     if elsewhere and 2 * subsets.known(elsewhere[0]) >= variables:

@@ -7,7 +7,7 @@ layout below one prefix make a subset.
 
 import functools
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -36,6 +36,8 @@ AVERAGED = frozenset({"ema", "swa", "avg", "average", "averaged", "polyak", "sha
 # `_` instead, and that of the LitEma of latent diffusion, with nothing instead. mmcv swaps averages
 # and others before it saves, so that the plain names have the averages.
 DOTLESS = (("ema_", "_", True), ("model_ema.", "", False))
+MAX_PARTS = 12  # of the name of a module in a layout, to bound the time that a hostile file takes
+MAX_INNER = 16  # prefixes that are tried for names without dots
 WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 # Counters of torch.optim.swa_utils, thop and others, which are no part of a network.
 COUNTERS = frozenset(
@@ -178,8 +180,8 @@ class Subsets:
 def _dotless(tensors: Mapping[str, Any], start: str, dot: str) -> dict[str, str]:
     """Return the names with dots by those without, where most names with a prefix have one."""
     flat = [name for name in tensors if name.startswith(start) and "." not in name[len(start) :]]
-    inner = {"", *(name[: name.find(".") + 1] for name in tensors if "." in name)} if flat else ()
-    for prefix in sorted(inner, key=len):
+    first = Counter(name[: name.find(".") + 1] for name in tensors) if flat else {}
+    for prefix in ("", *sorted(first, key=lambda name: -first[name])[:MAX_INNER]):
         names = {
             start + name[len(prefix) :].replace(".", dot): name
             for name in tensors
@@ -207,8 +209,9 @@ def _explanations(full: str) -> Iterator[tuple[str, str]]:
     module, _, parameter = full.rpartition(".")
     if parameter not in PARAMETERS:
         return
+    starts = (0, *(dot.end() for dot in re.finditer(r"\.", module)))[-MAX_PARTS:]
     for pattern, index in _modules(tuple(layouts.LAYOUTS)).items():
-        for start in (0, *(dot.end() for dot in re.finditer(r"\.", module))):
+        for start in starts:
             rest = module[start:] if pattern is None else re.sub(pattern, "", module[start:])
             for name in index.get(rest, ()):
                 yield name, full[:start]
