@@ -1,9 +1,10 @@
 """Find the tensors in a checkpoint: dictionaries in dictionaries, whatever they are called."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from keras_shufflenet.weights._unpickler import ForeignObject
 from keras_shufflenet.weights.errors import CheckpointError
 
 T = TypeVar("T")
@@ -12,6 +13,7 @@ NESTING = (Mapping, list, tuple)
 MAX_DEPTH = 16  # of dictionaries in dictionaries
 MAX_NAME = 1000  # characters of a tensor's name with its dictionaries'
 
+MODULES = "_modules"  # attribute of torch's modules
 # Where training code stores averaged (EMA) weights as "state_dict", and the others beside them:
 # OpenMMLab's EMAHook since version 1 and Lightning's WeightAveraging.
 MAIN = "state_dict"
@@ -58,6 +60,11 @@ def _dictionaries(
     if id(thing) in seen or path.count("\0") >= MAX_DEPTH:
         return
     seen.add(id(thing))
+    if isinstance(thing, ForeignObject) and MODULES in thing.attributes:
+        network = {name: t for name, t in _parameters("", thing, seen) if is_tensor(t)}
+        if network:
+            yield path.strip("\0").replace("\0", "."), network
+        return
     items = list(thing.items() if isinstance(thing, Mapping) else enumerate(thing))
     names = [str(name) for name, _ in items]
     if max(map(len, names), default=0) + len(path) > MAX_NAME:
@@ -70,6 +77,26 @@ def _dictionaries(
     for name, value in named:
         if isinstance(value, NESTING):
             yield from _dictionaries(f"{path}\0{name}", value, is_tensor, seen)
+
+
+def _parameters(prefix: str, module: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
+    """Yield the parameters and buffers of a whole network in a pickle, by torch's names."""
+    attributes = module.attributes if isinstance(module, ForeignObject) else {}
+    if len(prefix) > MAX_NAME or prefix.count(".") > MAX_DEPTH:
+        raise CheckpointError(f"A network in the pickle is nested deeper than {MAX_DEPTH} modules.")
+    passing = frozenset(map(str, attributes.get("_non_persistent_buffers_set", ())))
+    for kind in ("_parameters", "_buffers"):
+        for name, tensor in _items(attributes.get(kind)):
+            if name not in passing:
+                yield f"{prefix}{name}", tensor
+    for name, child in _items(attributes.get(MODULES)):
+        if id(child) not in seen:
+            seen.add(id(child))
+            yield from _parameters(f"{prefix}{name}.", child, seen)
+
+
+def _items(thing: Any) -> Iterable[tuple[Any, Any]]:
+    return thing.items() if isinstance(thing, dict) else ()
 
 
 def _swapped(thing: Any) -> dict[str, bool]:

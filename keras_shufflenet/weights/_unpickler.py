@@ -53,7 +53,12 @@ class ForeignClass:
 
 
 class ForeignObject(dict[Any, Any]):
-    """Placeholder of an instance of a foreign class; holds the items if that was a mapping."""
+    """Placeholder of an instance of a foreign class; holds the items if that was a mapping.
+
+    Attributes:
+        name: Name of the class with its module.
+        attributes: Attributes of the instance, as plain data: no class gives them a meaning.
+    """
 
     def __init__(self, name: str) -> None:
         """Make a placeholder.
@@ -63,6 +68,7 @@ class ForeignObject(dict[Any, Any]):
         """
         super().__init__()
         self.name = name
+        self.attributes: dict[Any, Any] = {}
 
 
 class Unpickler:
@@ -215,11 +221,13 @@ class Unpickler:
         self._new_object(None)
 
     def _build(self, _: Any) -> None:
-        """Set the state of an array; attributes of other objects are dropped."""
+        """Set the state of an array, or the attributes of a placeholder."""
         target, state = self._pop_two()
         self._push(target)
         if hasattr(target, "set_pickled_state"):
             target.set_pickled_state(state)
+        elif isinstance(target, ForeignObject):
+            target.attributes = state if isinstance(state, dict) else {}
         elif not isinstance(target, dict | set):
             raise TypeError(f"a state for {type(target).__name__}")
 

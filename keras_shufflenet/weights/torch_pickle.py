@@ -13,7 +13,7 @@ import numpy as np
 from keras_shufflenet.weights._allow_list import ALLOWED, PickledArray
 from keras_shufflenet.weights._nesting import Contents, find_tensors
 from keras_shufflenet.weights._tensors import ElementType, Storage, Tensor, materialize
-from keras_shufflenet.weights._unpickler import ForeignObject, Unpickler
+from keras_shufflenet.weights._unpickler import ForeignClass, ForeignObject, Unpickler
 from keras_shufflenet.weights.errors import MALFORMED, CheckpointError
 
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
@@ -136,10 +136,12 @@ def open_zip(data: bytes) -> zipfile.ZipFile:
     return archive
 
 
-def _storage_register(storages: dict[str, Storage]) -> Callable[[Any], Storage]:
+def _storage_register(storages: dict[str, Storage]) -> Callable[[Any], Any]:
     """Return a `persistent_load` that registers storages by key."""
 
-    def load(identifier: Any) -> Storage:
+    def load(identifier: Any) -> Storage | ForeignClass:
+        if identifier[0] == "module" and isinstance(identifier[1], ForeignClass):
+            return identifier[1]  # of a whole network in the older container
         kind, element, key, _, count, *part = identifier
         if kind != "storage" or not isinstance(element, ElementType):
             raise TypeError(f"a reference to {kind!r}")
@@ -193,10 +195,11 @@ def _is_tensor(thing: Any) -> bool:
 
 
 def _check_tensors(loaded: Any, contents: Contents[Any]) -> None:
+    if contents.tensors:
+        return
     if isinstance(loaded, ForeignObject) and not loaded:
         raise CheckpointError(
             f"The file holds an object of class `{loaded.name}`, not tensors by name: save the "
             "model's `state_dict()` instead."
         )
-    if not contents.tensors:
-        raise CheckpointError(f"The file holds no tensors by name but {type(loaded).__name__}.")
+    raise CheckpointError(f"The file holds no tensors by name but {type(loaded).__name__}.")

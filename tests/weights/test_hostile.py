@@ -399,7 +399,7 @@ NO_CHECKPOINTS = {
     "a list": (lambda: torch_bytes([torch.ones(2)]), "no tensors by name but list"),
     "no tensors": (lambda: torch_bytes({}), "no tensors by name"),
     "numbers": (lambda: torch_bytes({"a": 2.5, "b": 3}), "no tensors by name"),
-    "a whole network": (lambda: torch_bytes(torch.nn.Linear(2, 2)), "`state_dict\\(\\)` instead"),
+    "an object": (lambda: torch_bytes(torch.nn.ReLU()), "`state_dict\\(\\)` instead"),
     "sparse tensor": (
         lambda: torch_bytes({"a": torch.ones(2).to_sparse()}),
         "_get_layout",

@@ -175,8 +175,34 @@ CHECKPOINTS = {
         key: torch.nn.Parameter(t, requires_grad=t.is_floating_point())
         for key, t in tensors(s).items()
     },
+    "a whole network": lambda s: whole(s),
+    "a whole network of DataParallel": lambda s: {"epoch": 3, "model": parallel(whole(s))},
     "tensor with attributes": lambda s: {key: tagged(tensor) for key, tensor in tensors(s).items()},
 }
+
+
+def whole(state) -> torch.nn.Module:
+    """Return a network of torch's modules with the tensors of a state dict."""
+    network = torch.nn.Module()
+    for key, tensor in tensors(state).items():
+        *path, name = key.split(".")
+        module = network
+        for part in path:
+            if part not in module._modules:
+                module.add_module(part, torch.nn.Module())
+            module = module._modules[part]
+        if name in ("weight", "bias"):
+            module.register_parameter(name, torch.nn.Parameter(tensor))
+        else:
+            module.register_buffer(name, tensor)
+    network.register_buffer("scratch", numbers(3), persistent=False)
+    return network
+
+
+def parallel(network) -> torch.nn.Module:
+    outer = torch.nn.Module()
+    outer.module = network
+    return outer
 
 
 def tagged(tensor):
