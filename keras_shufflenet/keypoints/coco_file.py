@@ -4,7 +4,7 @@ Format: https://cocodataset.org/#format-data. Rules on what is read: mmpose v0.2
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sized
+from collections.abc import Mapping
 from copy import copy
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_shufflenet._read_report import ReadReport
-from keras_shufflenet._types import Size
 from keras_shufflenet.keypoints import skeletons
 from keras_shufflenet.keypoints.annotations import MAX_COORDINATE, JSONObject, read_json
 from keras_shufflenet.keypoints.boxes import clip_box
@@ -21,6 +20,14 @@ from keras_shufflenet.keypoints.coco_categories import (
     choose_category,
     keypoint_order,
     read_categories,
+)
+from keras_shufflenet.keypoints.coco_fields import (
+    category_ids,
+    check_id,
+    counts_keypoints,
+    length,
+    read_area,
+    read_images,
 )
 from keras_shufflenet.keypoints.skeleton_files import add_sigmas, category_skeleton
 from keras_shufflenet.keypoints.skeletons import SkeletonLike
@@ -33,16 +40,8 @@ EXPECTED = {CROWD, UNLABELED}
 # What is replaced.
 BOX = "with a box of no area (taken from the keypoints)"
 AREA = "with an area of 0 (taken from the box)"
-MAX_AREA = MAX_COORDINATE**2
 
 Source = str | Path | Mapping[str, Any]
-
-
-class COCOImage(NamedTuple):
-    """An image of a COCO file."""
-
-    file_name: str
-    size: Size  # (height, width)
 
 
 class COCOPerson(NamedTuple):
@@ -113,10 +112,10 @@ class COCOFile:
     ) -> None:
         content, self.place = read_json(annotations, "annotations")
         root = JSONObject(content, self.place)
-        self.images = _images(root)
+        self.images = read_images(root)
         entries = root.objects("annotations")
         categories = read_categories(root)
-        ids = _category_ids(entries, categories)
+        ids = category_ids(entries, categories)
         categories = categories or [COCOCategory(id_) for id_ in sorted(set(ids)) or [1]]
         self.category = choose_category(categories, set(ids), category, self.place)
         wanted = category_skeleton(self.category) if skeleton is None else skeletons.get(skeleton)
@@ -129,7 +128,9 @@ class COCOFile:
         _check_pixels(self.persons, self.place)
         others = Counter({OTHER_CATEGORY: len(entries) - len(chosen)})
         others[DUPLICATE] = len(everyone) - len(self.persons)
-        self.report = self._report(others, EXPECTED | ({OTHER_CATEGORY} if category else set()))
+        self.report = self._report(
+            others, EXPECTED | ({OTHER_CATEGORY} if category is not None else set())
+        )
         self.report.log()
 
     @classmethod
@@ -213,14 +214,14 @@ class COCOFile:
         return ReadReport(self.place, total, dict(counts), unexpected, changed=dict(changed))
 
     def _person(self, entry: JSONObject) -> COCOPerson:
-        _check_id(entry)
+        check_id(entry)
         image_id, iscrowd = self.image_id(entry), entry.flag("iscrowd")
         bbox = np.array(entry.numbers("bbox", 4, MAX_COORDINATE), np.float64)
         if bbox[2:].min() < 0:
             raise entry.error("bbox", "x, y, width and height, with width and height >= 0")
         keypoints = self._annotated_keypoints(entry)
-        visible, counted = keypoints[:, 2] > 0, _counts_keypoints(entry)
-        area, changed = _area(entry), []
+        visible, counted = keypoints[:, 2] > 0, counts_keypoints(entry)
+        area, changed = read_area(entry), []
         if visible.any() and bbox[2:].min() == 0:
             bbox = np.concatenate(
                 [keypoints[visible, :2].min(0), np.ptp(keypoints[visible, :2], 0)]
@@ -249,7 +250,7 @@ class COCOFile:
 
     def _check_count(self, entries: list[JSONObject]) -> None:
         """Raise ValueError if all persons of a category without names have another skeleton."""
-        lengths = {_length(entry.value.get("keypoints")) for entry in entries} - {0}
+        lengths = {length(entry.value.get("keypoints")) for entry in entries} - {0}
         if self.category.keypoint_names or len(lengths) != 1:
             return
         count, rest = divmod(lengths.pop(), 3)
@@ -261,7 +262,7 @@ class COCOFile:
             )
 
     def _annotated_keypoints(self, entry: JSONObject) -> np.ndarray:
-        if _length(entry.value.get("keypoints")) == 0:
+        if length(entry.value.get("keypoints")) == 0:
             return np.zeros((len(self._order), 3))
         keypoints = self.keypoints(entry)
         visibility = keypoints[:, 2]
@@ -270,61 +271,6 @@ class COCOFile:
                 "keypoints", "x, y and visibility: 0 (not labeled), 1 (occluded) or 2 (visible)"
             )
         return keypoints
-
-
-def _images(root: JSONObject) -> dict[int, COCOImage]:
-    images: dict[int, COCOImage] = {}
-    for entry in root.objects("images"):
-        size = entry.integer("height", 1), entry.integer("width", 1)
-        if max(size) > MAX_COORDINATE:
-            raise ValueError(
-                f"{entry.place}: 'height' and 'width' must not exceed {MAX_COORDINATE:.0f} pixels. "
-                f"Received: {size}"
-            )
-        image_id, image = entry.integer("id"), COCOImage(entry.text("file_name"), size)
-        if images.setdefault(image_id, image) != image:
-            raise ValueError(
-                f"{entry.place}: 'id' must not be that of another image. Received: {image_id} of "
-                f"{images[image_id].file_name!r} and {image.file_name!r}"
-            )
-    return images
-
-
-def _category_ids(entries: list[JSONObject], categories: list[COCOCategory]) -> list[int]:
-    """Return the category of every annotation; without `category_id` it is the only one."""
-    stated = {entry.integer("category_id") for entry in entries if entry.has("category_id")}
-    listed = {category.id for category in categories} or stated or {1}
-    only = next(iter(listed)) if len(listed) == 1 else None
-    return [
-        only if only is not None and not entry.has("category_id") else entry.integer("category_id")
-        for entry in entries
-    ]
-
-
-def _length(value: Any) -> int:
-    """Return the length of a list; 0 for null and 1 for other values."""
-    return len(value) if isinstance(value, Sized) else int(value is not None)
-
-
-def _area(entry: JSONObject) -> float | None:
-    """Return the annotated area, or None."""
-    if not entry.has("area"):
-        return None
-    area = entry.number("area", MAX_AREA)
-    if area < 0:
-        raise entry.error("area", "a number >= 0")
-    return area
-
-
-def _counts_keypoints(entry: JSONObject) -> bool:
-    """Return whether the annotation has keypoints by its own count, if there is one."""
-    return not entry.has("num_keypoints") or entry.integer("num_keypoints", 0) > 0
-
-
-def _check_id(entry: JSONObject) -> None:
-    """Check that an id that is there is an integer or a text; it is not used otherwise."""
-    if entry.has("id") and not isinstance(entry.get("id"), str):
-        entry.integer("id")
 
 
 def _without_duplicates(persons: list[COCOPerson], entries: list[JSONObject]) -> list[COCOPerson]:
