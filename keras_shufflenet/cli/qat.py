@@ -9,6 +9,7 @@ from keras_shufflenet._files import check_output
 from keras_shufflenet._requirements import QAT_PACKAGES, check_installed
 from keras_shufflenet.cli.options import (
     Category,
+    Keypoints,
     Network,
     NumCalibrationSamples,
     Output,
@@ -18,6 +19,7 @@ from keras_shufflenet.cli.options import (
     import_tensorflow,
     keypoint_data,
     open_network,
+    parse_keypoints,
 )
 
 EXAMPLES = """
@@ -65,6 +67,7 @@ def qat(
     seed: Annotated[int, typer.Option(help="Seed of order and augmentation.")] = 0,
     num_calibration_samples: NumCalibrationSamples = 200,
     category: Category = None,
+    keypoints: Keypoints = None,
 ) -> None:
     """Fine-tune a trained model with int8 weights and activations, and export it."""
     check_model(model, weights, (".keras",))
@@ -76,6 +79,7 @@ def qat(
             "qat requires --data for classifiers, or --annotations and --image-dir for pose "
             "estimators. Received: neither"
         )
+    skeleton = parse_keypoints(keypoints, category)
     from rich.console import Console
 
     import_tensorflow()
@@ -88,6 +92,7 @@ def qat(
             annotations,
             image_dir or [],
             network,
+            skeleton=skeleton,
             category=category,
             batch_size=batch_size,
             seed=seed,
@@ -106,6 +111,7 @@ def qat(
         learning_rate=learning_rate,
         num_calibration_samples=num_calibration_samples,
         input_dtype=input_dtype,
+        skeleton=skeleton,
         verbose=True,
     )
     Console().print(report)

@@ -36,6 +36,7 @@ from keras_shufflenet.data.geometry import (
 )
 from keras_shufflenet.data.keypoint_dataset import KeypointDataset, load_keypoint_dataset
 from keras_shufflenet.data.pipeline import check_batch, load_batches, prefetched, shuffled
+from keras_shufflenet.keypoints import skeletons
 from keras_shufflenet.keypoints.codec import HeatmapCodec
 from keras_shufflenet.keypoints.skeletons import Skeleton, SkeletonLike
 from keras_shufflenet.models import model_skeleton
@@ -117,7 +118,7 @@ def keypoints(
         skeleton = model_skeleton(model)
     dataset = _dataset(annotations, image_dir, skeleton, category)
     _check_heatmaps(model, dataset.skeleton)
-    codec = _codec(model, codec, input_size)
+    codec = _codec(model, codec, input_size, dataset.skeleton)
     check_batch(batch_size, start_step)
     table = _table(dataset, codec.input_size)
     count, first = len(dataset), start_step * batch_size
@@ -248,11 +249,15 @@ def _dataset(
     return load_keypoint_dataset(annotations, image_dir, skeleton=skeleton, category=category)
 
 
-def _codec(model: Any, codec: HeatmapCodec | None, input_size: Size) -> HeatmapCodec:
+def _codec(
+    model: Any, codec: HeatmapCodec | None, input_size: Size, skeleton: Skeleton
+) -> HeatmapCodec:
     """Return the given codec, or the default one of a model or an input size."""
+    weights = skeletons.target_weights(skeleton)
     if codec is None and model is not None:
-        codec = HeatmapCodec(model.inputs[0].shape[1:3], model.outputs[0].shape[1:3])
-    codec = codec or HeatmapCodec(input_size)
+        sizes = model.inputs[0].shape[1:3], model.outputs[0].shape[1:3]
+        codec = HeatmapCodec(*sizes, keypoint_weights=weights)
+    codec = codec or HeatmapCodec(input_size, keypoint_weights=weights)
     check_choice("codec.encoding", codec.encoding, heatmaps.ENCODINGS)
     return codec
 

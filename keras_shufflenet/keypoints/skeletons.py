@@ -44,7 +44,8 @@ class Skeleton:
         upper_body: Keypoint indices of the upper body, for the half-body augmentation, which is
             left out if there are none.
         lower_body: Keypoint indices of the lower body.
-        keypoint_weights: K factors on target weights, see `HeatmapCodec`. Defaults to 1.
+        keypoint_weights: K factors on target weights, see `HeatmapCodec`. Defaults to 1. Trainings
+            take them by default, except COCO's and MPII's.
     """
 
     name: str
@@ -291,6 +292,12 @@ def get(skeleton: SkeletonLike, argument: str = "skeleton") -> Skeleton:
 def is_published(skeleton: Skeleton) -> bool:
     """Return whether a skeleton is COCO's or MPII's."""
     return skeleton in _BY_NAME.values()
+
+
+def target_weights(skeleton: Skeleton) -> tuple[float, ...] | None:
+    """Return the keypoint weights to train with; None for COCO and MPII, as mmpose trains them."""
+    own = not is_published(skeleton) and set(skeleton.keypoint_weights) != {1.0}
+    return skeleton.keypoint_weights if own else None
 
 
 def of_count(count: int) -> Skeleton | None:

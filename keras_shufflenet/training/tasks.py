@@ -67,7 +67,7 @@ class PoseTask(Task):
         )
         self._val_data = val_data and _checked_val_data(val_data, self._skeleton, category)
         self._recipe = recipe
-        self._codec = _codec(model, recipe)
+        self._codec = _codec(model, recipe, self._skeleton)
         self._category = category
         self._seed = seed
         self.model = model
@@ -225,6 +225,8 @@ def _skeleton(model: keras.Model, skeleton: SkeletonLike | None) -> Skeleton:
     return found
 
 
-def _codec(model: keras.Model, recipe: Recipe) -> HeatmapCodec:
-    codec = HeatmapCodec(model.input_shape[1:3], model.output_shape[1:3])
+def _codec(model: keras.Model, recipe: Recipe, skeleton: Skeleton) -> HeatmapCodec:
+    weights = skeletons.target_weights(skeleton)
+    sizes = model.input_shape[1:3], model.output_shape[1:3]
+    codec = HeatmapCodec(*sizes, keypoint_weights=weights)
     return codec if recipe.sigma is None else replace(codec, sigma=recipe.sigma)

@@ -258,6 +258,16 @@ def test_keypoints_without_pairs_and_halves_are_mirrored_and_kept_whole(tmp_path
     assert np.abs(peaks[0] - peaks[1]).max() <= 1  # rounded to heatmap pixels
 
 
+def test_keypoint_weights_of_ones_own_are_target_weights(tmp_path, people):
+    path, images = draw_hands(tmp_path / "hands", 2)
+    content = json.loads(path.read_text())
+    content["categories"][0]["keypoint_weights"] = [1, 2, 1, 1, 0.5]
+    ((_, _, weights),) = batches((content, images), 1, training=False)
+    np.testing.assert_array_equal(weights[:, 0, 0], [[1, 2, 1, 1, 0.5]] * 2)
+    ((_, _, weights),) = batches(people, 1, training=False)  # as mmpose trains
+    assert set(weights.ravel()) == {1}
+
+
 def test_a_model_of_other_keypoints_is_refused(people, shallow):
     with shallow():
         model = ks.PoseEstimator(
