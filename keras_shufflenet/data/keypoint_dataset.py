@@ -83,7 +83,7 @@ def load_keypoint_dataset(
     Raises:
         FileNotFoundError: If a file does not exist.
         ValueError: If a file is malformed, has several categories or other keypoints, no instances
-            remain after filtering, or the numbers of annotation files and image folders differ.
+            remain, or the numbers of annotation files and image folders differ.
     """
     files = list(annotations) if isinstance(annotations, list | tuple) else [annotations]
     folders = [image_dir] * len(files) if isinstance(image_dir, str | Path) else list(image_dir)

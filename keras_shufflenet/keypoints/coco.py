@@ -21,7 +21,9 @@ from keras_shufflenet.keypoints.annotations import as_objects, read_json
 from keras_shufflenet.keypoints.boxes import PIXEL_STD
 from keras_shufflenet.keypoints.coco_file import (
     COUNT_0,
+    FAR,
     NO_AREA,
+    ORIGIN,
     OTHER_CATEGORY,
     UNLABELED,
     COCOFile,
@@ -110,7 +112,7 @@ def evaluate_keypoints(
 ) -> dict[str, float]:
     """Score results with pycocotools.
 
-    Annotations that `read_coco` leaves out for want of labeled keypoints or of area are ignored:
+    Annotations that `read_coco` leaves out for their keypoints or for want of area are ignored:
     a pose there counts neither for nor against. The same holds for crowds.
 
     Args:
@@ -184,13 +186,16 @@ def _ground_truth(file: COCOFile) -> dict[str, Any]:
 
 
 def _annotation(person: COCOPerson) -> Result:
-    is_ignored = person.left_out in (UNLABELED, COUNT_0, NO_AREA)
-    labeled = int((person.keypoints[:, 2] > 0).sum())
+    is_misplaced = person.left_out in (FAR, ORIGIN)
+    is_ignored = is_misplaced or person.left_out in (UNLABELED, COUNT_0, NO_AREA)
+    # without keypoints pycocotools compares a pose with the box
+    keypoints = np.zeros_like(person.keypoints) if is_misplaced else person.keypoints
+    labeled = int((keypoints[:, 2] > 0).sum())
     return {
         "image_id": person.image_id,
         "bbox": person.bbox.tolist(),
         "area": person.area,
-        "keypoints": person.keypoints.ravel().tolist(),
+        "keypoints": keypoints.ravel().tolist(),
         "num_keypoints": 0 if is_ignored else labeled,
         "iscrowd": int(person.iscrowd),
     }

@@ -1,7 +1,8 @@
 """Single fields of COCO files, with the rules for those that are missing."""
 
-from collections.abc import Sized
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from keras_shufflenet._types import Size
 from keras_shufflenet.keypoints.annotations import MAX_COORDINATE, JSONObject
@@ -53,7 +54,34 @@ def category_ids(entries: list[JSONObject], categories: list[COCOCategory]) -> l
 
 def length(value: Any) -> int:
     """Return the length of a list; 0 for null and 1 for other values."""
-    return len(value) if isinstance(value, Sized) else int(value is not None)
+    return len(value) if isinstance(value, list | tuple | np.ndarray) else int(value is not None)
+
+
+def read_box(entry: JSONObject) -> np.ndarray | None:
+    """Return the bounding box (4,) as (x, y, width, height) in pixels, or None."""
+    if not entry.has("bbox"):
+        return None
+    bbox = np.array(entry.numbers("bbox", 4, MAX_COORDINATE), np.float64)
+    if bbox[2:].min() < 0:
+        raise entry.error("bbox", "x, y, width and height, with width and height >= 0")
+    return bbox
+
+
+def are_far_outside(points: np.ndarray, size: Size) -> bool:
+    """Return whether more than half of the points lie outside the image by more than its size.
+
+    Args:
+        points: (N, 2) as (x, y) in pixels; labeled keypoints of a person.
+        size: (height, width) of the image.
+    """
+    extent = np.array([size[1], size[0]])
+    far = ((points < -extent) | (points > 2 * extent)).any(axis=1)
+    return bool(2 * far.sum() > len(points))
+
+
+def are_at_origin(points: np.ndarray) -> bool:
+    """Return whether several points (N, 2) are all at (0, 0), where tools put missing ones."""
+    return len(points) > 1 and not points.any()
 
 
 def read_area(entry: JSONObject) -> float | None:

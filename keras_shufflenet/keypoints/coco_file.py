@@ -22,23 +22,29 @@ from keras_shufflenet.keypoints.coco_categories import (
     read_categories,
 )
 from keras_shufflenet.keypoints.coco_fields import (
+    are_at_origin,
+    are_far_outside,
     category_ids,
     check_id,
     counts_keypoints,
     length,
     read_area,
+    read_box,
     read_images,
 )
 from keras_shufflenet.keypoints.skeleton_files import add_sigmas, category_skeleton
 from keras_shufflenet.keypoints.skeletons import SkeletonLike
 
 # Reasons to leave out an annotation, in the words of `ReadReport`.
-CROWD, UNLABELED, COUNT_0 = "crowd", "without keypoints", "with num_keypoints 0 but keypoints"
+CROWD, UNLABELED = "crowd", "without keypoints"
+COUNT_0 = "with labeled keypoints but num_keypoints 0"
+FAR, ORIGIN = "with keypoints far outside of the image", "with all labeled keypoints at (0, 0)"
 NO_AREA, OUTSIDE = "with a box of no area", "with a box outside of the image"
 DUPLICATE, OTHER_CATEGORY = "repeated", "of other categories"
 EXPECTED = {CROWD, UNLABELED}
 # What is replaced.
 BOX = "with a box of no area (taken from the keypoints)"
+NO_BOX = "without a box (taken from the keypoints)"
 AREA = "with an area of 0 (taken from the box)"
 
 Source = str | Path | Mapping[str, Any]
@@ -76,11 +82,13 @@ class COCOFile:
     - Without `category_id` an annotation is of the only category, without `iscrowd` it is no
       crowd, and without `num_keypoints` its labeled keypoints are counted.
     - Without `area`, or with an area of 0, the area of the bounding box counts. A bounding box of
-      no area is replaced by the extent of the labeled keypoints.
+      no area, or none, is replaced by the extent of the labeled keypoints.
     - Annotations without keypoints are left out, and those that are there twice (equal, with the
       same id or without one) count once. Otherwise the ids of annotations do not matter.
     - Coordinates lie between -100000 and 100000. Keypoints of a visibility above 0, up to 2, are
-      labeled.
+      labeled. They may lie outside of the image. A person is left out if more than half of them
+      lie outside by more than the image's width or height, or if several are labeled, all at
+      (0, 0).
 
     The log and `report` say what was left out.
 
@@ -162,8 +170,8 @@ class COCOFile:
         """Raise ValueError if every person is left out."""
         if self.report.read == 0:
             raise ValueError(
-                f"{self.place}: no instances remain after filtering; annotations must include a "
-                "person with a labeled keypoint, a bounding box inside the image and no iscrowd. "
+                f"{self.place} must have at least one person (iscrowd 0) with a labeled keypoint "
+                "and a bounding box inside the image; no instances remain. "
                 f"Received: {len(self.images)} images, {self.report.total} annotations"
                 f"{self.report.remarks}"
             )
@@ -196,8 +204,25 @@ class COCOFile:
         Raises:
             ValueError: If they are not three numbers for each keypoint.
         """
-        numbers = entry.numbers("keypoints", 3 * len(self._order), MAX_COORDINATE)
+        count, given = len(self._order), length(entry.get("keypoints"))
+        if given not in (1, 3 * count):  # 1 may be anything but a list
+            raise entry.error(
+                "keypoints",
+                f"a list of {3 * count} finite numbers, 3 for each of the {count} keypoints of "
+                f"{self._owner()}",
+                f"a list of {given}",
+            )
+        numbers = entry.numbers("keypoints", 3 * count, MAX_COORDINATE)
         return np.array(numbers, np.float64).reshape(-1, 3)[self._order]
+
+    def _owner(self) -> str:
+        """Return whose keypoints annotations have, for messages."""
+        if self.category.keypoint_names:
+            return f"the category {self.category}"
+        return (
+            f"the skeleton {self.skeleton.name!r}, as the category {self.category} names none (add "
+            "its 'keypoints' to the file, or pass them as `skeleton`)"
+        )
 
     def in_file_order(self, keypoints: np.ndarray) -> np.ndarray:
         """Return keypoints (..., K, 3) in the order of the file instead of the skeleton's."""
@@ -216,24 +241,23 @@ class COCOFile:
     def _person(self, entry: JSONObject) -> COCOPerson:
         check_id(entry)
         image_id, iscrowd = self.image_id(entry), entry.flag("iscrowd")
-        bbox = np.array(entry.numbers("bbox", 4, MAX_COORDINATE), np.float64)
-        if bbox[2:].min() < 0:
-            raise entry.error("bbox", "x, y, width and height, with width and height >= 0")
+        stated, size = read_box(entry), self.images[image_id].size
+        bbox = np.zeros(4) if stated is None else stated
         keypoints = self._annotated_keypoints(entry)
-        visible, counted = keypoints[:, 2] > 0, counts_keypoints(entry)
+        labeled, counted = keypoints[keypoints[:, 2] > 0, :2], counts_keypoints(entry)
         area, changed = read_area(entry), []
-        if visible.any() and bbox[2:].min() == 0:
-            bbox = np.concatenate(
-                [keypoints[visible, :2].min(0), np.ptp(keypoints[visible, :2], 0)]
-            )
-            changed.append(BOX)
+        if len(labeled) and bbox[2:].min() == 0:
+            bbox = np.concatenate([labeled.min(0), np.ptp(labeled, 0)])
+            changed.append(NO_BOX if stated is None else BOX)
         if area == 0:
             changed.append(AREA)
-        clipped = clip_box(bbox, self.images[image_id].size)
+        clipped = clip_box(bbox, size)
         reasons = {
             CROWD: iscrowd,
-            UNLABELED: not visible.any(),
+            UNLABELED: len(labeled) == 0,
             COUNT_0: not counted,
+            FAR: are_far_outside(labeled, size),
+            ORIGIN: are_at_origin(labeled),
             NO_AREA: bbox[2:].min() == 0,
             OUTSIDE: clipped is None,
         }
@@ -256,8 +280,8 @@ class COCOFile:
         count, rest = divmod(lengths.pop(), 3)
         if rest == 0 and count != len(self._order):
             raise ValueError(
-                f"{self.place}: `skeleton` must be the keypoints of the category {self.category}, "
-                f"which does not name them and has {count}. "
+                f"{self.place}: `skeleton` must be the {count} keypoints of the category "
+                f"{self.category}, which names none; or add its 'keypoints' to the file. "
                 f"Received: {self.skeleton.name!r} with {len(self._order)} keypoints"
             )
 

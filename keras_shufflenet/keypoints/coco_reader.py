@@ -46,9 +46,10 @@ def read_coco(
 ) -> PoseInstances:
     """Read the annotated persons of a COCO keypoint file.
 
-    Crowds, persons without a labeled keypoint and persons with a bounding box outside the image are
-    left out; `report` counts them. Bounding boxes are clipped to the image. Instances are ordered
-    by image, then by annotation. `COCOFile` has the rules about single fields.
+    Crowds, persons without a labeled keypoint, and persons with keypoints far outside of the image
+    or a bounding box outside of it are left out; `report` counts them. Bounding boxes are clipped
+    to the image. Instances are ordered by image, then by annotation. `COCOFile` has the rules about
+    single fields.
 
     Args:
         annotations: Path of a COCO keypoint file, its content, or a `COCOFile`.
@@ -62,7 +63,7 @@ def read_coco(
     Raises:
         FileNotFoundError: If the file does not exist.
         ValueError: If the file is malformed, has several categories or other keypoints than the
-            skeleton, or no instances remain after filtering.
+            skeleton, or no instances remain.
     """
     file = COCOFile.open(annotations, category, skeleton)
     rows = [
@@ -98,7 +99,7 @@ def read_detections(
 
     Raises:
         FileNotFoundError: If a file does not exist.
-        ValueError: If an argument or a file is malformed, or no instances remain after filtering.
+        ValueError: If an argument or a file is malformed, or no instances remain.
     """
     check_number("score_threshold", score_threshold)
     file = COCOFile.open(annotations, category, skeleton)
@@ -120,7 +121,7 @@ def read_detections(
     )
     if not rows:
         raise ValueError(
-            "No instances remain after filtering; `detections` must include one of the category "
+            "No instances remain; `detections` must include one of the category "
             f"{file.category} with a score >= {score_threshold} in one of the {len(file.images)} "
             f"images. Received: {len(entries)} detections{report.remarks}"
         )

@@ -68,7 +68,7 @@ def coco(
     Raises:
         FileNotFoundError: If the model, a json or an image is missing.
         ValueError: If a json is malformed, has several categories or other keypoints, no instances
-            remain after filtering, an image cannot be decoded, or the model does not output
+            remain, an image cannot be decoded, or the model does not output
             heatmaps of the skeleton. All but the images are checked before the model is run.
     """
     if results_path is not None:

@@ -69,7 +69,6 @@ def test_missing_json(tmp_path):
         ("images", "id"),
         ("images", "height"),
         ("annotations", "image_id"),
-        ("annotations", "bbox"),
     ],
 )
 def test_missing_fields_are_named(people, part, field):

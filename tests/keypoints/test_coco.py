@@ -147,12 +147,11 @@ def test_malformed_results(annotations, change, message):
         evaluate_keypoints(annotations, [good, good | change])
 
 
-@pytest.mark.parametrize("field", ["image_id", "bbox"])
-def test_ground_truth_with_missing_fields(annotations, tmp_path, field):
+def test_ground_truth_with_missing_fields(annotations, tmp_path):
     spoilt = copy.deepcopy(annotations)
-    del spoilt["annotations"][4][field]
+    del spoilt["annotations"][4]["image_id"]
     (tmp_path / "truth.json").write_text(json.dumps(spoilt))
-    message = rf"^truth\.json: annotations\[4\] must have the field '{field}'\. Received: "
+    message = r"^truth\.json: annotations\[4\] must have the field 'image_id'\. Received: "
     with pytest.raises(ValueError, match=message):
         evaluate_keypoints(tmp_path / "truth.json", [])
 

@@ -137,12 +137,11 @@ def test_detections_are_chosen_by_category_score_and_image():
         read_detections(found, dataset(), score_threshold=0.9)
 
 
-@pytest.mark.parametrize("field", ["image_id", "bbox"])
-def test_missing_fields_are_named_with_file_and_index(tmp_path, field):
+def test_missing_fields_are_named_with_file_and_index(tmp_path):
     data = dataset()
-    del data["annotations"][2][field]
+    del data["annotations"][2]["image_id"]
     (tmp_path / "people.json").write_text(json.dumps(data))
-    place = rf"^people\.json: annotations\[2\] must have the field '{field}'\. Received: fields \["
+    place = r"^people\.json: annotations\[2\] must have the field 'image_id'\. Received: fields \["
     with pytest.raises(ValueError, match=place):
         read_coco(tmp_path / "people.json")
 
@@ -161,8 +160,8 @@ def test_missing_fields_of_images(field):
     ("field", "value", "message"),
     [
         ("bbox", [1, 2, 3], "a list of 4 finite numbers"),
-        ("bbox", None, "a list of 4 finite numbers"),
-        ("keypoints", [1.0] * 48, "a list of 51 finite numbers"),
+        ("bbox", "10 20 30 40", "a list of 4 finite numbers"),
+        ("keypoints", [1.0] * 48, "a list of 51 finite numbers, 3 for .* the skeleton 'coco'.*"),
         ("keypoints", [float("nan")] * 51, "a list of 51 finite numbers"),
         ("keypoints", ["1"] * 51, "a list of 51 finite numbers"),
         ("image_id", 1.5, "an integer"),
@@ -189,7 +188,7 @@ def test_empty_datasets():
     data["annotations"] = []
     with pytest.raises(
         ValueError,
-        match=r"no instances remain.*labeled keypoint.*Received: 2 images, 0 annotations$",
+        match=r"labeled keypoint.*no instances remain\. Received: 2 images, 0 annotations$",
     ):
         read_coco(data)
     with pytest.raises(ValueError, match=r"Received: 0 detections$"):

@@ -271,7 +271,15 @@ def test_persons_who_are_read(change):
         ({"keypoints": [], "num_keypoints": 0}, "without keypoints"),
         ({"keypoints": [0] * 51}, "without keypoints"),
         ({"keypoints": [30.0, 30.0, 0] * 17}, "without keypoints"),
-        ({"num_keypoints": 0}, "with num_keypoints 0 but keypoints"),
+        ({"num_keypoints": 0}, "with labeled keypoints but num_keypoints 0"),
+        ({"keypoints": [5000, -4000, 2] * 17}, "with keypoints far outside of the image"),
+        (
+            {"keypoints": [9e4, -9e4, 2] * 9 + [30, 30, 2] * 8},
+            "with keypoints far outside of the image",
+        ),
+        ({"keypoints": [30, 241, 1] * 17}, "with keypoints far outside of the image"),
+        ({"keypoints": [0, 0, 2] * 17}, "with all labeled keypoints at (0, 0)"),
+        ({"bbox": None, "keypoints": None, "num_keypoints": None}, "without keypoints"),
         ({"bbox": [500, 500, 10, 10]}, "with a box outside of the image"),
         ({"bbox": [30, 30, 0, 0], "keypoints": [30, 30, 2] * 17}, "with a box of no area"),
         ({"category_id": 99}, "of other categories"),
@@ -307,8 +315,14 @@ def test_persons_who_are_left_out(change, reason):
         ({"keypoints": [float("inf"), 20, 2] * 17}, "must be a list of 51 finite numbers"),
         ({"keypoints": [30, 20, 3] * 17}, "'keypoints' must be x, y and visibility: 0"),
         ({"keypoints": [30, 20, -1] * 17}, "'keypoints' must be x, y and visibility: 0"),
-        ({"keypoints": [[30, 20, 2]] * 17}, "51 finite numbers. Received: a list of 17"),
-        ({"keypoints": [30, 20, 2] * 16}, "51 finite numbers. Received: a list of 48"),
+        (
+            {"keypoints": [[30, 20, 2]] * 17},
+            "51 finite numbers, 3 for each of the 17 keypoints of the category 1 'person'. "
+            "Received: a list of 17",
+        ),
+        ({"keypoints": [30, 20, 2] * 16}, "'person'. Received: a list of 48"),
+        ({"keypoints": ""}, "'keypoints' must be a list of 51 finite numbers. Received: ''"),
+        ({"keypoints": {}}, "'keypoints' must be a list of 51 finite numbers. Received: {}"),
         ({"keypoints": [30, 20, 2] * 16 + [30, "x", 2]}, "Received: 'x' as number 49"),
         ({"keypoints": "none"}, "51 finite numbers. Received: 'none'"),
         ({"keypoints": False}, "51 finite numbers. Received: False"),
@@ -328,6 +342,40 @@ def test_labels_with_fractional_visibility_are_labeled():
     assert instances.keypoints_visible[1].tolist() == [0, 1] * 8 + [0]
 
 
+@pytest.mark.parametrize(
+    "points",
+    [
+        [-100, 230, 2] * 17,
+        [5000, -4000, 2] * 8 + [30, 30, 2] * 9,
+        [5000, -4000, 0] * 16 + [30, 30, 2],
+        [0, 0, 2] * 16 + [30, 30, 2],
+        [0, 0, 2] + [0, 0, 0] * 16,
+    ],
+    ids=["less than its size", "fewer than half", "not labeled", "one elsewhere", "one"],
+)
+def test_keypoints_outside_of_the_image_are_read(points):
+    instances, _ = both(three(keypoints=points))
+    assert (instances.report.read, instances.report.left_out) == (3, {})
+
+
+@pytest.mark.parametrize("points", [[5000, -4000, 2] * 17, [0, 0, 2] * 17])
+def test_misplaced_keypoints_are_a_warning_and_count_neither_way(points, caplog):
+    content = three(keypoints=points)
+    assert evaluate_keypoints(content, results_of(three()))["AP"] == pytest.approx(1)
+    assert any(record.levelno == logging.WARNING for record in caplog.records)
+
+
+@pytest.mark.parametrize("has_null", [True, False])
+def test_a_missing_box_is_replaced_by_the_extent_of_the_keypoints(has_null):
+    content = three(bbox=None)
+    if has_null:
+        content["annotations"][1]["bbox"] = None
+    instances, metrics = both(content)
+    assert instances.bboxes[1].tolist() == [22, 20, 48, 32]
+    assert dict(instances.report.changed) == {"without a box (taken from the keypoints)": 1}
+    assert metrics["AP"] == pytest.approx(1)
+
+
 def test_a_flat_box_is_replaced_by_the_extent_of_the_keypoints(caplog):
     instances, metrics = both(three(bbox=[20, 50, 80, 0.0], area=0.0))
     assert instances.bboxes[1].tolist() == [22, 20, 48, 32]
@@ -343,6 +391,20 @@ def test_a_flat_box_is_replaced_by_the_extent_of_the_keypoints(caplog):
 def test_poses_on_persons_without_keypoints_count_neither_way():
     content = three(keypoints=None, num_keypoints=None)
     assert evaluate_keypoints(content, results_of(three()))["AP"] == pytest.approx(1)
+
+
+def test_keypoints_that_the_category_does_not_name():
+    content = coco(person(1), person(2), categories=[{"id": 1, "name": "thing"}])
+    content["annotations"][0]["keypoints"] = [30, 20, 2] * 4
+    for error in both(content):
+        assert error == (
+            "annotations: annotations[0]: 'keypoints' must be a list of 51 finite numbers, 3 for "
+            "each of the 17 keypoints of the skeleton 'coco', as the category 1 'thing' names none "
+            "(add its 'keypoints' to the file, or pass them as `skeleton`). Received: a list of 12"
+        )
+    del content["annotations"][1]
+    for error in both(content):
+        assert "`skeleton` must be the 4 keypoints of the category 1 'thing', which names" in error
 
 
 # ---- entries that are there twice
