@@ -165,7 +165,7 @@ def export(
             category=category,
         )
     report = ks.export.litert(network, output, representative_dataset=dataset, **options)
-    Console().print(report)
+    Console(markup=False).print(report)
 
 
 def _check_task(

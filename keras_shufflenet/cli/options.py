@@ -320,7 +320,7 @@ def report(
     table = Table("", next(iter(subject.values())))
     for name, value in metrics.items():
         table.add_row(name, str(value) if isinstance(value, int) else f"{value:.4f}")
-    Console().print(table)
+    Console(markup=False).print(table)  # names may have brackets
     if results_csv is not None:
         from keras_shufflenet._results import append_row
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from keras_shufflenet._files import check_output_dir
 from keras_shufflenet.cli.bboxes import find_boxes
 from keras_shufflenet.cli.options import (
     Keypoints,
@@ -36,6 +37,7 @@ keras-shufflenet predict pose photo.jpg --bbox 120,40,200,420 --bbox 300,60,180,
 keras-shufflenet predict pose runs/pose/model.keras 'photos/*.jpg' --output-dir predictions/
 find photos -name '*.jpg' | keras-shufflenet predict pose pose_int8.tflite - --bboxes bboxes.json
 """
+OTHER_MODEL_FILES = {".h5", ".hdf5", ".onnx", ".pb", ".pt", ".pth", ".ckpt", ".safetensors"}
 CLASSIFIER = "shufflenet_v2_x1_0"
 POSE_ESTIMATOR = "pose_shufflenet_v2_x1_0_coco_256x192"
 
@@ -67,7 +69,7 @@ def classify(
 
     Without MODEL, ShuffleNetV2 x1.0 with ImageNet weights is used.
     """
-    with _sources(images, CLASSIFIER, weights) as (model, sources):
+    with _sources(images, CLASSIFIER, weights, output_dir) as (model, sources):
         from rich.console import Console
         from rich.table import Table
 
@@ -89,9 +91,8 @@ def classify(
 
         unreadable = _for_each(sources, predict)
         if records:
-            Console().print(table)
+            Console(markup=False).print(table)  # names may have brackets
         if records and output_dir is not None:
-            output_dir.mkdir(parents=True, exist_ok=True)
             for path in save_predictions(records, output_dir):
                 typer.echo(path)
         _check_read(unreadable, sources)
@@ -129,7 +130,7 @@ def pose(
 
     Without MODEL, mmpose's ShuffleNetV2 x1.0 for COCO at 256x192 is used.
     """
-    with _sources(images, POSE_ESTIMATOR, weights) as (model, sources):
+    with _sources(images, POSE_ESTIMATOR, weights, output_dir) as (model, sources):
         boxes = find_boxes(sources, bbox or [], bboxes)
         skeleton = parse_keypoints(keypoints)
         _check_estimator(model)
@@ -155,7 +156,6 @@ def pose(
             counts = ", ".join(map(str, (persons[..., 2] >= keypoint_threshold).sum(axis=1)))
             typer.echo(f"{drawn}: {counts} of {persons.shape[1]} keypoints")
 
-        output_dir.mkdir(parents=True, exist_ok=True)
         unreadable = _for_each(sources, predict)
         for path in save_predictions(records, output_dir):
             typer.echo(path)
@@ -164,17 +164,23 @@ def pose(
 
 @contextmanager
 def _sources(
-    words: Sequence[str], default: str, weights: str | None
+    words: Sequence[str], default: str, weights: str | None, output_dir: Path | None
 ) -> "Iterator[tuple[str, list[ImageSource]]]":
     """Split the arguments into MODEL and images; files of URLs live within the context.
 
     Raises:
         FileNotFoundError: If the model's file or an image does not exist.
+        OSError: If the output folder cannot be written to.
         ValueError: If there is no image.
     """
     from keras_shufflenet.inference.sources import find_images
 
     first = words[0]
+    if Path(first).suffix.lower() in OTHER_MODEL_FILES:
+        raise ValueError(
+            "MODEL must be a .keras or .tflite file; `keras-shufflenet convert` reads checkpoints. "
+            f"Received: {first}"
+        )
     if is_model_file(first) or _is_model_name(first):
         model, images = first, words[1:]
     else:
@@ -185,6 +191,8 @@ def _sources(
     for image in images:
         if is_model_file(image) or (_is_known(image) and not Path(image).exists()):
             raise ValueError(f"MODEL must come before IMAGE. Received: {' '.join(words)}")
+    if output_dir is not None:
+        check_output_dir("output_dir", output_dir)
     with tempfile.TemporaryDirectory() as folder:
         yield model, find_images(images, Path(folder))
 

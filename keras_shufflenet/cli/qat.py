@@ -114,4 +114,4 @@ def qat(
         skeleton=skeleton,
         verbose=True,
     )
-    Console().print(report)
+    Console(markup=False).print(report)

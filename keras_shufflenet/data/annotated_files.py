@@ -17,7 +17,9 @@ from keras_shufflenet._read_report import LOGGER
 _NAMED = 3  # names that a message lists
 
 
-def resolve_image_files(names: Sequence[str], image_dir: Path, source: str) -> list[str]:
+def resolve_image_files(
+    names: Sequence[str], image_dir: Path, source: str, field: str = "file_name"
+) -> list[str]:
     """Return the path of the image file for each of N different names.
 
     The log says which names are not those of the files.
@@ -26,6 +28,7 @@ def resolve_image_files(names: Sequence[str], image_dir: Path, source: str) -> l
         names: Names in the annotation file.
         image_dir: Image folder.
         source: Name of the annotation file, for messages.
+        field: Its field of the names, for messages.
 
     Raises:
         FileNotFoundError: If files do not exist.
@@ -37,7 +40,7 @@ def resolve_image_files(names: Sequence[str], image_dir: Path, source: str) -> l
         raise FileNotFoundError(
             f"`image_dir` must contain every image of the annotations. Received: {image_dir}, "
             f"{len(missing)} of {len(names)} are missing, first {str(image_dir / missing[0])!r} "
-            f"('file_name' {missing[0]!r} in {source})"
+            f"({field!r} {missing[0]!r} in {source})"
         )
     found = [path for path in paths if path is not None]
     renamed = [
@@ -46,23 +49,23 @@ def resolve_image_files(names: Sequence[str], image_dir: Path, source: str) -> l
         if path != str(image_dir / name)
     ]
     if renamed:
-        _check_different(names, found, source)
+        _check_different(names, found, source, field)
         listed = ", ".join(f"{name!r} is {path}" for name, path in renamed[:_NAMED])
         LOGGER.warning(
-            "%s: %d of %d file names are not those of files in the image folder: %s%s",
+            "%s: %d of %d images were found under other names than stated: %s%s",
             *(source, len(renamed), len(names), listed, ", …" if len(renamed) > _NAMED else ""),
         )
     return found
 
 
-def _check_different(names: Sequence[str], paths: Sequence[str], source: str) -> None:
+def _check_different(names: Sequence[str], paths: Sequence[str], source: str, field: str) -> None:
     """Raise ValueError if the ends of different names are the same."""
     first: dict[str, str] = {}
     for name, path in zip(names, paths, strict=True):
         other = first.setdefault(path, name)
         if other != name:
             raise ValueError(
-                f"{source}: every 'file_name' must lead to a file of its own in `image_dir`. "
+                f"{source}: every {field!r} must lead to a file of its own in `image_dir`. "
                 f"Received: {other!r} and {name!r}, both of which are {path}"
             )
 

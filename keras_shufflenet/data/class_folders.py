@@ -1,12 +1,15 @@
 """Labeled images of a classifier: folders of classes, or a csv file. No TensorFlow."""
 
-import csv
+import re
+import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_shufflenet._read_report import ReadReport
+from keras_shufflenet._read_report import LOGGER, ReadReport
+from keras_shufflenet.data.annotated_files import resolve_image_files
 from keras_shufflenet.data.image_files import (
     HIDDEN,
     IN_HIDDEN_FOLDERS,
@@ -14,11 +17,10 @@ from keras_shufflenet.data.image_files import (
     count_files,
     find_image_files,
 )
+from keras_shufflenet.data.labels_csv import FILENAME, UNKNOWN, read_labels_csv
 
 LABELS_FILE = "labels.csv"
-UNKNOWN = -1  # class of an image without a label
-SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
-COLUMNS = ("filename", "class_index")
+_SPLIT = re.compile(r"(train(ing)?|val(id|idation)?|test(ing)?|dev|eval|unlabell?ed)[-_ ]?[0-9]*")
 
 
 class LabeledImages(NamedTuple):
@@ -74,20 +76,17 @@ def _class_folders(source: Path) -> list[Path]:
 
 def _read_folders(root: Path) -> LabeledImages:
     folders = _class_folders(root)
-    names = tuple(folder.name for folder in folders)
-    if len(names) > 1 and {name.lower() for name in names} <= SPLITS:
-        raise ValueError(
-            "`source` must be a folder with one subfolder per class, not with one per split: pass "
-            f"one of them. Received: {root} with the folders {', '.join(names)}"
-        )
+    names = tuple(unicodedata.normalize("NFC", folder.name) for folder in folders)
+    _check_splits(root, folders)
     left_out: dict[str, list[str]] = {}
     files: list[str] = []
     classes: list[int] = []
     for index, folder in list(enumerate(folders)) or [(UNKNOWN, root)]:
         images, others = find_image_files(folder)
         if not images and index != UNKNOWN:
+            seen = "".join(f", {len(paths)} {reason}" for reason, paths in others.items())
             raise ValueError(
-                f"Every class folder must contain an image. Received: {folder} without images"
+                f"Every class folder must contain an image. Received: {folder} without images{seen}"
             )
         files += map(str, images)
         classes += [index] * len(images)
@@ -100,50 +99,54 @@ def _read_folders(root: Path) -> LabeledImages:
         elif path.is_file() and folders:
             left_out.setdefault("beside the class folders", []).append(path.name)
     left_out = {reason: some for reason, some in left_out.items() if some}
+    _check_any(files, root)
+    _warn_of_depth(root, folders, files)
     report = ReadReport.of_files(str(root), len(files), left_out, (HIDDEN, IN_HIDDEN_FOLDERS))
     report.log()
-    return LabeledImages(_checked(files, root), np.array(classes, np.int64), names, report)
+    return LabeledImages(files, np.array(classes, np.int64), names, report)
+
+
+def _check_splits(root: Path, folders: Sequence[Path]) -> None:
+    """Refuse folders of splits, which hold the folders of the classes."""
+    are_splits = [_SPLIT.fullmatch(folder.name.lower()) is not None for folder in folders]
+    deep = len(folders) > 1 or any(len(_class_folders(folder)) > 1 for folder in folders)
+    if folders and all(are_splits) and deep:
+        raise ValueError(
+            "`source` must be a folder with one subfolder per class, not with one per split: pass "
+            f"one of them. Received: {root} with the folders "
+            f"{', '.join(folder.name for folder in folders)}"
+        )
+
+
+def _warn_of_depth(root: Path, folders: Sequence[Path], files: Sequence[str]) -> None:
+    """Warn if no image lies in a class folder itself, but in subfolders, which may be the classes.
+
+    Archives that are unpacked into a folder of their name are an example.
+    """
+    parents = {Path(file).parent for file in files}
+    if folders and parents.isdisjoint(folders) and len(parents) > len(folders):
+        LOGGER.warning(
+            "%s: all images are in subfolders of the class folders %s; if those are the classes, "
+            "pass the folder that they are in",
+            root,
+            ", ".join(folder.name for folder in folders[:3]) + (", …" if len(folders) > 3 else ""),
+        )
 
 
 def _read_csv(source: Path, folder: Path) -> LabeledImages:
-    rows = _rows(source)
-    try:
-        files = [str(folder / row["filename"]) for row in rows]
-        classes = np.array([int(row["class_index"]) for row in rows], np.int64)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise ValueError(
-            "Every row of a csv file must have the columns `filename` and `class_index` (an "
-            f"integer). Received: {source} ({error!r})"
-        ) from error
-    report = ReadReport(str(source), len(rows), unit="rows")
+    names, classes, empty = read_labels_csv(source)
+    unique = list(dict.fromkeys(names))
+    found = resolve_image_files(unique, folder, str(source), FILENAME)
+    paths = dict(zip(unique, found, strict=True))
+    _check_any(names, source)
+    left_out = {"empty": empty} if empty else {}
+    report = ReadReport(str(source), len(names) + empty, left_out, unit="rows")
     report.log()
-    return LabeledImages(_checked(files, source), classes, (), report)
+    return LabeledImages([paths[name] for name in names], classes, (), report)
 
 
-def _rows(source: Path) -> list[dict[str, str]]:
-    """Read a csv file with commas, semicolons or tabs, with or without a byte order mark."""
-    try:
-        with source.open(newline="", encoding="utf-8-sig") as stream:
-            header = stream.readline()
-            stream.seek(0)
-            delimiter = max(",;\t", key=header.count)
-            return list(csv.DictReader(stream, delimiter=delimiter, skipinitialspace=True))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(
-            "`source` must be a folder, or a csv file in UTF-8 with the columns `filename` and "
-            f"`class_index`. Received: {source} ({error})"
-        ) from error
-
-
-def _checked(files: list[str], source: Path) -> list[str]:
-    missing = [file for file in files if not Path(file).is_file()]
-    if missing:
-        raise FileNotFoundError(
-            f"Every image of {source} must exist. Received: {len(missing)} of {len(files)} are "
-            f"missing, first {missing[0]}"
-        )
+def _check_any(files: Sequence[Any], source: Path) -> None:
     if not files:
         raise ValueError(
             f"`source` must contain at least one image. Received: {source} without images"
         )
-    return files

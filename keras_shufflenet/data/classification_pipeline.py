@@ -67,7 +67,8 @@ def classification(
 
     Returns:
         A dataset of images (B, height, width, 3) float32 RGB 0..255 and classes (B,) int64. Its
-        attribute `report` says what was read and left out, `class_names` the names of the folders.
+        attribute `report` says what was read and left out, `class_names` are the names of the
+        folders, and `classes` (N,) the classes of the files, -1 for none.
 
     Raises:
         FileNotFoundError: If `source` or an image does not exist.
@@ -81,14 +82,15 @@ def classification(
     size = as_size(crop_size)
     if training and classes.min() < 0:
         raise ValueError(
-            "`source` must be a csv file or a folder with one subfolder per class for training. "
-            f"Received: source={str(source)!r}, images without classes"
+            "Every image must have a class for training: `source` must be a folder with one "
+            "subfolder per class, or a csv file without classes of -1. "
+            f"Received: source={str(source)!r}"
         )
     if training:
         dataset = _training(files, classes, size, batch_size, seed, start_step * batch_size)
     else:
         dataset = _evaluation(files, classes, size, batch_size, start_step * batch_size, transform)
-    dataset.report, dataset.class_names = report, names
+    dataset.report, dataset.class_names, dataset.classes = report, names, classes
     return dataset
 
 

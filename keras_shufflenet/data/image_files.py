@@ -9,7 +9,7 @@
 | gray, 1 bit, a palette, CMYK, YCbCr | RGB, without its color profile; CMYK of JPEG is Adobe's |
 | several frames or pages | the first one |
 | data after its end | itself |
-| a missing end, or no image | refused; the error names it |
+| missing pixels, or no image | refused; the error names it |
 | damaged data inside of a JPEG | refused, or in training what the decoder recovers |
 | more than twice Pillow's `MAX_IMAGE_PIXELS` | refused |
 
@@ -43,8 +43,10 @@ IMAGE_SUFFIXES = frozenset(  # of these formats, in lower case
     | {".jpx", ".mpo", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
 )
 SYSTEM_FOLDERS = (".", "__", "@")  # names of folders of systems and notebooks begin with these
-HIDDEN, NO_IMAGE = "hidden", "no images by their suffix"  # why files of a folder are left out
-IN_HIDDEN_FOLDERS = "in hidden folders"
+# Why files of a folder are left out.
+HIDDEN, IN_HIDDEN_FOLDERS = "hidden", "in hidden folders"
+NO_IMAGE, NO_SUFFIX = "with a suffix that is not of an image", "without a suffix"
+HEIC = "HEIC, which must be converted"
 TRUNCATED = "LOAD_TRUNCATED_IMAGES"
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0  # tags of TIFF and a value
 _HEIF = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1", b"ftyphevc")
@@ -70,12 +72,16 @@ def find_image_files(folder: Path) -> tuple[list[Path], dict[str, list[str]]]:
     Returns:
         The images in the order of their names, and the other files, as paths within the folder, by
         the reason why they are left out: `HIDDEN`, `IN_HIDDEN_FOLDERS` (the name of the hidden
-        folder for each of its files) or `NO_IMAGE`.
+        folder for each of its files), `NO_IMAGE`, `NO_SUFFIX` or `HEIC`.
+
+    Raises:
+        OSError: If a subfolder cannot be read.
+        ValueError: If the name of an image is not UTF-8.
     """
     images: list[Path] = []
     left_out: dict[str, list[str]] = {}
     seen = {os.path.realpath(folder)}
-    for parent, folders, names in os.walk(folder, followlinks=True):
+    for parent, folders, names in os.walk(folder, onerror=_raise, followlinks=True):
         for name in sorted(name for name in folders if name.startswith(SYSTEM_FOLDERS)):
             hidden_folder = Path(parent, name)
             names_left = [hidden_folder.relative_to(folder).as_posix()] * count_files(hidden_folder)
@@ -85,13 +91,38 @@ def find_image_files(folder: Path) -> tuple[list[Path], dict[str, list[str]]]:
         folders[:] = [name for name in folders if real[name] not in seen]
         seen.update(real[name] for name in folders)
         for path in (Path(parent, name) for name in sorted(names)):
-            hidden = path.name.startswith(".")
-            if path.suffix.lower() in IMAGE_SUFFIXES and not hidden:
+            reason = _reason_to_leave_out(path)
+            if reason is None:
+                check_name(path)
                 images.append(path)
             else:
-                reason = HIDDEN if hidden else NO_IMAGE
                 left_out.setdefault(reason, []).append(path.relative_to(folder).as_posix())
     return images, {reason: paths for reason, paths in left_out.items() if paths}
+
+
+def _reason_to_leave_out(path: Path) -> str | None:
+    if path.name.startswith("."):
+        return HIDDEN
+    suffix = path.suffix.lower()
+    if suffix in (".heic", ".heif"):
+        return HEIC
+    if suffix in IMAGE_SUFFIXES:
+        return None
+    return NO_IMAGE if suffix else NO_SUFFIX
+
+
+def check_name(path: Path) -> None:
+    """Raise ValueError if a path is not UTF-8, the encoding of TensorFlow and of json files."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"Names of image files must be UTF-8. Received: {os.fsencode(path)!r}"
+        ) from error
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def count_files(folder: Path) -> int:

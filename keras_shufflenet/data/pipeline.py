@@ -6,12 +6,15 @@ functions of the seed and this number, so that training can be resumed at any st
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import tensorflow as tf
 
 from keras_shufflenet._checks import check_integer
 from keras_shufflenet.data.image_files import read_image
+
+_ASSERTION = re.compile(r"assertion failed: \[(.*?)\]\s*(?:\[\[|$)", re.DOTALL)
 
 
 def check_batch(batch_size: int, start_step: int) -> None:
@@ -95,11 +98,24 @@ def iterate_arrays(dataset: tf.data.Dataset) -> Iterator[Any]:
     Raises:
         ValueError: If an image cannot be decoded; the message names the file.
     """
-    try:
+    with file_errors():
         yield from dataset.as_numpy_iterator()
+
+
+@contextmanager
+def file_errors() -> Iterator[None]:
+    """Raise ValueError for a file that a pipeline cannot read, without TensorFlow's stack.
+
+    Raises:
+        ValueError: If an image cannot be decoded; the message names the file.
+    """
+    try:
+        yield
     except tf.errors.InvalidArgumentError as error:
-        found = re.search(r"assertion failed: \[(.*)\]\s*(?:\[\[|$)", error.message, re.DOTALL)
-        raise ValueError(found[1] if found else error.message) from error
+        found = _ASSERTION.search(error.message)
+        if found is None:
+            raise
+        raise ValueError(found[1]) from error
 
 
 def _append_sentinel(batch: Any, path: Callable[[Any], tf.Tensor]) -> tuple[Any, ...]:

@@ -133,7 +133,7 @@ class Report:
 
     def __str__(self) -> str:
         """Return the report as a plain-text table."""
-        console = Console(width=TEXT_WIDTH, force_terminal=False)
+        console = Console(width=TEXT_WIDTH, force_terminal=False, markup=False)
         with console.capture() as capture:
             console.print(self)
         return capture.get()

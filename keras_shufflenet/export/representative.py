@@ -7,6 +7,8 @@ import keras
 import numpy as np
 from rich.progress import track
 
+from keras_shufflenet.data.pipeline import file_errors
+
 PIXEL_MAX = 255.0
 BRIGHT = 2.0  # normalized images that exceed it have negative values as well
 ROUNDING = 0.5  # interpolation may overshoot the range by this much
@@ -58,6 +60,11 @@ def elements(dataset: Any, name: str = "representative_dataset") -> Iterator[Any
     Raises:
         ValueError: If it is something else.
     """
+    with file_errors():
+        yield from _elements(dataset, name)
+
+
+def _elements(dataset: Any, name: str) -> Iterator[Any]:
     made = dataset() if callable(dataset) and not hasattr(dataset, "__iter__") else dataset
     if isinstance(made, (np.ndarray, Mapping)):
         yield made

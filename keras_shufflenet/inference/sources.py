@@ -14,11 +14,14 @@ from keras_shufflenet.data.image_files import (
     HIDDEN,
     IMAGE_SUFFIXES,
     IN_HIDDEN_FOLDERS,
+    check_name,
+    displayed_size,
     find_image_files,
 )
 from keras_shufflenet.weights._http import DownloadError, download_url
 
 STDIN = "-"
+FILE_SCHEME = "file://"
 URL_SCHEMES = ("http://", "https://")
 
 
@@ -42,9 +45,9 @@ def find_images(words: Sequence[str], download_dir: Path) -> list[ImageSource]:
     """Find the images that a user means.
 
     Args:
-        words: Each a file, a folder (its image files and those of its sub-folders), a shell
-            pattern such as `photos/*.jpg` (`**` for all sub-folders), a URL of http or https, or
-            "-" for a list of these on the standard input, one per line.
+        words: Each a file, a folder (its image files and those of its subfolders), a shell
+            pattern such as `photos/*.jpg` (`**` for all subfolders), a URL of file, http or https,
+            or "-" for a list of these on the standard input, one per line.
         download_dir: Folder for the files of URLs.
 
     Returns:
@@ -93,12 +96,17 @@ def _with_list(words: Sequence[str]) -> Iterable[str]:
 
 
 def _local(word: str) -> list[Path]:
+    if word.startswith(FILE_SCHEME):
+        word = unquote(urlsplit(word).path)
     path = Path(word).expanduser()
     if path.is_dir():
         found, left_out = find_image_files(path)
         ReadReport.of_files(word, len(found), left_out, (HIDDEN, IN_HIDDEN_FOLDERS)).log()
         what = f"a folder with images ({', '.join(sorted(IMAGE_SUFFIXES))})"
     elif path.is_file():
+        check_name(path)
+        if path.suffix.lower() not in IMAGE_SUFFIXES:
+            displayed_size(path)  # raises before a network is loaded for it
         return [path]
     else:
         is_pattern = glob.has_magic(word)

@@ -1,5 +1,6 @@
 """Top-1 and top-5 accuracy of a classifier."""
 
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +14,7 @@ from keras_shufflenet.data.pipeline import iterate_arrays
 from keras_shufflenet.data.resizing import as_size
 from keras_shufflenet.inference.image_io import with_channels
 from keras_shufflenet.inference.predictor import Predictor
+from keras_shufflenet.models.imagenet import imagenet_classes
 
 CROP = 224
 
@@ -70,30 +72,35 @@ def imagenet(
     )
     steps = int(dataset.cardinality())
     indices = _model_classes(dataset.class_names, predictor.metadata.labels)
-    folders = len(dataset.class_names) if indices is None else 0
-    if folders:
-        _check_folders(folders, predictor.output_shape[-1], predictor.name)
+    if dataset.class_names and indices is None:
+        _check_folders(len(dataset.class_names), predictor.output_shape[-1], predictor.name)
+    _check_classes(dataset.classes, predictor)
     correct, count = np.zeros(2, np.int64), 0
     batches = track(iterate_arrays(dataset), "Images", total=steps, disable=not verbose)
     for images, classes in batches:
         classes = classes if indices is None else indices[classes]
         pixels = with_channels(images, predictor.channels, predictor.name)
-        scores = _checked(predictor.predict(pixels), classes, predictor.name)
+        scores = predictor.predict(pixels)
         correct += [count_correct(scores, classes, 1), count_correct(scores, classes, 5)]
         count += len(classes)
     return {"top1": float(correct[0] / count), "top5": float(correct[1] / count), "count": count}
 
 
 def _model_classes(folders: Sequence[str], labels: Sequence[str]) -> np.ndarray | None:
-    """Return the index of the model's class for each folder; None if they cannot go by name."""
-    index = {label: n for n, label in enumerate(labels)}
-    known = [folder for folder in folders if folder in index]
-    if not known or len(index) < len(labels):
+    """Return the index of the model's class for each folder.
+
+    None if there are no folders, or if they go by their order: the model has no names, or only
+    ImageNet's, of which folders usually have the WordNet ids.
+    """
+    names = [unicodedata.normalize("NFC", label) for label in labels]
+    index = {name: n for n, name in enumerate(names)}
+    unknown = [folder for folder in folders if folder not in index]
+    is_imagenet = list(labels) == [words for _, words in imagenet_classes()]
+    if not folders or not labels or (is_imagenet and len(unknown) == len(folders)):
         return None
-    if len(known) < len(folders):
-        unknown = [folder for folder in folders if folder not in index]
+    if unknown:
         raise ValueError(
-            f"Every folder of images must be named as a class of the model: {_shown(labels)}. "
+            f"Every folder of images must be named as a class of the model: {_shown(names)}. "
             f"Received: {_shown(unknown)}"
         )
     return np.array([index[folder] for folder in folders])
@@ -111,18 +118,18 @@ def _check_folders(folders: int, classes: int, name: str) -> None:
         )
 
 
-def _checked(scores: np.ndarray, classes: np.ndarray, name: str) -> np.ndarray:
+def _check_classes(classes: np.ndarray, predictor: Predictor) -> None:
     if classes.min() < 0:
         raise ValueError(
             "Every image must have a class: pass a csv, or a folder with a folder for each class. "
             f"Received: class {classes.min()}"
         )
-    if scores.ndim != 2 or scores.shape[1] <= classes.max():
+    shape = predictor.output_shape
+    if len(shape) != 1 or shape[0] <= classes.max():
         raise ValueError(
-            f"{name} must output scores of shape (N, classes) with a class {classes.max()}. "
-            f"Received: shape {scores.shape}"
+            f"{predictor.name} must output scores of shape (N, classes) with a class "
+            f"{classes.max()}. Received: shape (N, {', '.join(map(str, shape))})"
         )
-    return scores
 
 
 def count_correct(scores: np.ndarray, labels: np.ndarray, k: int) -> int:

@@ -17,6 +17,7 @@ import keras
 
 from keras_shufflenet._checks import check_integer
 from keras_shufflenet._files import atomic_write, remove_partial_files
+from keras_shufflenet.data.pipeline import file_errors
 from keras_shufflenet.training import callbacks
 from keras_shufflenet.training.batch_norm import training_copy
 
@@ -93,8 +94,8 @@ def train(
         The rows of the log.
 
     Raises:
-        ValueError: If the folder holds another training, the loss is not finite, or an argument is
-            out of range.
+        ValueError: If the folder holds another training, the loss is not finite, an image cannot
+            be decoded, or an argument is out of range.
     """
     check_integer("val_interval", val_interval)
     directory = Path(output_dir)
@@ -107,27 +108,30 @@ def train(
         # `fit` has one number of steps for all epochs, so a partial epoch takes a `fit` of its own.
         epoch, offset = divmod(done, steps)
         epochs = epoch + 1 if offset else task.epochs
-        trained.fit(
-            task.data(done),
-            initial_epoch=epoch,
-            epochs=epochs,
-            steps_per_epoch=steps - offset,
-            shuffle=False,  # the dataset is shuffled
-            callbacks=[
-                callbacks.StopAtNaN(),
-                callbacks.Validation(
-                    task.validate,
-                    lambda model: callbacks.save_plain(task.model, model, directory / BEST),
-                    metric=task.best_metric,
-                    interval=val_interval,
-                    epochs=task.epochs,
-                    best=callbacks.best_value(directory / LOG, task.best_metric),
-                ),
-                *_logs(directory, epoch),
-                callbacks.Checkpoint(directory, checkpoint_minutes),
-            ],
-            verbose=_verbosity(verbose),
+        validation = callbacks.Validation(
+            task.validate,
+            lambda model: callbacks.save_plain(task.model, model, directory / BEST),
+            metric=task.best_metric,
+            interval=val_interval,
+            epochs=task.epochs,
+            best=callbacks.best_value(directory / LOG, task.best_metric),
         )
+        checkpoint = callbacks.Checkpoint(directory, checkpoint_minutes)
+        with file_errors():
+            trained.fit(
+                task.data(done),
+                initial_epoch=epoch,
+                epochs=epochs,
+                steps_per_epoch=steps - offset,
+                shuffle=False,  # the dataset is shuffled
+                callbacks=[
+                    callbacks.StopAtNaN(),
+                    validation,
+                    *_logs(directory, epoch),
+                    checkpoint,
+                ],
+                verbose=_verbosity(verbose),
+            )
         done = epochs * steps
     callbacks.save_plain(task.model, trained, directory / FINAL)
     return callbacks.read_log(directory / LOG)

@@ -36,14 +36,31 @@ def test_classify_prints_the_best_classes(command, photo):
 
 def test_classes_are_named(command, photo, shallow, tmp_path):
     with shallow():
-        model = ks.ShuffleNetV2(0.25, classes=["daisy", "rose"], input_shape=(32, 32, 3))
+        model = ks.ShuffleNetV2(0.25, classes=["daisy", "[/red]rose"], input_shape=(32, 32, 3))
     model.save(tmp_path / "flowers.keras")
     code, out, _ = command(
         "predict", "classify", tmp_path / "flowers.keras", photo, "--output-dir", tmp_path / "out"
     )
     assert code == 0
-    assert out.count("daisy") == out.count("rose") == 1
+    assert out.count("daisy") == out.count("[/red]rose") == 1
     assert '"daisy"' in (tmp_path / "out" / "predictions.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("model.onnx", "photo.png"), "MODEL must be a .keras or .tflite file; "),
+        (("k.json",), "An image must be a file of "),
+        (("photo.png", "--output-dir", "/proc/x"), "The folder of --output-dir must be writable"),
+    ],
+)
+def test_mistakes_are_said_before_a_network_is_loaded(command, photo, words, message):
+    photo.with_name("k.json").write_text("{}")
+    words = [photo.with_name(w) if w.endswith(("png", "json", "onnx")) else w for w in words]
+    code, out, errors = command("predict", "classify", *words)
+    assert (code, out) == (1, "")
+    assert message in errors
+    assert "Received: " in errors
 
 
 def test_classify_a_file_that_is_no_image(command, tmp_path):

@@ -51,7 +51,7 @@ def test_names_that_are_not_those_of_the_files_are_reported(images, caplog):
     resolve_image_files(["0.jpg", "left/1.jpg"], images, "a.json")
     assert caplog.text == ""
     resolve_image_files(["0.jpg", "x\\left\\1.jpg"], images, "a.json")
-    assert "a.json: 1 of 2 file names are not those of files in the image folder" in caplog.text
+    assert "a.json: 1 of 2 images were found under other names than stated" in caplog.text
     assert repr("x\\left\\1.jpg") in caplog.text
 
 
@@ -74,7 +74,7 @@ def test_datasets_of_such_files(make_people, tmp_path, caplog):
         image["file_name"] = "images\\" + image["file_name"]
     dataset = ks.data.load_keypoint_dataset(content, tmp_path)
     assert dataset.paths.tolist() == expected.paths.tolist()
-    assert "3 of 3 file names" in caplog.text
+    assert "3 of 3 images were found" in caplog.text
     both = ks.data.load_keypoint_dataset([content, content], tmp_path)
     assert (both.report.total, both.report.read, len(both)) == (6, 6, 6)
     assert Path(both.paths[0]).name == Path(both.paths[3]).name

@@ -2,13 +2,19 @@
 
 import csv
 import hashlib
+import os
+from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
 import keras_shufflenet as ks
+from keras_shufflenet.data.class_folders import read_labeled_images
+from keras_shufflenet.data.pipeline import file_errors
+from keras_shufflenet.export.representative import elements
 
 
 def write_labels(path, rows, columns=("filename", "class_index")):
@@ -104,11 +110,25 @@ def test_broken_images_are_named(classes, contents):
         list(ks.data.classification(classes, resize_size=36, crop_size=32))
 
 
+def test_fit_and_export_name_a_broken_image_in_one_line(classes):
+    (classes / "n02" / "1.png").write_bytes(b"<html></html>")
+    data = ks.data.classification(classes, resize_size=36, crop_size=32)
+    inputs = keras.Input((32, 32, 3))
+    outputs = keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(inputs))
+    model = keras.Model(inputs, outputs)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    reason = r"^An image must be [^\n]* Received: [^\n]*1\.png$"
+    with pytest.raises(ValueError, match=reason), file_errors():
+        model.fit(data, shuffle=False, verbose=0)
+    with pytest.raises(ValueError, match=reason):
+        list(elements(data))
+
+
 def test_missing_files(classes, tmp_path):
     with pytest.raises(FileNotFoundError, match="csv file, or a folder"):
         ks.data.classification(tmp_path / "nowhere.csv")
     labels = write_labels(tmp_path / "labels.csv", [("a.jpg", 0)])
-    with pytest.raises(FileNotFoundError, match=r"Received: 1 of 1 are missing.*a\.jpg"):
+    with pytest.raises(FileNotFoundError, match=r"1 of 1 are missing, first \S*a\.jpg"):
         ks.data.classification(labels)
 
 
@@ -153,7 +173,7 @@ def test_images_without_classes_are_for_calibration_only(tmp_path):
         Image.new("RGB", (40, 40)).save(tmp_path / f"{name}.png")
     _, classes = next(iter(ks.data.classification(tmp_path, crop_size=32)))
     assert classes.numpy().tolist() == [-1, -1]
-    with pytest.raises(ValueError, match=r"one subfolder per class.*Received: .*without classes"):
+    with pytest.raises(ValueError, match=r"one subfolder per class.*Received: source="):
         ks.data.classification(tmp_path, training=True)
 
 
@@ -176,7 +196,7 @@ def test_folders_that_are_no_classes(tmp_path, caplog):
     assert (data.report.read, data.report.total) == (3, 11)
     assert data.report.left_out == {
         "hidden (dog/._1.gif)": 1,
-        "no images by their suffix (dog/model.bin, dog/notes.txt)": 2,
+        "with a suffix that is not of an image (dog/model.bin, dog/notes.txt)": 2,
         "beside the class folders (readme.md)": 1,
         "in hidden folders (cat/@eaDir, .ipynb_checkpoints, @eaDir, …)": 4,
     }
@@ -206,6 +226,11 @@ def test_a_folder_of_splits_is_no_folder_of_classes(tmp_path):
         b"filename;class_index\na.png;5\n",
         b"filename\tclass_index\na.png\t5\n",
         b"filename, class_index\na.png, 5\n",
+        b"sep=;\r\nfilename;class_index;note\r\na.png;5.0;\r\n;;\r\n;;\r\n",
+        b" Filename ,class_index \na.png,5\n",
+        "filename\tclass_index\na.png\t5\n".encode("utf-16"),
+        b"filename,class_index\rphotos\\a.png,5\r",
+        b'filename,class_index,note\na.png,5,"a ""quoted"" note, with a comma"\n',
     ],
 )
 def test_csv_files_of_spreadsheets(tmp_path, contents):
@@ -216,9 +241,89 @@ def test_csv_files_of_spreadsheets(tmp_path, contents):
 
 
 @pytest.mark.parametrize(
-    "contents", [b"\xff\xd8\xff\xe0\0\x10JFIF", "filename,class_index".encode("utf-16")]
+    ("rows", "reason"),
+    [
+        (b'a.png,0,"5 inch\na.png,1,x\na.png,1,6" tall\n', "in line 2 of"),
+        (b'a.png,0,"5 inch\na.png,0,6 inch"\n', "closed in another line, in line 3 of"),
+        (b"a.png,0,\na.png,1,\n", r"'a\.png' with the classes 0 and 1 in line 3 of"),
+        (b"a.png,-3,\n", "`class_index` -3 in line 2 of"),
+        (b"a.png,1_0,\n", "`class_index` '1_0' in line 2 of"),
+        ("a.png,٣,\n".encode(), "`class_index` '٣' in line 2 of"),
+        (b"a.png,0.5,\n", r"`class_index` '0\.5' in line 2 of"),
+        (b"a.png\n", "`class_index` None in line 2 of"),
+        (b" ,1,\n", "no `filename` in line 2 of"),
+    ],
 )
+def test_rows_that_cannot_be_meant(tmp_path, rows, reason):
+    Image.new("RGB", (40, 40)).save(tmp_path / "a.png")
+    (tmp_path / "labels.csv").write_bytes(b"filename,class_index,note\n" + rows)
+    with pytest.raises(ValueError, match=rf"integer >= 0 .* Received: .*{reason} \S*labels\.csv"):
+        ks.data.classification(tmp_path, tmp_path, crop_size=32)
+
+
+@pytest.mark.parametrize("contents", [b"\xff\xd8\xff\xe0\0\x10JFIF", b"PK\3\4\x90xlsx"])
 def test_other_files_are_no_csv(tmp_path, contents):
     (tmp_path / "cat.jpg").write_bytes(contents)
     with pytest.raises(ValueError, match=r"csv file in UTF-8 with .* Received: \S*cat\.jpg"):
         ks.data.classification(tmp_path / "cat.jpg")
+
+
+def picture(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (40, 40)).save(path)
+
+
+def test_a_class_of_heic_files_says_so(tmp_path):
+    picture(tmp_path / "cat" / "1.png")
+    (tmp_path / "dog").mkdir()
+    (tmp_path / "dog" / "IMG_1.HEIC").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"dog without images, 1 HEIC, which must be converted"):
+        ks.data.classification(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [("train2017/cat", "train2017/dog", "val2017/cat"), ("train/cat", "train/dog")],
+)
+def test_folders_of_splits_are_refused(tmp_path, folders):
+    for folder in folders:
+        picture(tmp_path / folder / "1.png")
+    with pytest.raises(ValueError, match=r"pass one of them\. Received: .* folders train"):
+        ks.data.classification(tmp_path)
+
+
+def test_a_folder_around_the_class_folders_is_said(tmp_path, caplog):
+    for name in ("cat", "dog"):
+        picture(tmp_path / "photos" / name / "1.png")
+    assert ks.data.classification(tmp_path, crop_size=32).class_names == ("photos",)
+    assert "all images are in subfolders of the class folders photos; if" in caplog.text
+
+
+def test_names_are_composed(tmp_path):
+    """macOS writes accents as characters of their own."""
+    for name in ("Ga\u0308nse", "Rose"):
+        picture(tmp_path / name / "1.png")
+    assert ks.data.classification(tmp_path, crop_size=32).class_names == ("G\u00e4nse", "Rose")
+
+
+def test_a_name_in_another_encoding_is_shown(tmp_path):
+    picture(tmp_path / "cat" / "1.png")
+    other = os.fsdecode(os.fsencode(tmp_path / "cat") + b"/\xe9.png")
+    Path(tmp_path / "cat" / "1.png").rename(other)
+    with pytest.raises(ValueError, match=r"must be UTF-8\. Received: b'.*cat/\\xe9\.png'"):
+        ks.data.classification(tmp_path)
+
+
+def test_a_subfolder_that_cannot_be_read_is_an_error(tmp_path, monkeypatch):
+    picture(tmp_path / "cat" / "1.png")
+    picture(tmp_path / "cat" / "more" / "2.png")
+    scan = os.scandir
+
+    def refuse(path):  # as without permission; root has every permission
+        if str(path).endswith("more"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(PermissionError, match="more"):
+        read_labeled_images(tmp_path, None)

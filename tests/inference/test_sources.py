@@ -49,7 +49,7 @@ def test_files_of_a_folder_that_are_no_images_are_named(photos, tmp_path, caplog
     assert record.levelname == "WARNING"
     assert record.message == (
         f"{photos}: read 4 of 6 files; left out: 1 in hidden folders (.cache), "
-        "1 no images by their suffix (notes.txt)"
+        "1 with a suffix that is not of an image (notes.txt)"
     )
 
 
@@ -95,3 +95,14 @@ def test_nothing_found(photos, tmp_path):
 def test_one_name_for_two_images(server, photos, tmp_path):
     with pytest.raises(ValueError, match=r"must differ in name.* Received: .*a\.png, http.*a\.png"):
         find_images([str(photos / "a.png"), f"{server}/a.png"], tmp_path)
+
+
+def test_urls_of_files(photos, tmp_path):
+    assert names([f"file://{photos}/%5Bx%5D%201.png"], tmp_path) == ["[x] 1.png"]
+
+
+def test_a_file_that_is_no_image(photos, tmp_path):
+    with pytest.raises(ValueError, match=r"must be a file of .* Received: \S*notes\.txt"):
+        find_images([str(photos / "notes.txt")], tmp_path)
+    photos.joinpath("a.png").rename(photos / "a")
+    assert names([photos / "a"], tmp_path) == ["a"]  # the contents count
