@@ -129,9 +129,10 @@ def coco(
         report({"model": results.name, "data": annotations.name}, metrics, results_csv)
         return
     if model is None or image_dir is None:
+        given = [str(x) for x in (model, weights, image_dir, detections) if x is not None]
         raise ValueError(
-            "MODEL and --image-dir must be given, or --results. "
-            f"Received: MODEL={model}, --image-dir={image_dir}"
+            "MODEL and --image-dir must be given together, or --results instead. "
+            f"Received: {' and '.join(given) or 'neither'}"
         )
     network = _open(model, weights, results_csv)
     import keras_shufflenet as ks

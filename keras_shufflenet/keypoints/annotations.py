@@ -129,11 +129,9 @@ class JSONObject:
 
     def integer(self, field: str, minimum: int = _INTEGERS[0]) -> int:
         """Return an integer of 64 bits, which may be written as 7, 7.0 or "7"."""
-        value = self.get(field)
-        is_text = isinstance(value, str) and re.fullmatch("[+-]?[0-9]{1,30}", value)
-        if not is_text and not (_is_number(value) and value == int(value)):
+        number = as_integer(self.get(field))
+        if number is None:
             raise self.error(field, "an integer")
-        number = int(value)
         if number not in _INTEGERS:
             raise self.error(field, "an integer of 64 bits")
         if number < minimum:
@@ -153,8 +151,10 @@ class JSONObject:
 
     def text(self, field: str) -> str:
         """Return a string that is not empty."""
-        if not isinstance(value := self.get(field), str) or not value or "\0" in value:
+        if not isinstance(value := self.get(field), str) or not value:
             raise self.error(field, "a string that is not empty")
+        if "\0" in value:
+            raise self.error(field, "a string without NUL characters")
         return value
 
     def numbers(self, field: str, count: int, limit: float = sys.float_info.max) -> list[float]:
@@ -221,6 +221,12 @@ def as_objects(value: Any, place: str) -> list[JSONObject]:
     if not isinstance(value, list):
         raise ValueError(f"{place} must be a list. Received: {_shorten(value)}")
     return [JSONObject(item, f"{place}[{index}]") for index, item in enumerate(value)]
+
+
+def as_integer(value: Any) -> int | None:
+    """Return an integer that is written as 7, 7.0 or "7"; None for other values."""
+    is_text = isinstance(value, str) and re.fullmatch("[+-]?[0-9]{1,30}", value)
+    return int(value) if is_text or (_is_number(value) and value == int(value)) else None
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -119,7 +119,8 @@ def evaluate_keypoints(
         annotations: COCO file with the ground truth: path, content, or a `COCOFile`.
         results: A list of dicts of image_id, keypoints (3K numbers, in the order of the COCO file),
             score and category_id (by default that of the ground truth), or the path of such a JSON
-            file. The list may be empty. Results of other categories are left out; the log says so.
+            file. Results of other categories are left out; the log says so. The list may be empty,
+            of a network that found no person, but not the file.
         skeleton: The K keypoints; its sigmas define the OKS. Defaults to the keypoints of the
             category. A warning says if they have no sigmas of their own, but the mean of COCO's.
         category: Name or id of the category to be scored; by default the only one with annotations.
@@ -130,8 +131,8 @@ def evaluate_keypoints(
 
     Raises:
         FileNotFoundError: If a file does not exist.
-        ValueError: If a file is malformed or has no instance for `read_coco`, or a result refers to
-            an unknown image.
+        ValueError: If a file is malformed or has no instance for `read_coco`, a result refers to an
+            unknown image, no result is of the category, or the file of results has none.
     """
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
@@ -216,6 +217,12 @@ def _checked_results(results: str | Path | list[Result], file: COCOFile) -> list
                 "score": entry.number("score"),
             }
             checked.append(result)
+    if not checked and (entries or isinstance(results, str | Path)):
+        stated_ids = sorted({entry.integer("category_id") for entry in entries})
+        raise ValueError(
+            f"{place} must have results of the category {file.category}. Received: {len(entries)} "
+            f"results{f', of the categories {stated_ids}' if stated_ids else ''}"
+        )
     if others := len(entries) - len(checked):
         counts = {f"{OTHER_CATEGORY} than {file.category}": others}
         ReadReport(place, len(entries), counts, frozenset(counts), "results").log()

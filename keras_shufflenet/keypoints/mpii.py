@@ -37,7 +37,10 @@ def read_mpii(annotations: str | Path | list[dict[str, Any]]) -> PoseInstances:
     """Read a list of objects with image, center, scale, joints and joints_vis.
 
     Pixels are 1-based in the file and 0-based in the instances. A person's square bounding box
-    follows from its scale and its center, shifted down by 15 * scale. Every entry is read.
+    follows from its scale and its center, shifted down by 15 * scale.
+
+    Every entry is read. `read_coco` leaves out persons without labeled keypoints; here they stay,
+    as `evaluate_pckh` needs a row for each person of the ground truth.
 
     Args:
         annotations: Path of a JSON file, or its content.
@@ -148,7 +151,11 @@ def check_order(instances: PoseInstances, truth: "GroundTruth") -> None:
 
 
 def _visible(entry: JSONObject) -> list[float]:
-    visible = entry.numbers("joints_vis", len(MPII))
+    value = entry.get("joints_vis")
+    if isinstance(value, list):  # booleans are 0 and 1 here
+        value = [int(item) if isinstance(item, bool) else item for item in value]
+    flags = JSONObject({"joints_vis": value}, entry.place)
+    visible = flags.numbers("joints_vis", len(MPII))
     if not set(visible) <= {0, 1}:
         raise entry.error("joints_vis", f"a list of {len(MPII)} numbers 0 or 1")
     return visible

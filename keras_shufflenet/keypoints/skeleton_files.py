@@ -3,7 +3,8 @@
 A skeleton is a json object with COCO's keys `name`, `keypoints` (K names) and `skeleton` (limbs,
 as pairs of keypoints), and the further keys `flip_pairs`, `sigmas`, `keypoint_weights`,
 `upper_body` and `lower_body` of `Skeleton`. Only `keypoints` is required. A keypoint is given by
-its number, which counts from 1 as in COCO, or by its name.
+its number, which counts from 1 as in COCO and may be written as 7, 7.0 or "7", or by its name.
+Keys may be null.
 """
 
 import json
@@ -13,10 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from keras_shufflenet._checks import is_integer
 from keras_shufflenet._files import atomic_write, check_output
 from keras_shufflenet.keypoints import skeletons
-from keras_shufflenet.keypoints.annotations import JSONObject, read_json
+from keras_shufflenet.keypoints.annotations import JSONObject, as_integer, read_json
 from keras_shufflenet.keypoints.coco_categories import (
     COCOCategory,
     choose_category,
@@ -67,7 +67,7 @@ def category_skeleton(category: COCOCategory) -> Skeleton:
         return skeletons.COCO
     fields = category.definition
     try:
-        if "skeleton" in fields.value:
+        if fields.has("skeleton"):
             _pairs(fields, "skeleton", list(category.keypoint_names))
     except ValueError as error:
         warnings.warn(f"{error}. No limbs are drawn.", stacklevel=2)
@@ -78,7 +78,7 @@ def category_skeleton(category: COCOCategory) -> Skeleton:
 def add_sigmas(skeleton: Skeleton, category: COCOCategory) -> Skeleton:
     """Return a skeleton without sigmas of its own with those of a category of its keypoints."""
     fields = category.definition
-    if not skeleton.has_mean_sigmas or fields is None or "sigmas" not in fields.value:
+    if not skeleton.has_mean_sigmas or fields is None or not fields.has("sigmas"):
         return skeleton
     theirs = category_skeleton(category)
     names = map(skeletons.plain_name, theirs.keypoint_names)
@@ -94,13 +94,13 @@ def parse_skeleton(fields: JSONObject) -> Skeleton:
         ValueError: If the object has no keypoints or is malformed.
     """
     names = fields.get("keypoints")
-    name = str(fields.value.get("name", DEFAULT_NAME))
-    own = {key: fields.value[key] for key in (*_PAIRS, *_INDICES, *_NUMBERS) if key in fields.value}
+    name = str(fields.get("name")) if fields.has("name") else DEFAULT_NAME
+    own = {key: fields.value[key] for key in (*_PAIRS, *_INDICES, *_NUMBERS) if fields.has(key)}
     try:
         published = None if own else skeletons.known(Skeleton(name, names).keypoint_names)
         if published is not None:
             return published
-        if "skeleton" in fields.value:
+        if fields.has("skeleton"):
             own["limbs"] = _pairs(fields, "skeleton", names)
         own |= {key: _pairs(fields, key, names) for key in _PAIRS if key in own}
         own |= {key: _indices(fields, key, names) for key in _INDICES if key in own}
@@ -163,7 +163,8 @@ def _pairs(fields: JSONObject, key: str, names: list[str]) -> list[list[int]]:
     pairs = fields.value[key]
     if not isinstance(pairs, list) or not all(isinstance(p, list) and len(p) == 2 for p in pairs):
         raise ValueError(f"{fields.place}: {key!r} must be a list of pairs. Received: {pairs!r}")
-    first = 0 if any(type(each) is int and each == 0 for pair in pairs for each in pair) else 1
+    numbers = {as_integer(each) for pair in pairs for each in pair if each not in names}
+    first = 0 if 0 in numbers else 1
     if first == 0:
         warnings.warn(
             f"{fields.place}: {key!r} has the number 0, so its numbers are taken to count from 0. "
@@ -190,9 +191,10 @@ def _indices(fields: JSONObject, key: str, names: list[str]) -> list[int]:
 def _index(fields: JSONObject, key: str, value: Any, names: list[str], first: int) -> int:
     if value in names:
         return names.index(value)
-    if not is_integer(value) or not first <= value < len(names) + first:
+    number = as_integer(value)
+    if number is None or not first <= number < len(names) + first:
         raise ValueError(
             f"{fields.place}: {key!r} must have names of keypoints or their numbers from {first} "
             f"to {len(names) - 1 + first}. Received: {value!r}"
         )
-    return int(value) - first
+    return number - first

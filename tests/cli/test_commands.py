@@ -366,7 +366,14 @@ def test_evaluate_poses_without_a_network(command, people, tmp_path):
     assert "--results must be given without MODEL, --image-dir" in err
     code, _, err = command("evaluate", "coco", "--annotations", annotations)
     assert code == 1
-    assert "MODEL and --image-dir must be given, or --results. Received: MODEL=None" in err
+    assert "MODEL and --image-dir must be given together, or --results" in err
+    assert err.endswith("Received: neither\n")
+    poses.write_text("[]")
+    code, _, err = command(*words)
+    assert (code, err) == (
+        1,
+        "Error: poses.json must have results of the category 1 'person'. Received: 0 results\n",
+    )
 
 
 def test_evaluate_imagenet(command, photo, tmp_path):

@@ -77,8 +77,11 @@ def test_real_ground_truth_is_nearly_perfect(shared, file):
     assert evaluate_keypoints(path, spoilt)["AP"] < 0.5
 
 
-def test_no_results_score_zero(annotations):
+def test_no_results_score_zero(annotations, tmp_path):
     assert evaluate_keypoints(annotations, []) == dict.fromkeys(METRICS, 0.0)
+    (tmp_path / "poses.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"^poses\.json must have results .*Received: 0 results$"):
+        evaluate_keypoints(annotations, tmp_path / "poses.json")
 
 
 def test_images_without_results_only_lower_the_recall(annotations):

@@ -53,6 +53,12 @@ def test_images_get_ids_in_order_of_appearance():
     assert instances.select(instances.image_id == 0).keypoints_visible.shape == (2, 16)
 
 
+def test_labels_may_be_booleans_and_persons_without_labels_are_read():
+    labels = [True, False] * 8
+    instances = read_mpii([person(joints_vis=labels), person(joints_vis=[0] * 16)])
+    np.testing.assert_array_equal(instances.keypoints_visible, [labels, [0] * 16])
+
+
 def test_keypoints_that_are_never_labeled_do_not_count():
     missing = np.zeros((16, 2))
     missing[9] = 1
@@ -86,6 +92,12 @@ def test_keypoints_that_are_never_labeled_do_not_count():
         ([person(center=[1e6, 0])], "'center' must be a list of 2 numbers between -100000 and"),
         ([person(joints=[[1.0, 2e5]] * 16)], "'joints' must be a list of 16 pairs of numbers betw"),
         ([person(joints_vis=[2] * 16)], "'joints_vis' must be a list of 16 numbers 0 or 1"),
+        ([person(joints_vis=[True] * 15 + [None])], "'joints_vis' must be a list of 16 finite"),
+        (
+            [person(joints_vis="1")],
+            "'joints_vis' must be a list of 16 finite numbers. Received: '1'$",
+        ),
+        ([person(image="a\0.jpg")], "'image' must be a string without NUL characters. Received: "),
         ([person(image="")], "'image' must be a string that is not empty. Received: ''$"),
     ],
 )

@@ -161,8 +161,21 @@ def test_categories_count_from_one():
     assert read_skeleton(category()) == hand
     by_name = category(skeleton=[["wrist", "thumb"], ["wrist", "index"]])
     assert read_skeleton(by_name) == hand
-    with pytest.warns(UserWarning, match="numbers are taken to count from 0"):
-        assert read_skeleton(category(skeleton=[[0, 1], [0, 2]])) == hand
+    for numbers in ([[1.0, 2.0], [1.0, 3]], [["1", "2"], ["1", "3"]]):
+        assert read_skeleton(category(skeleton=numbers)) == hand
+    for numbers in ([[0, 1], [0, 2]], [["0", 1.0], [0.0, "2"]]):
+        with pytest.warns(UserWarning, match="numbers are taken to count from 0"):
+            assert read_skeleton(category(skeleton=numbers)) == hand
+    numbered = category(keypoints=["2", "1", "0"], skeleton=[["2", "1"], ["2", "0"]])
+    assert read_skeleton(numbered).limbs == hand.limbs
+
+
+def test_keys_may_be_null():
+    keys = ("skeleton", "flip_pairs", "sigmas", "keypoint_weights", "upper_body", "lower_body")
+    assert read_skeleton(category(**dict.fromkeys(keys))) == Skeleton("hand", HAND)
+    assert read_skeleton(category(name=None)).name == "keypoints"
+    person = category(keypoints=list(skeletons.COCO.keypoint_names), sigmas=None)
+    assert read_skeleton(person) is skeletons.COCO
 
 
 @pytest.mark.parametrize("limbs", [[[32, 33], [1, 2]], [[1, 1]], "1-2", [["wrist", "palm"]]])

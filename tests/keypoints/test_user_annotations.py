@@ -123,8 +123,12 @@ def test_results_of_other_categories_are_not_scored(caplog):
     content = zoo()
     right, wrong = results_of(content, category_id=2), results_of(content, category_id=1)
     assert evaluate_keypoints(content, right, category="person")["AR"] == pytest.approx(1)
-    assert evaluate_keypoints(content, wrong, category="person")["AR"] == 0
+    assert evaluate_keypoints(content, right + wrong, category="person")["AR"] == pytest.approx(1)
     assert "left out: 3 of other categories than 2 'person'" in caplog.text
+    with pytest.raises(
+        ValueError, match=r"category 2 'person'\. Received: 3 results, of .* \[1\]$"
+    ):
+        evaluate_keypoints(content, wrong, category="person")
     unnumbered = [{k: v for k, v in result.items() if k != "category_id"} for result in right]
     assert evaluate_keypoints(content, unnumbered, category="person")["AR"] == pytest.approx(1)
 
