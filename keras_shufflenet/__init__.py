@@ -1,4 +1,4 @@
-"""ShuffleNets, MobileNetV2 and top-down pose estimation in Keras 3.
+"""ShuffleNets, MobileNetV2, top-down pose estimation and detection in Keras 3.
 
 Networks and weights work with every Keras backend; `data`, `metrics`, `export`, `inference` and
 `training` need TensorFlow. Submodules are imported at first use.
@@ -12,6 +12,7 @@ from keras_shufflenet.version import __version__
 if TYPE_CHECKING:
     from keras_shufflenet import (
         data,
+        detection,
         export,
         inference,
         keypoints,
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from keras_shufflenet.models import (
         DetNAS,
         MobileNetV2,
+        NanoDet,
+        NanoDetPlus,
         OneShotNet,
         PoseEstimator,
         ShuffleNetV1,
@@ -42,6 +45,8 @@ if TYPE_CHECKING:
 __all__ = [
     "DetNAS",
     "MobileNetV2",
+    "NanoDet",
+    "NanoDetPlus",
     "OneShotNet",
     "PoseEstimator",
     "ShuffleNetV1",
@@ -54,6 +59,7 @@ __all__ = [
     "create_model",
     "data",
     "decode_predictions",
+    "detection",
     "export",
     "feature_extractor",
     "inference",
@@ -69,6 +75,7 @@ __all__ = [
 
 _PACKAGES = {
     "data",
+    "detection",
     "export",
     "inference",
     "keypoints",

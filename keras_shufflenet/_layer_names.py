@@ -16,6 +16,7 @@ PREDICTIONS = "predictions"
 HEAD_PREFIX = "head_"
 AUXILIARY_PREFIX = "auxiliary_"
 HEATMAPS = "head_final"
+DETECTIONS = "detections"
 
 _TOP = re.compile(rf"{CLASS_NAMES}|{PREDICTIONS}|{HEAD_PREFIX}.*|{AUXILIARY_PREFIX}.*")
 _BODY = re.compile(r"stem_|stage\d|block_?\d|conv_last|expanded_conv|(bn_)?Conv_?1")

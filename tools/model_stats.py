@@ -17,7 +17,9 @@ def main() -> None:
     with FILE.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("name", "params", "macs"))
-        for name in sorted(ks.list_models() + ks.list_models(task="pose")):
+        for name in sorted(
+            ks.list_models() + ks.list_models(task="pose") + ks.list_models(task="detection")
+        ):
             stats = ks.count_params_and_macs(ks.create_model(name))
             writer.writerow((name, stats.params, stats.macs))
 

@@ -16,6 +16,7 @@ from keras_shufflenet.weights.catalog_data import MEGVII_FILES
 INT8_SUFFIX = "_int8.tflite"
 PRECISIONS = ("float32", "int8")
 POSE_COLUMNS = ("AP", "AP .5", "AP .75", "AR")
+BOX_COLUMNS = ("AP", "AP .5", "AP .75", "AP (S)", "AP (M)", "AP (L)")
 HEADLINE_ENGINES = (OURS, DEFAULT_CONVERTER, "ONNX Runtime", "OpenVINO")
 FORMER_NAMES = {"LiteRT, stock export": DEFAULT_CONVERTER}  # of engines, in rows of version 0.1
 
@@ -83,6 +84,25 @@ def pose_models_table(results: Path, patterns: Sequence[str]) -> str:
         published = (_published(entry), _publisher(entry)) if entry else ("", "")
         rows.append((*_cost(name), *published, _times(timed, name)))
     return _markdown((*head, f"ms float32 / int8, {_processor(timed)}"), rows)
+
+
+def detectors_table(results: Path, patterns: Sequence[str]) -> str:
+    """Build the table of detectors: cost, input and published AP."""
+    head = ("name", "params", "MACs", "input", "published")
+    rows = []
+    for name in _model_names(patterns):
+        entry = weights.default_entry(name, "coco")
+        rows.append((*_cost(name), " × ".join(map(str, entry.crop_size)), _published(entry)))
+    return _markdown(head, rows)
+
+
+def persons_table(results: Path, patterns: Sequence[str]) -> str:
+    """Build the table of person detection here: the metrics of boxes."""
+    rows = [
+        (f"`{row['model']}`", f"`{row['data']}`", *(f"{float(row[c]):.3f}" for c in BOX_COLUMNS))
+        for row in read_rows(results / "detection.csv")
+    ]
+    return _markdown(("model", "annotations", *BOX_COLUMNS), rows)
 
 
 def files_table(results: Path, patterns: Sequence[str]) -> str:
@@ -192,6 +212,8 @@ TABLES: Mapping[str, Callable[[Path, Sequence[str]], str]] = {
     "headline": headline_table,
     "models": models_table,
     "pose_models": pose_models_table,
+    "detectors": detectors_table,
+    "persons": persons_table,
     "files": files_table,
     "runtimes": runtimes_table,
     "weights": weights_table,
@@ -215,7 +237,11 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 def _model_names(patterns: Sequence[str]) -> list[str]:
     if not patterns:
         return models.list_models()
-    known = [*models.list_models(), *models.list_models(task="pose")]
+    known = [
+        *models.list_models(),
+        *models.list_models(task="pose"),
+        *models.list_models(task="detection"),
+    ]
     return [name for name in known if any(fnmatch(name, pattern) for pattern in patterns)]
 
 
@@ -260,7 +286,8 @@ def _published(entry: weights.WeightsEntry) -> str:
     if entry.pckh is not None:
         return f"PCKh {entry.pckh:.3f}"
     if entry.ap is not None:
-        return f"AP {entry.ap:.3f}, AR {entry.ar:.3f}"
+        recall = f", AR {entry.ar:.3f}" if entry.ar is not None else ""
+        return f"AP {entry.ap:.3f}{recall}"
     top1 = f"{100 * (entry.top1 or 0):.2f}"
     return f"{top1} / {100 * entry.top5:.2f}" if entry.top5 else top1
 

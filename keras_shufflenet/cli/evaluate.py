@@ -40,6 +40,12 @@ MPII_EXAMPLES = """
 keras-shufflenet evaluate mpii pose_shufflenet_v2_x1_0_mpii_256x256 --annotations mpii_val.json \
 --image-dir images/ --ground-truth mpii_gt_val.mat
 """
+DETECTION_EXAMPLES = """
+keras-shufflenet evaluate detection nanodet_plus_m_416 --annotations instances_val2017.json \
+--image-dir val2017/
+keras-shufflenet evaluate detection detector.keras --annotations person_keypoints_val2017.json \
+--image-dir val2017/ --category person --output-json bboxes.json
+"""
 
 Annotations = Annotated[
     Path, typer.Option("--annotations", exists=True, dir_okay=False, help="COCO keypoint json.")
@@ -148,6 +154,53 @@ def coco(
         batch_size=batch_size,
     )
     report({"model": Path(model).name, "data": annotations.name}, metrics, results_csv)
+
+
+def detection(
+    model: Model,
+    annotations: Annotated[
+        Path, typer.Option("--annotations", exists=True, dir_okay=False, help="COCO json of boxes.")
+    ],
+    image_dir: ImageDir,
+    weights: Weights = None,
+    category: Annotated[
+        str | None,
+        typer.Option("--category", help="Name or id of the only category to evaluate."),
+    ] = None,
+    score_threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="Minimum score of a detection.")
+    ] = 0.05,
+    output_json: Annotated[
+        Path | None,
+        typer.Option(
+            dir_okay=False,
+            help="json to write the detections to, for `evaluate coco --detections`.",
+        ),
+    ] = None,
+    batch_size: BatchSize = 8,
+    results_csv: ResultsCsv = None,
+) -> None:
+    """Compute the twelve COCO box metrics of a detector (0..1), and the AP of each class."""
+    if output_json is not None:
+        check_output("output_json", output_json, (".json",))
+    network = _open(model, weights, results_csv)
+    import keras_shufflenet as ks
+    from keras_shufflenet.detection.coco_boxes import METRICS
+
+    metrics = ks.metrics.detection(
+        network,
+        annotations,
+        image_dir,
+        category=category,
+        score_threshold=score_threshold,
+        batch_size=batch_size,
+        results_path=output_json,
+    )
+    subject = _subject(model, weights, annotations)
+    if len(metrics) > len(METRICS) + 1:  # several classes
+        classes = {name: ap for name, ap in metrics.items() if name not in METRICS}
+        report(subject, classes, None)
+    report(subject, {name: metrics[name] for name in METRICS}, results_csv)
 
 
 def _score(

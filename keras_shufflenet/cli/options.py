@@ -55,8 +55,8 @@ Weights = Annotated[
     typer.Option(
         "--weights",
         help="Weights of a model given by name: imagenet, coco, mpii, none, a name of "
-        "`keras-shufflenet models`, or a checkpoint. Default: imagenet; for pose estimators coco "
-        "or mpii, as the name says.",
+        "`keras-shufflenet models`, or a checkpoint. Default: imagenet; for detectors coco; for "
+        "pose estimators coco or mpii, as the name says.",
     ),
 ]
 Category = Annotated[
@@ -183,7 +183,7 @@ def default_weights(model: str) -> str:
     """Return the published weights of a model given by name: "imagenet", "coco" or "mpii"."""
     if model.startswith("pose_"):
         return "mpii" if "_mpii_" in model else "coco"
-    return "imagenet"
+    return "coco" if model.startswith("nanodet_") else "imagenet"
 
 
 def check_model(model: str, weights: str | None, suffixes: tuple[str, ...] = MODEL_FILES) -> None:

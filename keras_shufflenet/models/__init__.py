@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from keras_shufflenet.models._model_data import class_names, model_skeleton
     from keras_shufflenet.models._profile import MODEL_STATS, ModelStats, count_params_and_macs
     from keras_shufflenet.models._registry import create_model, feature_extractor, list_models
+    from keras_shufflenet.models.detection import NanoDet, NanoDetPlus
     from keras_shufflenet.models.detnas import DetNAS
     from keras_shufflenet.models.imagenet import decode_predictions, preprocess_input
     from keras_shufflenet.models.mobilenet_v2 import MobileNetV2
@@ -27,6 +28,8 @@ __all__ = [
     "DetNAS",
     "MobileNetV2",
     "ModelStats",
+    "NanoDet",
+    "NanoDetPlus",
     "OneShotNet",
     "PoseEstimator",
     "ShuffleNetV1",
@@ -50,6 +53,8 @@ _MODULES = {
     "DetNAS": "detnas",
     "MobileNetV2": "mobilenet_v2",
     "ModelStats": "_profile",
+    "NanoDet": "detection",
+    "NanoDetPlus": "detection",
     "OneShotNet": "one_shot",
     "PoseEstimator": "pose",
     "ShuffleNetV1": "shufflenet_v1",

@@ -14,6 +14,7 @@ from keras import layers
 
 from keras_shufflenet._checks import is_line
 from keras_shufflenet._layer_names import CLASS_NAMES, KEYPOINTS
+from keras_shufflenet.detection.priors import BOX_CHANNELS
 from keras_shufflenet.keypoints import skeletons
 from keras_shufflenet.keypoints.skeleton_files import read_skeleton, to_json
 from keras_shufflenet.keypoints.skeletons import Skeleton
@@ -44,7 +45,7 @@ def find_data(model: keras.Model, name: str) -> Any:
 
 
 def class_names(model: keras.Model) -> tuple[str, ...]:
-    """Return the names of the classes of a classifier.
+    """Return the names of the classes of a classifier or detector.
 
     Args:
         model: Any Keras model.
@@ -54,8 +55,10 @@ def class_names(model: keras.Model) -> tuple[str, ...]:
         empty if it has none.
     """
     names = find_data(model, CLASS_NAMES)
-    is_valid = isinstance(names, list) and all(map(is_line, names))
-    return tuple(names) if is_valid and model.output_shape[-1:] == (len(names),) else ()
+    if not isinstance(names, list) or not all(map(is_line, names)):
+        return ()
+    others = BOX_CHANNELS if len(model.output_shape) == 3 else 0
+    return tuple(names) if model.output_shape[-1:] == (len(names) + others,) else ()
 
 
 def attach_skeleton(x: keras.KerasTensor, skeleton: Skeleton) -> keras.KerasTensor:

@@ -86,14 +86,15 @@ def families() -> list[Family]:
 
 
 def list_models(
-    pattern: str = "*", task: Literal["classification", "pose"] = "classification"
+    pattern: str = "*",
+    task: Literal["classification", "pose", "detection"] = "classification",
 ) -> list[str]:
     """Return the names that `create_model` knows, sorted.
 
     Args:
         pattern: Shell-style wildcards, for example "shufflenet_v2*".
         task: "classification" for the networks, which are also the backbones; "pose" for the
-            configurations that mmpose published.
+            configurations that mmpose published; "detection" for NanoDet.
 
     Raises:
         ValueError: If the pattern is no text, or there is no such task.
@@ -112,7 +113,7 @@ def create_model(name: str, **arguments: Any) -> keras.Model:
     Args:
         name: One of `list_models()`, or the name of a pose estimator:
             "pose_<backbone>_<keypoints>_<height>x<width>" with mmpose's head, followed by
-            "_<head>" for another head.
+            "_<head>" for another head; or one of `list_models(task="detection")`.
         **arguments: Further arguments of the builder, for example `weights="imagenet"`.
 
     Returns:
@@ -177,7 +178,7 @@ def feature_extractor(
     if not wanted or any(stride not in prefixes for stride in wanted):
         allowed = ", ".join(map(str, prefixes))
         raise ValueError(f"`strides` must be among {allowed}. Received: strides={wanted}")
-    outputs = [_layers_of(model, prefixes[stride])[-1].output for stride in wanted]
+    outputs = [_operations_of(model, prefixes[stride])[-1].output for stride in wanted]
     return keras.Model(model.input, outputs, name=f"{model.name}_features")
 
 
@@ -188,7 +189,7 @@ def _feature_prefixes(model: keras.Model) -> Mapping[int, str]:
     for family in families():
         prefixes = family.feature_prefixes.values()
         known = {prefix for prefix in prefixes if prefix.startswith(STAGE_PREFIX)}
-        if known == stages and all(_layers_of(model, prefix) for prefix in prefixes):
+        if known == stages and all(_operations_of(model, prefix) for prefix in prefixes):
             return family.feature_prefixes
     raise ValueError(
         "`model` must be a network of this package, or one with the same layer names. "
@@ -196,10 +197,13 @@ def _feature_prefixes(model: keras.Model) -> Mapping[int, str]:
     )
 
 
-def _layers_of(model: keras.Model, prefix: str) -> list[keras.Layer]:
-    """Return the layers whose names begin with a prefix, in the order of the network."""
+def _operations_of(model: keras.Model, prefix: str) -> list[keras.Operation]:
+    """Return layers and operations whose names begin with a prefix, in the order of the network.
+
+    The shuffle of a network of variable input size is an operation, but no layer.
+    """
     return [
-        layer
-        for layer in model.layers
-        if layer.name == prefix or layer.name.startswith(f"{prefix}_")
+        operation
+        for operation in getattr(model, "operations", model.layers)
+        if operation.name == prefix or operation.name.startswith(f"{prefix}_")
     ]

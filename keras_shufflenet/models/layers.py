@@ -20,6 +20,7 @@ from keras import layers
 from keras_shufflenet._keras_private import operation_of
 
 MOMENTUM = 0.9
+LEAKY_SLOPE = 0.1  # of negative inputs, in the detectors' networks
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,14 @@ def activate(x: keras.KerasTensor, activation: str | None, name: str) -> keras.K
 
     Args:
         x: Feature maps.
-        activation: "relu", "relu6", another activation of Keras such as "hard_silu", or None.
+        activation: "relu", "relu6", "leaky_relu" (slope 0.1), another activation of Keras such as
+            "hard_silu", or None.
         name: Name of the preceding layer.
     """
     if activation is None:
         return x
+    if activation == "leaky_relu":
+        return layers.LeakyReLU(negative_slope=LEAKY_SLOPE, name=f"{name}_leaky_relu")(x)
     if activation in ("relu", "relu6"):
         maximum = 6.0 if activation == "relu6" else None
         return layers.ReLU(max_value=maximum, name=f"{name}_relu")(x)
@@ -179,6 +183,20 @@ def max_pool(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     """Apply 3 × 3 max pooling with stride 2 to activations that are never negative."""
     x = layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
     return layers.MaxPooling2D(3, 2, name=name)(x)
+
+
+def signed_max_pool(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    """Apply 3 × 3 max pooling with stride 2 to feature maps of either sign.
+
+    PyTorch pads one row and column of −inf on every side, and no layer of Keras does that with
+    stride 2. With stride 1 `padding="same"` is the same; the second layer keeps every other output.
+
+    Args:
+        x: Feature maps.
+        name: Name of the last layer; the first is `<name>_every`.
+    """
+    x = layers.MaxPooling2D(3, 1, padding="same", name=f"{name}_every")(x)
+    return layers.MaxPooling2D(1, 2, name=name)(x)
 
 
 def channel_slice(x: keras.KerasTensor, start: int, stop: int, name: str) -> keras.KerasTensor:

@@ -31,11 +31,13 @@ from keras_shufflenet.models.layers import (
     max_pool,
     shuffle_branch,
     shuffle_projection,
+    signed_max_pool,
     split_even_odd,
     split_halves,
 )
 
 Variant = Literal["torchvision", "megvii"]
+Activation = Literal["relu", "leaky_relu"]
 
 # width: channels of stage 2, 3, 4 and of the last convolution. 0.25 and 0.33 are PaddleClas'.
 CHANNELS = {
@@ -51,6 +53,7 @@ UNITS = (4, 8, 4)  # of stage 2, 3, 4
 WIDTHS = {"torchvision": tuple(CHANNELS), "megvii": (0.5, 1.0, 1.5, 2.0)}
 PREPROCESSING = {"torchvision": _builder.MEAN_STD, "megvii": _builder.IDENTITY}
 MEGVII_DROPOUT = {2.0: 0.2}
+POOLING = {"relu": max_pool, "leaky_relu": signed_max_pool}
 
 # stride: prefix of the names of the layers that end there
 FEATURE_PREFIXES = {2: "stem_conv", 4: "stem_pool", 8: "stage2", 16: "stage3", 32: "stage4"}
@@ -66,34 +69,43 @@ PRESETS = {
 
 
 def _unit(
-    x: keras.KerasTensor, filters: int, strides: int, variant: Variant, name: str
+    x: keras.KerasTensor,
+    filters: int,
+    strides: int,
+    variant: Variant,
+    activation: Activation,
+    name: str,
 ) -> keras.KerasTensor:
     """Apply a unit of figure 3 of the paper: (c) for stride 1, (d) for stride 2."""
     half, channels = filters // 2, x.shape[channel_axis()]
     if strides == 2:
         kept = channels if variant == "megvii" else half
-        left = shuffle_projection(x, kept, name=f"{name}_proj")
-        right = shuffle_branch(x, half, filters - kept, strides=2, name=f"{name}_main")
+        left = shuffle_projection(x, kept, activation=activation, name=f"{name}_proj")
+        right = shuffle_branch(
+            x, half, filters - kept, strides=2, activation=activation, name=f"{name}_main"
+        )
     else:
         split = split_even_odd if variant == "megvii" else split_halves
         left, right = split(x, name)
-        right = shuffle_branch(right, half, half, name=f"{name}_main")
+        right = shuffle_branch(right, half, half, activation=activation, name=f"{name}_main")
     x = concatenate([left, right], name=f"{name}_concat")
     if variant == "torchvision":
         x = channel_shuffle(x, 2, name=f"{name}_shuffle")
     return x
 
 
-def shufflenet_v2(x: keras.KerasTensor, width: float, variant: Variant) -> keras.KerasTensor:
+def shufflenet_v2(
+    x: keras.KerasTensor, width: float, variant: Variant, activation: Activation
+) -> keras.KerasTensor:
     """Map normalized images to the feature maps of the last convolution (stride 32)."""
     *stages, last = CHANNELS[width]
-    x = conv_bn(x, STEM_CHANNELS, 3, strides=2, name="stem_conv")
-    x = max_pool(x, name="stem_pool")
+    x = conv_bn(x, STEM_CHANNELS, 3, strides=2, activation=activation, name="stem_conv")
+    x = POOLING[activation](x, name="stem_pool")
     for stage, (filters, units) in enumerate(zip(stages, UNITS, strict=True), start=2):
         for unit in range(units):
             strides = 2 if unit == 0 else 1
-            x = _unit(x, filters, strides, variant, name=f"stage{stage}_unit{unit}")
-    return conv_bn(x, last, name="conv_last")
+            x = _unit(x, filters, strides, variant, activation, name=f"stage{stage}_unit{unit}")
+    return conv_bn(x, last, activation=activation, name="conv_last")
 
 
 def ShuffleNetV2(
@@ -109,6 +121,7 @@ def ShuffleNetV2(
     classifier_activation: str | None = "softmax",
     name: str | None = None,
     adapt_input_channels: bool = False,
+    activation: Activation = "relu",
 ) -> keras.Model:
     """Build ShuffleNetV2.
 
@@ -136,6 +149,8 @@ def ShuffleNetV2(
         adapt_input_channels: Whether pretrained weights for RGB are adapted to an `input_shape`
             with another number of channels: one and two channels share the sum of the RGB kernels,
             further channels begin with zeros. If False, such weights are an error.
+        activation: "relu", or "leaky_relu" with slope 0.1, which detectors have in their place;
+            max pooling then pads with −inf, not with zeros.
 
     Returns:
         A functional `keras.Model`.
@@ -145,10 +160,11 @@ def ShuffleNetV2(
     """
     check_choice("variant", variant, WIDTHS)
     check_choice("width", width, WIDTHS[variant])
+    check_choice("activation", activation, POOLING)
     preset = _builder.preset_name("shufflenet_v2", width)
     preset += "_megvii" if variant == "megvii" else ""
     return _builder.build(
-        lambda x: shufflenet_v2(x, width, variant),
+        lambda x: shufflenet_v2(x, width, variant, activation),
         preset=preset,
         preprocessing=PREPROCESSING[variant],
         include_preprocessing=include_preprocessing,

@@ -156,7 +156,12 @@ def compare(
         if alias is not None and alias in state:
             if not np.array_equal(array, state[alias]):
                 report.mismatched.append(f"{key} differs from {alias}, of which it is an alias")
-        elif key in used or not skipped.isdisjoint(_modules(key)) or is_counter(key, array):
+        elif (
+            key in used
+            or not skipped.isdisjoint(_modules(key))
+            or is_counter(key, array)
+            or layout.is_unused(key)
+        ):
             continue
         elif "." not in key or BESIDE.match(key):  # every layout has modules
             report.left_out.append(key)

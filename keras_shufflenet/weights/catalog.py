@@ -1,8 +1,8 @@
 """The catalog of published weights: URL, hash, preprocessing and accuracy of each file.
 
 Sources of the accuracies: the documentation of torchvision 0.28, of mmclassification 0.25 and of
-mmpose 0.29 and 1.3, and the READMEs of megvii-model/ShuffleNet-Series, PaddleClas and
-tonylins/pytorch-mobilenet-v2.
+mmpose 0.29 and 1.3, and the READMEs of megvii-model/ShuffleNet-Series, PaddleClas,
+tonylins/pytorch-mobilenet-v2 and RangiLyu/nanodet.
 """
 
 import difflib
@@ -18,7 +18,7 @@ class WeightsEntry:
 
     Attributes:
         name: "<model>.<publisher>", for `weights=`.
-        model: Name of its model in `list_models()` of either task.
+        model: Name of its model in `list_models()` of any task.
         file: File name in the cache.
         url: Direct link, or None if there is none.
         sha256: Hash of the file, or the prefix of it that the publisher puts in the file name.
@@ -26,13 +26,14 @@ class WeightsEntry:
         license: The publisher's license, as SPDX identifier where there is one.
         layout: Name in `layouts.LAYOUTS`.
         preprocessing: What the network was trained on. Models preprocess images themselves.
-        resize_size: Length in pixels of the image's shorter side before the crop; None for pose.
+        resize_size: Length in pixels of the image's shorter side before the crop; None for pose
+            and detection.
         crop_size: (height, width) of the network's input in pixels.
         interpolation: Interpolation of the resizing.
         top1: Published ImageNet top-1 accuracy, 0..1.
         top5: Published ImageNet top-5 accuracy, 0..1.
-        ap: Published COCO val2017 average precision, 0..1, with flip test and the bounding boxes of
-            a detector of AP 56.4 on persons.
+        ap: Published COCO val2017 average precision, 0..1: of a detector's boxes of all classes, or
+            of keypoints with flip test and the bounding boxes of a detector of AP 56.4 on persons.
         ar: Published COCO val2017 average recall, 0..1.
         pckh: Published MPII mean PCKh@0.5, 0..1.
         source: Page of the publisher.

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+from keras_shufflenet.weights._catalog_detectors import detectors
+
 MEAN_STD = (
     "RGB 0..255, minus mean (123.675, 116.28, 103.53), divided by std (58.395, 57.12, 57.375)"
 )
@@ -162,6 +164,7 @@ def records() -> Iterator[dict[str, Any]]:
     yield _spos()
     yield _tonylins()
     yield from _mmpose()
+    yield from detectors()
 
 
 def _torchvision() -> Iterator[dict[str, Any]]:

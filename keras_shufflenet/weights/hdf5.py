@@ -26,7 +26,7 @@ VARIABLES = "vars"
 LEGACY_MODEL = "model_weights"
 LAYER_NAMES, WEIGHT_NAMES = "layer_names", "weight_names"
 OPTIMIZERS = ("optimizer", "optimizer_weights")
-IDENTITY = "identity"  # group of the layer that marks RGB in 0..255 where nothing is subtracted
+NORMALIZING = {"identity", "normalization"}  # groups of the layers that preprocess images
 MAX_DEPTH = 8  # of models in models
 
 
@@ -124,7 +124,7 @@ def _model(place: str, group: h5py.Group) -> SavedModel:
         if variables is not None and len(variables):
             title = str(variables.attrs["name"])
             layers[title] = [_dataset(variables, str(index)) for index in range(len(variables))]
-    return SavedModel(place, layers, PREPROCESSING in layers or IDENTITY in set(group))
+    return SavedModel(place, layers, PREPROCESSING in layers or bool(NORMALIZING & set(group)))
 
 
 def _legacy_models(group: h5py.Group) -> Iterator[SavedModel]:

@@ -12,6 +12,7 @@ COMMANDS = (
     ["predict", "pose"],
     ["train", "pose"],
     ["evaluate", "coco"],
+    ["evaluate", "detection"],
     ["evaluate", "mpii"],
     ["evaluate", "imagenet"],
     ["export"],

@@ -84,7 +84,9 @@ def test_costs_are_the_published_ones():
 
 def test_costs_of_the_giants_are_the_published_ones():
     assert {name: ks.models.MODEL_STATS[name] for name in LARGEST} == LARGEST
-    assert set(ks.models.MODEL_STATS) == {*ks.list_models(), *ks.list_models(task="pose")}
+    tasks = ("classification", "pose", "detection")
+    names = {name for task in tasks for name in ks.list_models(task=task)}
+    assert set(ks.models.MODEL_STATS) == names
 
 
 def test_list_models_by_pattern():
@@ -92,7 +94,7 @@ def test_list_models_by_pattern():
     assert ks.list_models("resnet*") == []
     assert len(ks.list_models("pose_shufflenet_v1*", task="pose")) == 3
     assert len(ks.list_models(task="pose")) == 9
-    with pytest.raises(ValueError, match=r"'classification', 'pose'. Received: task='track'"):
+    with pytest.raises(ValueError, match=r"'detection', 'pose'. Received: task='track'"):
         ks.list_models(task="track")
 
 
@@ -113,6 +115,18 @@ def test_features_of_a_built_model_and_of_a_pose_estimator():
     assert [tuple(m.shape) for m in maps] == [(1, 4, 4, 32), (1, 16, 16, 8)]
     pose = ks.PoseEstimator("shufflenet_v2_x0_25", head="light", input_size=(64, 64))
     assert ks.feature_extractor(pose, [32]).output[0].shape == (None, 2, 2, 96)
+
+
+def test_features_of_a_network_of_any_size_are_shuffled_too(shallow):
+    with shallow():
+        fixed = ks.feature_extractor("shufflenet_v2_x0_25", 32, input_shape=(64, 64, 3))
+        variable = ks.feature_extractor("shufflenet_v2_x0_25", 32)
+    for layer in variable.layers:
+        if layer.weights:
+            layer.set_weights(fixed.get_layer(layer.name).get_weights())
+    image = np.random.default_rng(0).uniform(0, 255, (1, 64, 64, 3)).astype("float32")
+    expected, found = (x.predict_on_batch(image)[0] for x in (fixed, variable))
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_errors_of_the_feature_extractor():

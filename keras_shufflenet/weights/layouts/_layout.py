@@ -20,6 +20,8 @@ class Layout:
         aliases: Parts of keys that are a second name of a tensor, and the same part in its first
             name.
         ignored_pattern: Regular expression of redundant parts of keys, which are removed.
+        unused_pattern: Regular expression of the beginnings of keys that the publisher's network
+            has and does not read in inference.
     """
 
     name: str
@@ -30,10 +32,15 @@ class Layout:
     hint: str = ""
     aliases: Mapping[str, str] = field(default_factory=dict)
     ignored_pattern: str | None = None
+    unused_pattern: str | None = None
 
     def normalize_key(self, key: str) -> str:
         """Return a key without its redundant parts."""
         return key if self.ignored_pattern is None else re.sub(self.ignored_pattern, "", key)
+
+    def is_unused(self, key: str) -> bool:
+        """Return whether the publisher's network has a key that it does not read in inference."""
+        return self.unused_pattern is not None and bool(re.match(self.unused_pattern, key))
 
     def alias(self, key: str) -> str | None:
         """Return the first name of a tensor that is stored under two names."""

@@ -1,0 +1,125 @@
+"""From the raw outputs of NanoDet to boxes: distances, scores, non-maximum suppression.
+
+Source: https://github.com/RangiLyu/nanodet, commit be9b4a9.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from keras_shufflenet._types import Size
+from keras_shufflenet.detection.priors import BINS, BOX_CHANNELS, find_design, make_priors
+
+SCORE_THRESHOLD = 0.05
+IOU_THRESHOLD = 0.6
+MAX_DETECTIONS = 100
+
+
+class Detections(NamedTuple):
+    """The D objects that a detector finds in an image, best first.
+
+    Attributes:
+        boxes: float64 (D, 4): left, top, right and bottom in pixels.
+        scores: float64 (D,), 0..1.
+        classes: int64 (D,), indices of the classes.
+    """
+
+    boxes: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    classes: NDArray[np.int64]
+
+
+def decode(
+    output: ArrayLike,
+    input_size: Size,
+    *,
+    score_threshold: float = SCORE_THRESHOLD,
+    iou_threshold: float = IOU_THRESHOLD,
+    max_detections: int = MAX_DETECTIONS,
+) -> Detections:
+    """Decode the raw output of NanoDet or NanoDet-Plus for one image.
+
+    Args:
+        output: (priors, classes + 32): logits of the classes, then of 8 bins for each of the
+            distances to the left, top, right and bottom.
+        input_size: (height, width) of the network's input in pixels.
+        score_threshold: Minimum score of a detection, 0..1.
+        iou_threshold: Maximum IoU of two detections of a class that are both kept.
+        max_detections: Maximum number of detections, of all classes.
+
+    Returns:
+        Detections in pixels of the network's input, clipped to it.
+
+    Raises:
+        ValueError: If the output has another shape.
+    """
+    output = np.asarray(output, np.float64)
+    if output.ndim != 2 or output.shape[1] <= BOX_CHANNELS:
+        raise ValueError(
+            f"`output` must have the shape (priors, classes + {BOX_CHANNELS}). "
+            f"Received: shape {output.shape}"
+        )
+    logits, distributions = output[:, :-BOX_CHANNELS], output[:, -BOX_CHANNELS:]
+    scores = 1 / (1 + np.exp(-np.clip(logits, -500, 500)))
+    priors = make_priors(find_design(len(output), input_size), input_size)
+    rows, classes = np.nonzero(scores > score_threshold)
+    boxes = _boxes(distributions[rows], priors[rows], input_size)
+    found = scores[rows, classes]
+    kept = np.concatenate(
+        [
+            np.flatnonzero(classes == each)[
+                nms(boxes[classes == each], found[classes == each], iou_threshold)
+            ]
+            for each in np.unique(classes)
+        ]
+        or [np.zeros(0, np.int64)]
+    )
+    best = kept[np.argsort(-found[kept], kind="stable")][:max_detections]
+    return Detections(boxes[best], found[best], classes[best])
+
+
+def _boxes(
+    distributions: NDArray[np.float64], priors: NDArray[np.float64], input_size: Size
+) -> NDArray[np.float64]:
+    """Return the boxes (N, 4) of points: the expected distances to their four sides."""
+    logits = distributions.reshape(-1, 4, BINS)
+    weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    expected = (weights * np.arange(BINS)).sum(-1) / weights.sum(-1)
+    left, top, right, bottom = (expected * priors[:, 2:]).T
+    x, y, _ = priors.T
+    height, width = input_size
+    boxes = np.stack([x - left, y - top, x + right, y + bottom], axis=-1)
+    return np.clip(boxes, 0, [width, height, width, height])
+
+
+def iou(box: ArrayLike, boxes: ArrayLike) -> NDArray[np.float64]:
+    """Return the intersection over union (N,) of a box (4,) and other boxes (N, 4).
+
+    Boxes are left, top, right and bottom; the IoU of two boxes of no area is 0.
+    """
+    box, boxes = np.asarray(box, np.float64), np.asarray(boxes, np.float64)
+    sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
+    shared = np.maximum(sides, 0).prod(-1)
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(-1)
+    return shared / np.maximum((box[2:] - box[:2]).prod() + areas - shared, np.finfo(float).tiny)
+
+
+def nms(boxes: ArrayLike, scores: ArrayLike, threshold: float = IOU_THRESHOLD) -> NDArray[np.int64]:
+    """Keep boxes in order of their score, unless their IoU with a kept one exceeds a threshold.
+
+    Args:
+        boxes: (N, 4): left, top, right and bottom.
+        scores: (N,).
+        threshold: Maximum IoU of two boxes that are both kept.
+
+    Returns:
+        Indices of the kept boxes, best first.
+    """
+    boxes = np.asarray(boxes, np.float64)
+    order, kept = np.argsort(-np.asarray(scores, np.float64), kind="stable"), []
+    while len(order):
+        best, order = order[0], order[1:]
+        kept.append(best)
+        order = order[iou(boxes[best], boxes[order]) <= threshold]
+    return np.array(kept, np.int64)

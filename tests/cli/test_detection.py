@@ -1,0 +1,99 @@
+"""Evaluation of a detector on the command line."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import keras_shufflenet as ks
+from tests.detection.test_decoding import put, raw
+
+
+@pytest.fixture
+def squares(tmp_path):
+    """Two images, and the json of a square in each, of two categories."""
+    boxes = [[0, 0, 20, 28], [0, 0, 20, 28]]
+    content = {
+        "images": [{"id": n, "file_name": f"{n}.png", "height": 64, "width": 96} for n in (0, 1)],
+        "annotations": [
+            {"id": n + 1, "image_id": n, "category_id": n + 1, "bbox": bbox}
+            for n, bbox in enumerate(boxes)
+        ],
+        "categories": [{"id": 1, "name": "circle"}, {"id": 2, "name": "square"}],
+    }
+    for n in (0, 1):
+        Image.fromarray(np.full((64, 96, 3), 80, np.uint8)).save(tmp_path / f"{n}.png")
+    path = tmp_path / "squares.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+@pytest.fixture
+def detector(tmp_path, shallow):
+    """The file of a detector that sees squares, of the second class, at each point of level 0."""
+    with shallow():
+        model = ks.NanoDet(
+            backbone="shufflenet_v2_x0_25", classes=["circle", "square"], input_shape=(64, 96, 3)
+        )
+    wanted = raw(126)
+    put(wanted, 13, 0.9, (1, 1, 2, 3), 1)
+    for level, (start, stop) in enumerate(((0, 96), (96, 120), (120, 126))):
+        layer = model.get_layer(f"head_level{level}")
+        points = wanted[start:stop]
+        layer.set_weights([0 * layer.get_weights()[0], points[13 if level == 0 else 0]])
+    path = tmp_path / "detector.keras"
+    model.save(path)
+    return path
+
+
+def test_evaluate_a_file(command, detector, squares, tmp_path):
+    boxes, table = tmp_path / "boxes.json", tmp_path / "results.csv"
+    code, out, err = command(
+        *("evaluate", "detection", detector, "--annotations", squares, "--image-dir", tmp_path),
+        *("--output-json", boxes, "--results-csv", table),
+    )
+    assert code == 0, err
+    assert "AP of circle" in out
+    (row,) = csv.DictReader(table.read_text().splitlines())
+    assert float(row["AR 100"]) == pytest.approx(0.5)  # all of the squares, no circle
+    assert "AP of circle" not in row
+    found = json.loads(boxes.read_text())
+    assert {each["category_id"] for each in found} == {2}
+    np.testing.assert_allclose(found[0]["bbox"], [0, 0, 20, 28], atol=1e-4)
+
+
+def test_one_category(command, detector, squares, tmp_path):
+    code, out, _ = command(
+        *("evaluate", "detection", detector, "--annotations", squares, "--image-dir", tmp_path),
+        *("--category", "square"),
+    )
+    assert code == 0
+    assert "AP of" not in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--category", "cat"], "--category must be the name or id of one of the categories"),
+        (["--output-json", "boxes.csv"], "--output-json must end in .json"),
+    ],
+)
+def test_mistakes(command, detector, squares, tmp_path, words, message):
+    code, _, err = command(
+        *("evaluate", "detection", detector, "--annotations", squares, "--image-dir", tmp_path),
+        *words,
+    )
+    assert code == 1
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_a_classifier_is_no_detector(command, squares, tmp_path):
+    code, _, err = command(
+        *("evaluate", "detection", "shufflenet_v2_x0_25", "--weights", "none"),
+        *("--annotations", squares, "--image-dir", tmp_path),
+    )
+    assert code == 1
+    assert "must output (N, priors, classes + 32), as NanoDet. Received: (N, 1000)" in err

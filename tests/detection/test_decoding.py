@@ -1,0 +1,104 @@
+"""From raw outputs to boxes."""
+
+import json
+
+import numpy as np
+import pytest
+
+from keras_shufflenet.detection import decode, nms
+from keras_shufflenet.detection.decoding import iou
+from keras_shufflenet.detection.priors import NANODET, NANODET_PLUS, make_priors
+
+PIXELS = 1e-4
+SIZE = (64, 96)
+
+
+def raw(rows: int, classes: int = 2) -> np.ndarray:
+    """The output of a detector that finds nothing."""
+    output = np.zeros((rows, classes + 32))
+    output[:, :classes] = -20
+    return output
+
+
+def put(output: np.ndarray, row: int, score: float, distances: tuple[int, ...], number: int = 0):
+    """Let a point predict a box, given by distances in strides."""
+    output[row, number] = np.log(score / (1 - score))
+    output[row, -32:] = -50
+    for side, distance in enumerate(distances):
+        output[row, -32 + 8 * side + distance] = 50
+
+
+@pytest.mark.parametrize("name", ["nanodet_m", "nanodet_plus_m"])
+def test_detections_equal_the_reference(shared, synth, name):
+    case = json.loads((shared / "golden" / "detection" / "decode.json").read_text())[name]
+    parts = [synth.synth_input(*case["inputs"][part]) for part in ("cls", "reg")]
+    found = decode(
+        np.concatenate(parts, axis=1),
+        tuple(case["size"]),
+        score_threshold=case["score_threshold"],
+        iou_threshold=case["iou_threshold"],
+        max_detections=case["max_detections"],
+    )
+    expected = np.array(case["detections"])
+    np.testing.assert_array_equal(found.classes, expected[:, 1])
+    np.testing.assert_allclose(found.scores, expected[:, 0], atol=1e-6)  # six digits are given
+    np.testing.assert_allclose(found.boxes, expected[:, 2:], atol=PIXELS)
+
+
+def test_points_of_every_level_begin_at_the_corner():
+    points = make_priors(NANODET, SIZE)
+    np.testing.assert_array_equal(
+        points[[0, 1, 96, -1]], [[4, 4, 8], [12, 4, 8], [8, 8, 16], [80, 48, 32]]
+    )
+    plus = make_priors(NANODET_PLUS, SIZE)
+    np.testing.assert_array_equal(
+        plus[[0, 1, 96, -1]], [[0, 0, 8], [8, 0, 8], [0, 0, 16], [64, 0, 64]]
+    )
+
+
+def test_distances_are_in_strides_and_boxes_inside_of_the_input():
+    output = raw(126)
+    put(output, 13, 0.9, (1, 1, 2, 3))  # at 12, 12
+    put(output, 125, 0.8, (1, 7, 7, 7), 1)  # at 80, 48 of stride 32
+    found = decode(output, SIZE)
+    np.testing.assert_allclose(found.boxes, [[4, 4, 28, 36], [48, 0, 96, 64]], atol=PIXELS)
+    np.testing.assert_array_equal(found.classes, [0, 1])
+
+
+def test_only_boxes_of_one_class_suppress_each_other():
+    output = raw(126)
+    put(output, 13, 0.9, (1, 1, 5, 5))
+    put(output, 14, 0.8, (2, 1, 4, 5))  # the same box from the next point
+    assert len(decode(output, SIZE).scores) == 1
+    assert len(decode(output, SIZE, iou_threshold=1).scores) == 2
+    put(output, 14, 0.8, (2, 1, 4, 5), 1)
+    found = decode(output, SIZE)
+    np.testing.assert_array_equal(found.classes, [0, 1])
+    np.testing.assert_allclose(found.scores, [0.9, 0.8])
+    assert len(decode(output, SIZE, max_detections=1).scores) == 1
+    assert len(decode(output, SIZE, score_threshold=0.85).scores) == 1
+
+
+def test_nothing_is_found():
+    found = decode(raw(128), SIZE)
+    assert found.boxes.shape == (0, 4)
+    assert len(found.classes) == len(found.scores) == 0
+
+
+def test_nms_keeps_the_best_first():
+    boxes = [[0, 0, 10, 10], [0, 0, 10, 9], [20, 20, 30, 30], [5, 5, 5, 5]]
+    np.testing.assert_array_equal(nms(boxes, [0.5, 0.6, 0.7, 0.1], 0.6), [2, 1, 3])
+    np.testing.assert_allclose(iou(boxes[0], boxes), [1, 0.9, 0, 0])
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((126, 32), r"\(priors, classes \+ 32\)\. Received: shape \(126, 32\)"),
+        ((1, 126, 34), r"Received: shape \(1, 126, 34\)"),
+        ((127, 34), r"one of 126, 128 rows.* 64 × 96\. Received: 127 rows"),
+    ],
+)
+def test_another_output(shape, message):
+    with pytest.raises(ValueError, match=message):
+        decode(np.zeros(shape), SIZE)

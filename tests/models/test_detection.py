@@ -1,0 +1,128 @@
+"""Builders of detectors: registry, classes, backbones, input."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_shufflenet as ks
+from tests.rounding import EPSILON32
+
+SMALL = {"input_shape": (64, 96, 3), "backbone": "shufflenet_v2_x0_25"}
+PRIORS = {ks.NanoDet: 96 + 24 + 6, ks.NanoDetPlus: 96 + 24 + 6 + 2}
+BUILDERS = list(PRIORS)
+
+
+@pytest.fixture(scope="module")
+def small(shallow):
+    """A maker of small detectors."""
+
+    def make(builder, **arguments):
+        with shallow():
+            return builder(**{**SMALL, **arguments})
+
+    return make
+
+
+def kernels(model: keras.Model, start: str) -> list[np.ndarray]:
+    return [
+        weight
+        for layer in model.layers
+        if layer.name.startswith(start)
+        for weight in layer.get_weights()
+    ]
+
+
+@pytest.mark.parametrize("builder", BUILDERS)
+def test_a_row_for_each_point(small, builder):
+    model = small(builder, classes=3)
+    assert model.output_shape == (None, PRIORS[builder], 3 + 32)
+    assert all(len(layer.output.shape) <= 4 for layer in model.layers)
+    logits = model.predict_on_batch(np.zeros((1, 64, 96, 3)))[..., :3]
+    assert np.median(logits) == pytest.approx(-4.595, abs=0.5)  # 1 %
+
+
+@pytest.mark.parametrize("builder", BUILDERS)
+def test_a_model_of_any_size_is_the_one_of_that_size(small, builder):
+    fixed, variable = small(builder), small(builder, input_shape=(None, None, 3))
+    for layer in variable.layers:  # the order of the layers differs
+        if layer.weights:
+            layer.set_weights(fixed.get_layer(layer.name).get_weights())
+    image = np.random.default_rng(0).uniform(0, 255, (1, 64, 96, 3)).astype(np.float32)
+    expected, found = fixed.predict_on_batch(image), variable.predict_on_batch(image)
+    np.testing.assert_allclose(found, expected, rtol=8 * EPSILON32)
+
+
+@pytest.mark.parametrize("builder", BUILDERS)
+def test_files_keep_the_names_of_the_classes(small, builder, tmp_path):
+    model = small(builder, classes=["cat", "dog"])
+    model.save(tmp_path / "detector.keras")
+    opened = keras.models.load_model(tmp_path / "detector.keras")
+    assert ks.models.class_names(opened) == ("cat", "dog")
+    assert ks.models.class_names(small(builder, classes=2)) == ()
+    image = np.full((1, 64, 96, 3), 99)
+    np.testing.assert_array_equal(
+        opened.predict_on_batch(image), model.predict_on_batch(image), strict=True
+    )
+
+
+def test_weights_of_other_classes_without_the_last_convolutions(small, tmp_path):
+    trained, path = small(ks.NanoDet), tmp_path / "trained.weights.h5"
+    ks.weights.save(trained, path)
+    model = small(ks.NanoDet, classes=2, weights=str(path))
+    for start in ("stem", "stage", "neck", "tower"):
+        for ours, theirs in zip(kernels(model, start), kernels(trained, start), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "activation"),
+    [
+        ("mobilenet_v2_x0_35", "relu"),
+        ("shufflenet_v1_x0_5_g3", "relu"),
+        ("shufflenet_v2_x0_5_megvii", "leaky_relu"),
+    ],
+)
+def test_any_backbone(small, backbone, activation):
+    model = small(ks.NanoDetPlus, backbone=backbone)
+    assert model.output_shape == (None, PRIORS[ks.NanoDetPlus], 112)
+    assert model.name == f"nanodet_plus_m_{backbone}"
+    assert any(layer.name.endswith(f"_{activation}") for layer in model.layers)
+
+
+def test_gray_images(small, tmp_path):
+    path = tmp_path / "rgb.weights.h5"
+    ks.weights.save(small(ks.NanoDet), path)
+    gray = small(ks.NanoDet, input_shape=(64, 96, 1), weights=str(path), adapt_input_channels=True)
+    assert gray.output_shape == (None, PRIORS[ks.NanoDet], 112)
+
+
+def test_names_and_sizes():
+    names = ks.list_models(task="detection")
+    assert len(names) == 9
+    published = {
+        entry.model: entry for entry in ks.weights.list_weights() if "nanodet" in entry.name
+    }
+    assert sorted(published) == names
+    model = ks.create_model("nanodet_m_416")
+    assert (model.name, model.input_shape) == ("nanodet_m_416", (None, 416, 416, 3))
+    assert ks.count_params_and_macs(model) == ks.models.MODEL_STATS["nanodet_m_416"]
+    assert published["nanodet_m_416"].ap == 0.235
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"size": "s"}, r"`size` must be one of .*Received: size='s'"),
+        ({"classes": 0}, r"`classes` must be a positive integer\. Received: classes=0"),
+        ({"input_shape": (320, 300, 3)}, r"multiples of 32.*Received: input_shape=\(320, 300, 3\)"),
+        ({"backbone": "vgg"}, r"`name` must be one of .*Received: name='vgg'"),
+    ],
+)
+def test_invalid_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        ks.NanoDet(**arguments)
+
+
+def test_an_unknown_detector():
+    with pytest.raises(ValueError, match=r"must be one of .*Received: name='nanodet_xl'"):
+        ks.create_model("nanodet_xl")
