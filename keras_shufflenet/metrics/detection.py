@@ -6,7 +6,7 @@ from typing import Any
 from rich.progress import track
 
 from keras_shufflenet._files import check_output
-from keras_shufflenet.data.annotated_files import find_image_files
+from keras_shufflenet.data.annotated_files import resolve_image_files
 from keras_shufflenet.detection.coco_boxes import COCOBoxes, evaluate_boxes
 from keras_shufflenet.detection.decoding import IOU_THRESHOLD, MAX_DETECTIONS, SCORE_THRESHOLD
 from keras_shufflenet.inference.detection import Detector
@@ -70,7 +70,7 @@ def detection(
     categories = file.classes(detector.class_names)
     image_ids = list(file.images)
     names = [image.file_name for image in file.images.values()]
-    paths = find_image_files(names, Path(image_dir), file.place)
+    paths = resolve_image_files(names, Path(image_dir), file.place)
     results = []
     for start in track(range(0, len(paths), batch_size), "Images", disable=not verbose):
         rows = slice(start, start + batch_size)
