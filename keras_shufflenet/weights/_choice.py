@@ -12,10 +12,9 @@ from keras_shufflenet.weights import layouts
 from keras_shufflenet.weights._nesting import Contents
 from keras_shufflenet.weights._subsets import Subset, Subsets, check_ema, is_counter
 from keras_shufflenet.weights._targets import Target, compare, unknown_layers
-from keras_shufflenet.weights.assignment import MAX_LISTED, weighted_layers
-from keras_shufflenet.weights.errors import WeightsMismatchError
+from keras_shufflenet.weights.assignment import weighted_layers
+from keras_shufflenet.weights.errors import MAX_LISTED, WeightsMismatchError, list_names
 from keras_shufflenet.weights.layouts._layout import Layout
-from keras_shufflenet.weights.supernet import SUPERNET_KEY
 
 
 @dataclass(frozen=True)
@@ -165,10 +164,9 @@ def _warn_of_left_out(fit: Fit, fits: Sequence[Fit]) -> None:
     left_out = [name for name in fit.subset.beside if name not in others]
     left_out += [f"{fit.subset.prefix}{name}" for name in fit.left_out]
     if left_out:
-        more = ", ..." if len(left_out) > MAX_LISTED else ""
         warnings.warn(
-            f"{len(left_out)} tensors of the checkpoint are no part of the network "
-            f"({_place(fit)}) and were left out: {', '.join(left_out[:MAX_LISTED])}{more}",
+            f"The checkpoint has tensors beside the network ({_place(fit)}), which were left out: "
+            f"{list_names(left_out)}",
             stacklevel=2,
         )
 
@@ -181,13 +179,10 @@ def _closest(
     received: str,
 ) -> WeightsMismatchError:
     """Return the error that compares the checkpoint with the layout that comes closest."""
-    hint = ""
-    if any(SUPERNET_KEY.search(name) for name in subsets.names):
-        hint = " (For a supernet, extract one path with `weights.supernet_path`.)"
     if not places:
         return WeightsMismatchError(
             f"No name in the checkpoint is one of a known layout, in which {model.name!r} would "
-            f"have names such as {_examples(model)}.{hint} Received: {received}"
+            f"have names such as {_examples(model)}. Received: {received}"
         )
     subset = subsets.take(_explaining(model, subsets, places))
     fault = find_fault(model, subset.layout)
@@ -199,9 +194,12 @@ def _closest(
             f"match the model {model.name!r}. Received: {received}"
         )
     _, report = compare(model, subset.state, subset.layout, request.include_head)
+    hint = ""
+    if subset.layout.ignored_pattern or subset.layout.name == "megvii/one_shot":
+        hint = " (of a supernet, `weights.supernet_path` extracts one path)"
     start = (
         f"The checkpoint, whose closest layout is {subset.layout.name!r}{below} "
-        f"({subset.known} of {total} keys known),{hint} does not match"
+        f"({subset.known} of {total} keys known){hint}, does not match"
     )
     return report.error(start, model, received)
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from keras_shufflenet.weights import layouts
 from keras_shufflenet.weights._nesting import Contents
-from keras_shufflenet.weights.errors import CheckpointError
+from keras_shufflenet.weights.errors import CheckpointError, list_names
 from keras_shufflenet.weights.layouts._layout import Layout
 
 T = TypeVar("T")
@@ -107,7 +107,7 @@ class Subsets:
         for name, tensor in tensors.items():
             full = f"{path}.{name}" if path else name
             if full in self.names:
-                raise CheckpointError(f"The name {full!r} occurs twice.")
+                raise CheckpointError(f"A name must not occur twice. Received: {full!r}")
             if name not in pairs:
                 self.names[full] = path, tensor
 
@@ -231,7 +231,11 @@ def strip_wrappers(state: Mapping[str, T]) -> dict[str, T]:
     """
     stripped = {_strip(str(name)): tensor for name, tensor in state.items()}
     if len(stripped) != len(state):
-        raise CheckpointError("Some names occur twice, with and without the prefix `module.`.")
+        twice = [name for name in map(str, state) if name != _strip(name) and _strip(name) in state]
+        raise CheckpointError(
+            "Names must not occur twice, with and without a prefix such as `module.`. Received: "
+            f"{list_names(twice)}"
+        )
     return stripped
 
 

@@ -7,9 +7,8 @@ import keras
 import numpy as np
 
 from keras_shufflenet._layer_names import PREPROCESSING, STEM, is_head
-from keras_shufflenet.weights.errors import WeightsMismatchError
+from keras_shufflenet.weights.errors import MAX_LISTED, WeightsMismatchError
 
-MAX_LISTED = 8  # keys that an error lists per kind
 MAX_WEIGHT = 1e9  # far above any weight, but below most numbers with a flipped exponent bit
 RGB = 3
 ADAPT = "(The builders adapt them with `adapt_input_channels=True`.)"

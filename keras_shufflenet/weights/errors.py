@@ -1,6 +1,9 @@
 """Errors that are raised between a weights file and a model."""
 
 import struct
+from collections.abc import Sequence
+
+MAX_LISTED = 8  # keys that a message lists per kind
 
 
 class CheckpointError(ValueError):
@@ -32,3 +35,9 @@ MALFORMED = (
     RecursionError,
     NotImplementedError,
 )
+
+
+def list_names(names: Sequence[str]) -> str:
+    """Return the first names of a list for a message, and how many there are if it is long."""
+    more = f", ... ({len(names)} in all)" if len(names) > MAX_LISTED else ""
+    return ", ".join(names[:MAX_LISTED]) + more

@@ -19,14 +19,18 @@ from keras_shufflenet.weights import layouts
 from keras_shufflenet.weights._choice import find_fault
 from keras_shufflenet.weights._state_dict import takes_bgr
 from keras_shufflenet.weights.assignment import (
-    MAX_LISTED,
     KeyReport,
     has_preprocessing,
     is_plausible,
     reverse_colors,
     weighted_layers,
 )
-from keras_shufflenet.weights.errors import MALFORMED, CheckpointError, WeightsMismatchError
+from keras_shufflenet.weights.errors import (
+    MALFORMED,
+    CheckpointError,
+    WeightsMismatchError,
+    list_names,
+)
 from keras_shufflenet.weights.hdf5 import SavedModel, open_file, read, saved_models
 from keras_shufflenet.weights.layouts._layout import KerasLayout
 
@@ -115,10 +119,9 @@ def _matched(
         )
     saved, pairs, report = found[0]
     if report.left_out:
-        more = ", ..." if len(report.left_out) > MAX_LISTED else ""
         warnings.warn(
-            f"{len(report.left_out)} layers of the file are no part of the network and were left "
-            f"out: {', '.join(report.left_out[:MAX_LISTED])}{more}",
+            "The file has layers beside the network, which were left out: "
+            f"{list_names(report.left_out)}",
             stacklevel=2,
         )
     return saved, pairs

@@ -199,7 +199,7 @@ def test_the_backbone_in_a_fine_tuned_model(backbone, target, tmp_path, name, su
     else:
         model.save(path) if suffix == ".keras" else model.save_weights(path)
     if name in LEFT_OUT:
-        with pytest.warns(UserWarning, match="no part of the network .*'my_hidden'"):
+        with pytest.warns(UserWarning, match="beside the network.*'my_hidden'"):
             load(target, path)
     else:
         load(target, path)

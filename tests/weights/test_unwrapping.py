@@ -253,7 +253,7 @@ BESIDE = {
 @pytest.mark.parametrize("name", BESIDE)
 def test_what_is_beside_the_network_is_named(model, plain, name):
     model.set_weights([np.zeros(weight.shape) for weight in model.weights])
-    with pytest.warns(UserWarning, match=r"no part of the network .* were left out: \w"):
+    with pytest.warns(UserWarning, match=r"beside the network .* were left out: \w"):
         load_state_dict(model, BESIDE[name](plain))
     assert holds(model, plain)
 
@@ -265,7 +265,7 @@ def test_a_backbone_in_a_detector(plain):
         "head.cls.weight": np.ones((3, 3)),
     }
     headless = network(include_top=False)
-    with pytest.warns(UserWarning, match=r"2 tensors .*'backbone\.'.*head.cls.weight, neck.fpn"):
+    with pytest.warns(UserWarning, match=r"tensors .*'backbone\.'.*head.cls.weight, neck.fpn"):
         load_state_dict(headless, detector)
     kernel = headless.get_layer("stem_conv").kernel.numpy()
     np.testing.assert_array_equal(kernel.transpose(3, 2, 0, 1), plain["features.0.0.weight"])
@@ -287,7 +287,7 @@ def test_the_student_of_a_distillation_by_mmrazor(model):
         **{f"architecture.{key}": array for key, array in student.items()},
         **{f"teacher.backbone.layer1.{i}.conv1.weight": np.ones((3, 3)) for i in range(900)},
     }
-    with pytest.warns(UserWarning, match=r"900 tensors .* \(below 'architecture\.'\)"):
+    with pytest.warns(UserWarning, match=r"\(below 'architecture\.'\).*\(900 in all\)"):
         load_state_dict(model, {"meta": {}, "state_dict": content}["state_dict"])
     bias = model.get_layer("predictions").bias.numpy()
     np.testing.assert_array_equal(bias, student["head.fc.bias"])
