@@ -1,5 +1,6 @@
 """The tasks that can be trained."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -69,6 +70,7 @@ class PoseTask(Task):
         self._recipe = recipe
         self._codec = _codec(model, recipe, self._skeleton)
         self._category = category
+        self._has_validated = False
         self._seed = seed
         self.model = model
         self.epochs = recipe.epochs
@@ -110,7 +112,11 @@ class PoseTask(Task):
         """Return the ten COCO metrics."""
         if self._val_data is None:
             return None
-        return metrics.coco(model, *self._val_data, skeleton=self._skeleton, verbose=False)
+        with warnings.catch_warnings():
+            if self._has_validated:  # what it warned of is the same in every epoch
+                warnings.simplefilter("ignore", UserWarning)
+            self._has_validated = True
+            return metrics.coco(model, *self._val_data, skeleton=self._skeleton, verbose=False)
 
 
 def train_pose(

@@ -43,7 +43,7 @@ def trained(hands, held_out, shallow, tmp_path_factory):
     words = (
         *("train", "pose", "shufflenet_v2_x0_25", "--weights", "none", "--head", "fpn"),
         *("--input-size", "64x64", "--recipe", "from_scratch", "--epochs", 8, "--batch-size", 8),
-        *(*data(hands), *data(held_out, "val-"), "--output-dir", folder),
+        *(*data(hands), *data(held_out, "val-"), "--val-interval", 7, "--output-dir", folder),
     )
     with shallow(), pytest.raises(SystemExit) as exit_info, redirect_stderr(StringIO()) as err:
         main.run([str(word) for word in words])
