@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_shufflenet._checks import check_choice
+from keras_shufflenet._read_report import LOGGER
 from keras_shufflenet._types import Size
 from keras_shufflenet.data import heatmaps
 from keras_shufflenet.data.augmentation import (
@@ -135,6 +136,7 @@ def keypoints(
 
     numbers = tf.data.Dataset.range(first, _ENDLESS if training else max(first, count))
     if training:
+        _log_unpaired(dataset.skeleton, augmentation)
         samples = numbers.map(draw).batch(batch_size).map(augment)
     else:
         samples = numbers.batch(batch_size).map(plain)
@@ -215,6 +217,15 @@ def _plain_samples(rows: _Table, codec: HeatmapCodec) -> _Sample:
     matrix = crop_matrix(bbox, degrees, codec)
     view = plan_views(invert_affine(matrix), rows.image_size, codec.input_size, dct_scaling=False)
     return _Sample(rows.path, view, transform_points(rows.keypoints, matrix), rows.visible)
+
+
+def _log_unpaired(skeleton: Skeleton, augmentation: Augmentation) -> None:
+    if augmentation.flip_prob > 0 and len(skeleton) > 1 and not skeleton.flip_pairs:
+        LOGGER.warning(
+            "No keypoints of left and right are known in the skeleton '%s': images are mirrored "
+            "without swapping any. If there are some, name them in `flip_pairs`.",
+            skeleton.name,
+        )
 
 
 def _swap_sides(

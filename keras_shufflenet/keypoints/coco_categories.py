@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from keras_shufflenet.keypoints.annotations import JSONObject
-from keras_shufflenet.keypoints.skeletons import Skeleton, plain_name
+from keras_shufflenet.keypoints.keypoint_names import plain_name
+from keras_shufflenet.keypoints.skeletons import Skeleton
 
 _NAMED = 10  # categories that a message names
 
@@ -86,7 +87,7 @@ def choose_category(
 def keypoint_order(category: COCOCategory, skeleton: Skeleton, place: str) -> np.ndarray:
     """Return the indices (K,) of the skeleton's keypoints among those of the category.
 
-    Names are compared without regard to case, spaces and punctuation. A category without names of
+    Names are compared by `plain_name`. A category without names of
     keypoints has the order of the skeleton.
 
     Raises:

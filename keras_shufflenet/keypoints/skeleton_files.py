@@ -22,6 +22,7 @@ from keras_shufflenet.keypoints.coco_categories import (
     choose_category,
     read_categories,
 )
+from keras_shufflenet.keypoints.keypoint_names import plain_name
 from keras_shufflenet.keypoints.skeletons import Skeleton
 
 SUFFIX = ".json"
@@ -81,9 +82,9 @@ def add_sigmas(skeleton: Skeleton, category: COCOCategory) -> Skeleton:
     if not skeleton.has_mean_sigmas or fields is None or not fields.has("sigmas"):
         return skeleton
     theirs = category_skeleton(category)
-    names = map(skeletons.plain_name, theirs.keypoint_names)
+    names = map(plain_name, theirs.keypoint_names)
     sigmas = dict(zip(names, theirs.sigmas, strict=True))
-    names = map(skeletons.plain_name, skeleton.keypoint_names)
+    names = map(plain_name, skeleton.keypoint_names)
     return replace(skeleton, sigmas=tuple(sigmas[name] for name in names))
 
 

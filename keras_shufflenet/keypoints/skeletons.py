@@ -5,7 +5,6 @@ Sources: COCO (http://cocodataset.org, the sigmas of its OKS), MPII Human Pose
 """
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +14,7 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from keras_shufflenet._checks import check_names, is_integer, is_line, is_positive
+from keras_shufflenet.keypoints.keypoint_names import find_flip_pairs, find_sides, plain_name
 
 Pair = tuple[int, int]
 
@@ -23,8 +23,6 @@ COCO_SIGMAS = (
     *(0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089),
 )
 MEAN_SIGMA = math.fsum(COCO_SIGMAS) / len(COCO_SIGMAS)
-SIDES = {"left": "left", "l": "left", "right": "right", "r": "right"}
-OPPOSITE = {"left": "right", "right": "left"}
 
 
 @dataclass(frozen=True, init=False)
@@ -36,7 +34,7 @@ class Skeleton:
         keypoint_names: K names, in the order of the heatmap channels.
         flip_pairs: Pairs of keypoint indices that are swapped when an image is flipped. Defaults
             to the keypoints whose names differ in left and right: `left_eye` and `right_eye`,
-            `eye_l` and `eye_r`, `LeftEye` and `RightEye`.
+            `eye_l` and `eye_r`, `LeftEye` and `RightEye`, `LEye` and `REye`, `leye` and `reye`.
         sigmas: K standard deviations of human annotations in COCO's OKS, relative to the square
             root of the instance's area. Defaults to the mean of COCO's 17, about 0.067, for each.
         limbs: Pairs of keypoint indices to connect in visualizations; without limbs only the
@@ -107,36 +105,12 @@ class Skeleton:
     @cached_property
     def sides(self) -> tuple[str, ...]:
         """The side of each keypoint by its name: "left", "right" or "center"."""
-        return tuple(_side_and_part(name)[0] for name in self.keypoint_names)
+        return find_sides(self.keypoint_names)
 
     @property
     def has_mean_sigmas(self) -> bool:
         """Whether every sigma is the mean of COCO's, as for a skeleton without its own."""
         return set(self.sigmas) == {MEAN_SIGMA}
-
-
-def find_flip_pairs(keypoint_names: Sequence[str]) -> list[Pair]:
-    """Return the pairs of indices of keypoints whose names differ in left and right."""
-    found = {_side_and_part(name): index for index, name in enumerate(keypoint_names)}
-    return [
-        (index, found[OPPOSITE[side], part])
-        for (side, part), index in found.items()
-        if side in OPPOSITE
-        and (OPPOSITE[side], part) in found
-        and index < found[OPPOSITE[side], part]
-    ]
-
-
-def _side_and_part(name: str) -> tuple[str, tuple[str, ...]]:
-    """Return the side, and the rest of the name: ("left", ("eye",)) for left_eye or LeftEye."""
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
-    words = [word for word in re.split(r"[\W_]+", spaced.lower()) if word]
-    if words and (joined := re.fullmatch(r"(left|right)(\w+)", words[0])):
-        words[:1] = joined.groups()  # lefteye
-    sided = [word for word in words if word in SIDES]
-    if len(sided) != 1:
-        return "center", tuple(words)
-    return SIDES[sided[0]], tuple(word for word in words if word not in SIDES)
 
 
 def _checked_names(name: str, keypoint_names: Sequence[str]) -> tuple[str, ...]:
@@ -307,11 +281,6 @@ def of_count(count: int) -> Skeleton | None:
 
 def _is_json(value: Any) -> TypeGuard[str]:
     return isinstance(value, str) and value.endswith(".json")
-
-
-def plain_name(name: str) -> str:
-    """Return the name of a keypoint without regard to case, spaces and punctuation."""
-    return re.sub(r"[\W_]+", "_", name.strip().casefold())
 
 
 def known(keypoint_names: Sequence[str]) -> Skeleton | None:

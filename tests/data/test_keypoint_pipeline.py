@@ -238,7 +238,7 @@ def test_missing_image_dir(people):
         ks.data.keypoints(people[0])
 
 
-def test_keypoints_without_pairs_and_halves_are_mirrored_and_kept_whole(tmp_path):
+def test_keypoints_without_pairs_and_halves_are_mirrored_and_kept_whole(tmp_path, caplog):
     """A flipped image has each keypoint under its own name; a half body without halves is none."""
     path, images = draw_hands(tmp_path / "hands", 4)
     whole = {"training": True, "batch_size": 4, "input_size": SIZE, "seed": 3}
@@ -248,7 +248,11 @@ def test_keypoints_without_pairs_and_halves_are_mirrored_and_kept_whole(tmp_path
         dataset = ks.data.keypoints(path, images, **whole, augmentation=changes)
         return [array.numpy() for array in next(iter(dataset))]
 
-    plain, flipped, half = first(), first(flip=1.0), first(half_body=1.0)
+    plain, half = first(), first(half_body=1.0)
+    unpaired = "No keypoints of left and right are known in the skeleton 'hand'"
+    assert unpaired not in caplog.text
+    flipped = first(flip=1.0)
+    assert caplog.text.count(unpaired) == 1
     assert plain[1].shape[-1] == 5
     for one, other in zip(plain, half, strict=True):
         np.testing.assert_array_equal(one, other)

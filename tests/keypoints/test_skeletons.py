@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from keras_shufflenet.keypoints import Skeleton, read_coco, read_skeleton, save_skeleton, skeletons
+from keras_shufflenet.keypoints.keypoint_names import find_flip_pairs, plain_name
 from tests.rounding import EPSILON64
 
 BOTH = pytest.mark.parametrize("skeleton", [skeletons.COCO, skeletons.MPII], ids=lambda s: s.name)
@@ -85,7 +86,7 @@ def test_names_suffice(count):
 
 @BOTH
 def test_pairs_are_found_by_name(skeleton):
-    found = skeletons.find_flip_pairs(skeleton.keypoint_names)
+    found = find_flip_pairs(skeleton.keypoint_names)
     assert {frozenset(pair) for pair in found} == {frozenset(pair) for pair in skeleton.flip_pairs}
 
 
@@ -101,10 +102,36 @@ def test_pairs_are_found_by_name(skeleton):
         (("left_eye", "right_ear"), []),
         (("left_to_right", "right_to_left"), []),
         (("thumb", "lr", "bright_eye"), []),
+        (("LWrist", "RWrist", "Nose"), [(0, 1)]),
+        (("RBigToe", "WristL", "LBigToe", "WristR"), [(0, 2), (1, 3)]),
+        (("leftWrist", "rightWrist", "R_Hip", "LHip"), [(0, 1), (2, 3)]),
+        (("rwrist", "lwrist", "lhip", "rear"), [(0, 1)]),
+        (("lwrist2", "rwrist1", "rwrist2"), [(0, 2)]),
+        (("hipl", "hipr", "kneeleft", "kneeright"), [(0, 1), (2, 3)]),
+        (("lip", "rip", "leaf", "tail", "1", "2"), []),
+        (("LED", "RED", "light", "right"), []),
     ],
 )
 def test_pairs_differ_in_left_and_right_alone(names, pairs):
-    assert skeletons.find_flip_pairs(names) == pairs
+    assert find_flip_pairs(names) == pairs
+    sides = Skeleton("own", names).sides
+    for pair in pairs:
+        assert {sides[index] for index in pair} == {"left", "right"}
+
+
+@pytest.mark.parametrize(
+    "name", ["left_eye", "Left Eye", "LeftEye", "leftEye", "LEye", "eye.l", "lefteye", "L-EYE"]
+)
+def test_writings_of_a_side(name):
+    assert plain_name(name) == "left_eye"
+
+
+def test_names_in_camel_case_are_those_of_coco():
+    names = [name.title().replace("_", "") for name in skeletons.COCO.keypoint_names]
+    short = [name.replace("Left", "L").replace("Right", "R") for name in names]
+    for each in (names, short, names[::-1]):
+        assert skeletons.known(each) is skeletons.COCO
+    assert skeletons.known(["neck", *names[1:]]) is None
 
 
 @pytest.mark.parametrize(
