@@ -270,10 +270,7 @@ def keypoint_data(
             f"labels.csv. Received: {network.name}"
         )
     files, folders = zip(*pair(annotations, image_dirs), strict=True)
-    dataset = ks.data.keypoints(
-        list(files), list(folders), model=network, training=True, **arguments
-    )
-    return _for_channels(dataset, network)
+    return ks.data.keypoints(list(files), list(folders), model=network, training=True, **arguments)
 
 
 def classification_data(
@@ -290,7 +287,7 @@ def classification_data(
 
 def _for_channels(dataset: Any, network: "keras.Model") -> Any:
     """Return a dataset of photographs, of their luma for a network of gray images."""
-    import tensorflow as tf
+    from keras_shufflenet.data.pipeline import to_gray
 
     channels = network.input_shape[-1]
     if channels == 3:
@@ -301,7 +298,7 @@ def _for_channels(dataset: Any, network: "keras.Model") -> Any:
             "in Python, datasets may have any number. "
             f"Received: {network.name} with {channels} channels"
         )
-    return dataset.map(lambda images, *others: (tf.image.rgb_to_grayscale(images), *others))
+    return dataset.map(lambda images, *others: (to_gray(images), *others))
 
 
 def report(

@@ -42,6 +42,7 @@ IMAGE_SUFFIXES = frozenset(  # of these formats, in lower case
     {".apng", ".avif", ".bmp", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpf", ".jpg"}
     | {".jpx", ".mpo", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
 )
+LUMA = (0.299, 0.587, 0.114)  # weights of RGB of ITU-R 601, as Pillow's mode "L" has them
 SYSTEM_FOLDERS = (".", "__", "@")  # names of folders of systems and notebooks begin with these
 # Why files of a folder are left out.
 HIDDEN, IN_HIDDEN_FOLDERS = "hidden", "in hidden folders"

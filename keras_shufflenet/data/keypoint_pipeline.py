@@ -36,7 +36,13 @@ from keras_shufflenet.data.geometry import (
     transform_points,
 )
 from keras_shufflenet.data.keypoint_dataset import KeypointDataset, load_keypoint_dataset
-from keras_shufflenet.data.pipeline import check_batch, load_batches, prefetched, shuffled
+from keras_shufflenet.data.pipeline import (
+    check_batch,
+    load_batches,
+    prefetched,
+    shuffled,
+    to_gray,
+)
 from keras_shufflenet.keypoints import skeletons
 from keras_shufflenet.keypoints.codec import HeatmapCodec
 from keras_shufflenet.keypoints.skeletons import Skeleton, SkeletonLike
@@ -91,7 +97,8 @@ def keypoints(
             `KeypointDataset`.
         image_dir: Image folder, or a list with one for each annotation file; not used with a
             `KeypointDataset`.
-        model: A pose network whose input and output sizes replace `input_size`.
+        model: A pose network whose input and output sizes replace `input_size`. One of gray images
+            gets the luma of the crops.
         input_size: Input size (height, width) of the network; heatmaps are a quarter of it.
         skeleton: Keypoints of the annotation files, which may have them in another order. Defaults
             to those of `model`, else those of the category in the first file.
@@ -119,6 +126,7 @@ def keypoints(
         skeleton = model_skeleton(model)
     dataset = _dataset(annotations, image_dir, skeleton, category)
     _check_heatmaps(model, dataset.skeleton)
+    is_gray = model is not None and _check_channels(model) == 1
     codec = _codec(model, codec, input_size, dataset.skeleton)
     check_batch(batch_size, start_step)
     table = _table(dataset, codec.input_size)
@@ -145,6 +153,7 @@ def keypoints(
     def encode(
         image: tf.Tensor, keypoints: tf.Tensor, visible: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        image = to_gray(image) if is_gray else image
         return image, *heatmaps.encode(keypoints, visible, codec)
 
     encoded = prefetched(crops.prefetch(1).map(encode), 2)
@@ -237,6 +246,17 @@ def _swap_sides(
         tf.where(is_flipped[:, None, None], tf.gather(keypoints, order, axis=1), keypoints),
         tf.where(is_flipped[:, None], tf.gather(visible, order, axis=1), visible),
     )
+
+
+def _check_channels(model: Any) -> int:
+    """Return the number of channels that a model takes."""
+    channels = int(model.inputs[0].shape[-1])
+    if channels not in (1, 3):
+        raise ValueError(
+            "`model` must take images with 3 channels or 1: files hold photographs. "
+            f"Received: {model.name} with {channels} channels"
+        )
+    return channels
 
 
 def _check_heatmaps(model: Any, skeleton: Skeleton) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_shufflenet._checks import check_integer
-from keras_shufflenet.data.image_files import read_image
+from keras_shufflenet.data.image_files import LUMA, read_image
 
 _ASSERTION = re.compile(r"assertion failed: \[(.*?)\]\s*(?:\[\[|$)", re.DOTALL)
 
@@ -25,6 +25,11 @@ def check_batch(batch_size: int, start_step: int) -> None:
     """
     check_integer("batch_size", batch_size)
     check_integer("start_step", start_step, minimum=0)
+
+
+def to_gray(images: tf.Tensor) -> tf.Tensor:
+    """Return the luma (..., 1) of RGB images (..., 3), float32."""
+    return tf.reduce_sum(images * tf.constant(LUMA), axis=-1, keepdims=True)
 
 
 def shuffled(number: tf.Tensor, count: int, seed: int) -> tf.Tensor:

@@ -5,9 +5,8 @@ import os
 import numpy as np
 from PIL import Image
 
-from keras_shufflenet.data.image_files import read_image, upright
+from keras_shufflenet.data.image_files import LUMA, read_image, upright
 
-LUMA = (0.299, 0.587, 0.114)  # of ITU-R 601
 _ROUNDING = 1.0  # by which interpolation may leave the range
 
 

@@ -219,6 +219,26 @@ def test_sizes_of_a_model(people, shallow):
     assert np.isfinite(history.history["loss"]).all()
 
 
+def test_a_model_of_gray_images_gets_their_luma(people, shallow):
+    made = {"head": "light", "input_size": (64, 64)}
+    with shallow():
+        gray, other = (
+            ks.PoseEstimator("shufflenet_v2_x0_25", input_channels=channels, **made)
+            for channels in (1, 4)
+        )
+    plain = {"training": False, "input_size": (64, 64)}
+    (colors, heatmaps, _), *_ = batches(people, 1, **plain)
+    (luma, same, _), *_ = batches(people, 1, **plain, model=gray)
+    np.testing.assert_array_equal(heatmaps, same)
+    assert luma.shape == (*colors.shape[:3], 1)
+    wanted = colors @ np.array([0.299, 0.587, 0.114])
+    np.testing.assert_allclose(luma[..., 0], wanted, atol=4 * EPSILON32 * 255)
+    found = ks.inference.PosePredictor.load(gray, flip_test=False).heatmaps(colors)
+    np.testing.assert_allclose(found, gray(luma), rtol=1e-4, atol=1e-5 * np.abs(found).max())
+    with pytest.raises(ValueError, match=r"3 channels or 1: .*Received: .* with 4 channels"):
+        ks.data.keypoints(*people, model=other)
+
+
 @pytest.mark.parametrize("encoding", ["megvii", "udp_combined"])
 def test_unsupported_encodings(people, encoding):
     with pytest.raises(
