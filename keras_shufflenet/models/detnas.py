@@ -114,8 +114,8 @@ def DetNAS(
         pooling: Without the top: None for feature maps (N, H/32, W/32, C), "avg" or "max" for
             vectors (N, C).
         classes: Number of classes, or a list of their names, which the model then carries into
-            its files. With pretrained weights and a number other than 1000, everything but the
-            classifier is loaded.
+            its files. With a number other than 1000, published weights are loaded without their
+            classifier; so is a file with another number of classes, or none, with a warning.
         classifier_activation: Activation of the classifier; None returns logits.
         name: Name of the model. Defaults to its registry name, such as "detnas_coco_fpn_300m".
         adapt_input_channels: Whether pretrained weights for RGB are adapted to an `input_shape`

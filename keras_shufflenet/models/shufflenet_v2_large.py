@@ -210,8 +210,8 @@ def ShuffleNetV2Large(
         pooling: Without the top: None for feature maps (N, H/32, W/32, C), "avg" or "max" for
             vectors (N, C).
         classes: Number of classes, or a list of their names, which the model then carries into
-            its files. With pretrained weights and a number other than 1000, everything but the
-            classifiers is loaded.
+            its files. With a number other than 1000, published weights are loaded without their
+            classifiers; so is a file with another number of classes, or none, with a warning.
         classifier_activation: Activation of the classifiers; None returns logits.
         name: Name of the model. Defaults to its registry name, "shufflenet_v2_large".
         adapt_input_channels: Whether pretrained weights for RGB are adapted to an `input_shape`
@@ -280,8 +280,8 @@ def ShuffleNetV2ExLarge(
         pooling: Without the top: None for feature maps (N, H/32, W/32, C), "avg" or "max" for
             vectors (N, C).
         classes: Number of classes, or a list of their names, which the model then carries into
-            its files. With pretrained weights and a number other than 1000, everything but the
-            classifiers is loaded.
+            its files. With a number other than 1000, published weights are loaded without their
+            classifiers; so is a file with another number of classes, or none, with a warning.
         classifier_activation: Activation of the classifiers; None returns logits.
         name: Name of the model. Defaults to its registry name, "shufflenet_v2_exlarge".
         adapt_input_channels: Whether pretrained weights for RGB are adapted to an `input_shape`

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
@@ -11,8 +11,8 @@ from keras_shufflenet._layer_names import STEM
 from keras_shufflenet.weights import layouts
 from keras_shufflenet.weights._nesting import Contents
 from keras_shufflenet.weights._subsets import Subset, Subsets, check_ema, is_counter
-from keras_shufflenet.weights._targets import Target, compare, unknown_layers
-from keras_shufflenet.weights.assignment import weighted_layers
+from keras_shufflenet.weights._targets import Target, compare, has_output, unknown_layers
+from keras_shufflenet.weights.assignment import warn_of_new_head, weighted_layers
 from keras_shufflenet.weights.errors import MAX_LISTED, WeightsMismatchError, list_names
 from keras_shufflenet.weights.layouts._layout import Layout
 
@@ -48,12 +48,15 @@ class Request:
         include_head: Whether to load the classifier or keypoint head, too.
         ema: Whether to take averaged (EMA) weights; None for averaged ones where there are both.
         prefix: What precedes the names of the network's tensors; None for the prefix that matches.
+        skip_mismatched_head: Whether the model may keep its head, with a warning, where the
+            checkpoint has one of another number of classes or none.
     """
 
     layout: str | None = None
     include_head: bool = True
     ema: bool | None = None
     prefix: str | None = None
+    skip_mismatched_head: bool = False
 
 
 def choose(
@@ -75,9 +78,17 @@ def choose(
     subsets = Subsets(contents, table)
     places = _below(subsets, request.prefix)
     fits = _fits(model, subsets, places, request.include_head)
+    new_head = False
+    if not fits and request.skip_mismatched_head:
+        bodies = _fits(model, subsets, places, include_head=False)
+        new_head = not any(has_output(model, fit.subset.state, fit.subset.layout) for fit in bodies)
+        if new_head:
+            fits, request = bodies, replace(request, include_head=False)
     if not fits:
         raise _closest(model, subsets, places, request, received)
     fit = _pick(fits, request, received)
+    if new_head:
+        warn_of_new_head(model, received)
     if request.prefix is None:
         _warn_of_left_out(fit, fits)
     return fit

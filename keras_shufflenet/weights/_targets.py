@@ -170,6 +170,15 @@ def compare(
     return targets, report
 
 
+def has_output(model: keras.Model, state: Mapping[str, np.ndarray], layout: Layout) -> bool:
+    """Return whether a state dict has an array of the output layer with the model's shape."""
+    outputs = [layer for layer in weighted_layers(model, True) if is_output(layer.name)]
+    return any(
+        target.key in state and np.shape(state[target.key]) == target.shape
+        for target in find_targets(model, outputs, layout)
+    )
+
+
 def unknown_layers(body: Sequence[keras.Layer], layout: Layout) -> list[str]:
     """Return entries of a report for the layers that a layout does not have."""
     names = [layer.name for layer in body if layer.name not in layout.modules]

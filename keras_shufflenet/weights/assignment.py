@@ -1,5 +1,6 @@
 """What PyTorch checkpoints and Keras files share: which layers get weights, and the key report."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -47,6 +48,17 @@ def reverse_colors(array: np.ndarray, axis: int) -> np.ndarray:
         return array
     order = [2, 1, 0, *range(RGB, array.shape[axis])]
     return np.take(array, order, axis)
+
+
+def warn_of_new_head(model: keras.Model, received: str) -> None:
+    """Warn that a model keeps its head, of which a file has none of the same shapes."""
+    names = [layer.name for layer in weighted_layers(model, True) if is_head(layer.name)]
+    warnings.warn(
+        "The file has no classifier with the names and shapes of this model's: everything else "
+        f"was loaded, and the classifier {', '.join(f'`{name}`' for name in names)} is new, with "
+        f"random weights. Received: {received}",
+        stacklevel=2,
+    )
 
 
 @dataclass

@@ -8,6 +8,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
@@ -16,13 +17,14 @@ import numpy as np
 
 from keras_shufflenet._layer_names import PREPROCESSING, STEM, is_body, is_output, is_top
 from keras_shufflenet.weights import layouts
-from keras_shufflenet.weights._choice import find_fault
+from keras_shufflenet.weights._choice import Request, find_fault
 from keras_shufflenet.weights._state_dict import takes_bgr
 from keras_shufflenet.weights.assignment import (
     KeyReport,
     has_preprocessing,
     is_plausible,
     reverse_colors,
+    warn_of_new_head,
     weighted_layers,
 )
 from keras_shufflenet.weights.errors import (
@@ -37,17 +39,14 @@ from keras_shufflenet.weights.layouts._layout import KerasLayout
 Layers = dict[str, list[h5py.Dataset]]
 
 
-def load_keras_file(
-    model: keras.Model, path: str | os.PathLike[str], *, include_head: bool = True
-) -> None:
+def load_keras_file(model: keras.Model, path: str | os.PathLike[str], request: Request) -> None:
     """Assign the weights of a Keras file to a model.
 
     Args:
         model: A model made by a builder of this package.
         path: Path of a `.weights.h5`, `.h5` or `.keras` file of this package's network, which may
             be within another model, or of keras.applications.
-        include_head: Whether to load the classifier or keypoint head, too. If False, the model's
-            head stays as it is, and the file's is ignored.
+        request: What to take of it; `layout`, `ema` and `prefix` are of PyTorch checkpoints only.
 
     Raises:
         CheckpointError: If the file is malformed.
@@ -55,7 +54,7 @@ def load_keras_file(
     """
     try:
         with open_file(Path(path)) as file:
-            saved, pairs = _matched(model, saved_models(file), include_head, path)
+            saved, pairs = _matched(model, saved_models(file), request, path)
             reverse_stem = takes_bgr(model) and saved.has_preprocessing != has_preprocessing(model)
             values = [(variable, read(dataset)) for variable, dataset in pairs]
     except (*MALFORMED, OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
@@ -85,46 +84,97 @@ def _check_values(
     report.raise_if_any(model, "a Keras file", os.fspath(path))
 
 
+@dataclass(frozen=True)
+class Match:
+    """A model in a file, beside ours.
+
+    Attributes:
+        saved: The model in the file.
+        layers: Its layers by our names.
+        pairs: Our variables with their numbers in the file.
+        report: The differences.
+        number: Number of our layers that it has.
+    """
+
+    saved: SavedModel
+    layers: Layers
+    pairs: list[tuple[keras.Variable, h5py.Dataset]]
+    report: KeyReport
+    number: int
+
+
 def _matched(
     model: keras.Model,
     models: Sequence[SavedModel],
-    include_head: bool,
+    request: Request,
     path: str | os.PathLike[str],
 ) -> tuple[SavedModel, list[tuple[keras.Variable, h5py.Dataset]]]:
     """Return the saved model whose layers match, and the model's variables with their numbers."""
+    received = repr(os.fspath(path))
+    matches = _matches(model, models, request.include_head, received)
+    found = [match for match in matches if not match.report]
+    new_head = False
+    if not found and request.skip_mismatched_head:
+        bodies = _matches(model, models, False, received)
+        fitting = [match for match in bodies if not match.report]
+        new_head = not any(_has_output(model, match.layers) for match in fitting)
+        if new_head:
+            matches, found = bodies, fitting
+    if not found:
+        closest = max(matches, key=lambda match: match.number)
+        place = closest.saved.place
+        where = f", in the model {place!r} within it" if place else ""
+        closest.report.raise_if_any(model, f"a Keras file{where}", os.fspath(path))
+    if len(found) > 1:
+        places = ", ".join(repr(match.saved.place) for match in found)
+        raise WeightsMismatchError(
+            f"The file has several networks that match the model {model.name!r}, in the groups "
+            f"{places}: save the one that is wanted alone. Received: {received}"
+        )
+    left_out = found[0].report.left_out
+    if left_out:
+        warnings.warn(
+            f"The file has layers beside the network, which were left out: {list_names(left_out)}",
+            stacklevel=2,
+        )
+    if new_head:
+        warn_of_new_head(model, received)
+    return found[0].saved, found[0].pairs
+
+
+def _matches(
+    model: keras.Model, models: Sequence[SavedModel], include_head: bool, received: str
+) -> list[Match]:
+    """Return the comparison of each saved model with ours.
+
+    Raises:
+        WeightsMismatchError: If one is a publisher's and of another network.
+    """
     body = weighted_layers(model, include_head)
-    reports: list[tuple[int, KeyReport, str]] = []
-    found = []
+    matches = []
     for saved in models:
         names = _publisher(saved)
         if names is not None and (fault := find_fault(model, names)) is not None:
             raise WeightsMismatchError(
                 f"The file is of the network {names.name!r}, {fault}: it does not match the model "
-                f"{model.name!r}. Received: {os.fspath(path)!r}"
+                f"{model.name!r}. Received: {received}"
             )
         layers = saved.layers if names is None else _renamed(saved.layers, names)
         report, pairs = _compare(body, layers, include_head)
-        reports.append((sum(layer.name in layers for layer in body), report, saved.place))
-        if not report:
-            found.append((saved, pairs, report))
-    if not found:
-        _, report, place = max(reports, key=lambda item: item[0])
-        where = f", in the model {place!r} within it" if place else ""
-        report.raise_if_any(model, f"a Keras file{where}", os.fspath(path))
-    if len(found) > 1:
-        places = ", ".join(repr(saved.place) for saved, _, _ in found)
-        raise WeightsMismatchError(
-            f"The file has several networks that match the model {model.name!r}, in the groups "
-            f"{places}: save the one that is wanted alone. Received: {os.fspath(path)!r}"
-        )
-    saved, pairs, report = found[0]
-    if report.left_out:
-        warnings.warn(
-            "The file has layers beside the network, which were left out: "
-            f"{list_names(report.left_out)}",
-            stacklevel=2,
-        )
-    return saved, pairs
+        number = sum(layer.name in layers for layer in body)
+        matches.append(Match(saved, layers, pairs, report, number))
+    return matches
+
+
+def _has_output(model: keras.Model, layers: Layers) -> bool:
+    """Return whether a saved model has an array of the output layer with the model's shape."""
+    return any(
+        dataset.shape == tuple(variable.shape)
+        for layer in weighted_layers(model, True)
+        if is_output(layer.name)
+        for dataset in layers.get(layer.name, ())
+        for variable in layer.weights
+    )
 
 
 def _publisher(saved: SavedModel) -> KerasLayout | None:

@@ -15,7 +15,7 @@ from keras_shufflenet.weights._state_dict import assign_tensors, state_dict
 from keras_shufflenet.weights.assignment import ADAPT, RGB, stem_channels
 from keras_shufflenet.weights.cache import download
 from keras_shufflenet.weights.checkpoint import read_tensors
-from keras_shufflenet.weights.errors import CheckpointError, WeightsMismatchError
+from keras_shufflenet.weights.errors import CheckpointError
 from keras_shufflenet.weights.hdf5 import is_keras_file
 from keras_shufflenet.weights.keras_file import load_keras_file
 
@@ -46,7 +46,9 @@ def load(
         include_head: Whether to load the classifier or keypoint head, too. If False, the model's
             head stays as it is, and the file's is ignored.
         skip_mismatched_head: Whether to keep the model's head, instead of raising an error, where
-            the file's head does not match it.
+            a file has one of another number of classes or none; a warning says so. Published
+            weights are then loaded without their head. A head of the model's shapes is loaded as
+            strictly as the rest.
         ema: Whether to take the averaged (EMA) weights of a PyTorch checkpoint. By default they
             are taken if there are some, with a warning if there are others, too.
         prefix: What precedes the names of the network's tensors in a PyTorch checkpoint, such as
@@ -60,22 +62,16 @@ def load(
     """
     _check_channels(model, str(source))
     path, layout = _locate(source, model_name or model.name)
-    if include_head and skip_mismatched_head:
-        try:
-            return _load(model, path, Request(layout, True, ema, prefix))
-        except WeightsMismatchError:
-            include_head = False
-    return _load(model, path, Request(layout, include_head, ema, prefix))
-
-
-def _load(model: keras.Model, path: Path, request: Request) -> None:
+    if skip_mismatched_head and layout is not None:
+        include_head = False
+    request = Request(layout, include_head, ema, prefix, include_head and skip_mismatched_head)
     if is_keras_file(path):
         for name, value in (("ema", request.ema), ("prefix", request.prefix)):
             if value is not None:
                 raise ValueError(
                     f"`{name}` must not be given for a file of Keras. Received: {path}"
                 )
-        load_keras_file(model, path, include_head=request.include_head)
+        load_keras_file(model, path, request)
     else:
         assign_tensors(model, read_tensors(path), request, path)
 

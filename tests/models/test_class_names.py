@@ -93,7 +93,7 @@ def test_an_exported_file_has_them_and_differs_in_nothing_else(model, shallow, t
 
 
 def test_weights_of_another_number_of_classes(saved, shallow):
-    with shallow():
+    with shallow(), pytest.warns(UserWarning, match="`predictions` is new"):
         model = ks.ShuffleNetV2(0.25, classes=["cat", "dog"], input_shape=SHAPE, weights=str(saved))
     stem = keras.saving.load_model(saved).get_layer("stem_conv").kernel
     np.testing.assert_array_equal(model.get_layer("stem_conv").kernel, stem)

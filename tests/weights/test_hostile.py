@@ -22,6 +22,7 @@ import safetensors.torch
 import torch
 
 from keras_shufflenet.weights import CheckpointError, read_checkpoint
+from keras_shufflenet.weights._choice import Request
 from keras_shufflenet.weights._unpickler import _hashable
 from keras_shufflenet.weights.hdf5 import is_keras_file
 from keras_shufflenet.weights.keras_file import load_keras_file
@@ -465,7 +466,7 @@ ARCHIVES = {
 def read_any(path) -> None:
     """Read a file as `weights.load` does."""
     if is_keras_file(path):
-        load_keras_file(keras.Model(x := keras.Input((2,)), x), path)
+        load_keras_file(keras.Model(x := keras.Input((2,)), x), path, Request())
     else:
         read_checkpoint(path)
 
