@@ -123,7 +123,7 @@ def pose(
     ] = None,
     keypoints: Keypoints = None,
     keypoint_threshold: Annotated[
-        float, typer.Option(help="Minimum keypoint score to draw.")
+        float, typer.Option(min=0, max=1, help="Minimum keypoint score to draw.")
     ] = 0.3,
 ) -> None:
     """Predict keypoints and draw skeletons; without boxes the whole image is one person.
@@ -148,7 +148,11 @@ def pose(
             drawn = output_dir / _picture(source, sources)
             whole = [[0.0, 0.0, pixels.shape[1], pixels.shape[0]]]
             bounds = np.array(boxes.get(source.name, whole), np.float64).reshape(-1, 4)
-            persons = predict_pose(predictor, pixels, bounds)
+            try:
+                persons = predict_pose(predictor, pixels, bounds)
+            except ValueError as error:
+                message = str(error).replace("`bboxes`", "--bbox" if bbox else "--bboxes")
+                raise ValueError(f"{message} for {source.origin}") from error
             drawn.parent.mkdir(parents=True, exist_ok=True)
             shown = draw_skeletons(pixels, persons, predictor.skeleton, keypoint_threshold)
             Image.fromarray(shown).save(drawn)

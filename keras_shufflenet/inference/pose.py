@@ -264,9 +264,10 @@ def _checked_bboxes(bboxes: ArrayLike | None, image: np.ndarray) -> np.ndarray:
         )
     height, width = image.shape[:2]
     ends = array[:, :2] + array[:, 2:]
-    if (array[:, :2] >= (width, height)).any() or (ends <= 0).any():
+    outside = (array[:, :2] >= (width, height)).any(axis=1) | (ends <= 0).any(axis=1)
+    if outside.any():
+        listed = ", ".join(f"{x:g},{y:g},{w:g},{h:g}" for x, y, w, h in array[outside])
         raise ValueError(
-            f"`bboxes` must overlap with the image of {width} × {height} pixels. "
-            f"Received: {bboxes!r}"
+            f"`bboxes` must overlap with the image of {width} × {height} pixels. Received: {listed}"
         )
     return array
