@@ -182,13 +182,22 @@ def test_page(page, commands_done, here, shallow):
 
 
 def test_the_auxiliary_loss_of_the_models_page():
-    (block,) = blocks("docs/models.md", "python")
+    block, _ = blocks("docs/models.md", "python")
     images = np.zeros((2, 32, 32, 3), "float32")
     dataset = tf.data.Dataset.from_tensors((images, np.eye(10, dtype="float32")[:2]))
     small = block.replace("classes=10)", "classes=10, input_shape=(32, 32, 3))")
     small = small.replace('"sgd",', '"sgd", run_eagerly=True, jit_compile=False,')
     small = small.replace("model.fit(", "model.evaluate(").replace(", shuffle=False", "")
     exec(small, {"ks": ks, "keras": keras, "dataset": dataset})
+
+
+def test_the_detector_of_the_models_page(here, shallow):
+    _, block = blocks("docs/models.md", "python")
+    build = 'create_model("nanodet_plus_m_416", weights="coco")'
+    assert build in block
+    small = 'NanoDetPlus(backbone="shufflenet_v2_x0_25", input_shape=(64, 64, 3))'
+    with shallow():
+        exec(block.replace(build, small), {"ks": ks})
 
 
 def test_make_has_the_two_commands():
