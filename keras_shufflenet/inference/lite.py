@@ -39,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _run(options)
     except (ValueError, OSError, ImportError) as error:
-        sys.stderr.write(f"Error: {' '.join(str(error).split())}\n")
+        message = " ".join(str(error).replace("`bboxes`", "--bbox").split())
+        sys.stderr.write(f"Error: {message}\n")
         return 1
     return 0
 
@@ -97,6 +98,10 @@ def _bbox(text: str) -> list[float]:
 def _run(options: argparse.Namespace) -> None:
     if options.num_threads is not None and options.num_threads < 1:
         raise ValueError(f"--num-threads must be at least 1. Received: {options.num_threads}")
+    if not 0 <= options.keypoint_threshold <= 1:
+        raise ValueError(
+            f"--keypoint-threshold must be between 0 and 1. Received: {options.keypoint_threshold}"
+        )
     if options.model.suffix != ".tflite":
         raise ValueError(f"The model must be a .tflite file. Received: {options.model}")
     if options.output_dir is not None:

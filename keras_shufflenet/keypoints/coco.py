@@ -218,10 +218,10 @@ def _checked_results(results: str | Path | list[Result], file: COCOFile) -> list
             }
             checked.append(result)
     if not checked and (entries or isinstance(results, str | Path)):
-        stated_ids = sorted({entry.integer("category_id") for entry in entries})
+        ids = sorted({entry.integer("category_id") for entry in entries})
         raise ValueError(
-            f"{place} must have results of the category {file.category}. Received: {len(entries)} "
-            f"results{f', of the categories {stated_ids}' if stated_ids else ''}"
+            f"{place} must have at least one result of the category {file.category}. "
+            f"Received: {len(entries)} results{f', of the categories {ids}' if ids else ''}"
         )
     if others := len(entries) - len(checked):
         counts = {f"{OTHER_CATEGORY} than {file.category}": others}

@@ -385,7 +385,8 @@ def test_evaluate_poses_without_a_network(command, people, tmp_path):
     code, _, err = command(*words)
     assert (code, err) == (
         1,
-        "Error: poses.json must have results of the category 1 'person'. Received: 0 results\n",
+        "Error: poses.json must have at least one result of the category 1 'person'. "
+        "Received: 0 results\n",
     )
 
 

@@ -125,6 +125,8 @@ def test_joints_are_printed_and_drawn(pose_file, photo, tmp_path, capsys):
         (["none.tflite", "photo.png"], "tflite file must exist. Received: 'none.tflite'"),
         (["MODEL", "none.png"], "existing file. Received: none.png"),
         (["MODEL", "PHOTO", "--top", "0"], "a positive integer. Received: top=0"),
+        (["MODEL", "PHOTO", "--keypoint-threshold", "7"], "between 0 and 1. Received: 7.0"),
+        (["POSE", "PHOTO", "--bbox", "500,500,9,9"], "Error: --bbox must overlap with the image"),
         (["MODEL", "PHOTO", "PHOTO", "--output-dir", "."], "must differ in name for --output-dir"),
         (
             ["MODEL", "PHOTO", "--output-dir", "."],
@@ -136,8 +138,8 @@ def test_joints_are_printed_and_drawn(pose_file, photo, tmp_path, capsys):
         ),
     ],
 )
-def test_mistakes_are_one_line(classifier_file, photo, capsys, arguments, message):
-    places = {"MODEL": str(classifier_file), "PHOTO": str(photo)}
+def test_mistakes_are_one_line(classifier_file, pose_file, photo, capsys, arguments, message):
+    places = {"MODEL": str(classifier_file), "POSE": str(pose_file), "PHOTO": str(photo)}
     assert lite.main([places.get(word, word) for word in arguments]) == 1
     error = capsys.readouterr().err
     assert message in error

@@ -80,7 +80,9 @@ def test_real_ground_truth_is_nearly_perfect(shared, file):
 def test_no_results_score_zero(annotations, tmp_path):
     assert evaluate_keypoints(annotations, []) == dict.fromkeys(METRICS, 0.0)
     (tmp_path / "poses.json").write_text("[]")
-    with pytest.raises(ValueError, match=r"^poses\.json must have results .*Received: 0 results$"):
+    with pytest.raises(
+        ValueError, match=r"^poses\.json must have at least one result .*Received: 0 results$"
+    ):
         evaluate_keypoints(annotations, tmp_path / "poses.json")
 
 
