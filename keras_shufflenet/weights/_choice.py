@@ -195,7 +195,10 @@ def _closest(
             f"No name in the checkpoint is one of a known layout, in which {model.name!r} would "
             f"have names such as {_examples(model)}. Received: {received}"
         )
-    subset = subsets.take(_explaining(model, subsets, places))
+    best = _explaining(model, subsets, places)
+    body = weighted_layers(model, request.include_head)
+    tied = [p for p in places if p[1] == best[1] and subsets.known(p) == subsets.known(best)]
+    subset = subsets.take(min(tied, key=lambda p: len(unknown_layers(body, layouts.get(p[0])))))
     fault = find_fault(model, subset.layout)
     total = sum(not is_counter(key, array) for key, array in subset.state.items())
     below = f" below the prefix {subset.prefix!r}" if subset.prefix else ""

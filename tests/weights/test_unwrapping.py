@@ -428,6 +428,15 @@ def test_errors_name_the_network_that_is_closer_than_its_teacher(model, plain):
         load_state_dict(model, {**teacher, **student})
 
 
+def test_errors_compare_a_backbone_with_the_layout_that_has_the_models_head():
+    pose = ks.PoseEstimator("shufflenet_v2_x0_25", input_size=(64, 64))
+    state = state_of(pose, "mmpose/shufflenet_v2")
+    backbone = {key: array for key, array in state.items() if key.startswith("backbone.")}
+    missing = r"mmpose/shufflenet_v2.*missing keys.*\n *keypoint_head.deconv_layers.0.weight"
+    with pytest.raises(WeightsMismatchError, match=rf"(?s){missing}"):
+        load_state_dict(pose, backbone)
+
+
 def test_a_path_in_place_of_a_state_dict(model, tmp_path):
     for path in ("weights.pth", tmp_path / "weights.pth"):
         with pytest.raises(ValueError, match=r"`state` must be.*weights.load.*weights\.pth"):
