@@ -4,6 +4,7 @@ import copy
 import gzip
 import json
 import logging
+import re
 
 import numpy as np
 import pytest
@@ -167,8 +168,10 @@ def reordered(content, order, names=NAMES):
         NAMES,
         [name.upper().replace("_", " ") for name in NAMES],
         [name.title().replace("_", "-") for name in NAMES],
+        [re.sub("Left|Right", lambda side: side[0][0], name.title()) for name in NAMES],
+        [name.title().replace("_", "") for name in NAMES],
     ],
-    ids=["as COCO", "upper case", "hyphens"],
+    ids=["as COCO", "upper case", "hyphens", "L_Eye", "LeftEye"],
 )
 def test_keypoints_in_another_order_are_reordered_by_name(names):
     order = np.random.default_rng(0).permutation(17)
