@@ -24,7 +24,7 @@ class Fit:
     Attributes:
         subset: The subset.
         targets: The model's variables with their keys in the subset.
-        left_out: Names of losses and metrics in it, which are not loaded.
+        left_out: Names in it of modules that the network does not have, such as a loss.
     """
 
     subset: Subset
@@ -98,8 +98,8 @@ def _below(subsets: Subsets, prefix: str | None) -> list[tuple[str, str]]:
     """Return the (layout, prefix) pairs of the wanted prefix."""
     if prefix is None:
         return subsets.found
-    wanted = f"{prefix.rstrip('.')}." if prefix else ""
-    places = [place for place in subsets.found if place[1] == wanted]
+    wanted = (prefix, f"{prefix}.") if prefix else ("",)
+    places = [place for place in subsets.found if place[1] in wanted]
     if not places:
         known = list(dict.fromkeys(place[1] for place in subsets.found))[:MAX_LISTED]
         raise ValueError(

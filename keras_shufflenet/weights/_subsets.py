@@ -1,8 +1,8 @@
 """Find the parts of a checkpoint that a layout explains, below whatever prefix they are.
 
-Every name is tried from each of its dots on: `state_dict.student.conv1.0.weight` has the module
-`conv1.0` of torchvision's ShuffleNetV2 below the prefix `state_dict.student.`. The names of one
-layout below one prefix make a subset.
+Every name is tried from each of its dots, slashes, underscores, ... on:
+`state_dict.student.conv1.0.weight` has the module `conv1.0` of torchvision's ShuffleNetV2 below the
+prefix `state_dict.student.`. The names of one layout below one prefix make a subset.
 """
 
 import functools
@@ -36,7 +36,8 @@ AVERAGED = frozenset({"ema", "swa", "avg", "average", "averaged", "polyak", "sha
 # `_` instead, and that of the LitEma of latent diffusion, with nothing instead. mmcv swaps averages
 # and others before it saves, so that the plain names have the averages.
 DOTLESS = (("ema_", "_", True), ("model_ema.", "", False))
-MAX_PARTS = 12  # of the name of a module in a layout, to bound the time that a hostile file takes
+MAX_PARTS = 24  # of the name of a module in a layout, to bound the time that a hostile file takes
+SEPARATOR = re.compile(r"[\W_]")
 MAX_INNER = 16  # prefixes that are tried for names without dots
 WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 # Counters of torch.optim.swa_utils, thop and others, which are no part of a network.
@@ -51,7 +52,7 @@ class Subset:
 
     Attributes:
         layout: The layout.
-        prefix: What precedes the layout's names, "" or ending in a dot.
+        prefix: What precedes the layout's names, "" or ending in a dot, a slash or the like.
         known: Number of tensors whose names the layout has.
         averaged: Whether they are averaged (EMA) weights.
         state: Tensors by the layout's names, those that it does not have among them.
@@ -209,7 +210,7 @@ def _explanations(full: str) -> Iterator[tuple[str, str]]:
     module, _, parameter = full.rpartition(".")
     if parameter not in PARAMETERS:
         return
-    starts = (0, *(dot.end() for dot in re.finditer(r"\.", module)))[-MAX_PARTS:]
+    starts = (0, *(part.end() for part in SEPARATOR.finditer(module)))[-MAX_PARTS:]
     for pattern, index in _modules(tuple(layouts.LAYOUTS)).items():
         for start in starts:
             rest = module[start:] if pattern is None else re.sub(pattern, "", module[start:])

@@ -1,6 +1,5 @@
 """The variables of a model, the keys of their numbers in a state dict, and whether these match."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -28,12 +27,6 @@ KERNEL_AXES: dict[type[keras.Layer], tuple[int, ...]] = {
     layers.Conv2DTranspose: (2, 3, 1, 0),
     layers.Dense: (1, 0),
 }
-# Modules beside a network that it does not run: losses, metrics, and the normalization of images,
-# which our models have themselves.
-BESIDE = re.compile(
-    r"\w*(loss|criterion|metric|accuracy|confmat|normaliz|preproc)\w*\.|(train|val|test)_\w+\.",
-    re.IGNORECASE,
-)
 INPUT_CHANNELS = 1  # axis of PyTorch's convolution kernel
 PARAMETERS = {
     "kernel": "weight",
@@ -138,6 +131,9 @@ def compare(
 ) -> tuple[list[Target], KeyReport]:
     """Return the variables that a state dict is for, and its differences from the model.
 
+    An unknown key in one of the network's outermost modules, or in a further one of the same kind
+    such as `stage5`, is a difference; keys of other modules are left out.
+
     Args:
         model: A model made by a builder of this package.
         state: Arrays by the names of the layout.
@@ -151,6 +147,7 @@ def compare(
         _compare(target, state, report)
     skipped = _skipped_modules(model, layout, include_head)
     used = {target.key for target in targets}
+    own = {_kind(module) for module in layout.modules.values()}
     for key, array in state.items():
         alias = layout.alias(key)
         if alias is not None and alias in state:
@@ -163,10 +160,10 @@ def compare(
             or layout.is_unused(key)
         ):
             continue
-        elif "." not in key or BESIDE.match(key):  # every layout has modules
-            report.left_out.append(key)
-        else:
+        elif "." in key and _kind(key) in own:
             report.unexpected_keys.append(key)
+        else:  # a loss, a metric, the normalization of images, ...
+            report.left_out.append(key)
     return targets, report
 
 
@@ -205,6 +202,11 @@ def _skipped_modules(model: keras.Model, layout: Layout, include_head: bool) -> 
     outermost = {name: module.partition(".")[0] for name, module in layout.modules.items()}
     kept = {module for name, module in outermost.items() if name not in left}
     return {layout.modules[name] for name in left} | {outermost[name] for name in left} - kept
+
+
+def _kind(key: str) -> str:
+    """Return the name of the outermost module of a parameter, without its number."""
+    return key.partition(".")[0].rstrip("0123456789")
 
 
 def _modules(key: str) -> tuple[str, str]:

@@ -69,7 +69,7 @@ class KeyReport:
         missing_keys: Keys that the model needs and the file lacks.
         unexpected_keys: Keys of the file that the model has no variable for.
         mismatched: Keys with another shape, type or impossible values.
-        left_out: Keys of losses and metrics, which inference does not need.
+        left_out: Keys of modules that the network does not have, such as a loss.
     """
 
     missing_keys: list[str] = field(default_factory=list)

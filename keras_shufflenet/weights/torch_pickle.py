@@ -197,9 +197,11 @@ def _is_tensor(thing: Any) -> bool:
 def _check_tensors(loaded: Any, contents: Contents[Any]) -> None:
     if contents.tensors:
         return
-    if isinstance(loaded, ForeignObject) and not loaded:
+    values = [loaded, *loaded.values()] if isinstance(loaded, dict) else [loaded]
+    objects = [thing for thing in values if isinstance(thing, ForeignObject) and not thing]
+    if objects:
         raise CheckpointError(
-            f"The file holds an object of class `{loaded.name}`, not tensors by name: save the "
+            f"The file holds an object of class `{objects[0].name}`, not tensors by name: save the "
             "model's `state_dict()` instead."
         )
     raise CheckpointError(f"The file holds no tensors by name but {type(loaded).__name__}.")

@@ -401,6 +401,10 @@ NO_CHECKPOINTS = {
     "no tensors": (lambda: torch_bytes({}), "no tensors by name"),
     "numbers": (lambda: torch_bytes({"a": 2.5, "b": 3}), "no tensors by name"),
     "an object": (lambda: torch_bytes(torch.nn.ReLU()), "`state_dict\\(\\)` instead"),
+    "an object by name": (
+        lambda: torch_bytes({"epoch": 3, "model": torch.nn.ReLU()}),
+        "class `torch.nn.*ReLU`.*`state_dict\\(\\)` instead",
+    ),
     "sparse tensor": (
         lambda: torch_bytes({"a": torch.ones(2).to_sparse()}),
         "_get_layout",

@@ -68,6 +68,10 @@ PREFIXES = [
     "0.",
     "encoder.backbone.0.",
     "student.ema_free_name.",
+    "encoder/",
+    "model/net/",
+    "run-7:",
+    "my_encoder_",
 ]
 
 
@@ -232,6 +236,9 @@ BESIDE = {
     },
     "normalization of images": lambda s: {**tensors(s), "normalize.mean": numbers(1, 3, 1, 1)},
     "metrics": lambda s: {**tensors(s, "net."), "val_acc.tp": numbers(10), "confmat": numbers(2)},
+    "any other module": lambda s: {**tensors(s), "foo.bar": numbers(3)},
+    "another module below the prefix": lambda s: tensors({**s, "foo.bar": np.ones(3)}, "net."),
+    "another module beside the prefix": lambda s: {**tensors(s, "net."), "foo.bar": numbers(3)},
     "normalization": lambda s: {
         "0.mean": numbers(1, 3, 1, 1),
         "0.std": numbers(1, 3, 1, 1),

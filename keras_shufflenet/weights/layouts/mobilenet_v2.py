@@ -13,7 +13,10 @@ from keras_shufflenet.weights.layouts._layout import (
 BLOCKS = 17
 # TensorFlow's network has the same shapes, but pads differently and has another epsilon.
 PYTORCH = frozenset({"stem_conv_pad"})
-TENSORFLOW_HINT = " (`variant` must be 'keras' for TensorFlow's network, and only for it)"
+TENSORFLOW_HINT = (
+    ' (`MobileNetV2(variant="keras")` is the network of TensorFlow and keras.applications, '
+    "`MobileNetV2()` is PyTorch's)"
+)
 
 FIRST_BLOCK = {"block0": "features.1.conv"}
 FURTHER_BLOCKS = {f"block{block}": f"features.{block + 1}.conv" for block in range(1, BLOCKS)}
