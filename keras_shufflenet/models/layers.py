@@ -188,15 +188,25 @@ def max_pool(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
 def signed_max_pool(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     """Apply 3 × 3 max pooling with stride 2 to feature maps of either sign.
 
-    PyTorch pads one row and column of −inf on every side, and no layer of Keras does that with
-    stride 2. With stride 1 `padding="same"` is the same; the second layer keeps every other output.
+    PyTorch pads with −inf, which no layer of Keras does before a stride of 2. Repeating the first
+    row and column gives the same maxima, and the end of an even side needs no padding. For other
+    sizes, pooling with stride 1 and `padding="same"` is exact, and every other output is kept;
+    that takes longer on mobile runtimes: export with a fixed size.
 
     Args:
         x: Feature maps.
-        name: Name of the last layer; the first is `<name>_every`.
+        name: Name of the last layer; the names of the others begin with it.
     """
-    x = layers.MaxPooling2D(3, 1, padding="same", name=f"{name}_every")(x)
-    return layers.MaxPooling2D(1, 2, name=name)(x)
+    spatial = (1, 2) if channel_axis() == -1 else (2, 3)
+    height, width = (x.shape[axis] for axis in spatial)
+    if height is None or width is None or height % 2 or width % 2:
+        x = layers.MaxPooling2D(3, 1, padding="same", name=f"{name}_every")(x)
+        return layers.MaxPooling2D(1, 2, name=name)(x)
+    row = layers.Cropping2D(((0, height - 1), (0, 0)), name=f"{name}_row")(x)
+    x = layers.Concatenate(axis=spatial[0], name=f"{name}_rows")([row, x])
+    column = layers.Cropping2D(((0, 0), (0, width - 1)), name=f"{name}_column")(x)
+    x = layers.Concatenate(axis=spatial[1], name=f"{name}_columns")([column, x])
+    return layers.MaxPooling2D(3, 2, name=name)(x)
 
 
 def channel_slice(x: keras.KerasTensor, start: int, stop: int, name: str) -> keras.KerasTensor:
