@@ -46,7 +46,7 @@ def find(patterns: Sequence[str]) -> list[str]:
         for head in HEADS
         if head != DEFAULT_HEAD
     ]
-    known += REFERENCES
+    known += [*ks.list_models(task="detection"), *REFERENCES]
     for pattern in patterns:
         if not any(fnmatch(name, pattern) for name in known):
             raise ValueError(

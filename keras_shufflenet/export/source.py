@@ -142,7 +142,8 @@ def describe(
             else COCO's for 17 heatmaps and MPII's for 16.
 
     Returns:
-        The metadata; empty for a model that is neither of the two, or has several outputs.
+        The metadata; empty for a model that is neither of the two and carries no names of
+        classes, or has several outputs.
 
     Raises:
         ValueError: If the arguments contradict the model.
@@ -154,8 +155,8 @@ def describe(
     undecided = codec is None and skeleton is None
     if labels is not None or (len(shape) == 1 and undecided):
         return ModelMetadata(labels=_labels(labels, shape) or predictor.metadata.labels)
-    if undecided and not is_pose_estimator(predictor):
-        return ModelMetadata()
+    if undecided and not is_pose_estimator(predictor):  # a detector may have names of its classes
+        return ModelMetadata(labels=predictor.metadata.labels)
     estimator = PosePredictor.load(predictor, codec=codec, skeleton=skeleton)
     return ModelMetadata(codec=estimator.codec, skeleton=estimator.skeleton)
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import numpy as np
 import pytest
@@ -64,13 +65,19 @@ def test_evaluate_a_file(command, detector, squares, tmp_path):
     np.testing.assert_allclose(found[0]["bbox"], [0, 0, 20, 28], atol=1e-4)
 
 
-def test_one_category(command, detector, squares, tmp_path):
-    code, out, _ = command(
-        *("evaluate", "detection", detector, "--annotations", squares, "--image-dir", tmp_path),
+def test_one_category_of_an_exported_file_which_keeps_the_names(
+    command, detector, squares, tmp_path
+):
+    file = tmp_path / "detector.tflite"
+    code, _, err = command("export", detector, file, "--precision", "float32")
+    assert code == 0, err
+    code, out, err = command(
+        *("evaluate", "detection", file, "--annotations", squares, "--image-dir", tmp_path),
         *("--category", "square"),
     )
-    assert code == 0
+    assert code == 0, err
     assert "AP of" not in out
+    assert re.search(r"AR 100 +│ 1\.0000", out)
 
 
 @pytest.mark.parametrize(
