@@ -195,7 +195,7 @@ def test_the_log_says_once_what_was_read(people, tmp_path, caplog):
     )
     counts, names = (message for message in caplog.messages if message.startswith("windows.json"))
     assert counts == "windows.json: read 12 of 13 instances; left out: 1 repeated"
-    assert "8 of 8 file names are not those of files" in names
+    assert "8 of 8 images were found under other names" in names
 
 
 def test_a_training_killed_twice_ends_like_one_that_was_not(people, tmp_path):
