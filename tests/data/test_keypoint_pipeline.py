@@ -297,9 +297,7 @@ def test_a_model_of_other_keypoints_is_refused(people, shallow):
         model = ks.PoseEstimator(
             "shufflenet_v2_x0_25", ["a", "b"], head="light", input_size=(32, 32)
         )
-    with pytest.raises(
-        ValueError, match=r"`skeleton` must be the 17 .* with 2 keypoints"
-    ):
+    with pytest.raises(ValueError, match=r"`skeleton` must be the 17 .* with 2 keypoints"):
         ks.data.keypoints(*people, model=model)
     with pytest.raises(ValueError, match=r"heatmap for each of the 17 .*Received: pose_.* with 2"):
         ks.data.keypoints(*people, model=model, skeleton="coco")
