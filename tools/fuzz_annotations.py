@@ -6,10 +6,8 @@ Every file has one to three random changes. The reader and the evaluator get it,
 line: `evaluate coco --results` for every file, and `evaluate coco` with a network for some.
 """
 
-import contextlib
 import copy
 import gzip
-import io
 import json
 import logging
 import math
@@ -24,13 +22,10 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 import typer
 from PIL import Image
-from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
+from fuzzing import report, run_command
 from keras_shufflenet._read_report import LOGGER
-from keras_shufflenet._results import append_row
-from keras_shufflenet.cli import main as command_line
 from keras_shufflenet.keypoints import COCO, PoseInstances, Skeleton, evaluate_keypoints, read_coco
 from keras_shufflenet.keypoints.annotations import MAX_COORDINATE
 
@@ -276,22 +271,6 @@ def _order(content: Content, skeleton: Skeleton) -> np.ndarray | None:
     return np.array([lower.index(name.lower()) for name in skeleton.keypoint_names])
 
 
-def run_command(*words: str) -> str:
-    """Return how a command ended: "done", "refused", "unclear error" or "traceback"."""
-    err = io.StringIO()
-    try:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(err):
-            command_line.run(words)
-    except SystemExit as end:
-        lines = [line for line in err.getvalue().splitlines() if line.startswith("Error: ")]
-        if not end.code:
-            return "done"
-        return "refused" if len(lines) == 1 and "Received: " in lines[0] else "unclear error"
-    except Exception:
-        return "traceback"
-    return "traceback"  # `run` ends in SystemExit
-
-
 def perfect_results(content: Content) -> list[Content]:
     """Return the labeled keypoints of a valid file as results."""
     return [
@@ -360,22 +339,8 @@ def main(
     LOGGER.setLevel(logging.CRITICAL)
     with tempfile.TemporaryDirectory() as folder:
         verdicts, commands, findings = fuzz(files, seed, Path(folder), networks)
-    table = Table("verdict", "files")
-    for verdict in (*GOOD, *BAD):
-        table.add_row(verdict, str(verdicts[verdict]))
-    for end, count in sorted(commands.items()):
-        table.add_row(f"command: {end}", str(count))
-    Console().print(table)
-    for finding in findings:
-        typer.echo(finding)
-    if results_csv is not None:
-        counts = {verdict: str(verdicts[verdict]) for verdict in (*GOOD, *BAD)}
-        counts |= {
-            f"commands: {end}": str(commands[end])
-            for end in ("done", "refused", "unclear error", "traceback")
-        }
-        append_row(results_csv, {"seed": str(seed), "files": str(files)} | counts, program=PROGRAM)
-    raise typer.Exit(bool(findings))
+    subject = {"seed": str(seed), "files": str(files)}
+    report(PROGRAM, subject, (*GOOD, *BAD), verdicts, commands, findings, results_csv)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ the training of classifiers and the training of pose estimators read it, and the
 `predict classify` all files at once, `evaluate imagenet` some files one by one.
 """
 
-import contextlib
 import io
 import logging
 import random
@@ -22,13 +21,10 @@ import numpy as np
 import tensorflow as tf
 import typer
 from PIL import Image
-from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
+from fuzzing import report, run_command
 from keras_shufflenet._read_report import LOGGER
-from keras_shufflenet._results import append_row
-from keras_shufflenet.cli import main as command_line
 from keras_shufflenet.data.classification_pipeline import DRAWS, random_resized_crop
 from keras_shufflenet.data.decode import plan_views, read_crop
 from keras_shufflenet.data.image_files import displayed_size, read_image
@@ -213,22 +209,6 @@ def judge(seen: Outcome, trained: dict[str, Outcome], name: str) -> str:
     return SAME if largest <= ATOL else "other pixels"
 
 
-def run_command(*words: str) -> str:
-    """Return how a command ended: "done", "refused", "unclear error" or "traceback"."""
-    err = io.StringIO()
-    try:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(err):
-            command_line.run(words)
-    except SystemExit as end:
-        lines = [line for line in err.getvalue().splitlines() if line.startswith("Error: ")]
-        if not end.code:
-            return "done"
-        return "refused" if len(lines) == 1 and "Received: " in lines[0] else "unclear error"
-    except Exception:
-        return "traceback"
-    return "traceback"  # `run` ends in SystemExit
-
-
 def fuzz(
     files: int, seed: int, folder: Path, commands: int = 0
 ) -> tuple[Counter[str], Counter[str], list[str]]:
@@ -308,22 +288,8 @@ def main(
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         verdicts, ends, findings = fuzz(files, seed, Path(folder), commands)
-    table = Table("verdict", "files")
-    for verdict in (*GOOD, *BAD):
-        table.add_row(verdict, str(verdicts[verdict]))
-    for end, count in sorted(ends.items()):
-        table.add_row(f"command: {end}", str(count))
-    Console().print(table)
-    for finding in findings:
-        typer.echo(finding)
-    if results_csv is not None:
-        counts = {verdict: str(verdicts[verdict]) for verdict in (*GOOD, *BAD)}
-        counts |= {
-            f"commands: {end}": str(ends[end])
-            for end in ("done", "refused", "unclear error", "traceback")
-        }
-        append_row(results_csv, {"seed": str(seed), "files": str(files)} | counts, program=PROGRAM)
-    raise typer.Exit(bool(findings))
+    subject = {"seed": str(seed), "files": str(files)}
+    report(PROGRAM, subject, (*GOOD, *BAD), verdicts, ends, findings, results_csv)
 
 
 if __name__ == "__main__":

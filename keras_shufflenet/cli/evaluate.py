@@ -214,7 +214,7 @@ def _score(
     from keras_shufflenet.keypoints import evaluate_keypoints
 
     if results_csv is not None:
-        check_output("results_csv", results_csv, ("",))
+        check_output("results_csv", results_csv)
     return evaluate_keypoints(annotations, results, parse_keypoints(keypoints, category), category)
 
 

@@ -181,9 +181,13 @@ def is_model_file(model: str) -> bool:
 
 def default_weights(model: str) -> str:
     """Return the published weights of a model given by name: "imagenet", "coco" or "mpii"."""
-    if model.startswith("pose_"):
+    from keras_shufflenet.weights.catalog import list_weights
+
+    if published := list_weights(model):
+        return published[0].dataset
+    if model.startswith("pose_"):  # other heads and sizes than the published
         return "mpii" if "_mpii_" in model else "coco"
-    return "coco" if model.startswith("nanodet_") else "imagenet"
+    return "imagenet"
 
 
 def check_model(model: str, weights: str | None, suffixes: tuple[str, ...] = MODEL_FILES) -> None:

@@ -25,6 +25,7 @@ from keras_shufflenet.keypoints.coco_categories import (
 from keras_shufflenet.keypoints.coco_fields import (
     category_ids,
     check_id,
+    listed_image_id,
     read_area,
     read_box,
     read_images,
@@ -97,17 +98,6 @@ class COCOBoxes:
             self._box(entry, id_) for entry, id_ in zip(entries, ids, strict=True) if id_ in wanted
         ]
 
-    def image_id(self, entry: JSONObject) -> int:
-        """Return the image id of an annotation or a result.
-
-        Raises:
-            ValueError: If no image has this id.
-        """
-        image_id = entry.integer("image_id")
-        if image_id not in self.images:
-            raise entry.error("image_id", "the id of a listed image")
-        return image_id
-
     def classes(self, names: Sequence[str]) -> dict[int, int]:
         """Return the categories that are classes of a detector: category ids by class index.
 
@@ -149,7 +139,9 @@ class COCOBoxes:
         if bbox is None:
             raise entry.error("bbox", "x, y, width and height")
         area = read_area(entry) or float(bbox[2] * bbox[3])
-        return COCOBox(self.image_id(entry), category_id, bbox, area, entry.flag("iscrowd"))
+        return COCOBox(
+            listed_image_id(entry, self.images), category_id, bbox, area, entry.flag("iscrowd")
+        )
 
 
 def evaluate_boxes(
@@ -237,7 +229,7 @@ def _checked_results(
         ReadReport(place, len(entries), dict(others), frozenset(others), "results").log()
     return [
         {
-            "image_id": file.image_id(entry),
+            "image_id": listed_image_id(entry, file.images),
             "category_id": entry.integer("category_id"),
             "bbox": entry.numbers("bbox", 4, MAX_COORDINATE),
             "score": entry.number("score"),

@@ -19,6 +19,7 @@ from keras_shufflenet._read_report import ReadReport
 from keras_shufflenet.keypoints import skeletons
 from keras_shufflenet.keypoints.annotations import as_objects, read_json
 from keras_shufflenet.keypoints.boxes import PIXEL_STD
+from keras_shufflenet.keypoints.coco_fields import listed_image_id
 from keras_shufflenet.keypoints.coco_file import (
     COUNT_0,
     FAR,
@@ -211,7 +212,7 @@ def _checked_results(results: str | Path | list[Result], file: COCOFile) -> list
         stated = entry.integer("category_id") if entry.has("category_id") else file.category.id
         if stated == file.category.id:
             result = {
-                "image_id": file.image_id(entry),
+                "image_id": listed_image_id(entry, file.images),
                 "category_id": stated,
                 "keypoints": file.keypoints(entry).ravel().tolist(),
                 "score": entry.number("score"),

@@ -1,5 +1,6 @@
 """Single fields of COCO files, with the rules for those that are missing."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,6 +40,18 @@ def read_images(root: JSONObject) -> dict[int, COCOImage]:
                 f"{images[image_id].file_name!r} and {image.file_name!r}"
             )
     return images
+
+
+def listed_image_id(entry: JSONObject, images: Mapping[int, COCOImage]) -> int:
+    """Return the image id of an annotation or a result.
+
+    Raises:
+        ValueError: If no image has this id.
+    """
+    image_id = entry.integer("image_id")
+    if image_id not in images:
+        raise entry.error("image_id", "the id of a listed image")
+    return image_id
 
 
 def category_ids(entries: list[JSONObject], categories: list[COCOCategory]) -> list[int]:

@@ -28,6 +28,7 @@ from keras_shufflenet.keypoints.coco_fields import (
     check_id,
     counts_keypoints,
     length,
+    listed_image_id,
     read_area,
     read_box,
     read_images,
@@ -148,7 +149,7 @@ class COCOFile:
         category: str | int | None = None,
         skeleton: SkeletonLike | None = None,
     ) -> "COCOFile":
-        """Read a file, or return a `COCOFile`, with the sigmas of the skeleton.
+        """Read a file, or copy a `COCOFile`, with the sigmas of the skeleton.
 
         Raises:
             FileNotFoundError: If the file does not exist.
@@ -163,6 +164,7 @@ class COCOFile:
                 f"Received: skeleton={skeleton!r}"
             )
         file = copy(annotations)
+        file.images = dict(annotations.images)  # which the caller may change
         file.skeleton = add_sigmas(wanted, file.category)
         return file
 
@@ -186,17 +188,6 @@ class COCOFile:
         rank = {image_id: index for index, image_id in enumerate(self.images)}
         persons = [person for person in self.persons if not person.left_out]
         return sorted(persons, key=lambda person: rank[person.image_id])
-
-    def image_id(self, entry: JSONObject) -> int:
-        """Return the image id of an annotation or a result.
-
-        Raises:
-            ValueError: If no image has this id.
-        """
-        image_id = entry.integer("image_id")
-        if image_id not in self.images:
-            raise entry.error("image_id", "the id of a listed image")
-        return image_id
 
     def keypoints(self, entry: JSONObject) -> np.ndarray:
         """Return the keypoints (K, 3) of an annotation or a result in the skeleton's order.
@@ -240,7 +231,7 @@ class COCOFile:
 
     def _person(self, entry: JSONObject) -> COCOPerson:
         check_id(entry)
-        image_id, iscrowd = self.image_id(entry), entry.flag("iscrowd")
+        image_id, iscrowd = listed_image_id(entry, self.images), entry.flag("iscrowd")
         stated, size = read_box(entry), self.images[image_id].size
         bbox = np.zeros(4) if stated is None else stated
         keypoints = self._annotated_keypoints(entry)

@@ -72,7 +72,7 @@ def coco(
             heatmaps of the skeleton. All but the images are checked before the model is run.
     """
     if results_path is not None:
-        check_output("results_path", results_path, ("",))
+        check_output("results_path", results_path)
     predictor = PosePredictor.load(
         model, input_size=input_size, codec=codec, skeleton=skeleton, flip_test=flip_test
     )

@@ -58,7 +58,7 @@ def detection(
             or the model is no detector. All but the images are checked before the model is run.
     """
     if results_path is not None:
-        check_output("results_path", results_path, ("",))
+        check_output("results_path", results_path)
     detector = Detector.load(
         model,
         input_size=input_size,

@@ -76,6 +76,8 @@ def test_unknown_models():
         ("shufflenet_v2_x1_0", "imagenet"),
         ("pose_shufflenet_v2_x1_0_coco_256x192", "coco"),
         ("pose_mobilenet_v2_x1_0_mpii_256x256", "mpii"),
+        ("pose_mobilenet_v2_x0_5_mpii_64x64_light", "mpii"),
+        ("nanodet_plus_m_416", "coco"),
     ],
 )
 def test_default_weights_are_those_of_the_name(name, weights):

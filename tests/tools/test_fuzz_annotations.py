@@ -7,7 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fuzz_annotations import BAD, Outcome, fuzz, judge, mutate, perfect_results, valid_content
+from fuzz_annotations import (
+    BAD,
+    Outcome,
+    attempt,
+    fuzz,
+    judge,
+    mutate,
+    perfect_results,
+    valid_content,
+)
 from keras_shufflenet._read_report import ReadReport
 from keras_shufflenet.keypoints import (
     PoseInstances,
@@ -84,14 +93,14 @@ def test_other_mutated_files_are_read_or_refused(entries, read):
         content = mutate({"entries": entries}, rng)[0].get("entries")
         if not isinstance(content, list):
             continue
-        try:
-            found = read(content)
-        except ValueError as error:
-            assert "Received: " in str(error)  # noqa: PT017
+        found = attempt(read, content)
+        if found.error is not None:
+            assert found.is_refused
+            assert "Received: " in str(found.error)
             refused += 1
-        else:
-            if isinstance(found, PoseInstances):
-                assert (found.report.total, found.report.read) == (len(content), len(found))
-                assert np.isfinite(found.bboxes).all()
-                assert np.isfinite(found.keypoints).all()
+        elif isinstance(found.result, PoseInstances):
+            people = found.result
+            assert (people.report.total, people.report.read) == (len(content), len(people))
+            assert np.isfinite(people.bboxes).all()
+            assert np.isfinite(people.keypoints).all()
     assert 20 < refused < 90

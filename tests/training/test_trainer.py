@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_shufflenet.training import Recipe, Task, callbacks, train, train_pose
+import keras_shufflenet as ks
+from keras_shufflenet.training import PoseTask, Recipe, Task, callbacks, train, train_pose
 
 RECIPE = Recipe(epochs=3, batch_size=4, peak_learning_rate=1e-3, warmup_steps=2)
 STEPS = 3  # of an epoch: twelve people
@@ -179,6 +180,13 @@ def test_annotations_are_checked_before_training(people, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"'file_name' .* in two\.json"):
         attempt(val_data=(two, tmp_path), category="person")
     assert not run.exists()
+
+
+def test_annotations_of_the_user_stay_as_they_are(people):
+    file = ks.keypoints.COCOFile(people[0])
+    names = [image.file_name for image in file.images.values()]
+    PoseTask(network(), [people], RECIPE, val_data=(file, people[1]))
+    assert [image.file_name for image in file.images.values()] == names
 
 
 def test_the_log_says_once_what_was_read(people, tmp_path, caplog):
