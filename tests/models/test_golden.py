@@ -93,7 +93,7 @@ OTHER_BACKENDS = {
 def test_other_backends_equal_the_reference(shared, backend):
     names = OTHER_BACKENDS[backend]
     done = subprocess.run(
-        [sys.executable, golden_nets.__file__, str(shared / "golden"), *names],
+        [sys.executable, "-m", golden_nets.__name__, str(shared / "golden"), *names],
         env={**os.environ, "KERAS_BACKEND": backend, "XLA_FLAGS": FAST_COMPILATION},
         cwd=Path(golden_nets.__file__).parents[2],
         capture_output=True,

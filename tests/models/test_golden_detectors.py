@@ -21,7 +21,7 @@ def test_outputs_taps_and_costs_equal_the_reference(shared, synth, name):
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_other_backends_equal_the_reference(shared, backend):
     done = subprocess.run(
-        [sys.executable, golden_detectors.__file__, str(shared / "golden"), "nanodet_plus_m"],
+        [sys.executable, "-m", golden_detectors.__name__, str(shared / "golden"), "nanodet_plus_m"],
         env={**os.environ, "KERAS_BACKEND": backend, "XLA_FLAGS": FAST_COMPILATION},
         cwd=Path(golden_detectors.__file__).parents[2],
         capture_output=True,
