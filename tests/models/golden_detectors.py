@@ -1,7 +1,7 @@
 """Compare detectors with the golden fixtures; also a program for other backends.
 
-`KERAS_BACKEND=jax python -m tests.models.golden_detectors GOLDEN NAME ...` prints one JSON object with the
-`errors` of each fixture's first case.
+`KERAS_BACKEND=jax python -m tests.models.golden_detectors GOLDEN NAME ...` prints one JSON object
+with the `errors` of each fixture's first case.
 """
 
 import json

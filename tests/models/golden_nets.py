@@ -1,7 +1,7 @@
 """Build the networks of the golden fixtures and measure how far they are from their reference.
 
-Also a program, for other backends: `KERAS_BACKEND=jax python -m tests.models.golden_nets GOLDEN NAME ...` prints
-one JSON object with `errors` of each fixture's first case.
+Also a program, for other backends: `KERAS_BACKEND=jax python -m tests.models.golden_nets GOLDEN
+NAME ...` prints one JSON object with `errors` of each fixture's first case.
 """
 
 import json
