@@ -16,7 +16,7 @@ import numpy as np
 from rich.progress import track
 
 from keras_shufflenet.benchmark.engines import COMPARED_WITH, OURS, Engine, Network
-from keras_shufflenet.benchmark.engines.channels_first import TranslationError
+from keras_shufflenet.benchmark.engines.onnx_layers import TranslationError
 from keras_shufflenet.benchmark.interleaved import Latency, measure_interleaved
 from keras_shufflenet.benchmark.memory import peak_memory
 

@@ -9,7 +9,7 @@ import pytest
 
 import keras_shufflenet as ks
 from keras_shufflenet.benchmark import interleaved, latency, memory, networks
-from keras_shufflenet.benchmark.engines import ENGINES, Network, channels_first
+from keras_shufflenet.benchmark.engines import ENGINES, Network, channels_first, onnx_layers
 from keras_shufflenet.cli import main
 from readme_tables import write_tables
 from tests.noise import assert_exact
@@ -116,7 +116,11 @@ FEWER_UNITS = {
 
 
 @pytest.mark.parametrize(
-    "name", ["shufflenet_v1_x0_5_g8", "shufflenet_v2_plus_small", "mobilenet_v2_x0_35"]
+    "name",
+    [
+        *("shufflenet_v1_x0_5_g8", "shufflenet_v2_plus_small", "mobilenet_v2_x0_35"),
+        *("nanodet_m_x0_5", "nanodet_plus_m"),
+    ],
 )
 def test_families_in_onnx_are_the_same_networks(name, images, monkeypatch, tmp_path):
     for constant, value in FEWER_UNITS.items():
@@ -137,7 +141,7 @@ def test_padding_of_keras_convolutions(size, kernel, strides, tmp_path):
 def test_a_layer_without_translation(tmp_path):
     inputs = keras.Input((8, 8, 3))
     model = keras.Model(inputs, keras.layers.Conv2D(4, 3, activation="relu", name="odd")(inputs))
-    with pytest.raises(channels_first.TranslationError, match=r"'odd'.*a fused activation"):
+    with pytest.raises(onnx_layers.TranslationError, match=r"'odd'.*a fused activation"):
         channels_first.write(model, tmp_path / "network.onnx")
 
 

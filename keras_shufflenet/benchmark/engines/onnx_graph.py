@@ -41,15 +41,15 @@ class OnnxGraph:
 
         Args:
             name: Name of the graph.
-            input_shape: Shape of the input `INPUT` in Keras, channels last.
+            input_shape: Shape of the input `INPUT`.
             output: Name of the output.
-            output_shape: Shape of the output in Keras, channels last.
+            output_shape: Shape of the output.
         """
         from onnx import TensorProto, checker, helper, numpy_helper
 
         shapes = {INPUT: input_shape, output: output_shape}
         source, target = (
-            helper.make_tensor_value_info(value, TensorProto.FLOAT, _channels_first(shape))
+            helper.make_tensor_value_info(value, TensorProto.FLOAT, shape)
             for value, shape in shapes.items()
         )
         tensors = [numpy_helper.from_array(_stored(a), key) for key, a in self.tensors.items()]
@@ -58,10 +58,6 @@ class OnnxGraph:
         proto = helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION)
         checker.check_model(proto, full_check=True)
         return proto
-
-
-def _channels_first(shape: Shape) -> Shape:
-    return (1, shape[-1], *shape[1:-1])
 
 
 def _stored(array: np.ndarray) -> np.ndarray:

@@ -108,6 +108,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "GlobalMaxPool": lambda f, a, x: f.adaptive_max_pool2d(x, 1),
     "HardSigmoid": lambda f, a, x: f.hardsigmoid(x),
     "HardSwish": lambda f, a, x: f.hardswish(x),
+    "LeakyRelu": lambda f, a, x: f.leaky_relu(x, a["alpha"]),
     "MaxPool": partial(_pool, "max_pool2d"),
     "Mul": lambda f, a, x, y: x * y,
     "Relu": lambda f, a, x: f.relu(x),

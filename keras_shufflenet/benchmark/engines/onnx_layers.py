@@ -1,0 +1,167 @@
+"""Translation to ONNX of Keras layers without weights, one by one.
+
+Channel splits and shuffles, which take several layers each, are in `channels_first.py`.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+from keras import layers
+
+from keras_shufflenet.benchmark.engines.onnx_graph import OnnxGraph
+
+Pads = tuple[int, int, int, int]  # top, left, bottom, right
+
+NO_PADS: Pads = (0, 0, 0, 0)
+CHANNELS, POINTS = 1, 2  # axes of feature maps (1, C, H, W), and of predictions (1, C, points)
+ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "relu": ("Relu", {}),
+    "hard_silu": ("HardSwish", {}),
+    "hard_sigmoid": ("HardSigmoid", {"alpha": 1 / 6, "beta": 0.5}),
+    "softmax": ("Softmax", {"axis": 1}),
+}
+
+
+class TranslationError(ValueError):
+    """A layer of the network cannot be translated."""
+
+
+class Value(NamedTuple):
+    """A tensor of the graph.
+
+    Attributes:
+        name: Name of the tensor.
+        channels: Indices of the channels in the order and shape that Keras has them in.
+        pads: Padding that the next layer has to add: −inf before max pooling, else 0.
+        flat: Whether the tensor is a vector in the graph; poolings keep two axes of size 1 until
+            a vector is needed.
+    """
+
+    name: str
+    channels: np.ndarray
+    pads: Pads = NO_PADS
+    flat: bool = False
+
+    def renamed(self, name: str) -> "Value":
+        """Return the tensor that a layer without weights makes of this one."""
+        return self._replace(name=name, pads=NO_PADS)
+
+
+def require(condition: bool, layer: keras.Layer, what: str) -> None:
+    """Raise a `TranslationError` for a layer unless a condition holds.
+
+    Args:
+        condition: What must be true.
+        layer: The layer.
+        what: What the layer has otherwise, for the message.
+    """
+    if not condition:
+        raise unsupported(layer, f" with {what}")
+
+
+def unsupported(layer: keras.Layer, what: str = "") -> TranslationError:
+    """Return the error of a layer that cannot be translated."""
+    return TranslationError(
+        f"The layer {layer.name!r} cannot be translated to ONNX. "
+        f"Received: {type(layer).__name__}{what}"
+    )
+
+
+def _relu(graph: OnnxGraph, layer: Any, values: list[Value], output: Any) -> Value:
+    require(not layer.negative_slope and not layer.threshold, layer, "a slope or threshold")
+    if layer.max_value is None:
+        return values[0].renamed(graph.add("Relu", layer.name, [values[0].name]))
+    limits = [
+        graph.constant(f"{layer.name}_low", np.float32(0)),
+        graph.constant(f"{layer.name}_high", np.float32(layer.max_value)),
+    ]
+    return values[0].renamed(graph.add("Clip", layer.name, [values[0].name, *limits]))
+
+
+def _leaky_relu(graph: OnnxGraph, layer: Any, values: list[Value], output: Any) -> Value:
+    slope = float(layer.negative_slope)
+    return values[0].renamed(graph.add("LeakyRelu", layer.name, [values[0].name], alpha=slope))
+
+
+def _activation(graph: OnnxGraph, layer: Any, values: list[Value], output: Any) -> Value:
+    function = layer.activation.__name__
+    require(function in ACTIVATIONS, layer, f"activation {function}")
+    kind, attributes = ACTIVATIONS[function]
+    return values[0].renamed(graph.add(kind, layer.name, [values[0].name], **attributes))
+
+
+def _elementwise(graph: OnnxGraph, layer: Any, values: list[Value], output: Any) -> Value:
+    kind = "Add" if isinstance(layer, layers.Add) else "Mul"
+    return values[0].renamed(graph.add(kind, layer.name, [value.name for value in values]))
+
+
+def _concatenate(graph: OnnxGraph, layer: Any, values: list[Value], output: Any) -> Value:
+    names = [value.name for value in values]
+    if layer.axis in (-1, output.ndim - 1):
+        name = graph.add("Concat", layer.name, names, axis=CHANNELS)
+        return Value(name, np.arange(output.shape[-1]))
+    if output.ndim == 3:  # the predictions of several levels
+        return values[0].renamed(graph.add("Concat", layer.name, names, axis=POINTS))
+    # `models.layers.signed_max_pool` repeats the first row and column where PyTorch pads.
+    require(len(set(names)) == 1, layer, f"axis {layer.axis}")
+    pads = list(values[1].pads)
+    pads[layer.axis - 1] = pads[layer.axis + 1] = 1
+    return values[1]._replace(pads=(pads[0], pads[1], pads[2], pads[3]))
+
+
+def _points(graph: OnnxGraph, layer: Any, values: list[Value], output: Any) -> Value:
+    """Translate (H, W, C) to (points, C), which are (C, points) in the graph."""
+    count = values[0].channels.size
+    require(output.shape[-1] == count, layer, f"{output.shape[-1]} of {count} channels")
+    shape = graph.constant(f"{layer.name}_shape", [1, count, output.shape[1]])
+    return values[0].renamed(graph.add("Reshape", layer.name, [values[0].name, shape]))
+
+
+def _pad(graph: OnnxGraph, layer: Any, values: list[Value], output: Any) -> Value:
+    (above, below), (left, right) = layer.padding
+    return values[0]._replace(pads=(above, left, below, right))
+
+
+def _pool(graph: OnnxGraph, layer: Any, values: list[Value], output: Any) -> Value:
+    require(layer.padding == "valid", layer, f"padding {layer.padding}")
+    shape = {"kernel_shape": layer.pool_size, "strides": layer.strides, "pads": values[0].pads}
+    if isinstance(layer, layers.MaxPooling2D):
+        return values[0].renamed(graph.add("MaxPool", layer.name, [values[0].name], **shape))
+    shape["count_include_pad"] = 1
+    return values[0].renamed(graph.add("AveragePool", layer.name, [values[0].name], **shape))
+
+
+def _global_pool(graph: OnnxGraph, layer: Any, values: list[Value], output: Any) -> Value:
+    maximum = isinstance(layer, layers.GlobalMaxPooling2D)
+    kind = "GlobalMaxPool" if maximum else "GlobalAveragePool"
+    return values[0].renamed(graph.add(kind, layer.name, [values[0].name]))
+
+
+def _flatten(graph: OnnxGraph, layer: Any, values: list[Value], output: Any) -> Value:
+    require(output.shape[-1] == values[0].channels.size, layer, "more than one pixel")
+    return values[0]
+
+
+def _upsample(graph: OnnxGraph, layer: Any, values: list[Value], output: Any) -> Value:
+    require(layer.interpolation == "bilinear", layer, f"interpolation {layer.interpolation}")
+    scales = graph.constant(f"{layer.name}_scales", np.array([1, 1, *layer.size], np.float32))
+    inputs = [values[0].name, "", scales]
+    mode = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
+    return values[0].renamed(graph.add("Resize", layer.name, inputs, **mode))
+
+
+TRANSLATIONS: dict[Any, Callable[[OnnxGraph, Any, list[Value], Any], Value]] = {
+    layers.ReLU: _relu,
+    layers.LeakyReLU: _leaky_relu,
+    layers.Activation: _activation,
+    (layers.Add, layers.Multiply): _elementwise,
+    layers.Concatenate: _concatenate,
+    layers.Reshape: _points,
+    layers.ZeroPadding2D: _pad,
+    (layers.MaxPooling2D, layers.AveragePooling2D): _pool,
+    (layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D): _global_pool,
+    layers.Flatten: _flatten,
+    layers.UpSampling2D: _upsample,
+}
