@@ -15,7 +15,6 @@ from keras_shufflenet.cli.options import (
     ResultsCsv,
     Weights,
     check_model,
-    default_weights,
     import_tensorflow,
     is_model_file,
     open_model,
@@ -259,5 +258,7 @@ def _open(model: str, weights: str | None, results_csv: Path | None) -> "keras.M
 
 def _subject(model: str, weights: str | None, data: Path) -> dict[str, str]:
     """Return model, weights (nothing for a file) and data."""
-    named = "" if is_model_file(model) else Path(weights or default_weights(model)).name
+    from keras_shufflenet.weights.catalog import default_dataset
+
+    named = "" if is_model_file(model) else Path(weights or default_dataset(model)).name
     return {"model": Path(model).name, "weights": named, "data": data.name}

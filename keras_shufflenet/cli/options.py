@@ -179,17 +179,6 @@ def is_model_file(model: str) -> bool:
     return model.endswith(MODEL_FILES)
 
 
-def default_weights(model: str) -> str:
-    """Return the published weights of a model given by name: "imagenet", "coco" or "mpii"."""
-    from keras_shufflenet.weights.catalog import list_weights
-
-    if published := list_weights(model):
-        return published[0].dataset
-    if model.startswith("pose_"):  # other heads and sizes than the published
-        return "mpii" if "_mpii_" in model else "coco"
-    return "imagenet"
-
-
 def check_model(model: str, weights: str | None, suffixes: tuple[str, ...] = MODEL_FILES) -> None:
     """Check what needs no TensorFlow: that a file exists and has no --weights beside it.
 
@@ -236,8 +225,9 @@ def open_model(model: str, weights: str | None) -> "keras.Model | str":
         return model
     import_tensorflow()
     import keras_shufflenet as ks
+    from keras_shufflenet.weights.catalog import default_dataset
 
-    chosen = default_weights(model) if weights is None else parse_weights(weights)
+    chosen = default_dataset(model) if weights is None else parse_weights(weights)
     network = ks.create_model(model, weights=chosen)
     if chosen is None:
         sys.stderr.write(
@@ -253,7 +243,7 @@ def open_network(model: str, weights: str | None) -> "keras.Model":
         ValueError: If there is no such model, or the file cannot be read.
     """
     import_tensorflow()
-    from keras_shufflenet.inference.predictor import load_keras
+    from keras_shufflenet.inference.keras_models import load_keras
 
     network = open_model(model, weights)
     return load_keras(Path(network)) if isinstance(network, str) else network

@@ -14,9 +14,11 @@ from keras_shufflenet._requirements import MEGABYTE, check_free_space
 from keras_shufflenet.export.concrete_function import in_float32, static_shape
 from keras_shufflenet.export.options import ExportOptions
 from keras_shufflenet.export.representative import are_pixels, check_images, read_images
+from keras_shufflenet.inference.heatmap_models import is_pose_estimator
+from keras_shufflenet.inference.keras_models import load_keras
 from keras_shufflenet.inference.keras_outputs import output_names
-from keras_shufflenet.inference.pose import PosePredictor, is_pose_estimator
-from keras_shufflenet.inference.predictor import Predictor, load_keras
+from keras_shufflenet.inference.pose import PosePredictor
+from keras_shufflenet.inference.predictor import Predictor
 from keras_shufflenet.keypoints.codec import HeatmapCodec
 from keras_shufflenet.keypoints.skeletons import SkeletonLike
 from keras_shufflenet.litert.metadata import ModelMetadata

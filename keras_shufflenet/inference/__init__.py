@@ -5,14 +5,18 @@ Exported files require NumPy, Pillow and ai-edge-litert only; Keras is imported 
 
 from keras_shufflenet.inference.classification import ImageClassifier
 from keras_shufflenet.inference.detection import Detector
-from keras_shufflenet.inference.pose import PosePredictor, predict_pose
+from keras_shufflenet.inference.person_boxes import PersonBoxes, PersonDetector
+from keras_shufflenet.inference.pose import PosePredictor, Poses, predict_pose
 from keras_shufflenet.inference.predictor import Predictor
 from keras_shufflenet.inference.visualization import draw_skeletons, image_grid, overlay_heatmaps
 
 __all__ = [
     "Detector",
     "ImageClassifier",
+    "PersonBoxes",
+    "PersonDetector",
     "PosePredictor",
+    "Poses",
     "Predictor",
     "draw_skeletons",
     "image_grid",

@@ -1,19 +1,30 @@
-"""Top-down pose estimation: from bounding boxes of persons in an image to their keypoints.
+"""Top-down pose estimation: from an image to the keypoints of all persons in it.
 
-Every person is cropped, the network predicts one heatmap per keypoint, and the codec decodes the
-heatmaps to coordinates. Prediction and evaluation share `PosePredictor`, so that they cannot
-differ.
+A detector finds the persons, every person is cropped, the network predicts one heatmap per
+keypoint, and the codec decodes the heatmaps to coordinates. Prediction and evaluation share
+`PosePredictor`, so that they cannot differ.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
+from keras_shufflenet._checks import check_integer, check_positive
+from keras_shufflenet.inference.heatmap_models import find_skeleton, heatmap_shape
 from keras_shufflenet.inference.image_io import to_array, with_channels
+from keras_shufflenet.inference.person_boxes import (
+    IOU_THRESHOLD,
+    PERSON,
+    SCORE_THRESHOLD,
+    PersonBoxes,
+    PersonDetector,
+    given_boxes,
+    whole_image,
+)
 from keras_shufflenet.inference.predictor import Predictor
-from keras_shufflenet.keypoints import skeletons
 from keras_shufflenet.keypoints.boxes import BBOX_PADDING, box_to_center_scale
 from keras_shufflenet.keypoints.codec import HeatmapCodec
 from keras_shufflenet.keypoints.skeletons import Skeleton, SkeletonLike
@@ -21,6 +32,23 @@ from keras_shufflenet.keypoints.warping import warp
 
 if TYPE_CHECKING:
     from keras_shufflenet.data import KeypointDataset
+
+
+BATCH_SIZE = 32  # persons
+
+
+class Poses(NamedTuple):
+    """The N persons of an image.
+
+    Attributes:
+        keypoints: float64 (N, K, 3): x, y in image pixels (0-based) and score of each keypoint.
+        bboxes: float64 (N, 4): x, y, width, height in image pixels.
+        scores: float64 (N,), 0..1: the detector's of each person, and 1 without a detector.
+    """
+
+    keypoints: NDArray[np.float64]
+    bboxes: NDArray[np.float64]
+    scores: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -32,28 +60,40 @@ class PosePredictor:
         codec: Defines how persons are cropped and heatmaps decoded.
         skeleton: The keypoints.
         flip_test: Whether to average the heatmaps with those of the mirrored image.
+        detector: Finds the persons; None if they come from elsewhere.
     """
 
     predictor: Predictor
     codec: HeatmapCodec
     skeleton: Skeleton
     flip_test: bool = True
+    detector: PersonDetector | None = None
 
     @classmethod
     def load(
         cls,
         model: Any,
         *,
+        detector: Any = None,
+        category: str = PERSON,
+        detector_score_threshold: float = SCORE_THRESHOLD,
+        detector_iou_threshold: float = IOU_THRESHOLD,
         input_size: tuple[int, int] | None = None,
         codec: HeatmapCodec | None = None,
         skeleton: SkeletonLike | None = None,
         flip_test: bool = True,
     ) -> "PosePredictor":
-        """Create a predictor from a model.
+        """Create a predictor from a model, and from a detector for images of several persons.
 
         Args:
             model: As for `Predictor.load`: a `keras.Model`, the path of a `.keras` or `.tflite`
-                file, or a function that maps images (N, H, W, 3) to heatmaps (N, h, w, K).
+                file, the name of a published model, or a function that maps images (N, H, W, 3)
+                to heatmaps (N, h, w, K).
+            detector: As for `Detector.load`, for example "nanodet_plus_m_416"; or a `Detector` or
+                `PersonDetector`, whose own thresholds then apply.
+            category: Name of the detector's class that is taken.
+            detector_score_threshold: Minimum score of a person, 0..1.
+            detector_iou_threshold: Maximum IoU of two persons that are both kept.
             input_size: (height, width) of the crops, for a model with a variable input size.
             codec: Defaults to the one in the `.tflite` file, else an `"msra"` codec of the model's
                 input and output sizes.
@@ -62,13 +102,14 @@ class PosePredictor:
             flip_test: Whether to average the heatmaps with those of the mirrored image.
 
         Raises:
-            ValueError: If the input size is unknown, `codec` is not a codec, or the model does not
-                output heatmaps of the skeleton and the codec.
+            FileNotFoundError: If a model is missing.
+            ValueError: If the input size is unknown, `codec` is not a codec, the model does not
+                output heatmaps of the skeleton and the codec, or the detector has no such class.
         """
         if codec is not None and not isinstance(codec, HeatmapCodec):
             raise ValueError(f"`codec` must be a HeatmapCodec. Received: {codec!r}")
         predictor = Predictor.load(model, input_size or (codec.input_size if codec else None))
-        height, width, channels = _heatmap_shape(predictor)
+        height, width, channels = heatmap_shape(predictor)
         codec = codec or predictor.metadata.codec
         codec = codec or HeatmapCodec(predictor.input_size, (height, width))
         skeleton = skeleton or predictor.metadata.skeleton
@@ -78,7 +119,96 @@ class PosePredictor:
                 f"Received: {(height, width)}"
             )
         keypoints = channels // 3 if codec.encoding == "udp_combined" else channels
-        return cls(predictor, codec, _skeleton(skeleton, keypoints, predictor.name), flip_test)
+        found = find_skeleton(skeleton, keypoints, predictor.name)
+        if detector is not None and not isinstance(detector, PersonDetector):
+            detector = PersonDetector.load(
+                detector,
+                category=category,
+                score_threshold=detector_score_threshold,
+                iou_threshold=detector_iou_threshold,
+            )
+        return cls(predictor, codec, found, flip_test, detector)
+
+    def predict(
+        self, image: Any, bboxes: ArrayLike | None = None, *, bbox_padding: float = BBOX_PADDING
+    ) -> Poses:
+        """Predict the keypoints of all persons in an image; see `predict_batch`.
+
+        Args:
+            image: A path, a `PIL.Image` or an array (H, W, 3), RGB, 0..255.
+            bboxes: Boxes (N, 4) of the persons: x, y, width, height in image pixels.
+            bbox_padding: Factor on the size of the boxes; published networks are trained with 1.25.
+        """
+        (poses,) = self.predict_batch(
+            [image], None if bboxes is None else [bboxes], bbox_padding=bbox_padding
+        )
+        return poses
+
+    def predict_batch(
+        self,
+        images: Sequence[Any],
+        bboxes: Sequence[ArrayLike] | None = None,
+        *,
+        batch_size: int = BATCH_SIZE,
+        bbox_padding: float = BBOX_PADDING,
+    ) -> list[Poses]:
+        """Predict the keypoints of all persons in several images.
+
+        The persons are in `bboxes`, if they are passed; else those that the detector finds.
+        Without a detector each image as a whole is one person.
+
+        Args:
+            images: Paths, `PIL.Image`s or arrays (H, W, 3), RGB, 0..255. They are one batch of the
+                detector.
+            bboxes: For each image the boxes (N, 4) of its persons: x, y, width, height in pixels.
+            batch_size: Persons per batch of the pose estimator.
+            bbox_padding: Factor on the size of the boxes; published networks are trained with 1.25.
+
+        Returns:
+            For each image its persons, in the order of the boxes; the detector's, best first.
+
+        Raises:
+            FileNotFoundError: If an image is missing.
+            ValueError: If an image cannot be decoded, or boxes are invalid.
+        """
+        check_integer("batch_size", batch_size)
+        check_positive("bbox_padding", bbox_padding)
+        arrays = [to_array(image) for image in images]
+        if not arrays:
+            return []
+        persons = self._find_persons(arrays, bboxes)
+        counts = [len(each.bboxes) for each in persons]
+        owners = np.repeat(np.arange(len(arrays)), counts)
+        centers, scales = box_to_center_scale(
+            np.concatenate([np.zeros((0, 4)), *(each.bboxes for each in persons)]),
+            self.codec.input_size,
+            bbox_padding,
+        )
+        keypoints = [np.zeros((0, len(self.skeleton), 3))]
+        for start in range(0, len(owners), batch_size):
+            rows = slice(start, start + batch_size)
+            owner, center, scale = owners[rows], centers[rows], scales[rows]
+            crops = [
+                self.crop(arrays[image], center[owner == image], scale[owner == image])
+                for image in np.unique(owner)
+            ]
+            keypoints.append(self.predict_crops(np.concatenate(crops), center, scale))
+        found = np.split(np.concatenate(keypoints), np.cumsum(counts)[:-1])
+        return [Poses(points, *boxes) for points, boxes in zip(found, persons, strict=True)]
+
+    def _find_persons(
+        self, images: list[np.ndarray], bboxes: Sequence[ArrayLike] | None
+    ) -> list[PersonBoxes]:
+        if bboxes is not None:
+            if len(bboxes) != len(images):
+                raise ValueError(
+                    f"`bboxes` must have boxes for each of the {len(images)} images. "
+                    f"Received: {len(bboxes)}"
+                )
+            return [given_boxes(boxes, image) for boxes, image in zip(bboxes, images, strict=True)]
+        if self.detector is None:
+            return [whole_image(image) for image in images]
+        return self.detector.detect(images)
 
     def crop(self, image: np.ndarray, centers: np.ndarray, scales: np.ndarray) -> np.ndarray:
         """Crop persons from an image.
@@ -125,41 +255,6 @@ class PosePredictor:
         return (heatmaps + self.codec.flip_back(mirrored, self.skeleton)) / 2
 
 
-def is_pose_estimator(predictor: Predictor) -> bool:
-    """Return whether a model is known, or by its output (h, w, K) assumed, to predict heatmaps."""
-    if predictor.metadata.skeleton is not None:
-        return True
-    shape = predictor.output_shape
-    return len(shape) == 3 and skeletons.of_count(shape[-1]) is not None
-
-
-def _heatmap_shape(predictor: Predictor) -> tuple[int, int, int]:
-    """Return (h, w, K) of the network's output."""
-    shape = predictor.output_shape
-    if len(shape) != 3:
-        raise ValueError(
-            f"{predictor.name} must output heatmaps of shape (N, h, w, K). Received: (N, "
-            f"{', '.join(map(str, shape))})"
-        )
-    return shape[0], shape[1], shape[2]
-
-
-def _skeleton(skeleton: SkeletonLike | None, keypoints: int, name: str) -> Skeleton:
-    skeleton = skeleton or skeletons.of_count(keypoints)
-    if skeleton is None:
-        raise ValueError(
-            f"`skeleton` must be passed for networks without COCO's 17 or MPII's 16 keypoints. "
-            f"Received: {name} with {keypoints} heatmaps"
-        )
-    found = skeletons.get(skeleton)
-    if len(found) != keypoints:
-        raise ValueError(
-            f"The skeleton '{found.name}' requires a network with {len(found)} heatmaps. "
-            f"Received: {name} with {keypoints}"
-        )
-    return found
-
-
 def predict_pose(
     model: Any,
     image: Any,
@@ -172,13 +267,15 @@ def predict_pose(
     batch_size: int = 32,
     bbox_padding: float = BBOX_PADDING,
 ) -> np.ndarray:
-    """Predict the keypoints of the persons in an image.
+    """Predict the keypoints of the persons in boxes of an image, in one call.
+
+    `PosePredictor.predict` is for several images, and for persons that a detector finds.
 
     Args:
         model: As for `PosePredictor.load`, or a `PosePredictor`, whose own options then apply.
         image: A path, a `PIL.Image` or an array (H, W, 3), RGB, 0..255.
         bboxes: Bounding boxes (N, 4) of the persons: x, y, width, height in image pixels. Without
-            boxes the whole image is taken to be one person.
+            boxes, and without a predictor's detector, the whole image is taken to be one person.
         skeleton: Defaults to the one that the model was built with, else COCO's for 17 heatmaps and
             MPII's for 16.
         codec: Defaults to the one in the `.tflite` file, else `"msra"` of the model's sizes.
@@ -201,16 +298,11 @@ def predict_pose(
             model, input_size=input_size, codec=codec, skeleton=skeleton, flip_test=flip_test
         )
     )
-    pixels = to_array(image)
-    centers, scales = box_to_center_scale(
-        _checked_bboxes(bboxes, pixels), predictor.codec.input_size, bbox_padding
+    boxes = None if bboxes is None else [bboxes]
+    (poses,) = predictor.predict_batch(
+        [image], boxes, batch_size=batch_size, bbox_padding=bbox_padding
     )
-    keypoints = [np.zeros((0, len(predictor.skeleton), 3))]
-    for start in range(0, len(centers), batch_size):
-        center, scale = centers[start : start + batch_size], scales[start : start + batch_size]
-        crops = predictor.crop(pixels, center, scale)
-        keypoints.append(predictor.predict_crops(crops, center, scale))
-    return np.concatenate(keypoints)
+    return poses.keypoints
 
 
 def predict_dataset(
@@ -246,28 +338,3 @@ def predict_dataset(
         rows = slice(start, start + batch_size)
         keypoints.append(predictor.predict_crops(crops, centers[rows], scales[rows]))
     return np.concatenate(keypoints)
-
-
-def _checked_bboxes(bboxes: ArrayLike | None, image: np.ndarray) -> np.ndarray:
-    if bboxes is None:
-        return np.array([[0, 0, image.shape[1], image.shape[0]]], np.float64)
-    try:
-        array = np.asarray(bboxes, np.float64)
-    except (TypeError, ValueError):  # strings, or rows of different lengths
-        array = np.zeros(1)
-    array = array.reshape(0, 4) if array.size == 0 else array
-    valid = array.ndim == 2 and array.shape[1] == 4
-    if not valid or not np.isfinite(array).all() or (array[:, 2:] <= 0).any():
-        raise ValueError(
-            "`bboxes` must have the shape (persons, 4): x, y, width, height in pixels, with widths "
-            f"and heights above 0. Received: {bboxes!r}"
-        )
-    height, width = image.shape[:2]
-    ends = array[:, :2] + array[:, 2:]
-    outside = (array[:, :2] >= (width, height)).any(axis=1) | (ends <= 0).any(axis=1)
-    if outside.any():
-        listed = ", ".join(f"{x:g},{y:g},{w:g},{h:g}" for x, y, w, h in array[outside])
-        raise ValueError(
-            f"`bboxes` must overlap with the image of {width} × {height} pixels. Received: {listed}"
-        )
-    return array

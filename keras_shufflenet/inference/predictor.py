@@ -10,6 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_shufflenet.inference.keras_models import (
+    create_published,
+    is_model_name,
+    load_keras,
+    read_metadata,
+)
 from keras_shufflenet.inference.keras_outputs import (
     ONLY,
     is_channels_first,
@@ -68,21 +74,25 @@ class Predictor:
         """Create a predictor.
 
         Args:
-            source: A `keras.Model`, the path of a `.keras` or `.tflite` file, a function that maps
-                images (N, H, W, 3) float32 RGB 0..255 to an array (N, ...), or a predictor.
+            source: A `keras.Model`, the path of a `.keras` or `.tflite` file, the name of a model
+                with published weights, which are taken, a function that maps images (N, H, W, 3)
+                float32 RGB 0..255 to an array (N, ...), or a predictor.
             input_size: (height, width) for a source with a variable input size.
             num_threads: Threads of the interpreter of a `.tflite` file. Defaults to one per core,
                 at most four.
 
         Raises:
-            FileNotFoundError: If the file is missing.
+            FileNotFoundError: If the file is missing, or published weights cannot be downloaded.
             ImportError: If ai-edge-litert is missing for a `.tflite` file.
-            ValueError: If the file is broken or of another kind, or `input_size` contradicts it.
+            ValueError: If the file is broken or of another kind, there is no model of the name, or
+                `input_size` contradicts the model.
         """
         if isinstance(source, Predictor):
             predictor = source
         elif _is_keras(source):
             predictor = _from_keras(source)
+        elif isinstance(source, str) and is_model_name(source):
+            predictor = _from_keras(create_published(source))
         elif isinstance(source, (str, Path)):
             predictor = _from_file(Path(source), num_threads)
         elif callable(source):
@@ -262,19 +272,8 @@ def _from_keras(model: "keras.Model") -> Predictor:
         input_size=None if None in (height, width) else (height, width),
         channels=channels,
         output_shapes=shapes,
-        metadata=_describe(model) if len(shapes) == 1 else None,
+        metadata=read_metadata(model) if len(shapes) == 1 else None,
     )
-
-
-def _describe(model: "keras.Model") -> ModelMetadata:
-    """Return the model's class names, or ImageNet's for 1000, and the skeleton of heatmaps."""
-    from keras_shufflenet.models import class_names, model_skeleton
-    from keras_shufflenet.models.imagenet import imagenet_classes
-
-    names = class_names(model)
-    if not names and model.output_shape[1:] == (len(imagenet_classes()),):
-        names = tuple(words for _, words in imagenet_classes())
-    return ModelMetadata(labels=names, skeleton=model_skeleton(model))
 
 
 def _from_file(path: Path, num_threads: int | None) -> Predictor:
@@ -282,33 +281,10 @@ def _from_file(path: Path, num_threads: int | None) -> Predictor:
         return _from_tflite(path, num_threads)
     if path.suffix == ".keras":
         return _from_keras(load_keras(path))
-    raise ValueError(f"`source` must end in .keras or .tflite. Received: {str(path)!r}")
-
-
-def load_keras(path: Path) -> "keras.Model":
-    """Open a `.keras` file for inference.
-
-    Raises:
-        FileNotFoundError: If it is missing.
-        ValueError: If it cannot be read.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"The .keras file must exist. Received: {str(path)!r}")
-    import keras
-
-    try:
-        return keras.saving.load_model(path, compile=False)
-    except Exception as error:  # a broken file fails in zipfile, json, h5py or Keras
-        raise ValueError(
-            "The file must be a model that `model.save` of Keras 3 has written "
-            f"({_reason(error)}). Received: {str(path)!r}"
-        ) from error
-
-
-def _reason(error: Exception) -> str:
-    """Return the first sentence of an error, whose text may fill pages."""
-    first, _, _ = " ".join(str(error).split()).partition(". ")
-    return f"{type(error).__name__}: {first[:200]}" if first else type(error).__name__
+    raise ValueError(
+        "`source` must end in .keras or .tflite, or be the name of a published model. "
+        f"Received: {str(path)!r}"
+    )
 
 
 def _from_tflite(path: Path, num_threads: int | None) -> Predictor:

@@ -119,3 +119,15 @@ def default_entry(model: str | None, dataset: str = "imagenet") -> WeightsEntry:
             f"Received: weights={dataset!r} for the model {model!r}"
         )
     return entries[0]
+
+
+def default_dataset(model: str) -> str:
+    """Return the dataset of a model's default weights, one of `DATASETS`.
+
+    It follows from the name for pose estimators with other heads and sizes than the published.
+    """
+    if published := list_weights(model):
+        return published[0].dataset
+    if model.startswith("pose_"):
+        return "mpii" if "_mpii_" in model else "coco"
+    return "imagenet"

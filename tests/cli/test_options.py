@@ -6,7 +6,6 @@ import pytest
 
 from keras_shufflenet.cli.options import (
     check_model,
-    default_weights,
     open_model,
     pair,
     parse_size,
@@ -68,20 +67,6 @@ def test_unknown_models():
         check_model("nothing.keras", None)
     with pytest.raises(ValueError, match=r"Received: name='resnet50'"):
         open_model("resnet50", "none")
-
-
-@pytest.mark.parametrize(
-    ("name", "weights"),
-    [
-        ("shufflenet_v2_x1_0", "imagenet"),
-        ("pose_shufflenet_v2_x1_0_coco_256x192", "coco"),
-        ("pose_mobilenet_v2_x1_0_mpii_256x256", "mpii"),
-        ("pose_mobilenet_v2_x0_5_mpii_64x64_light", "mpii"),
-        ("nanodet_plus_m_416", "coco"),
-    ],
-)
-def test_default_weights_are_those_of_the_name(name, weights):
-    assert default_weights(name) == weights
 
 
 @pytest.mark.parametrize(

@@ -74,3 +74,17 @@ def test_list_of_one_model():
         "torchvision_v1",
     ]
     assert list_weights("resnet") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "weights"),
+    [
+        ("shufflenet_v2_x1_0", "imagenet"),
+        ("pose_shufflenet_v2_x1_0_coco_256x192", "coco"),
+        ("pose_mobilenet_v2_x1_0_mpii_256x256", "mpii"),
+        ("pose_mobilenet_v2_x0_5_mpii_64x64_light", "mpii"),
+        ("nanodet_plus_m_416", "coco"),
+    ],
+)
+def test_the_default_weights_are_those_of_the_name(name, weights):
+    assert catalog.default_dataset(name) == weights

@@ -1,0 +1,65 @@
+"""Opening Keras models: files, and networks by name. Keras is imported when one is opened."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from keras_shufflenet.litert.metadata import ModelMetadata
+from keras_shufflenet.weights.catalog import default_dataset
+
+if TYPE_CHECKING:
+    import keras
+
+
+def is_model_name(source: str) -> bool:
+    """Return whether a text is the name of a model, right or misspelled, rather than a path."""
+    path = Path(source)
+    return not path.suffix and path.name == source and not path.exists()
+
+
+def create_published(name: str) -> "keras.Model":
+    """Build a model by its registry name, with the default of its published weights.
+
+    Raises:
+        FileNotFoundError: If the weights cannot be downloaded.
+        ValueError: If there is no such model, or it has no published weights.
+    """
+    from keras_shufflenet.models import create_model
+
+    return create_model(name, weights=default_dataset(name))
+
+
+def load_keras(path: Path) -> "keras.Model":
+    """Open a `.keras` file for inference.
+
+    Raises:
+        FileNotFoundError: If it is missing.
+        ValueError: If it cannot be read.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"The .keras file must exist. Received: {str(path)!r}")
+    import keras
+
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except Exception as error:  # a broken file fails in zipfile, json, h5py or Keras
+        raise ValueError(
+            "The file must be a model that `model.save` of Keras 3 has written "
+            f"({_reason(error)}). Received: {str(path)!r}"
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Return the first sentence of an error, whose text may fill pages."""
+    first, _, _ = " ".join(str(error).split()).partition(". ")
+    return f"{type(error).__name__}: {first[:200]}" if first else type(error).__name__
+
+
+def read_metadata(model: "keras.Model") -> ModelMetadata:
+    """Return the model's class names, or ImageNet's for 1000, and the skeleton of heatmaps."""
+    from keras_shufflenet.models import class_names, model_skeleton
+    from keras_shufflenet.models.imagenet import imagenet_classes
+
+    names = class_names(model)
+    if not names and model.output_shape[1:] == (len(imagenet_classes()),):
+        names = tuple(words for _, words in imagenet_classes())
+    return ModelMetadata(labels=names, skeleton=model_skeleton(model))
