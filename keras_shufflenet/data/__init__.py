@@ -14,6 +14,13 @@ if TYPE_CHECKING:
         Augmentation,
     )
     from keras_shufflenet.data.classification_pipeline import classification
+    from keras_shufflenet.data.detection_augmentation import (
+        NANODET_AUGMENTATION,
+        NANODET_PLUS_AUGMENTATION,
+        DetectionAugmentation,
+    )
+    from keras_shufflenet.data.detection_dataset import DetectionDataset, load_detection_dataset
+    from keras_shufflenet.data.detection_pipeline import detection
     from keras_shufflenet.data.keypoint_dataset import (
         KeypointDataset,
         load_keypoint_dataset,
@@ -24,10 +31,16 @@ if TYPE_CHECKING:
 __all__ = [
     "COCO_AUGMENTATION",
     "MPII_AUGMENTATION",
+    "NANODET_AUGMENTATION",
+    "NANODET_PLUS_AUGMENTATION",
     "Augmentation",
+    "DetectionAugmentation",
+    "DetectionDataset",
     "KeypointDataset",
     "classification",
+    "detection",
     "keypoints",
+    "load_detection_dataset",
     "load_keypoint_dataset",
     "person_instances",
     "resolve_image_paths",
@@ -36,9 +49,15 @@ __all__ = [
 _MODULES = {
     "COCO_AUGMENTATION": "augmentation",
     "MPII_AUGMENTATION": "augmentation",
+    "NANODET_AUGMENTATION": "detection_augmentation",
+    "NANODET_PLUS_AUGMENTATION": "detection_augmentation",
     "Augmentation": "augmentation",
+    "DetectionAugmentation": "detection_augmentation",
+    "DetectionDataset": "detection_dataset",
     "KeypointDataset": "keypoint_dataset",
     "classification": "classification_pipeline",
+    "detection": "detection_pipeline",
+    "load_detection_dataset": "detection_dataset",
     "load_keypoint_dataset": "keypoint_dataset",
     "keypoints": "keypoint_pipeline",
     "resolve_image_paths": "keypoint_dataset",

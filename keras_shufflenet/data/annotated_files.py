@@ -10,11 +10,65 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
-from keras_shufflenet._read_report import LOGGER
+import numpy as np
 
+from keras_shufflenet._read_report import LOGGER
+from keras_shufflenet.data.image_files import displayed_and_stored_size
+
+Folder = str | Path
+CHECKED_IMAGES = 16  # whose sizes are compared with those of the annotations before all are read
 _NAMED = 3  # names that a message lists
+
+
+def pair_with_folders(
+    annotations: Any, image_dir: Folder | Sequence[Folder]
+) -> list[tuple[Any, Folder]]:
+    """Return each of one or several annotation files with its image folder.
+
+    Args:
+        annotations: A file, or a list of them.
+        image_dir: A folder for all files, or a list with one for each.
+
+    Raises:
+        ValueError: If there is no file, or another number of folders.
+    """
+    files = list(annotations) if isinstance(annotations, list | tuple) else [annotations]
+    folders = [image_dir] * len(files) if isinstance(image_dir, str | Path) else list(image_dir)
+    if not files or len(folders) != len(files):
+        raise ValueError(
+            "`image_dir` must be a folder, or a list with one folder for each annotation file. "
+            f"Received: {len(files)} annotation files, {len(folders)} folders"
+        )
+    return list(zip(files, folders, strict=True))
+
+
+def check_image_sizes(paths: Sequence[str], sizes: np.ndarray) -> None:
+    """Compare the sizes of a few images with those that the annotations state.
+
+    Args:
+        paths: N image files.
+        sizes: (N, 2) as (height, width) in pixels.
+
+    Raises:
+        ValueError: If a size differs.
+    """
+    for index in range(0, len(paths), max(1, len(paths) // CHECKED_IMAGES)):
+        _check_size(paths[index], sizes[index])
+
+
+def _check_size(path: str, size: np.ndarray) -> None:
+    try:
+        allowed = displayed_and_stored_size(path)
+    except ValueError:
+        return  # the error comes when the image is read
+    if tuple(size) not in allowed:
+        raise ValueError(
+            f"An image must have the size that its annotations state, {size[1]} × {size[0]} "
+            f"pixels. Received: {allowed[0][1]} × {allowed[0][0]} pixels in {path}"
+        )
 
 
 def resolve_image_files(

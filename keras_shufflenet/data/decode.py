@@ -54,7 +54,7 @@ class View(NamedTuple):
 
     Attributes:
         window: The part of the image that the crop covers.
-        matrix: (B, 2, 3) float32, from crop pixels to window pixels.
+        matrix: (B, 2, 3) float64, from crop pixels to window pixels.
     """
 
     window: Window
@@ -84,16 +84,17 @@ def plan_views(inverse: tf.Tensor, image_size: tf.Tensor, size: Size, *, dct_sca
     matrix = inverse - tf.pad(low[..., None], [[0, 0], [0, 0], [2, 0]])
     box = tf.concat([low[:, ::-1], (high - low + 1)[:, ::-1]], axis=-1)
     window = Window(tf.cast(box, tf.int32), dct_index, tf.cast(image_size, tf.int32))
-    return View(window, tf.cast(matrix, tf.float32))
+    return View(window, matrix)
 
 
-def read_crop(path: tf.Tensor, view: View, size: Size) -> tf.Tensor:
+def read_crop(path: tf.Tensor, view: View, size: Size, *, quantize: bool = False) -> tf.Tensor:
     """Read a crop from an image file.
 
     Args:
         path: Path of an image file, see `image_files`.
         view: Window and matrix of the crop.
         size: Crop size (height, width).
+        quantize: As for `warp`.
 
     Returns:
         (height, width, 3) float32 RGB 0..255, zero outside of the image.
@@ -108,10 +109,10 @@ def read_crop(path: tf.Tensor, view: View, size: Size) -> tf.Tensor:
         lambda: decode_jpeg(contents, window),
         lambda: _decode_other(path, contents, window),
     )
-    return warp(image, view.matrix, size)
+    return warp(image, view.matrix, size, quantize=quantize)
 
 
-def warp(image: tf.Tensor, inverse: tf.Tensor, size: Size) -> tf.Tensor:
+def warp(image: tf.Tensor, inverse: tf.Tensor, size: Size, *, quantize: bool = False) -> tf.Tensor:
     """Warp an image with bilinear interpolation, with zeros outside of the image.
 
     The compiled twin of `keypoints.warp`. TensorFlow's own operator recomputes the positions for
@@ -119,13 +120,15 @@ def warp(image: tf.Tensor, inverse: tf.Tensor, size: Size) -> tf.Tensor:
 
     Args:
         image: (h, w, 3) uint8, of any size.
-        inverse: (2, 3) float32, from output points to image points.
+        inverse: (2, 3) float64, from output points to image points.
         size: Output size (height, width).
+        quantize: Whether to round positions to 1/32 of a pixel and pixels to integers, like
+            `warpAffine` of OpenCV 4. The pixels are then exactly those of `keypoints.warp`.
 
     Returns:
         (height, width, 3) float32.
     """
-    return _warp_kernel(size)(_padded_pixels(image), tf.shape(image)[:2], inverse)
+    return _warp_kernel(size, quantize)(_padded_pixels(image), tf.shape(image)[:2], inverse)
 
 
 def is_plain(contents: tf.Tensor) -> tf.Tensor:
@@ -251,21 +254,35 @@ def _padded_pixels(image: tf.Tensor) -> tf.Tensor:
 
 
 @cache
-def _warp_kernel(size: Size) -> Callable[..., tf.Tensor]:
+def _warp_kernel(size: Size, quantize: bool) -> Callable[..., tf.Tensor]:
+    position = _quantized_position if quantize else _exact_position
+
     @tf.function(jit_compile=True, autograph=False)
     def resample(pixels: tf.Tensor, image_size: tf.Tensor, inverse: tf.Tensor) -> tf.Tensor:
         height, width = image_size[0], image_size[1]
-        y, x = tf.range(size[0], dtype=tf.float32)[:, None], tf.range(size[1], dtype=tf.float32)
-        columns = inverse[0, 0] * x + (inverse[0, 1] * y + inverse[0, 2])
-        rows = inverse[1, 0] * x + (inverse[1, 1] * y + inverse[1, 2])
+        columns, rows = position(inverse[0], size), position(inverse[1], size)
         value = tf.zeros([])
         for row, row_weight in _neighbors(rows, height):
             for column, column_weight in _neighbors(columns, width):
                 neighbor = tf.cast(tf.gather(pixels, row * width + column), tf.float32)
                 value += neighbor * (row_weight * column_weight)[..., None]
-        return value
+        return tf.floor(value + 0.5) if quantize else value
 
     return resample
+
+
+def _exact_position(row: tf.Tensor, size: Size) -> tf.Tensor:
+    """Return where the pixels of the output are along an axis, by a row (3,) of the matrix."""
+    row = tf.cast(row, tf.float32)
+    y, x = tf.range(size[0], dtype=tf.float32)[:, None], tf.range(size[1], dtype=tf.float32)
+    return row[0] * x + (row[1] * y + row[2])
+
+
+def _quantized_position(row: tf.Tensor, size: Size) -> tf.Tensor:
+    """Return the same in OpenCV 4's fixed-point arithmetic, rounded to 1/32 of a pixel."""
+    y, x = tf.range(size[0], dtype=tf.float64)[:, None], tf.range(size[1], dtype=tf.float64)
+    position = tf.round(1024 * row[0] * x) + tf.round(1024 * (row[1] * y + row[2]))
+    return tf.cast(tf.floor((position + 16) / 32), tf.float32) / 32
 
 
 def _neighbors(position: tf.Tensor, length: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor]]:

@@ -42,6 +42,12 @@ def compose_flip(matrix: tf.Tensor, is_flipped: tf.Tensor, width: tf.Tensor) -> 
     return tf.where(is_flipped[:, None, None], composed, matrix)
 
 
+def compose(outer: tf.Tensor, inner: tf.Tensor) -> tf.Tensor:
+    """Return the matrices (B, 2, 3) that apply `inner` (B, 2, 3) first, then `outer` (B, 2, 3)."""
+    linear = tf.matmul(outer[..., :2], inner)
+    return tf.concat([linear[..., :2], linear[..., 2:] + outer[..., 2:]], axis=-1)
+
+
 def transform_points(points: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
     """Apply matrices (B, 2, 3) to points (B, K, 2)."""
     return tf.matmul(points, matrix[:, :, :2], transpose_b=True) + matrix[:, None, :, 2]

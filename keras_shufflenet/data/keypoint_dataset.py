@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 
 from keras_shufflenet._read_report import ReadReport
-from keras_shufflenet.data.annotated_files import resolve_image_files
-from keras_shufflenet.data.image_files import displayed_and_stored_size, displayed_size
+from keras_shufflenet.data.annotated_files import (
+    Folder,
+    check_image_sizes,
+    pair_with_folders,
+    resolve_image_files,
+)
+from keras_shufflenet.data.image_files import displayed_size
 from keras_shufflenet.keypoints.annotations import PoseInstances
 from keras_shufflenet.keypoints.coco_file import COCOFile
 from keras_shufflenet.keypoints.coco_reader import read_coco, read_detections
 from keras_shufflenet.keypoints.skeletons import Skeleton, SkeletonLike
-
-Folder = str | Path
-CHECKED_IMAGES = 16  # whose sizes are compared with those of the annotations before all are read
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,13 +87,8 @@ def load_keypoint_dataset(
         ValueError: If a file is malformed, has several categories or other keypoints, no instances
             remain, or the numbers of annotation files and image folders differ.
     """
-    files = list(annotations) if isinstance(annotations, list | tuple) else [annotations]
-    folders = [image_dir] * len(files) if isinstance(image_dir, str | Path) else list(image_dir)
-    if not files or len(folders) != len(files):
-        raise ValueError(
-            "`image_dir` must be a folder, or a list with one folder for each annotation file. "
-            f"Received: {len(files)} annotation files, {len(folders)} folders"
-        )
+    pairs = pair_with_folders(annotations, image_dir)
+    files, folders = [file for file, _ in pairs], [folder for _, folder in pairs]
     files[0] = COCOFile.open(files[0], category, skeleton)
     skeleton = files[0].skeleton
     if detections is None:
@@ -132,21 +129,8 @@ def resolve_image_paths(instances: PoseInstances, image_dir: Folder) -> Keypoint
         sizes[unknown] = [displayed_size(paths[image]) for image in index[unknown]]
         instances = replace(instances, image_size=sizes)
     first = np.unique(index, return_index=True)[1]
-    for row in first[:: max(1, len(first) // CHECKED_IMAGES)]:
-        _check_size(paths[index[row]], instances.image_size[row])
+    check_image_sizes(paths, instances.image_size[first])
     return KeypointDataset(instances, np.array(paths)[index])
-
-
-def _check_size(path: str, size: np.ndarray) -> None:
-    try:
-        allowed = displayed_and_stored_size(path)
-    except ValueError:
-        return  # the error comes when the image is read
-    if tuple(size) not in allowed:
-        raise ValueError(
-            f"An image must have the size that its annotations state, {size[1]} × {size[0]} "
-            f"pixels. Received: {allowed[0][1]} × {allowed[0][0]} pixels in {path}"
-        )
 
 
 def _concatenate(parts: list[KeypointDataset]) -> KeypointDataset:

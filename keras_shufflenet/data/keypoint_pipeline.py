@@ -38,6 +38,7 @@ from keras_shufflenet.data.geometry import (
 from keras_shufflenet.data.keypoint_dataset import KeypointDataset, load_keypoint_dataset
 from keras_shufflenet.data.pipeline import (
     check_batch,
+    check_channels,
     load_batches,
     prefetched,
     shuffled,
@@ -126,7 +127,7 @@ def keypoints(
         skeleton = model_skeleton(model)
     dataset = _dataset(annotations, image_dir, skeleton, category)
     _check_heatmaps(model, dataset.skeleton)
-    is_gray = model is not None and _check_channels(model) == 1
+    is_gray = model is not None and check_channels(model) == 1
     codec = _codec(model, codec, input_size, dataset.skeleton)
     check_batch(batch_size, start_step)
     table = _table(dataset, codec.input_size)
@@ -246,17 +247,6 @@ def _swap_sides(
         tf.where(is_flipped[:, None, None], tf.gather(keypoints, order, axis=1), keypoints),
         tf.where(is_flipped[:, None], tf.gather(visible, order, axis=1), visible),
     )
-
-
-def _check_channels(model: Any) -> int:
-    """Return the number of channels that a model takes."""
-    channels = int(model.inputs[0].shape[-1])
-    if channels not in (1, 3):
-        raise ValueError(
-            "`model` must take images with 3 channels or 1: files hold photographs. "
-            f"Received: {model.name} with {channels} channels"
-        )
-    return channels
 
 
 def _check_heatmaps(model: Any, skeleton: Skeleton) -> None:

@@ -27,6 +27,17 @@ def check_batch(batch_size: int, start_step: int) -> None:
     check_integer("start_step", start_step, minimum=0)
 
 
+def check_channels(model: Any) -> int:
+    """Return the number of channels that a model takes."""
+    channels = int(model.inputs[0].shape[-1])
+    if channels not in (1, 3):
+        raise ValueError(
+            "`model` must take images with 3 channels or 1: files hold photographs. "
+            f"Received: {model.name} with {channels} channels"
+        )
+    return channels
+
+
 def to_gray(images: tf.Tensor) -> tf.Tensor:
     """Return the luma (..., 1) of RGB images (..., 3), float32."""
     return tf.reduce_sum(images * tf.constant(LUMA), axis=-1, keepdims=True)

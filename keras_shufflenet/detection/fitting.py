@@ -37,6 +37,17 @@ def stretch_matrix(image_size: Size, input_size: Size) -> NDArray[np.float64]:
     return np.array([[x, 0, 0], [0, y, 0]])
 
 
+def fit_matrix(image_size: Size, input_size: Size, keep_ratio: bool) -> NDArray[np.float64]:
+    """Return the matrix (2, 3) from image to input.
+
+    Args:
+        image_size: (height, width) of the image in pixels.
+        input_size: (height, width) of the network's input in pixels.
+        keep_ratio: Whether to keep the aspect ratio, with black bars.
+    """
+    return (letterbox_matrix if keep_ratio else stretch_matrix)(image_size, input_size)
+
+
 def fit_image(
     image: NDArray[np.uint8], input_size: Size, keep_ratio: bool
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
@@ -50,8 +61,7 @@ def fit_image(
     Returns:
         The input, uint8 (height, width, 3), and the matrix (2, 3) from image to input.
     """
-    size = image.shape[0], image.shape[1]
-    matrix = (letterbox_matrix if keep_ratio else stretch_matrix)(size, input_size)
+    matrix = fit_matrix((image.shape[0], image.shape[1]), input_size, keep_ratio)
     return warp(image, matrix, input_size, quantize=True), matrix
 
 
