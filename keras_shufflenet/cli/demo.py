@@ -168,7 +168,7 @@ def _draw(model: Path, held_out: Source, output: Path) -> Path:
     from PIL import Image
 
     import keras_shufflenet as ks
-    from keras_shufflenet.inference.visualization import draw_skeletons, image_grid
+    from keras_shufflenet.inference import draw_skeletons, image_grid
 
     dataset = ks.data.load_keypoint_dataset(*held_out)
     boxes: dict[str, list[list[float]]] = {}

@@ -3,6 +3,7 @@
 Source: https://github.com/RangiLyu/nanodet, commit be9b4a9.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -37,6 +38,7 @@ def decode(
     score_threshold: float = SCORE_THRESHOLD,
     iou_threshold: float = IOU_THRESHOLD,
     max_detections: int = MAX_DETECTIONS,
+    classes: Sequence[int] | None = None,
 ) -> Detections:
     """Decode the raw output of NanoDet or NanoDet-Plus for one image.
 
@@ -47,6 +49,7 @@ def decode(
         score_threshold: Minimum score of a detection, 0..1.
         iou_threshold: Maximum IoU of two detections of a class that are both kept.
         max_detections: Maximum number of detections, of all classes.
+        classes: Indices of the only classes to decode; by default all.
 
     Returns:
         Detections in pixels of the network's input, clipped to it.
@@ -63,20 +66,23 @@ def decode(
     logits, distributions = output[:, :-BOX_CHANNELS], output[:, -BOX_CHANNELS:]
     scores = 1 / (1 + np.exp(-np.clip(logits, -500, 500)))
     priors = make_priors(find_design(len(output), input_size), input_size)
-    rows, classes = np.nonzero(scores > score_threshold)
+    above = scores > score_threshold
+    if classes is not None:
+        above &= np.isin(np.arange(scores.shape[1]), classes)
+    rows, numbers = np.nonzero(above)
     boxes = _boxes(distributions[rows], priors[rows], input_size)
-    found = scores[rows, classes]
+    found = scores[rows, numbers]
     kept = np.concatenate(
         [
-            np.flatnonzero(classes == each)[
-                nms(boxes[classes == each], found[classes == each], iou_threshold)
+            np.flatnonzero(numbers == each)[
+                nms(boxes[numbers == each], found[numbers == each], iou_threshold)
             ]
-            for each in np.unique(classes)
+            for each in np.unique(numbers)
         ]
         or [np.zeros(0, np.int64)]
     )
     best = kept[np.argsort(-found[kept], kind="stable")][:max_detections]
-    return Detections(boxes[best], found[best], classes[best])
+    return Detections(boxes[best], found[best], numbers[best])
 
 
 def _boxes(

@@ -5,10 +5,11 @@ Exported files require NumPy, Pillow and ai-edge-litert only; Keras is imported 
 
 from keras_shufflenet.inference.classification import ImageClassifier
 from keras_shufflenet.inference.detection import Detector
+from keras_shufflenet.inference.image_grid import image_grid, overlay_heatmaps
 from keras_shufflenet.inference.person_boxes import PersonBoxes, PersonDetector
 from keras_shufflenet.inference.pose import PosePredictor, Poses, predict_pose
 from keras_shufflenet.inference.predictor import Predictor
-from keras_shufflenet.inference.visualization import draw_skeletons, image_grid, overlay_heatmaps
+from keras_shufflenet.inference.visualization import draw_detections, draw_skeletons
 
 __all__ = [
     "Detector",
@@ -18,6 +19,7 @@ __all__ = [
     "PosePredictor",
     "Poses",
     "Predictor",
+    "draw_detections",
     "draw_skeletons",
     "image_grid",
     "overlay_heatmaps",

@@ -6,11 +6,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from keras_shufflenet.inference.detection import Detector
+from keras_shufflenet.inference.detection import (
+    PREDICTION_IOU_THRESHOLD,
+    PREDICTION_SCORE_THRESHOLD,
+    Detector,
+)
 
 PERSON = "person"
-SCORE_THRESHOLD = 0.3
-IOU_THRESHOLD = 0.6
 
 
 class PersonBoxes(NamedTuple):
@@ -27,15 +29,13 @@ class PersonBoxes(NamedTuple):
 
 @dataclass(frozen=True)
 class PersonDetector:
-    """A detector of which one class counts. Create one with `PersonDetector.load`.
+    """A detector of a single class. Create one with `PersonDetector.load`.
 
     Attributes:
-        detector: Detects objects of all of its classes.
-        category: Name of the class whose boxes are returned.
+        detector: Detects the objects of the class.
     """
 
     detector: Detector
-    category: str = PERSON
 
     @classmethod
     def load(
@@ -43,8 +43,8 @@ class PersonDetector:
         detector: Any,
         *,
         category: str = PERSON,
-        score_threshold: float = SCORE_THRESHOLD,
-        iou_threshold: float = IOU_THRESHOLD,
+        score_threshold: float = PREDICTION_SCORE_THRESHOLD,
+        iou_threshold: float = PREDICTION_IOU_THRESHOLD,
     ) -> "PersonDetector":
         """Create a detector of persons from a model.
 
@@ -62,14 +62,7 @@ class PersonDetector:
             detector = Detector.load(
                 detector, score_threshold=score_threshold, iou_threshold=iou_threshold
             )
-        names = detector.class_names
-        if category not in names:
-            listed = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
-            raise ValueError(
-                f"`category` must be a class of the detector {detector.predictor.name}: {listed}. "
-                f"Received: category={category!r}"
-            )
-        return cls(detector, category)
+        return cls(detector.of_category(category))
 
     def detect(self, images: list[Any]) -> list[PersonBoxes]:
         """Return the boxes of the persons in each image, best first; images are one batch.
@@ -81,11 +74,10 @@ class PersonDetector:
             FileNotFoundError: If an image is missing.
             ValueError: If an image cannot be decoded.
         """
-        number = self.detector.class_names.index(self.category)
         found = []
-        for boxes, scores, classes in self.detector.detect(images):
+        for boxes, scores, _ in self.detector.detect(images):
             sizes = boxes[:, 2:] - boxes[:, :2]
-            kept = (classes == number) & (sizes > 0).all(axis=1)
+            kept = (sizes > 0).all(axis=1)
             bboxes = np.concatenate([boxes[:, :2], sizes], axis=1)
             found.append(PersonBoxes(bboxes[kept], scores[kept]))
         return found

@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from keras_shufflenet._checks import check_integer, check_positive
+from keras_shufflenet.inference.detection import (
+    PREDICTION_IOU_THRESHOLD,
+    PREDICTION_SCORE_THRESHOLD,
+)
 from keras_shufflenet.inference.heatmap_models import find_skeleton, heatmap_shape
 from keras_shufflenet.inference.image_io import to_array, with_channels
 from keras_shufflenet.inference.person_boxes import (
-    IOU_THRESHOLD,
     PERSON,
-    SCORE_THRESHOLD,
     PersonBoxes,
     PersonDetector,
     given_boxes,
@@ -76,8 +78,8 @@ class PosePredictor:
         *,
         detector: Any = None,
         category: str = PERSON,
-        detector_score_threshold: float = SCORE_THRESHOLD,
-        detector_iou_threshold: float = IOU_THRESHOLD,
+        detector_score_threshold: float = PREDICTION_SCORE_THRESHOLD,
+        detector_iou_threshold: float = PREDICTION_IOU_THRESHOLD,
         input_size: tuple[int, int] | None = None,
         codec: HeatmapCodec | None = None,
         skeleton: SkeletonLike | None = None,

@@ -1,4 +1,4 @@
-"""Visualization with Pillow: skeletons, image grids and heatmaps.
+"""Skeletons and boxes on images, drawn with Pillow.
 
 Every person is drawn on a supersampled canvas of its own, which is then scaled down and composited
 onto the image, so that limbs are smooth at any slope and crowds need little memory.
@@ -6,17 +6,21 @@ onto the image, so that limbs are smooth at any slope and crowds need little mem
 
 import colorsys
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageFont
 
-from keras_shufflenet._checks import check_integer
-from keras_shufflenet.inference.image_io import to_array, to_pillow
+from keras_shufflenet.data.image_files import LUMA
+from keras_shufflenet.detection.decoding import Detections
+from keras_shufflenet.inference.image_io import to_pillow
 from keras_shufflenet.keypoints import skeletons
 from keras_shufflenet.keypoints.skeletons import Skeleton, SkeletonLike
 
 Color = tuple[int, int, int]
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+Plate = tuple[int, int, int, int]  # left, top, right, bottom of a text's background
 
 COLORS: dict[str, Color] = {
     "left": (38, 139, 255),  # distinguishable for the color-blind: blue, orange, light green
@@ -26,6 +30,25 @@ COLORS: dict[str, Color] = {
 OUTLINE: tuple[int, int, int, int] = (0, 0, 0, 150)
 SUPERSAMPLING = 4
 MAX_CANVAS = 12_000_000  # pixels of a supersampled canvas
+SMALLEST_FONT = 11  # pixels
+BRIGHT = 150  # luma of a plate from which on its text is black
+BLACK: Color = (0, 0, 0)
+WHITE: Color = (255, 255, 255)
+FIRST_HUE = 0.58  # a blue
+DARKEST = 115.0  # luma of a color, 0..255
+GOLDEN_RATIO = 0.618  # whose multiples divide the circle of hues evenly
+
+
+class Palette(NamedTuple):
+    """The colors of one person.
+
+    Attributes:
+        keypoints: The color of each keypoint.
+        limbs: The color of each limb of the skeleton.
+    """
+
+    keypoints: list[Color]
+    limbs: dict[tuple[int, int], Color]
 
 
 def draw_skeletons(
@@ -35,12 +58,14 @@ def draw_skeletons(
     score_threshold: float = 0.3,
     *,
     line_width: float | None = None,
+    person_ids: Sequence[int] | None = None,
 ) -> np.ndarray:
     """Draw the keypoints and limbs of persons on an image.
 
-    Left limbs are blue, right limbs orange and those in between green, as the names of the
-    keypoints say. Without left and right every keypoint has a color of its own, as has the limb
-    that ends there. A limb is drawn if both of its keypoints reach the threshold.
+    Of one person, left limbs are blue, right limbs orange and those in between green, as the names
+    of the keypoints say. Without left and right every keypoint has a color of its own, as has the
+    limb that ends there. Of several persons, each has a color, lighter on its left side and darker
+    on its right. A limb is drawn if both of its keypoints reach the threshold.
 
     Args:
         image: A path, a `PIL.Image` or an array (H, W, 3), RGB, 0..255.
@@ -49,17 +74,23 @@ def draw_skeletons(
         skeleton: The K keypoints. Without limbs only the keypoints are drawn.
         score_threshold: Minimum score of the keypoints that are drawn.
         line_width: Width of a limb in pixels. Defaults to a fraction of the person's extent.
+        person_ids: N numbers from 0 that choose the colors of the persons, so that one who is
+            tracked keeps a color. Defaults to their positions; a single person then has the colors
+            of its sides.
 
     Returns:
         A new uint8 array (H, W, 3).
 
     Raises:
-        ValueError: If `keypoints` does not have the shape (N, K, 3) of the skeleton.
+        ValueError: If `keypoints` does not have the shape (N, K, 3) of the skeleton, or there are
+            not N `person_ids`.
     """
     shown = skeletons.get(skeleton)
     canvas = to_pillow(image).convert("RGBA")
-    for person in _checked_keypoints(keypoints, shown):
-        _draw_person(canvas, person, shown, score_threshold, line_width)
+    persons = _checked_keypoints(keypoints, shown)
+    palettes = _palettes(shown, len(persons), person_ids)
+    for person, palette in reversed(list(zip(persons, palettes, strict=True))):  # the best on top
+        _draw_person(canvas, person, shown, palette, score_threshold, line_width)
     return np.asarray(canvas.convert("RGB"))
 
 
@@ -81,6 +112,7 @@ def _draw_person(
     image: Image.Image,
     person: np.ndarray,
     skeleton: Skeleton,
+    palette: Palette,
     threshold: float,
     line_width: float | None,
 ) -> None:
@@ -92,7 +124,7 @@ def _draw_person(
     region = _region(points[seen], 2 * width, image.size)
     if region is None:
         return
-    overlay = _render(points, seen, skeleton, width, region)
+    overlay = _render(points, seen, skeleton, palette, width, region)
     image.alpha_composite(overlay, dest=region[:2])
 
 
@@ -118,6 +150,7 @@ def _render(
     points: np.ndarray,
     seen: np.ndarray,
     skeleton: Skeleton,
+    palette: Palette,
     width: float,
     region: tuple[int, int, int, int],
 ) -> Image.Image:
@@ -127,16 +160,16 @@ def _render(
     canvas = Image.new("RGBA", (size[0] * finer, size[1] * finer), (0, 0, 0, 0))
     pen = ImageDraw.Draw(canvas)
     local = (points - region[:2]) * finer
-    limbs, colors = _limbs(skeleton, seen), _colors(skeleton)
+    limbs = _limbs(skeleton, seen)
     outline = width + max(1.0, width / 3)
     for a, b in limbs:
         _limb(pen, local[a], local[b], outline * finer, OUTLINE)
     for keypoint in np.flatnonzero(seen).tolist():
         _dot(pen, local[keypoint], 0.8 * outline * finer, OUTLINE)
     for a, b in limbs:
-        _limb(pen, local[a], local[b], width * finer, _limb_color(skeleton, colors, a, b))
+        _limb(pen, local[a], local[b], width * finer, palette.limbs[a, b])
     for keypoint in np.flatnonzero(seen).tolist():
-        _dot(pen, local[keypoint], 0.8 * width * finer, colors[keypoint])
+        _dot(pen, local[keypoint], 0.8 * width * finer, palette.keypoints[keypoint])
         _dot(pen, local[keypoint], 0.4 * width * finer, (255, 255, 255))
     return canvas.resize(size, Image.Resampling.BOX)
 
@@ -152,22 +185,59 @@ def _limb_side(skeleton: Skeleton, a: int, b: int) -> str:
     return sides.pop() if len(sides) == 1 else "center"
 
 
-def _colors(skeleton: Skeleton) -> list[Color]:
-    """Return the color of each keypoint."""
+def _palettes(skeleton: Skeleton, persons: int, person_ids: Sequence[int] | None) -> list[Palette]:
+    """Return the colors of each person."""
+    if person_ids is not None and len(person_ids) != persons:
+        raise ValueError(
+            f"`person_ids` must have a number for each of the {persons} persons. "
+            f"Received: {len(person_ids)}"
+        )
+    if person_ids is None and persons == 1:
+        return [_palette_of_sides(skeleton)]
+    return [_palette_of_person(skeleton, int(number)) for number in person_ids or range(persons)]
+
+
+def _palette_of_sides(skeleton: Skeleton) -> Palette:
     if set(skeleton.sides) == {"center"} and len(skeleton) > 1:
         hues = np.arange(len(skeleton)) / len(skeleton)
-        return [_pixel(colorsys.hls_to_rgb(hue, 0.6, 0.9)) for hue in hues]
-    return [COLORS[side] for side in skeleton.sides]
+        colors = [_pixel(colorsys.hls_to_rgb(hue, 0.6, 0.9)) for hue in hues]
+        return Palette(colors, {(a, b): colors[b] for a, b in skeleton.limbs})
+    return _palette(skeleton, COLORS)
+
+
+def _palette_of_person(skeleton: Skeleton, number: int) -> Palette:
+    color = distinct_color(number)
+    sides = {"left": _mix(color, WHITE, 0.4), "right": _mix(color, BLACK, 0.25), "center": color}
+    return _palette(skeleton, sides)
+
+
+def _palette(skeleton: Skeleton, sides: Mapping[str, Color]) -> Palette:
+    keypoints = [sides[side] for side in skeleton.sides]
+    return Palette(keypoints, {limb: sides[_limb_side(skeleton, *limb)] for limb in skeleton.limbs})
+
+
+def distinct_color(number: int) -> Color:
+    """Return the color of a person or class; neighboring numbers differ most."""
+    hue = (FIRST_HUE + GOLDEN_RATIO * number) % 1
+    color = _pixel(colorsys.hls_to_rgb(hue, 0.55, 0.95))
+    missing = max(0.0, DARKEST - _luma(color))  # of blues and violets
+    return _mix(color, WHITE, missing / (255 - _luma(color)))
+
+
+def _luma(color: Color) -> float:
+    return sum(part * channel for part, channel in zip(LUMA, color, strict=True))
+
+
+def _mix(color: Color, other: Color, share: float) -> Color:
+    red, green, blue = (
+        round((1 - share) * a + share * b) for a, b in zip(color, other, strict=True)
+    )
+    return red, green, blue
 
 
 def _pixel(color: tuple[float, float, float]) -> Color:
     red, green, blue = (round(255 * channel) for channel in color)
     return red, green, blue
-
-
-def _limb_color(skeleton: Skeleton, colors: list[Color], a: int, b: int) -> Color:
-    has_sides = set(skeleton.sides) != {"center"}
-    return COLORS[_limb_side(skeleton, a, b)] if has_sides else colors[b]
 
 
 def _limb(
@@ -189,102 +259,84 @@ def _dot(
     pen.ellipse([x - radius, y - radius, x + radius, y + radius], fill=color)
 
 
-BACKGROUND = (24, 26, 30)
-TITLE_COLOR = (235, 235, 235)
-TITLE_SIZE = 14
-TITLE_HEIGHT = 24
-
-# Black, purple, red, orange, pale yellow: a colormap of increasing lightness.
-HEAT = np.array([(0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164)])
-
-
-def image_grid(
-    images: Sequence[object],
-    columns: int = 4,
+def draw_detections(
+    image: object,
+    detections: Detections,
+    class_names: Sequence[str],
     *,
-    tile: tuple[int, int] = (256, 256),
-    titles: Sequence[str] | None = None,
-    margin: int = 8,
+    line_width: float | None = None,
 ) -> np.ndarray:
-    """Arrange images in a grid, each fitted into a tile without changing its aspect ratio.
+    """Draw the boxes of a detector on an image, with class and score; every class has a color.
 
     Args:
-        images: Paths, `PIL.Image`s or arrays (H, W, 3), RGB, 0..255, of any sizes.
-        columns: Images per row.
-        tile: (height, width) of a tile in pixels.
-        titles: A line of text below each image.
-        margin: Pixels between and around the tiles.
-
-    Returns:
-        A uint8 array (H, W, 3).
-
-    Raises:
-        ValueError: If there are no images, `columns` is below 1, or the number of titles differs.
-    """
-    _check_grid(images, columns, titles)
-    columns = min(columns, len(images))
-    rows = math.ceil(len(images) / columns)
-    step_y = tile[0] + margin + (TITLE_HEIGHT if titles else 0)
-    step_x = tile[1] + margin
-    grid = Image.new("RGB", (columns * step_x + margin, rows * step_y + margin), BACKGROUND)
-    for index, image in enumerate(images):
-        left = margin + index % columns * step_x
-        top = margin + index // columns * step_y
-        grid.paste(_fit(image, tile), (left, top))
-        if titles:
-            _write(grid, titles[index], (left + tile[1] // 2, top + tile[0] + 4))
-    return np.asarray(grid)
-
-
-def _check_grid(images: Sequence[object], columns: int, titles: Sequence[str] | None) -> None:
-    if not len(images):
-        raise ValueError("`images` must hold at least one image. Received: none")
-    check_integer("columns", columns)
-    if titles is not None and len(titles) != len(images):
-        raise ValueError(
-            f"`titles` must have one for each of the {len(images)} images. Received: {len(titles)}"
-        )
-
-
-def _fit(image: object, tile: tuple[int, int]) -> Image.Image:
-    height, width = tile
-    return ImageOps.pad(
-        to_pillow(image), (width, height), Image.Resampling.LANCZOS, color=BACKGROUND
-    )
-
-
-def _write(grid: Image.Image, title: str, position: tuple[int, int]) -> None:
-    font = ImageFont.load_default(size=TITLE_SIZE)
-    ImageDraw.Draw(grid).text(position, title, fill=TITLE_COLOR, font=font, anchor="ma")
-
-
-def overlay_heatmaps(image: object, heatmaps: np.ndarray, opacity: float = 0.6) -> np.ndarray:
-    """Overlay heatmaps on the crop they were predicted from; the maximum of all keypoints is shown.
-
-    Args:
-        image: The crop as a path, `PIL.Image` or array (H, W, 3), RGB, 0..255.
-        heatmaps: (h, w, K), with peaks near 1; scaled to the image.
-        opacity: Opacity of a peak of 1, 0..1.
+        image: A path, a `PIL.Image` or an array (H, W, 3), RGB, 0..255.
+        detections: Boxes in image pixels; the first are drawn on top of the others.
+        class_names: Names of the classes, as `Detector.class_names`.
+        line_width: Width of the lines in pixels. Defaults to a fraction of the image's size.
 
     Returns:
         A new uint8 array (H, W, 3).
-
-    Raises:
-        ValueError: If the heatmaps do not have three axes.
     """
-    if np.ndim(heatmaps) != 3:
-        raise ValueError(
-            "`heatmaps` must have the shape (height, width, keypoints). "
-            f"Received: shape {np.shape(heatmaps)}"
-        )
-    pixels = to_array(image).astype(np.float32)
-    highest = Image.fromarray(np.asarray(heatmaps, np.float32).max(axis=-1))
-    size = pixels.shape[1], pixels.shape[0]
-    heat = np.clip(np.asarray(highest.resize(size, Image.Resampling.BICUBIC)), 0, 1)
-    cover = opacity * np.sqrt(heat)[..., None]
-    return np.rint((1 - cover) * pixels + cover * _heat_colors(heat)).astype(np.uint8)
+    canvas = to_pillow(image).copy()
+    pen = ImageDraw.Draw(canvas, "RGBA")
+    width = round(line_width or max(2, max(canvas.size) / 300))
+    font = ImageFont.load_default(size=max(SMALLEST_FONT, max(canvas.size) / 55))
+    colors = [distinct_color(int(number)) for number in detections.classes]
+    texts = [
+        f"{class_names[number]} {score:.2f}"
+        for number, score in zip(detections.classes, detections.scores, strict=True)
+    ]
+    plates: list[Plate] = []
+    for box, text in zip(detections.boxes, texts, strict=True):
+        plates.append(_place(box, _plate_size(pen, text, font), canvas.size, plates))
+    for box, color in list(zip(detections.boxes, colors, strict=True))[::-1]:
+        _rectangle(pen, box, width, color)
+    for plate, text, color in list(zip(plates, texts, colors, strict=True))[::-1]:
+        pen.rectangle([*plate[:2], plate[2] - 1, plate[3] - 1], fill=color)
+        middle = (plate[0] + plate[2]) / 2, (plate[1] + plate[3]) / 2
+        ink = BLACK if _luma(color) > BRIGHT else WHITE
+        pen.text(middle, text, fill=ink, font=font, anchor="mm")
+    return np.asarray(canvas)
 
 
-def _heat_colors(heat: np.ndarray) -> np.ndarray:
-    steps = np.linspace(0, 1, len(HEAT))
-    return np.stack([np.interp(heat, steps, channel) for channel in HEAT.T], axis=-1)
+def _rectangle(pen: ImageDraw.ImageDraw, box: np.ndarray, width: int, color: Color) -> None:
+    """Draw a box with a thin dark line on both sides, so that it is seen on any background."""
+    left, top, right, bottom = np.rint(box).astype(int).tolist()
+    right, bottom = max(right, left + 1), max(bottom, top + 1)
+    edge = max(1, width // 3)
+    corners = [left - edge, top - edge, right - 1 + edge, bottom - 1 + edge]
+    pen.rectangle(corners, outline=OUTLINE, width=width + 2 * edge)
+    pen.rectangle([left, top, right - 1, bottom - 1], outline=color, width=width)
+
+
+def _plate_size(pen: ImageDraw.ImageDraw, text: str, font: Font) -> tuple[int, int]:
+    """Return (width, height) of the plate of a text; all texts of a font have one height."""
+    height = math.ceil(pen.textbbox((0, 0), "Ag", font=font, anchor="ls")[3])
+    height += math.ceil(-pen.textbbox((0, 0), "Ag", font=font, anchor="ls")[1])
+    return math.ceil(pen.textlength(text, font=font)) + height // 2, height + height // 3
+
+
+def _place(
+    box: np.ndarray, size: tuple[int, int], image_size: tuple[int, int], taken: Sequence[Plate]
+) -> Plate:
+    """Return the place of a plate: above, inside or below its box, where it covers least others."""
+    left, top, right, bottom = np.rint(box).astype(int).tolist()
+    width, height = size
+    corners = [
+        *((left, top - height), (left, top), (right - width, top - height)),
+        *((left, bottom), (left, bottom - height), (right - width, bottom)),
+    ]
+    plates = []
+    for x, y in corners:
+        x = max(0, min(x, image_size[0] - width))
+        if 0 <= y <= image_size[1] - height:
+            plates.append((x, y, x + width, y + height))
+    plates = plates or [(max(0, left), max(0, top), max(0, left) + width, max(0, top) + height)]
+    return min(plates, key=lambda plate: sum(_shared(plate, other) for other in taken))
+
+
+def _shared(plate: Plate, other: Plate) -> int:
+    """Return the area that two plates share, in pixels."""
+    width = min(plate[2], other[2]) - max(plate[0], other[0])
+    height = min(plate[3], other[3]) - max(plate[1], other[1])
+    return max(0, width) * max(0, height)

@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from keras_shufflenet.inference.visualization import COLORS, draw_skeletons
+from keras_shufflenet.detection import Detections
+from keras_shufflenet.inference.visualization import (
+    COLORS,
+    distinct_color,
+    draw_detections,
+    draw_skeletons,
+)
 from keras_shufflenet.keypoints import Skeleton, skeletons
 
 LEFT_ELBOW, LEFT_WRIST = 7, 9
@@ -82,15 +88,35 @@ def test_the_caller_can_set_the_line_width(black):
 def test_joints_outside_the_image_or_undefined_are_no_trouble(black):
     people = np.stack(
         [
-            person(left_elbow=(-50, 50), left_wrist=(60, 50)),
+            person(left_shoulder=(-50, 50), right_shoulder=(60, 50)),
             person(left_elbow=(500, 500), left_wrist=(600, 600)),
             person(left_elbow=(np.nan, 50), left_wrist=(60, 90)),
         ]
     )
     drawn = draw_skeletons(black, people)
-    assert tuple(drawn[50, 30]) == COLORS["left"]
+    assert tuple(drawn[50, 30]) == distinct_color(0)
     assert drawn.shape == black.shape
     assert not drawn[70].any()
+
+
+def test_several_persons_differ_in_color_and_keep_it_by_their_ids(black):
+    rows = (20, 50, 80)
+    people = np.stack([person(left_hip=(20, y), right_hip=(100, y)) for y in rows])
+    drawn = draw_skeletons(black, people)
+    assert [tuple(drawn[y, 60]) for y in rows] == [distinct_color(number) for number in range(3)]
+    drawn = draw_skeletons(black, people[::-1], person_ids=[7, 1, 0])
+    assert [tuple(drawn[y, 60]) for y in rows] == [distinct_color(number) for number in (0, 1, 7)]
+    with pytest.raises(ValueError, match=r"each of the 3 persons\. Received: 2"):
+        draw_skeletons(black, people, person_ids=[0, 1])
+
+
+def test_the_sides_of_one_of_several_are_lighter_and_darker(black):
+    limbs = person(
+        **{"left_elbow": (20, 20), "left_wrist": (100, 20)},
+        **{"right_elbow": (20, 80), "right_wrist": (100, 80)},
+    )
+    drawn = draw_skeletons(black, limbs, person_ids=[0]).astype(int)
+    assert drawn[20, 60].sum() > sum(distinct_color(0)) > drawn[80, 60].sum() > 0
 
 
 def test_one_person_needs_no_axis_of_people(black):
@@ -140,3 +166,37 @@ def test_without_limbs_keypoints_alone_are_drawn(count):
 def test_people_of_another_skeleton_are_refused(black):
     with pytest.raises(ValueError, match=r"\(persons, 17, 3\).*Received: shape \(2, 16, 3\)"):
         draw_skeletons(black, np.zeros((2, 16, 3)))
+
+
+def test_boxes_have_the_color_and_name_of_their_class():
+    image = np.full((200, 300, 3), 90, np.uint8)
+    found = Detections(
+        np.array([[100, 60, 200, 160], [20, 0, 80, 40.0]]), np.array([0.9, 0.5]), np.array([1, 0])
+    )
+    drawn = draw_detections(image, found, ["cat", "dog"], line_width=3)
+    assert tuple(drawn[110, 101]) == tuple(drawn[159, 150]) == distinct_color(1)
+    assert tuple(drawn[20, 21]) == distinct_color(0)
+    assert tuple(drawn[110, 150]) == (90, 90, 90)
+    plate = (drawn[40:60, 100:200] == distinct_color(1)).all(axis=-1)
+    assert 0.2 < plate.mean() < 0.95  # a label above the box, with a text
+    assert tuple(draw_detections(image, found, ["", ""])[110, 101]) == distinct_color(1)
+
+
+@pytest.mark.parametrize("number", range(80))
+def test_class_colors_are_bright(number):
+    color = np.array(distinct_color(number))
+    assert color @ (0.299, 0.587, 0.114) >= 114
+    assert np.ptp(color) > 100
+
+
+def test_labels_of_one_place_do_not_cover_each_other():
+    image = np.zeros((300, 300, 3), np.uint8)
+    found = Detections(np.tile([100.0, 100, 200, 200], (4, 1)), np.full(4, 0.9), np.arange(4))
+    drawn = draw_detections(image, found, [""] * 4)
+    areas = [(drawn == distinct_color(number)).all(axis=-1).sum() for number in range(1, 4)]
+    assert min(areas) > 200
+
+
+def test_small_images_and_boxes_beyond_the_edge_are_no_trouble():
+    found = Detections(np.array([[-5, -9, 30, 30.0], [8, 8, 8, 8]]), np.ones(2), np.zeros(2, int))
+    assert draw_detections(np.zeros((16, 12, 3)), found, ["a long name"]).shape == (16, 12, 3)

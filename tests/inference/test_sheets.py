@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_shufflenet.inference.visualization import BACKGROUND, image_grid, overlay_heatmaps
+from keras_shufflenet.inference.image_grid import BACKGROUND, image_grid, overlay_heatmaps
 
 
 def plain(height, width, color):
