@@ -91,9 +91,7 @@ def test_without_a_detector_the_whole_image_is_one_person():
 def test_the_class_is_chosen_by_name(detector):
     (cats,) = PersonDetector.load(detector, category="cat").detect([IMAGE])
     np.testing.assert_allclose(cats.scores, [0.8], atol=1e-6)
-    with pytest.raises(
-        ValueError, match=r"80 classes .*: person, .*\.\.\.\. Received: .*'hand'"
-    ):
+    with pytest.raises(ValueError, match=r"80 classes .*: person, .*\.\.\.\. Received: .*'hand'"):
         PersonDetector.load(detector, category="hand")
     numbers = Predictor.load(lambda images: np.stack([raw(126)] * len(images)), SIZE)
     with pytest.raises(ValueError, match=r"2 classes of .*: 0, 1\. Received: category='person'"):
