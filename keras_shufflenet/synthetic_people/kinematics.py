@@ -208,26 +208,53 @@ def sample_pose(shape: Proportions, rng: np.random.Generator, difficulty: float)
     """Sample an activity and joint angles, and compute the positions of all points."""
     activity, spine, arms, legs = _sample_activity(rng, difficulty)
     spread = 0.5 + difficulty
-    bend, sideways, twist, lean = _sample_angles(rng, SPINES[spine], spread)
+    spine_angles = _sample_angles(rng, SPINES[spine], spread)
+    head = (rng.normal(0, spread, 3).clip(-2, 2) * (11, 7, 24)).tolist()
+    limbs = [
+        (_sample_angles(rng, ARMS[arm], spread), _sample_angles(rng, LEGS[leg], spread))
+        for arm, leg in zip(arms, legs, strict=True)
+    ]
+    return pose_body(activity, shape, spine_angles, head, limbs)
+
+
+def pose_body(
+    activity: str,
+    shape: Proportions,
+    spine: list[float],
+    head: list[float],
+    limbs: list[tuple[list[float], list[float]]],
+) -> PosedBody:
+    """Compute the positions of all points from the angles in degrees.
+
+    Args:
+        activity: Name of the activity.
+        shape: The proportions.
+        spine: Bend forward, sideways, twist to the left, forward lean of the whole body.
+        head: Nod, tilt and turn to the left.
+        limbs: Angles of the arm, as in `ARMS`, and of the leg, as in `LEGS`: left, then right.
+
+    Returns:
+        The body, with the origin between the hips.
+    """
+    bend, sideways, twist, lean = spine
     pelvis = rotation_matrix(0, lean)
     chest = (
         pelvis @ rotation_matrix(0, bend) @ rotation_matrix(2, sideways) @ rotation_matrix(1, twist)
     )
-    nod, tilt, turn = rng.normal(0, spread, 3).clip(-2, 2) * (11, 7, 24)
-    head = (
+    nod, tilt, turn = head
+    turned = (
         chest
         @ rotation_matrix(1, turn)
         @ rotation_matrix(0, nod - 0.6 * (bend + lean))
         @ rotation_matrix(2, tilt)
     )
-    points = _trunk(shape, pelvis, chest, head)
-    for side, arm, leg in zip(("left", "right"), arms, legs, strict=True):
-        chain = _arm(_sample_angles(rng, ARMS[arm], spread), shape)
-        points |= _attach(side, points[f"{side}_shoulder"], chest, chain)
-        chain = _leg(_sample_angles(rng, LEGS[leg], spread), shape)
+    points = _trunk(shape, pelvis, chest, turned)
+    for side, (arm, leg) in zip(("left", "right"), limbs, strict=True):
+        points |= _attach(side, points[f"{side}_shoulder"], chest, _arm(arm, shape))
+        chain = _leg(leg, shape)
         points |= _attach(side, points[f"{side}_hip"], rotation_matrix(0, 0.5 * lean), chain)
     order = [0, 2, 1]
-    return PosedBody(activity, points, head.T[order], chest.T[order], pelvis.T[order], shape)
+    return PosedBody(activity, points, turned.T[order], chest.T[order], pelvis.T[order], shape)
 
 
 def _trunk(shape: Proportions, pelvis: Array, chest: Array, head: Array) -> dict[str, Array]:

@@ -39,10 +39,9 @@ class Person(NamedTuple):
 
 
 class Scene(NamedTuple):
-    """A rendered scene.
+    """What is seen in an image.
 
     Attributes:
-        jpeg: The encoded image.
         camera: The camera.
         people: The people; the person with index n is owner n + 1.
         buffers: Depth and shape index of every sample.
@@ -50,7 +49,6 @@ class Scene(NamedTuple):
         part: (N,), OBJECT, BODY or HEAD for each shape.
     """
 
-    jpeg: bytes
     camera: Camera
     people: list[Person]
     buffers: Buffers
@@ -174,7 +172,7 @@ def _in_front_of(person: Person, size: float, rng: np.random.Generator) -> Array
     return place + np.array([rng.normal() * 0.15, 0.5 * size, 0.0])
 
 
-def _feet(people: list[Person], camera: Camera) -> Array:
+def shadow_places(people: list[Person], camera: Camera) -> Array:
     """Return rows (x, y, radius) (N, 3) in pixels of the shadows on the ground."""
     feet = np.stack([person.place(["left_toes", "right_toes"]) for person in people])
     pixels = camera.project(feet)
@@ -184,7 +182,7 @@ def _feet(people: list[Person], camera: Camera) -> Array:
     return np.stack([pixels[:, :, 0].mean(axis=1), low, radius + spread], axis=1)
 
 
-def _light(tilt: Array, rng: np.random.Generator) -> Light:
+def sample_light(tilt: Array, rng: np.random.Generator) -> Light:
     direction = s.unit(np.array([rng.normal(), -abs(rng.normal()) - 0.4, -abs(rng.normal()) - 0.3]))
     warm = np.array([1.0, 1.0, 1.0]) + rng.normal() * np.array([0.08, 0.0, -0.08])
     strength = rng.uniform(0.35, 0.95)
@@ -192,7 +190,7 @@ def _light(tilt: Array, rng: np.random.Generator) -> Light:
     return Light(direction, strength * warm, ambient, tilt @ np.array([0.0, -1.0, 0.0]))
 
 
-def _compose(
+def compose(
     surfaces: s.Surfaces, buffers: Buffers, camera: Camera, behind: Image.Image, light: Light
 ) -> NDArray[np.float32]:
     """Composite the shaded shapes over the backdrop; return display values 0..255."""
@@ -228,7 +226,7 @@ def _encode_jpeg(values: NDArray[np.float32], rng: np.random.Generator, difficul
 
 def render_scene(
     count: int, image_size: tuple[int, int], rng: np.random.Generator, difficulty: float
-) -> Scene:
+) -> tuple[bytes, Scene]:
     """Render an image of `count` people.
 
     Args:
@@ -238,7 +236,7 @@ def render_scene(
         difficulty: Between 0 and 1, see `create_dataset`.
 
     Returns:
-        The scene with its image.
+        The image as JPEG, and the scene.
     """
     height, width = image_size
     camera = Camera(height, width, float(max(image_size) * rng.uniform(1.1, 2.6)))
@@ -255,13 +253,7 @@ def render_scene(
     surfaces = assembly.surfaces()
     buffers = render(surfaces, camera)
     horizon = height * rng.normal(0.5, 0.05) + camera.focal * np.tan(np.radians(pitch))
-    behind = backdrop(rng, image_size, int(horizon), _feet(people, camera), difficulty)
-    values = _compose(surfaces, buffers, camera, behind, _light(tilt, rng))
-    return Scene(
-        _encode_jpeg(values, rng, difficulty),
-        camera,
-        people,
-        buffers,
-        surfaces.owner,
-        surfaces.part,
-    )
+    behind = backdrop(rng, image_size, int(horizon), shadow_places(people, camera), difficulty)
+    values = compose(surfaces, buffers, camera, behind, sample_light(tilt, rng))
+    scene = Scene(camera, people, buffers, surfaces.owner, surfaces.part)
+    return _encode_jpeg(values, rng, difficulty), scene

@@ -93,12 +93,12 @@ def render_image(
     pixels = spec.image_size[0] * spec.image_size[1]
     for attempt in range(MAX_ATTEMPTS):
         rng = np.random.default_rng([spec.seed, 1, index, attempt])
-        scene = render_scene(num_people, spec.image_size, rng, spec.difficulty)
+        jpeg, scene = render_scene(num_people, spec.image_size, rng, spec.difficulty)
         annotations = annotate(scene)
         if all(
             entry["num_keypoints"] >= MIN_KEYPOINTS and entry["area"] >= MIN_AREA * pixels
             for entry in annotations
         ):
             break
-    atomic_write(image_dir / file_name(index), lambda partial: partial.write_bytes(scene.jpeg))
+    atomic_write(image_dir / file_name(index), lambda partial: partial.write_bytes(jpeg))
     return annotations

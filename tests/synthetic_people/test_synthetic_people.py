@@ -42,7 +42,7 @@ def rendered(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def scenes():
-    return [render_scene(2, (240, 240), np.random.default_rng([5, n]), 0.5) for n in range(10)]
+    return [render_scene(2, (240, 240), np.random.default_rng([5, n]), 0.5)[1] for n in range(10)]
 
 
 def test_pycocotools_loads_the_annotations(rendered):
