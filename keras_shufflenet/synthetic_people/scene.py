@@ -183,6 +183,7 @@ def shadow_places(people: list[Person], camera: Camera) -> Array:
 
 
 def sample_light(tilt: Array, rng: np.random.Generator) -> Light:
+    """Sample a light from above and behind the camera, which `tilt` turns."""
     direction = s.unit(np.array([rng.normal(), -abs(rng.normal()) - 0.4, -abs(rng.normal()) - 0.3]))
     warm = np.array([1.0, 1.0, 1.0]) + rng.normal() * np.array([0.08, 0.0, -0.08])
     strength = rng.uniform(0.35, 0.95)
