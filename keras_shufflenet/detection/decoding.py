@@ -3,6 +3,7 @@
 Source: https://github.com/RangiLyu/nanodet, commit be9b4a9.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from keras_shufflenet.detection.priors import BINS, BOX_CHANNELS, find_design, m
 SCORE_THRESHOLD = 0.05
 IOU_THRESHOLD = 0.6
 MAX_DETECTIONS = 100
+ROUNDING = 1e-4  # of logits: the few whose score is computed although it is below the threshold
 
 
 class Detections(NamedTuple):
@@ -57,21 +59,21 @@ def decode(
     Raises:
         ValueError: If the output has another shape.
     """
-    output = np.asarray(output, np.float64)
+    output = np.asarray(output)
     if output.ndim != 2 or output.shape[1] <= BOX_CHANNELS:
         raise ValueError(
             f"`output` must have the shape (priors, classes + {BOX_CHANNELS}). "
             f"Received: shape {output.shape}"
         )
-    logits, distributions = output[:, :-BOX_CHANNELS], output[:, -BOX_CHANNELS:]
-    scores = 1 / (1 + np.exp(-np.clip(logits, -500, 500)))
+    numbers = np.arange(output.shape[1] - BOX_CHANNELS) if classes is None else np.array(classes)
+    rows, columns = np.nonzero(output[:, numbers] > _logit(score_threshold) - ROUNDING)
+    numbers = numbers[columns]
+    found = _sigmoid(output[rows, numbers].astype(np.float64))
+    above = found > score_threshold
+    rows, numbers, found = rows[above], numbers[above], found[above]
     priors = make_priors(find_design(len(output), input_size), input_size)
-    above = scores > score_threshold
-    if classes is not None:
-        above &= np.isin(np.arange(scores.shape[1]), classes)
-    rows, numbers = np.nonzero(above)
-    boxes = _boxes(distributions[rows], priors[rows], input_size)
-    found = scores[rows, numbers]
+    distributions = output[rows, -BOX_CHANNELS:].astype(np.float64)
+    boxes = _boxes(distributions, priors[rows], input_size)
     kept = np.concatenate(
         [
             np.flatnonzero(numbers == each)[
@@ -83,6 +85,14 @@ def decode(
     )
     best = kept[np.argsort(-found[kept], kind="stable")][:max_detections]
     return Detections(boxes[best], found[best], numbers[best])
+
+
+def _sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    return 1 / (1 + np.exp(-np.clip(logits, -500, 500)))
+
+
+def _logit(score: float) -> float:
+    return math.log(score / (1 - score)) if 0 < score < 1 else math.copysign(math.inf, score - 0.5)
 
 
 def _boxes(
