@@ -13,7 +13,7 @@ Boxes = list[list[float]]
 
 
 def find_boxes(
-    sources: "Sequence[ImageSource]", bbox: Sequence[str], file: Path | None
+    sources: "Sequence[ImageSource]", bbox: Sequence[str], file: Path | None, otherwise: str
 ) -> dict[str, Boxes]:
     """Return the boxes (x, y, width, height in pixels) by the name of the image.
 
@@ -22,6 +22,7 @@ def find_boxes(
         bbox: The values of --bbox, for a single image.
         file: The json of --bboxes. It names an image by its path as passed on the command line, or
             by the end of that path, such as the file name.
+        otherwise: What happens to images without boxes, for a warning.
 
     Raises:
         ValueError: If boxes are malformed, or the json names no image or one that is ambiguous.
@@ -34,7 +35,7 @@ def find_boxes(
         )
     if bbox:
         return {sources[0].name: [_parse(text) for text in bbox]}
-    return _assign(_read(file), sources, file) if file else {}
+    return _assign(_read(file), sources, file, otherwise) if file else {}
 
 
 def _parse(text: str) -> list[float]:
@@ -81,7 +82,7 @@ def _is_box(row: Any) -> bool:
 
 
 def _assign(
-    boxes: Mapping[str, Boxes], sources: "Sequence[ImageSource]", file: Path
+    boxes: Mapping[str, Boxes], sources: "Sequence[ImageSource]", file: Path, otherwise: str
 ) -> dict[str, Boxes]:
     """Return the boxes by the names of the images."""
     assigned: dict[str, Boxes] = {}
@@ -105,8 +106,8 @@ def _assign(
     left = [source.name for source in sources if source.name not in assigned]
     if left:
         warnings.warn(
-            f"{file} has no boxes for {len(left)} of {len(sources)} images; each of these is taken "
-            f"to be one person: {', '.join(left[:5])}",
+            f"{file} has no boxes for {len(left)} of {len(sources)} images; {otherwise}: "
+            f"{', '.join(left[:5])}",
             stacklevel=2,
         )
     return assigned

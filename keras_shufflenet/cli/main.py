@@ -101,11 +101,12 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-prediction = _group("Classify images, or predict the keypoints of persons.")
+prediction = _group("Classify images, detect objects, or find the poses of persons.")
 training = _group("Train a model on your own data.")
 evaluation = _group("Evaluate a Keras model, a .keras file or a .tflite file.")
 _add(app, "models", models.models, models.EXAMPLES)
 _add(prediction, "classify", predict.classify, predict.CLASSIFY_EXAMPLES)
+_add(prediction, "detect", predict.detect, predict.DETECT_EXAMPLES)
 _add(prediction, "pose", predict.pose, predict.POSE_EXAMPLES)
 app.add_typer(prediction, name="predict")
 _add(training, "pose", train.pose, train.POSE_EXAMPLES)

@@ -179,13 +179,22 @@ def is_model_file(model: str) -> bool:
     return model.endswith(MODEL_FILES)
 
 
-def check_model(model: str, weights: str | None, suffixes: tuple[str, ...] = MODEL_FILES) -> None:
+def check_model(
+    model: str,
+    weights: str | None,
+    suffixes: tuple[str, ...] = MODEL_FILES,
+    *,
+    option: str = "MODEL",
+    weights_option: str = "--weights",
+) -> None:
     """Check what needs no TensorFlow: that a file exists and has no --weights beside it.
 
     Args:
         model: The model argument.
         weights: The value of --weights; None for the default.
         suffixes: Suffixes of the files that the command takes.
+        option: What the model is passed as, for messages.
+        weights_option: What its weights are passed as.
 
     Raises:
         FileNotFoundError: If the file does not exist.
@@ -195,16 +204,16 @@ def check_model(model: str, weights: str | None, suffixes: tuple[str, ...] = MOD
     if Path(model).suffix and (is_model_file(model) or Path(model).is_file()):
         if not model.endswith(suffixes):
             raise ValueError(
-                f"MODEL must be a {' or '.join(suffixes)} file, or a name of "
+                f"{option} must be a {' or '.join(suffixes)} file, or a name of "
                 f"`keras-shufflenet models`. Received: {model}"
             )
         if weights is not None:
             raise ValueError(
-                f"--weights must not be given for a file, which has its own. Received: --weights "
-                f"{weights} and {model}"
+                f"{weights_option} must not be given for a file, which has its own. "
+                f"Received: {weights_option} {weights} and {model}"
             )
         if not Path(model).is_file():
-            raise FileNotFoundError(f"MODEL must be an existing file. Received: {model}")
+            raise FileNotFoundError(f"{option} must be an existing file. Received: {model}")
         if model.endswith(".tflite"):
             check_installed("A .tflite file", "export", ("ai_edge_litert",))
 

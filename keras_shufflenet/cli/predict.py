@@ -1,23 +1,34 @@
-"""`keras-shufflenet predict`: classify images or predict the keypoints of persons."""
+"""`keras-shufflenet predict`: classify images, detect objects, find the poses of persons."""
 
-import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from keras_shufflenet._files import check_output_dir
 from keras_shufflenet.cli.bboxes import find_boxes
+from keras_shufflenet.cli.detectors import (
+    DETECTOR,
+    NO_DETECTOR,
+    DetectorWeights,
+    check_detector,
+    check_detector_name,
+    open_detector,
+)
+from keras_shufflenet.cli.image_arguments import (
+    Images,
+    check_read,
+    for_each,
+    is_known,
+    open_sources,
+    picture_path,
+)
 from keras_shufflenet.cli.options import (
     Keypoints,
     ResizeMethod,
     ResizeSize,
     Weights,
-    check_model,
-    is_model_file,
     open_model,
     parse_keypoints,
 )
@@ -26,28 +37,45 @@ if TYPE_CHECKING:
     import numpy as np
 
     from keras_shufflenet.inference.sources import ImageSource
+    from keras_shufflenet.keypoints import Skeleton
 
 CLASSIFY_EXAMPLES = """
 keras-shufflenet predict classify cat.jpg
 keras-shufflenet predict classify mobilenet_v2_x1_0 photos/ --top 3 --output-dir predictions/
 keras-shufflenet predict classify x1_0_int8.tflite https://example.org/cat.jpg
 """
-POSE_EXAMPLES = """
-keras-shufflenet predict pose photo.jpg --bbox 120,40,200,420 --bbox 300,60,180,400
-keras-shufflenet predict pose runs/pose/model.keras 'photos/*.jpg' --output-dir predictions/
-find photos -name '*.jpg' | keras-shufflenet predict pose pose_int8.tflite - --bboxes bboxes.json
+DETECT_EXAMPLES = """
+keras-shufflenet predict detect street.jpg
+keras-shufflenet predict detect nanodet_m photos/ --category person --category dog
+keras-shufflenet predict detect detector_int8.tflite 'photos/*.jpg' --score-threshold 0.5
 """
-OTHER_MODEL_FILES = {".h5", ".hdf5", ".onnx", ".pb", ".pt", ".pth", ".ckpt", ".safetensors"}
+POSE_EXAMPLES = """
+keras-shufflenet predict pose photo.jpg
+keras-shufflenet predict pose runs/pose/model.keras 'photos/*.jpg' --detector detector_int8.tflite
+keras-shufflenet predict pose photo.jpg --bbox 120,40,200,420 --bbox 300,60,180,400
+find photos -name '*.jpg' | keras-shufflenet predict pose pose_int8.tflite - --bboxes bboxes.json
+keras-shufflenet predict pose hand.keras hand.jpg --detector none
+"""
 CLASSIFIER = "shufflenet_v2_x1_0"
 POSE_ESTIMATOR = "pose_shufflenet_v2_x1_0_coco_256x192"
+PERSONS = ("coco", "mpii", "person")  # names of skeletons of persons
+SCORE_THRESHOLD, IOU_THRESHOLD = 0.35, 0.4  # those of inference.detection, which help must not load
 
-Images = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="[MODEL] IMAGE...",
-        help="Image files, folders, quoted shell patterns, URLs, or - for a list on the standard "
-        "input; after a .keras or .tflite file or a name of `keras-shufflenet models`. Without "
-        "MODEL a published network is used.",
+OutputDir = Annotated[
+    Path,
+    typer.Option(
+        "--output-dir",
+        file_okay=False,
+        help="Folder for a drawn NAME.png of each image, predictions.json and predictions.csv.",
+    ),
+]
+IouThreshold = Annotated[
+    float,
+    typer.Option(
+        "--iou-threshold",
+        min=0,
+        max=1,
+        help="Maximum overlap (IoU) of two detections of a class that are both kept.",
     ),
 ]
 
@@ -69,7 +97,7 @@ def classify(
 
     Without MODEL, ShuffleNetV2 x1.0 with ImageNet weights is used.
     """
-    with _sources(images, CLASSIFIER, weights, output_dir) as (model, sources):
+    with open_sources(images, CLASSIFIER, weights, output_dir) as (model, sources):
         from rich.console import Console
         from rich.table import Table
 
@@ -89,176 +117,182 @@ def classify(
                 table.add_row(source.name, words, f"{score:.3f}")
             table.add_section()
 
-        unreadable = _for_each(sources, predict)
+        unreadable = for_each(sources, predict)
         if records:
             Console(markup=False).print(table)  # names may have brackets
         if records and output_dir is not None:
             for path in save_predictions(records, output_dir):
                 typer.echo(path)
-        _check_read(unreadable, sources)
+        check_read(unreadable, sources)
+
+
+def detect(
+    images: Images,
+    weights: Weights = None,
+    category: Annotated[
+        list[str] | None,
+        typer.Option(help="Name of the only class to detect; repeatable. Default: all."),
+    ] = None,
+    score_threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="Minimum score of a detection.")
+    ] = SCORE_THRESHOLD,
+    iou_threshold: IouThreshold = IOU_THRESHOLD,
+    max_detections: Annotated[
+        int, typer.Option(min=1, help="Maximum number of detections in an image.")
+    ] = 100,
+    output_dir: OutputDir = Path("predictions"),
+) -> None:
+    """Detect objects and draw their boxes, with class and score.
+
+    Without MODEL, NanoDet-Plus with an input of 416x416 and COCO's 80 classes is used.
+    """
+    with open_sources(images, DETECTOR, weights, output_dir, check_detector_name) as opened:
+        model, sources = opened
+        from keras_shufflenet.inference import Detector, draw_detections
+        from keras_shufflenet.inference.predictions import detection_records, save_predictions
+
+        detector = Detector.load(
+            open_model(model, weights),
+            score_threshold=score_threshold,
+            iou_threshold=iou_threshold,
+            max_detections=max_detections,
+        )
+        names = detector.class_names
+        detector = detector.of_category(*category) if category else detector
+        records: list[dict[str, Any]] = []
+
+        def predict(source: "ImageSource", pixels: "np.ndarray") -> None:
+            (found,) = detector.detect([pixels])
+            drawn = output_dir / picture_path(source, sources)
+            _save_picture(draw_detections(pixels, found, names), drawn)
+            records.extend(detection_records(source.name, found, names))
+            counts = Counter(names[number] for number in found.classes).items()
+            typer.echo(
+                f"{drawn}: {', '.join(f'{n} × {name}' for name, n in counts) or 'no object'}"
+            )
+
+        unreadable = for_each(sources, predict)
+        for path in save_predictions(records, output_dir):
+            typer.echo(path)
+        check_read(unreadable, sources)
 
 
 def pose(
     images: Images,
     weights: Weights = None,
-    output_dir: Annotated[
-        Path,
+    detector: Annotated[
+        str | None,
         typer.Option(
-            file_okay=False,
-            help="Folder for NAME.png with skeletons, predictions.json and predictions.csv.",
+            help="Detector of the persons: a .keras or .tflite file, a name of `keras-shufflenet "
+            f"models`, or none: the whole image is one person. Default: {DETECTOR}.",
         ),
-    ] = Path("predictions"),
+    ] = None,
+    detector_weights: DetectorWeights = None,
+    category: Annotated[
+        str, typer.Option(help="Class of the detector whose objects are persons.")
+    ] = "person",
+    score_threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="Minimum score of a detected person.")
+    ] = SCORE_THRESHOLD,
+    iou_threshold: IouThreshold = IOU_THRESHOLD,
     bbox: Annotated[
         list[str] | None,
-        typer.Option(help="X,Y,WIDTH,HEIGHT of a person in pixels, for one image; repeatable."),
+        typer.Option(
+            help="X,Y,WIDTH,HEIGHT of a person in pixels, for one image, in place of the "
+            "detector; repeatable."
+        ),
     ] = None,
     bboxes: Annotated[
         Path | None,
         typer.Option(
             exists=True,
             dir_okay=False,
-            help="json with the boxes of images by file name: {NAME: \\[\\[x, y, w, h], ...]}. "
-            "An image without boxes is one person.",
+            help="json with the boxes of images by file name, in place of the detector: "
+            "{NAME: \\[\\[x, y, w, h], ...]}.",
         ),
     ] = None,
     keypoints: Keypoints = None,
     keypoint_threshold: Annotated[
         float, typer.Option(min=0, max=1, help="Minimum keypoint score to draw.")
     ] = 0.3,
+    output_dir: OutputDir = Path("predictions"),
 ) -> None:
-    """Predict keypoints and draw skeletons; without boxes the whole image is one person.
+    """Find all persons in images and draw their skeletons.
 
     Without MODEL, mmpose's ShuffleNetV2 x1.0 for COCO at 256x192 is used.
     """
-    with _sources(images, POSE_ESTIMATOR, weights, output_dir) as (model, sources):
-        boxes = find_boxes(sources, bbox or [], bboxes)
+    with open_sources(images, POSE_ESTIMATOR, weights, output_dir, _check_estimator) as opened:
+        model, sources = opened
+        whole = detector == NO_DETECTOR
+        one_person = "each of these is taken to be one person"
+        otherwise = one_person if whole else "the detector looks for the persons in these"
+        boxes = find_boxes(sources, bbox or [], bboxes, otherwise)
         skeleton = parse_keypoints(keypoints)
-        _check_estimator(model)
-        import numpy as np
-        from PIL import Image
-
-        from keras_shufflenet.inference.pose import PosePredictor, predict_pose
+        detects = not whole and len(boxes) < len(sources)
+        if not whole:
+            check_detector(detector or DETECTOR, detector_weights)
+        elif detector_weights is not None:
+            raise ValueError(
+                "--detector-weights must not be given with --detector none. "
+                f"Received: {detector_weights}"
+            )
+        from keras_shufflenet.inference import PersonDetector, PosePredictor, draw_skeletons
         from keras_shufflenet.inference.predictions import pose_records, save_predictions
-        from keras_shufflenet.inference.visualization import draw_skeletons
 
         predictor = PosePredictor.load(open_model(model, weights), skeleton=skeleton)
+        if detects:
+            if detector is None:
+                _check_person(predictor.skeleton, model)
+            finder = PersonDetector.load(
+                open_detector(detector or DETECTOR, detector_weights),
+                category=category,
+                score_threshold=score_threshold,
+                iou_threshold=iou_threshold,
+            )
+            predictor = replace(predictor, detector=finder)
         records: list[dict[str, Any]] = []
 
         def predict(source: "ImageSource", pixels: "np.ndarray") -> None:
-            drawn = output_dir / _picture(source, sources)
-            whole = [[0.0, 0.0, pixels.shape[1], pixels.shape[0]]]
-            bounds = np.array(boxes.get(source.name, whole), np.float64).reshape(-1, 4)
             try:
-                persons = predict_pose(predictor, pixels, bounds)
+                found = predictor.predict(pixels, boxes.get(source.name))
             except ValueError as error:
                 message = str(error).replace("`bboxes`", "--bbox" if bbox else "--bboxes")
                 raise ValueError(f"{message} for {source.origin}") from error
-            drawn.parent.mkdir(parents=True, exist_ok=True)
-            shown = draw_skeletons(pixels, persons, predictor.skeleton, keypoint_threshold)
-            Image.fromarray(shown).save(drawn)
-            records.extend(pose_records(source.name, bounds, persons, predictor.skeleton))
-            counts = ", ".join(map(str, (persons[..., 2] >= keypoint_threshold).sum(axis=1)))
-            typer.echo(f"{drawn}: {counts} of {persons.shape[1]} keypoints")
+            drawn = output_dir / picture_path(source, sources)
+            shown = draw_skeletons(pixels, found.keypoints, predictor.skeleton, keypoint_threshold)
+            _save_picture(shown, drawn)
+            records.extend(pose_records(source.name, found, predictor.skeleton))
+            seen = (found.keypoints[..., 2] >= keypoint_threshold).sum(axis=1)
+            counts = f"{', '.join(map(str, seen))} of {len(predictor.skeleton)} keypoints"
+            typer.echo(f"{drawn}: {counts if len(seen) else f'no {category}'}")
 
-        unreadable = _for_each(sources, predict)
+        unreadable = for_each(sources, predict)
         for path in save_predictions(records, output_dir):
             typer.echo(path)
-        _check_read(unreadable, sources)
+        check_read(unreadable, sources)
 
 
-@contextmanager
-def _sources(
-    words: Sequence[str], default: str, weights: str | None, output_dir: Path | None
-) -> "Iterator[tuple[str, list[ImageSource]]]":
-    """Split the arguments into MODEL and images; files of URLs live within the context.
+def _save_picture(pixels: "np.ndarray", path: Path) -> None:
+    from PIL import Image
 
-    Raises:
-        FileNotFoundError: If the model's file or an image does not exist.
-        OSError: If the output folder cannot be written to.
-        ValueError: If there is no image.
-    """
-    from keras_shufflenet.inference.sources import find_images
-
-    first = words[0]
-    if Path(first).suffix.lower() in OTHER_MODEL_FILES:
-        raise ValueError(
-            "MODEL must be a .keras or .tflite file; `keras-shufflenet convert` reads checkpoints. "
-            f"Received: {first}"
-        )
-    if is_model_file(first) or _is_model_name(first):
-        model, images = first, words[1:]
-    else:
-        model, images = default, words
-    check_model(model, weights)
-    if not images:
-        raise ValueError(f"IMAGE must be given after MODEL. Received: {first} alone")
-    for image in images:
-        if is_model_file(image) or (_is_known(image) and not Path(image).exists()):
-            raise ValueError(f"MODEL must come before IMAGE. Received: {' '.join(words)}")
-    if output_dir is not None:
-        check_output_dir("output_dir", output_dir)
-    with tempfile.TemporaryDirectory() as folder:
-        yield model, find_images(images, Path(folder))
-
-
-def _for_each(
-    sources: "Sequence[ImageSource]", predict: "Callable[[ImageSource, np.ndarray], None]"
-) -> list[str]:
-    """Predict image by image; return those that cannot be read, each named in a warning.
-
-    Raises:
-        ValueError: If there is one image only and it cannot be read.
-    """
-    from keras_shufflenet.inference.image_io import to_array
-
-    unreadable = []
-    for source in sources:
-        try:
-            pixels = to_array(source.path)
-        except ValueError as error:
-            message = str(error).replace(str(source.path), source.origin)
-            if len(sources) == 1:
-                raise ValueError(message) from error
-            sys.stderr.write(f"Warning: {message}\n")
-            unreadable.append(source.origin)
-        else:
-            predict(source, pixels)
-    return unreadable
-
-
-def _check_read(unreadable: Sequence[str], sources: "Sequence[ImageSource]") -> None:
-    if unreadable:
-        raise ValueError(
-            f"Every IMAGE must be readable; {len(sources) - len(unreadable)} of {len(sources)} "
-            f"were predicted. Received: {', '.join(unreadable)}"
-        )
-
-
-def _picture(source: "ImageSource", sources: "Sequence[ImageSource]") -> Path:
-    """Return NAME.png; the suffix stays in the name of images that differ in nothing else."""
-    stem = Path(source.name).with_suffix("")
-    shared = sum(Path(other.name).with_suffix("") == stem for other in sources) > 1
-    return Path(f"{source.name if shared else stem.as_posix()}.png")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
 
 
 def _check_estimator(model: str) -> None:
-    if _is_known(model) and not model.startswith("pose_"):
+    if is_known(model) and not model.startswith("pose_"):
         raise ValueError(
             "MODEL must be a pose estimator: a file, or a name that begins with pose_. "
             f"Received: {model}"
         )
 
 
-def _is_known(word: str) -> bool:
-    from keras_shufflenet.models import MODEL_STATS  # without Keras
-
-    return word in MODEL_STATS
-
-
-def _is_model_name(word: str) -> bool:
-    """Return whether a word is a model's name rather than an image.
-
-    It may be a name such as pose_..._light, or a misspelled one, which the builder corrects.
-    """
-    is_path = Path(word).suffix or Path(word).exists() or any(c in word for c in "/*?[")
-    return _is_known(word) or not (is_path or word == "-")
+def _check_person(skeleton: "Skeleton", model: str) -> None:
+    """Check that a detector of persons finds what the model is for."""
+    if skeleton.name not in PERSONS:
+        raise ValueError(
+            f"Without boxes and --detector, MODEL must have the keypoints of persons "
+            f"({', '.join(PERSONS)}), whom {DETECTOR} detects. For others pass --bbox or --bboxes; "
+            "--detector with a detector of them, and --category; or --detector none if each image "
+            f"shows one. Received: {model} with the keypoints of {skeleton.name!r}"
+        )

@@ -4,15 +4,20 @@ import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_shufflenet._files import atomic_write
+from keras_shufflenet.detection.decoding import Detections
 from keras_shufflenet.keypoints.skeletons import Skeleton
+
+if TYPE_CHECKING:
+    from keras_shufflenet.inference.pose import Poses
 
 JSON_NAME = "predictions.json"
 CSV_NAME = "predictions.csv"
+FILE_NAME = "file_name"  # the only column of a csv without records
 DIGITS = 4  # after the point
 
 
@@ -20,8 +25,8 @@ def save_predictions(records: Sequence[Mapping[str, Any]], folder: Path) -> list
     """Write predictions to `predictions.json` and `predictions.csv`.
 
     Args:
-        records: One mapping per prediction: text, numbers, and mappings or lists of numbers, which
-            become a column each in the csv.
+        records: One mapping per prediction, with the name of its image: text, numbers, and mappings
+            or lists of numbers, which become a column each in the csv.
         folder: An existing folder.
 
     Returns:
@@ -37,46 +42,68 @@ def save_predictions(records: Sequence[Mapping[str, Any]], folder: Path) -> list
 def class_record(file_name: str, classes: Sequence[tuple[str, float]]) -> dict[str, Any]:
     """Return the record of a classified image: its most probable classes, best first."""
     return {
-        "file_name": file_name,
+        FILE_NAME: file_name,
         "classes": [name for name, _ in classes],
         "scores": [round(score, DIGITS + 2) for _, score in classes],
     }
 
 
-def pose_records(
-    file_name: str, bboxes: np.ndarray, poses: np.ndarray, skeleton: Skeleton
+def detection_records(
+    file_name: str, detections: Detections, class_names: Sequence[str]
 ) -> list[dict[str, Any]]:
+    """Return a record for each object of an image.
+
+    Args:
+        file_name: Name of the image.
+        detections: Boxes in pixels.
+        class_names: Names of the classes.
+
+    Returns:
+        Records with `file_name`, `category`, `score` and `bbox` [x, y, width, height].
+    """
+    return [
+        {
+            FILE_NAME: file_name,
+            "category": class_names[number],
+            "score": round(float(score), DIGITS),
+            "bbox": np.round([*box[:2], *(box[2:] - box[:2])], DIGITS).tolist(),
+        }
+        for box, score, number in zip(*detections, strict=True)
+    ]
+
+
+def pose_records(file_name: str, poses: "Poses", skeleton: Skeleton) -> list[dict[str, Any]]:
     """Return a record for each person of an image.
 
     Args:
         file_name: Name of the image.
-        bboxes: Boxes (N, 4): x, y, width, height in pixels.
-        poses: (N, K, 3): x, y in pixels and score of each keypoint.
+        poses: The persons.
         skeleton: The keypoints.
 
     Returns:
-        Records with `file_name`, `bbox`, `score` (the mean of the keypoints' scores) and
-        `keypoints` {name: [x, y, score]}.
+        Records with `file_name`, `bbox` [x, y, width, height], `bbox_score` (the detector's),
+        `score` (the mean of the keypoints' scores) and `keypoints` {name: [x, y, score]}.
     """
     return [
         {
-            "file_name": file_name,
+            FILE_NAME: file_name,
             "bbox": np.round(bbox, DIGITS).tolist(),
+            "bbox_score": round(float(bbox_score), DIGITS),
             "score": round(float(pose[:, 2].mean()), DIGITS),
             "keypoints": {
                 name: np.round(point, DIGITS).tolist()
                 for name, point in zip(skeleton.keypoint_names, pose, strict=True)
             },
         }
-        for bbox, pose in zip(bboxes, poses, strict=True)
+        for pose, bbox, bbox_score in zip(*poses, strict=True)
     ]
 
 
 def _write_csv(records: Sequence[Mapping[str, Any]], path: Path) -> None:
     rows = [_flatten(record) for record in records]
-    columns = list(dict.fromkeys(column for row in rows for column in row))
+    columns = dict.fromkeys([FILE_NAME, *(column for row in rows for column in row)])
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
+        writer = csv.DictWriter(file, list(columns))
         writer.writeheader()
         writer.writerows(rows)
 

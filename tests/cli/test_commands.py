@@ -76,7 +76,8 @@ def test_classify_a_file_that_is_no_image(command, tmp_path):
 
 def test_pose_draws_every_image(command, photo, pose_file, tmp_path):
     drawn = tmp_path / "drawn"
-    code, out, _ = command("predict", "pose", pose_file, photo, "--output-dir", drawn)
+    words = ("predict", "pose", pose_file, photo, "--detector", "none", "--output-dir", drawn)
+    code, out, _ = command(*words)
     assert code == 0
     assert "of 17 keypoints" in out
     with Image.open(drawn / "photo.png") as image:
@@ -417,7 +418,8 @@ def test_images_of_a_tree_keep_their_folders(command, photo, pose_file, tmp_path
             image.save(tree / name)
     (tree / "notes.txt").write_text("no image")
     drawn = tmp_path / "drawn"
-    code, _, err = command("predict", "pose", pose_file, tree, "--output-dir", drawn)
+    words = ("predict", "pose", pose_file, tree, "--detector", "none", "--output-dir", drawn)
+    code, _, err = command(*words)
     assert code == 0, err
     found = sorted(str(file.relative_to(drawn)) for file in drawn.rglob("*.*"))
     assert found == [

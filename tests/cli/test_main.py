@@ -9,6 +9,7 @@ import keras_shufflenet
 
 COMMANDS = (
     ["predict", "classify"],
+    ["predict", "detect"],
     ["predict", "pose"],
     ["train", "pose"],
     ["evaluate", "coco"],

@@ -1,0 +1,82 @@
+"""The option `--detector` of commands that find persons before they predict their keypoints."""
+
+import difflib
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from keras_shufflenet.cli.options import check_model, is_model_file, open_model
+
+if TYPE_CHECKING:
+    import keras
+
+DETECTOR = "nanodet_plus_m_416"
+NO_DETECTOR = "none"
+
+DetectorWeights = Annotated[
+    str | None,
+    typer.Option(
+        "--detector-weights",
+        help="Weights of a detector given by name: coco, none, a name of `keras-shufflenet "
+        "models`, or a checkpoint. Default: coco.",
+    ),
+]
+
+
+def check_detector(detector: str, weights: str | None) -> None:
+    """Check what needs no TensorFlow: that it is a file, or the name of a detector.
+
+    Args:
+        detector: The value of --detector.
+        weights: The value of --detector-weights; None for the default.
+
+    Raises:
+        FileNotFoundError: If the file does not exist.
+        ImportError: If ai-edge-litert is missing for a .tflite file.
+        ValueError: If it is no detector, or weights are given for a file.
+    """
+    check_model(detector, weights, option="--detector", weights_option="--detector-weights")
+    check_detector_name(detector, "--detector")
+
+
+def check_detector_name(detector: str, option: str = "MODEL") -> None:
+    """Check that a model is a file, or the name of a detector.
+
+    Args:
+        detector: The model.
+        option: What it is passed as, for the message.
+
+    Raises:
+        ValueError: If it is the name of a network of another task, or of none.
+    """
+    from keras_shufflenet.models import MODEL_STATS  # without Keras
+    from keras_shufflenet.weights.catalog import list_weights
+
+    if is_model_file(detector):
+        return
+    trained_on = {entry.dataset for entry in list_weights(detector)}
+    is_other = detector.startswith("pose_") or "imagenet" in trained_on
+    if detector not in MODEL_STATS or is_other:
+        near = [] if is_other else difflib.get_close_matches(detector, MODEL_STATS, 1, 0.8)
+        raise ValueError(
+            f"{option} must be a .keras or .tflite file, or the name of a detector, such as "
+            f"{[*near, DETECTOR][0]}. Received: {detector}"
+        )
+
+
+def open_detector(detector: str, weights: str | None) -> "keras.Model | str":
+    """Return the path of a detector's file, or build the detector of a name.
+
+    `check_detector` comes first.
+
+    Raises:
+        FileNotFoundError: If there is no file of the weights.
+        ValueError: If the detector has no such weights.
+    """
+    try:
+        return open_model(detector, weights)
+    except (ValueError, FileNotFoundError) as error:
+        message = str(error).replace("`weights`", "`detector_weights`")
+        message = message.replace("Received: weights=", "Received: detector_weights=")
+        kind = ValueError if isinstance(error, ValueError) else FileNotFoundError
+        raise kind(message) from error

@@ -1,0 +1,199 @@
+"""Objects and persons on photographs, by the command line."""
+
+import csv
+import inspect
+import json
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_shufflenet._layer_names import CLASS_NAMES
+from keras_shufflenet.cli import predict
+from keras_shufflenet.inference import detection
+from keras_shufflenet.inference.visualization import distinct_color
+from keras_shufflenet.models._model_data import attach_data
+from tests.detection.test_decoding import put, raw
+from tests.hands import category
+
+PERSON = 1  # its number among the classes of the detector
+WHOLE = [0, 0, 120, 80]  # the photograph
+
+
+@pytest.fixture(scope="module")
+def detector_file(tmp_path_factory):
+    """A detector that takes every image as a whole for a person of a score of 0.9."""
+    output = raw(126)
+    put(output, 120, 0.9, (7, 7, 7, 7), PERSON)  # of stride 32
+    x = inputs = keras.Input((64, 96, 3))
+    x = attach_data(x, CLASS_NAMES, ["cat", "person"])
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    x = keras.layers.Dense(output.size, kernel_initializer="zeros", name="bias")(x)
+    model = keras.Model(inputs, keras.layers.Reshape(output.shape)(x), name="finder")
+    model.get_layer("bias").bias.assign(output.ravel())
+    model.save(path := tmp_path_factory.mktemp("models") / "detector.keras")
+    return path
+
+
+@pytest.fixture(scope="module")
+def pose_file(tmp_path_factory):
+    return save_pose_net(tmp_path_factory.mktemp("models") / "pose.keras", 17)
+
+
+def save_pose_net(path, keypoints):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((64, 48, 3))
+    x = keras.layers.AveragePooling2D(4)(inputs)
+    keras.Model(inputs, keras.layers.Conv2D(keypoints, 3, padding="same")(x)).save(path)
+    return path
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "photos" / "photo.png"
+    path.parent.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 255, (80, 120, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def read(folder):
+    records = json.loads((folder / "predictions.json").read_text())
+    rows = list(csv.DictReader((folder / "predictions.csv").read_text().splitlines()))
+    return records, rows
+
+
+def test_objects_are_drawn_and_written(command, photo, detector_file, tmp_path):
+    out_dir = tmp_path / "out"
+    words = ("predict", "detect", detector_file, photo.parent, "--output-dir", out_dir)
+    code, out, err = command(*words)
+    assert code == 0, err
+    assert f"{out_dir / 'photo.png'}: 1 × person\n" in out
+    (record,), (row,) = read(out_dir)
+    assert record == {
+        **{"file_name": "photo.png", "category": "person", "score": 0.9},
+        "bbox": pytest.approx(WHOLE, abs=1e-3),
+    }
+    assert (row["category"], float(row["bbox_width"])) == ("person", pytest.approx(120, abs=1e-3))
+    with Image.open(out_dir / "photo.png") as drawn:
+        assert drawn.getpixel((60, 79)) == distinct_color(PERSON)
+
+
+@pytest.mark.parametrize("words", [("--category", "cat"), ("--score-threshold", "0.95")])
+def test_no_object_is_no_error(command, photo, detector_file, tmp_path, words):
+    code, out, err = command(
+        "predict", "detect", detector_file, photo, *words, "--output-dir", tmp_path / "out"
+    )
+    assert (code, err) == (0, "")
+    assert "photo.png: no object\n" in out
+    assert read(tmp_path / "out") == ([], [])
+
+
+def test_persons_are_found_before_their_keypoints(
+    command, photo, pose_file, detector_file, tmp_path
+):
+    found, whole = tmp_path / "found", tmp_path / "whole"
+    words = ("predict", "pose", pose_file, photo)
+    code, out, err = command(*words, "--detector", detector_file, "--output-dir", found)
+    assert code == 0, err
+    assert "photo.png: 17 of 17 keypoints\n" in out
+    assert command(*words, "--detector", "none", "--output-dir", whole)[0] == 0
+    ((record,), (row,)), ((expected,), _) = read(found), read(whole)
+    assert (record["bbox_score"], expected["bbox_score"]) == (0.9, 1)
+    assert record["bbox"] == pytest.approx(WHOLE, abs=1e-3)
+    np.testing.assert_allclose(
+        list(record["keypoints"].values()), list(expected["keypoints"].values()), atol=0.02
+    )
+    assert float(row["bbox_score"]) == 0.9
+
+
+def test_a_photograph_of_no_person(command, photo, pose_file, detector_file, tmp_path):
+    out_dir = tmp_path / "out"
+    code, out, err = command(
+        *("predict", "pose", pose_file, photo, "--detector", detector_file),
+        *("--score-threshold", 0.95, "--output-dir", out_dir),
+    )
+    assert (code, err) == (0, "")
+    assert "photo.png: no person\n" in out
+    assert read(out_dir) == ([], [])
+    with Image.open(photo) as before, Image.open(out_dir / "photo.png") as drawn:
+        np.testing.assert_array_equal(np.asarray(drawn), np.asarray(before))
+
+
+@pytest.mark.filterwarnings("default:.* has no boxes for")
+def test_the_detector_looks_where_there_are_no_boxes(
+    command, photo, pose_file, detector_file, tmp_path
+):
+    with Image.open(photo) as image:
+        image.save(photo.with_name("second.png"))
+    boxes = tmp_path / "bboxes.json"
+    boxes.write_text(json.dumps({"photo.png": [[1, 2, 30, 40], [5, 5, 20, 20]]}))
+    code, _, err = command(
+        *("predict", "pose", pose_file, photo.parent, "--bboxes", boxes),
+        *("--detector", detector_file, "--output-dir", tmp_path / "out"),
+    )
+    assert code == 0, err
+    assert "1 of 2 images; the detector looks for the persons in these: second.png" in err
+    records, _ = read(tmp_path / "out")
+    assert [record["bbox_score"] for record in records] == [1, 1, 0.9]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--detector", "nanodet_plus"), "such as nanodet_plus_m. Received: nanodet_plus"),
+        (("--detector", "shufflenet_v2_x1_0"), "such as nanodet_plus_m_416. Received: shuffle"),
+        (("--detector", "none.keras"), "--detector must be an existing file. Received: none"),
+        (
+            ("--detector", "FILE", "--detector-weights", "coco"),
+            "--detector-weights must not be given for a file",
+        ),
+        (
+            ("--detector", "none", "--detector-weights", "coco"),
+            "--detector-weights must not be given with --detector none. Received: coco",
+        ),
+        (
+            ("--detector", "nanodet_m", "--detector-weights", "x.pth"),
+            "--detector-weights must be an existing file. Received: --detector-weights='x.pth'",
+        ),
+        (
+            ("--detector", "FILE", "--category", "dog"),
+            "--category must be one of the 2 classes of finder: cat, person.",
+        ),
+    ],
+)
+def test_mistakes_with_detectors(command, photo, pose_file, detector_file, words, message):
+    words = [detector_file if word == "FILE" else word for word in words]
+    out_dir = ("--output-dir", photo.parent / "out")
+    code, _, err = command("predict", "pose", pose_file, photo, *words, *out_dir)
+    assert code == 1
+    assert message in err
+    assert err.startswith("Error: ")
+
+
+def test_keypoints_of_hands_need_boxes_or_their_detector(command, photo, detector_file, tmp_path):
+    path, hand = save_pose_net(tmp_path / "hand.keras", 5), tmp_path / "hand.json"
+    hand.write_text(json.dumps(category()))
+    words = ("predict", "pose", path, photo, "--keypoints", hand, "--output-dir", tmp_path / "out")
+    code, _, err = command(*words)
+    assert code == 1
+    assert "or --detector none if each image shows one. Received: " in err
+    assert err.endswith("hand.keras with the keypoints of 'hand'\n")
+    code, out, err = command(*words, "--detector", detector_file, "--category", "cat")
+    assert code == 0, err
+    assert "photo.png: no cat\n" in out
+
+
+@pytest.mark.parametrize("model", ["shufflenet_v2_x1_0", "pose_shufflenet_v2_x1_0_coco_256x192"])
+def test_other_models_detect_nothing(command, photo, model):
+    code, _, err = command("predict", "detect", model, photo)
+    assert code == 1
+    assert "MODEL must be a .keras or .tflite file, or the name of a detector, such as nano" in err
+
+
+@pytest.mark.parametrize("function", [predict.detect, predict.pose])
+def test_thresholds_are_those_of_python(function):
+    defaults = {name: each.default for name, each in inspect.signature(function).parameters.items()}
+    assert defaults["score_threshold"] == detection.PREDICTION_SCORE_THRESHOLD
+    assert defaults["iou_threshold"] == detection.PREDICTION_IOU_THRESHOLD
