@@ -1,4 +1,4 @@
-"""From the raw outputs of NanoDet to boxes: distances, scores, non-maximum suppression.
+"""From the raw outputs of a detector to boxes: scores, boxes, non-maximum suppression.
 
 Source: https://github.com/RangiLyu/nanodet, commit be9b4a9.
 """
@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from keras_shufflenet._types import Size
-from keras_shufflenet.detection.priors import BINS, BOX_CHANNELS, find_design, make_priors
+from keras_shufflenet.detection.box_codes import decode_boxes
+from keras_shufflenet.detection.priors import find_design, make_priors
 
 SCORE_THRESHOLD = 0.05
 IOU_THRESHOLD = 0.6
@@ -42,11 +43,12 @@ def decode(
     max_detections: int = MAX_DETECTIONS,
     classes: Sequence[int] | None = None,
 ) -> Detections:
-    """Decode the raw output of NanoDet or NanoDet-Plus for one image.
+    """Decode the raw output of a detector for one image.
 
     Args:
-        output: (priors, classes + 32): logits of the classes, then of 8 bins for each of the
-            distances to the left, top, right and bottom.
+        output: (priors, classes + 32) of NanoDet: logits of the classes, then of 8 bins for each
+            of the distances to the left, top, right and bottom. (priors, classes + 4) of
+            RetinaNet: logits of the classes, then the deltas from the anchor to the box.
         input_size: (height, width) of the network's input in pixels.
         score_threshold: Minimum score of a detection, 0..1.
         iou_threshold: Maximum IoU of two detections of a class that are both kept.
@@ -60,20 +62,22 @@ def decode(
         ValueError: If the output has another shape.
     """
     output = np.asarray(output)
-    if output.ndim != 2 or output.shape[1] <= BOX_CHANNELS:
+    if output.ndim != 2:
         raise ValueError(
-            f"`output` must have the shape (priors, classes + {BOX_CHANNELS}). "
-            f"Received: shape {output.shape}"
+            f"`output` must have the shape (priors, columns). Received: shape {output.shape}"
         )
-    numbers = np.arange(output.shape[1] - BOX_CHANNELS) if classes is None else np.array(classes)
+    design = find_design(len(output), input_size)
+    count = design.count_classes(output.shape[1])
+    numbers = np.arange(count) if classes is None else np.array(classes)
     rows, columns = np.nonzero(output[:, numbers] > _logit(score_threshold) - ROUNDING)
     numbers = numbers[columns]
     found = _sigmoid(output[rows, numbers].astype(np.float64))
     above = found > score_threshold
     rows, numbers, found = rows[above], numbers[above], found[above]
-    priors = make_priors(find_design(len(output), input_size), input_size)
-    distributions = output[rows, -BOX_CHANNELS:].astype(np.float64)
-    boxes = _boxes(distributions, priors[rows], input_size)
+    codes = output[rows, count:].astype(np.float64)
+    boxes = decode_boxes(codes, make_priors(design, input_size)[rows], design)
+    height, width = input_size
+    boxes = np.clip(boxes, 0, [width, height, width, height])
     kept = np.concatenate(
         [
             np.flatnonzero(numbers == each)[
@@ -93,20 +97,6 @@ def _sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _logit(score: float) -> float:
     return math.log(score / (1 - score)) if 0 < score < 1 else math.copysign(math.inf, score - 0.5)
-
-
-def _boxes(
-    distributions: NDArray[np.float64], priors: NDArray[np.float64], input_size: Size
-) -> NDArray[np.float64]:
-    """Return the boxes (N, 4) of points: the expected distances to their four sides."""
-    logits = distributions.reshape(-1, 4, BINS)
-    weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    expected = (weights * np.arange(BINS)).sum(-1) / weights.sum(-1)
-    left, top, right, bottom = (expected * priors[:, 2:]).T
-    x, y, _ = priors.T
-    height, width = input_size
-    boxes = np.stack([x - left, y - top, x + right, y + bottom], axis=-1)
-    return np.clip(boxes, 0, [width, height, width, height])
 
 
 def iou(box: ArrayLike, boxes: ArrayLike) -> NDArray[np.float64]:

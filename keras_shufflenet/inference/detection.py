@@ -18,7 +18,7 @@ from keras_shufflenet.detection.decoding import (
     decode,
 )
 from keras_shufflenet.detection.fitting import fit_image, to_image
-from keras_shufflenet.detection.priors import BOX_CHANNELS, find_design
+from keras_shufflenet.detection.priors import find_design
 from keras_shufflenet.inference.image_io import to_array, with_channels
 from keras_shufflenet.inference.predictor import Predictor
 
@@ -33,7 +33,7 @@ class Detector:
     """A detector with the names of its classes. Create one with `Detector.load`.
 
     Attributes:
-        predictor: Maps images (N, H, W, 3) RGB 0..255 to raw outputs (N, priors, classes + 32).
+        predictor: Maps images (N, H, W, 3) RGB 0..255 to raw outputs (N, priors, columns).
         class_names: Names of the classes.
         keep_ratio: Whether images keep their aspect ratio, with black bars, or are stretched.
         score_threshold: Minimum score of a detection, 0..1.
@@ -64,7 +64,8 @@ class Detector:
 
         Args:
             model: As for `Predictor.load`: a `keras.Model`, the path of a `.keras` or `.tflite`
-                file, or a function that maps images (N, H, W, 3) to raw outputs of NanoDet.
+                file, or a function that maps images (N, H, W, 3) to raw outputs of NanoDet
+                or RetinaNet.
             input_size: (height, width) of the input, for a model with a variable input size.
             score_threshold: Minimum score of a detection, 0..1.
             iou_threshold: Maximum IoU of two detections of a class that are both kept.
@@ -75,13 +76,14 @@ class Detector:
         """
         predictor = Predictor.load(model, input_size)
         shape = predictor.output_shape
-        if len(shape) != 2 or shape[1] <= BOX_CHANNELS:
+        if len(shape) != 2:
             raise ValueError(
-                f"{predictor.name} must output (N, priors, classes + {BOX_CHANNELS}), as NanoDet. "
+                f"{predictor.name} must output (N, priors, columns), as NanoDet and RetinaNet do. "
                 f"Received: (N, {', '.join(map(str, shape))})"
             )
-        names = coco_classes.class_names(predictor.metadata.labels, shape[1] - BOX_CHANNELS)
         design = find_design(shape[0], predictor.input_size)
+        classes = design.count_classes(shape[1])
+        names = coco_classes.class_names(predictor.metadata.labels, classes)
         return cls(
             predictor, names, design.keep_ratio, score_threshold, iou_threshold, max_detections
         )

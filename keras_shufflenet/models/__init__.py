@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from keras_shufflenet.models.mobilenet_v2 import MobileNetV2
     from keras_shufflenet.models.one_shot import OneShotNet
     from keras_shufflenet.models.pose import PoseEstimator
+    from keras_shufflenet.models.retinanet import RetinaNet
     from keras_shufflenet.models.shufflenet_v1 import ShuffleNetV1
     from keras_shufflenet.models.shufflenet_v2 import ShuffleNetV2
     from keras_shufflenet.models.shufflenet_v2_large import (
@@ -32,6 +33,7 @@ __all__ = [
     "NanoDetPlus",
     "OneShotNet",
     "PoseEstimator",
+    "RetinaNet",
     "ShuffleNetV1",
     "ShuffleNetV2",
     "ShuffleNetV2ExLarge",
@@ -57,6 +59,7 @@ _MODULES = {
     "NanoDetPlus": "detection",
     "OneShotNet": "one_shot",
     "PoseEstimator": "pose",
+    "RetinaNet": "retinanet",
     "ShuffleNetV1": "shufflenet_v1",
     "ShuffleNetV2": "shufflenet_v2",
     "ShuffleNetV2ExLarge": "shufflenet_v2_large",

@@ -14,7 +14,7 @@ from keras import layers
 
 from keras_shufflenet._checks import is_line
 from keras_shufflenet._layer_names import CLASS_NAMES, KEYPOINTS
-from keras_shufflenet.detection.priors import BOX_CHANNELS
+from keras_shufflenet.detection.priors import DESIGNS
 from keras_shufflenet.keypoints import skeletons
 from keras_shufflenet.keypoints.skeleton_files import read_skeleton, to_json
 from keras_shufflenet.keypoints.skeletons import Skeleton
@@ -57,8 +57,10 @@ def class_names(model: keras.Model) -> tuple[str, ...]:
     names = find_data(model, CLASS_NAMES)
     if not isinstance(names, list) or not all(map(is_line, names)):
         return ()
-    others = BOX_CHANNELS if len(model.output_shape) == 3 else 0
-    return tuple(names) if model.output_shape[-1:] == (len(names) + others,) else ()
+    detects = len(model.output_shape) == 3
+    others = {design.box_channels for design in DESIGNS} if detects else {0}
+    fits = any(model.output_shape[-1:] == (len(names) + count,) for count in others)
+    return tuple(names) if fits else ()
 
 
 def attach_skeleton(x: keras.KerasTensor, skeleton: Skeleton) -> keras.KerasTensor:

@@ -68,17 +68,29 @@ def count_params_and_macs(
 def _count_macs(model: "keras.Model", input_size: tuple[int, int] | None) -> int:
     import keras
 
+    from keras_shufflenet._keras_private import calls, functional
+
     size = _input_size(model, input_size)
+    network = functional(model)
+    if network is None:
+        raise ValueError(
+            f"`model` must be functional or sequential. Received: {type(model).__name__}"
+        )
     dense = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
     transposed = keras.layers.Conv2DTranspose
     convolutions = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, transposed)
-    swept = [layer for layer in model.layers if isinstance(layer, convolutions)]
+    # A layer that several feature maps share is called several times.
+    swept = [call for call in calls(network) if isinstance(call.operation, convolutions)]
     # Kernels are (kh, kw, Cin / groups, Cout), (kh, kw, C, 1) or (kh, kw, Cout, Cin): each element
     # is used once for each position of the output, or of the input of a transposed convolution.
-    tensors = [layer.input if isinstance(layer, transposed) else layer.output for layer in swept]
+    tensors = [
+        call.input_tensors[0] if isinstance(call.operation, transposed) else call.outputs[0]
+        for call in swept
+    ]
     positions = [math.prod(_spatial(shape)) for shape in _shapes(model, tensors, size)]
     return sum(math.prod(layer.kernel.shape) for layer in dense) + sum(
-        count * math.prod(layer.kernel.shape) for count, layer in zip(positions, swept, strict=True)
+        count * math.prod(call.operation.kernel.shape)
+        for count, call in zip(positions, swept, strict=True)
     )
 
 

@@ -40,18 +40,20 @@ class Task:
     """Models that put a head on the networks.
 
     Attributes:
+        name: Name of the task.
         prefix: What the names of its models begin with.
         names: Returns the names of the published configurations.
         build: Builds a model from its name and further arguments.
     """
 
+    name: str
     prefix: str
     names: Callable[[], list[str]]
     build: Callable[..., keras.Model]
 
 
 _families: list[Family] = []
-_tasks: dict[str, Task] = {}
+_tasks: list[Task] = []
 
 
 def register_family(
@@ -66,8 +68,8 @@ def register_family(
 def register_task(
     name: str, prefix: str, names: Callable[[], list[str]], build: Callable[..., keras.Model]
 ) -> None:
-    """Make the models of a task known by name; see `Task` for the arguments."""
-    _tasks[name] = Task(prefix, names, build)
+    """Make models of a task known by name; see `Task` for the arguments."""
+    _tasks.append(Task(name, prefix, names, build))
 
 
 @cache
@@ -94,7 +96,8 @@ def list_models(
     Args:
         pattern: Shell-style wildcards, for example "shufflenet_v2*".
         task: "classification" for the networks, which are also the backbones; "pose" for the
-            configurations that mmpose published; "detection" for NanoDet.
+            configurations that mmpose published; "detection" for NanoDet and
+            RetinaNet.
 
     Raises:
         ValueError: If the pattern is no text, or there is no such task.
@@ -102,7 +105,9 @@ def list_models(
     if not isinstance(pattern, str):
         raise ValueError(f"`pattern` must be a string. Received: pattern={pattern!r}")
     networks = [name for family in families() for name in family.presets]
-    names = {"classification": networks, **{key: each.names() for key, each in _tasks.items()}}
+    names = {"classification": networks}
+    for each in _tasks:
+        names.setdefault(each.name, []).extend(each.names())
     check_choice("task", task, names)
     return sorted(fnmatch.filter(names[task], pattern))
 
@@ -123,7 +128,7 @@ def create_model(name: str, **arguments: Any) -> keras.Model:
         ValueError: If there is no such model.
     """
     _discover()
-    for task in _tasks.values():
+    for task in _tasks:
         if isinstance(name, str) and name.startswith(task.prefix):
             return task.build(name, **arguments)
     return build_network(name, **arguments)

@@ -15,15 +15,13 @@ from typing import Any, Literal
 import keras
 from keras import initializers, layers
 
-from keras_shufflenet import weights as pretrained
-from keras_shufflenet._checks import check_bool, check_choice, check_integer, is_integer
-from keras_shufflenet._layer_names import CLASS_NAMES, DETECTIONS, HEAD_PREFIX
-from keras_shufflenet.detection.priors import BOX_CHANNELS, NANODET, NANODET_PLUS, Design
-from keras_shufflenet.models import _builder, shufflenet_v2
-from keras_shufflenet.models._input_channels import copy_adapted
-from keras_shufflenet.models._model_data import attach_data
+from keras_shufflenet._checks import check_choice
+from keras_shufflenet._layer_names import HEAD_PREFIX
+from keras_shufflenet.detection.priors import NANODET, NANODET_PLUS, Design
+from keras_shufflenet.models import _detector, shufflenet_v2
+from keras_shufflenet.models._detector import COCO_CLASSES, NECK_PREFIX
 from keras_shufflenet.models._preprocessing import RGB
-from keras_shufflenet.models._registry import build_network, feature_extractor, register_task
+from keras_shufflenet.models._registry import register_task
 from keras_shufflenet.models.layers import channel_axis
 from keras_shufflenet.models.necks import (
     ghost_path_aggregation,
@@ -32,12 +30,9 @@ from keras_shufflenet.models.necks import (
 )
 
 ACTIVATION = "leaky_relu"
-COCO_CLASSES = 80
 DEFAULT_SIZE, LARGE_SIZE = 320, 416
-BACKBONE_STRIDES = (8, 16, 32)
 CONVOLUTIONS = 2  # depthwise separable, of each level's head
 CLASS_BIAS = -4.595  # logit of 1 %
-NECK_PREFIX = "neck_"
 
 
 @dataclass(frozen=True)
@@ -184,61 +179,25 @@ def _build(
     name: str | None,
     adapt_input_channels: bool,
 ) -> keras.Model:
-    check_bool("adapt_input_channels", adapt_input_channels)
-    top = _builder.Top(classes, None)
-    check_integer("classes", top.count)
-    shape = _check_input_shape(input_shape)
-    default_name = _default_name(network, backbone, shape)
+    shape = _detector.check_input_shape(input_shape, DEFAULT_SIZE)
+    body = backbone or network.backbone
 
-    def assemble(shape: tuple[int | None, ...], backbone_weights: str | None) -> keras.Model:
-        body = build_network(
-            backbone or network.backbone,
-            include_top=False,
-            weights=backbone_weights,
-            input_shape=shape,
-            include_preprocessing=include_preprocessing,
-            adapt_input_channels=adapt_input_channels,
-            **_activation(backbone or network.backbone),
-        )
-        maps = feature_extractor(body, BACKBONE_STRIDES).outputs
-        return keras.Model(body.input, _head(_neck(maps, network), top, network), name=name)
+    def head(maps: Sequence[keras.KerasTensor], classes: int) -> list[keras.KerasTensor]:
+        return _head(_neck(maps, network), classes, network)
 
-    name = name or default_name
-    model = assemble(shape, backbone_weights)
-    if weights is not None:
-        channels = 0 if channel_axis() == 1 else -1
-        adapts = adapt_input_channels and shape[channels] != RGB
-        loaded = model
-        if adapts:
-            rgb = list(shape)
-            rgb[channels] = RGB
-            loaded = assemble(tuple(rgb), None)
-        partly = top.count != COCO_CLASSES
-        pretrained.load(loaded, weights, model_name=default_name, skip_mismatched_head=partly)
-        if adapts:
-            copy_adapted(loaded, model)
-    return model
-
-
-def _check_input_shape(input_shape: tuple[int | None, ...] | None) -> tuple[int | None, ...]:
-    """Return the shape of the input; the builder of the backbone checks what is not checked here.
-
-    Raises:
-        ValueError: If a side is no multiple of 32.
-    """
-    last = channel_axis() == -1
-    if input_shape is None:
-        size = (DEFAULT_SIZE, DEFAULT_SIZE)
-        return (*size, RGB) if last else (RGB, *size)
-    multiple = BACKBONE_STRIDES[-1]
-    is_shape = isinstance(input_shape, Sequence) and len(input_shape) == 3
-    sides = (input_shape[:2] if last else input_shape[1:]) if is_shape else ()
-    if any(side is not None and is_integer(side) and side % multiple for side in sides):
-        raise ValueError(
-            f"`input_shape` must have a height and width that are multiples of {multiple}, or "
-            f"None. Received: input_shape={input_shape}"
-        )
-    return input_shape
+    return _detector.build(
+        head,
+        backbone=body,
+        backbone_arguments=_activation(body),
+        classes=classes,
+        shape=shape,
+        weights=weights,
+        backbone_weights=backbone_weights,
+        include_preprocessing=include_preprocessing,
+        default_name=_default_name(network, backbone, shape),
+        name=name,
+        adapt_input_channels=adapt_input_channels,
+    )
 
 
 def _default_name(network: Network, backbone: str | None, shape: tuple[int | None, ...]) -> str:
@@ -262,9 +221,10 @@ def _neck(maps: Sequence[keras.KerasTensor], network: Network) -> list[keras.Ker
 
 
 def _head(
-    maps: Sequence[keras.KerasTensor], top: _builder.Top, network: Network
-) -> keras.KerasTensor:
-    """Predict at every point of every level, and concatenate the points."""
+    maps: Sequence[keras.KerasTensor], classes: int, network: Network
+) -> list[keras.KerasTensor]:
+    """Predict at every point of every level."""
+    columns = classes + network.design.box_channels
     outputs = []
     for level, x in enumerate(maps):
         for index in range(CONVOLUTIONS):
@@ -276,20 +236,15 @@ def _head(
                 name=f"tower{level}_conv{index}",
             )
         x = layers.Conv2D(
-            top.count + BOX_CHANNELS,
+            columns,
             1,
             kernel_initializer=initializers.RandomNormal(stddev=0.01),
             bias_initializer=initializers.Constant(CLASS_BIAS),
             dtype="float32",
             name=f"{HEAD_PREFIX}level{level}",
         )(x)
-        if channel_axis() == 1:
-            x = layers.Permute((2, 3, 1), name=f"{HEAD_PREFIX}permute{level}")(x)
-        shape = (-1, top.count + BOX_CHANNELS)
-        outputs.append(layers.Reshape(shape, name=f"{HEAD_PREFIX}points{level}")(x))
-    if top.names:
-        outputs[0] = attach_data(outputs[0], CLASS_NAMES, list(top.names))
-    return layers.Concatenate(axis=1, dtype="float32", name=DETECTIONS)(outputs)
+        outputs.append(_detector.to_rows(x, columns, str(level)))
+    return outputs
 
 
 def _presets() -> dict[str, tuple[Any, dict[str, Any]]]:

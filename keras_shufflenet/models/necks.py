@@ -2,8 +2,9 @@
 
 Papers:
 
-* `top_down_pyramid`: Lin et al., "Feature Pyramid Networks for Object Detection", CVPR 2017,
-  https://arxiv.org/abs/1612.03144;
+* `top_down_pyramid` and `feature_pyramid`: Lin et al., "Feature Pyramid Networks for Object
+  Detection", CVPR 2017, https://arxiv.org/abs/1612.03144, the latter with the convolutions and the
+  additional levels that RetinaNet has;
 * `path_aggregation`: Liu et al., "Path Aggregation Network for Instance Segmentation", CVPR 2018,
   https://arxiv.org/abs/1803.01534, without its convolutions after the sums, as NanoDet has it;
 * `ghost_path_aggregation`: the same with the bottlenecks of Han et al., "GhostNet: More Features
@@ -57,6 +58,40 @@ def top_down_pyramid(
         x = smooth(layers.Add(name=f"{prefix}add{index}")([coarser, lateral]), index)
         levels.append(x)
     return levels
+
+
+def feature_pyramid(
+    maps: Sequence[keras.KerasTensor], channels: int, extra_levels: int, prefix: str
+) -> list[keras.KerasTensor]:
+    """Build a feature pyramid without normalization, and coarser levels from its coarsest one.
+
+    Args:
+        maps: Feature maps of the backbone, the finest first, each half as large as the one before.
+        channels: Number of channels of all levels.
+        extra_levels: Number of coarser levels, each half as large as the one before, rounded up.
+        prefix: Prefix of the names of the layers; those of the outputs are `<prefix>out<level>`.
+
+    Returns:
+        The outputs in the order of `maps`, and those of the additional levels.
+    """
+    x = [
+        layers.Conv2D(channels, 1, name=f"{prefix}lateral{level}")(each)
+        for level, each in enumerate(maps)
+    ]
+    for level in reversed(range(len(x) - 1)):
+        coarser = layers.UpSampling2D(2, name=f"{prefix}up{level}")(x[level + 1])
+        x[level] = layers.Add(name=f"{prefix}add{level}")([x[level], coarser])
+    outputs = [
+        layers.Conv2D(channels, 3, padding="same", name=f"{prefix}out{level}")(each)
+        for level, each in enumerate(x)
+    ]
+    for level in range(len(maps), len(maps) + extra_levels):
+        finer = outputs[-1]
+        if level > len(maps):
+            finer = layers.ReLU(name=f"{prefix}down{level}_relu")(finer)
+        finer = layers.ZeroPadding2D(1, name=f"{prefix}out{level}_pad")(finer)
+        outputs.append(layers.Conv2D(channels, 3, 2, name=f"{prefix}out{level}")(finer))
+    return outputs
 
 
 def path_aggregation(

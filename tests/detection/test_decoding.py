@@ -7,7 +7,7 @@ import pytest
 
 from keras_shufflenet.detection import decode, nms
 from keras_shufflenet.detection.decoding import iou
-from keras_shufflenet.detection.priors import NANODET, NANODET_PLUS, make_priors
+from keras_shufflenet.detection.priors import NANODET, NANODET_PLUS, RETINANET, make_priors
 
 PIXELS = 1e-4
 SIZE = (64, 96)
@@ -56,6 +56,29 @@ def test_points_of_every_level_begin_at_the_corner():
     )
 
 
+def test_nine_anchors_at_every_point():
+    anchors = make_priors(RETINANET, SIZE)
+    assert len(anchors) == 9 * (96 + 24 + 6 + 2 + 1)
+    np.testing.assert_array_equal(anchors[[0, 9, 9 * 96, -1], :2], [[0, 0], [8, 0], [0, 0], [0, 0]])
+    sizes = anchors[:9, 2:]
+    np.testing.assert_allclose(sizes[:, 1] / sizes[:, 0], np.repeat([0.5, 1, 2], 3))
+    np.testing.assert_allclose(
+        sizes.prod(1) ** 0.5, np.tile(32 * 2 ** np.array([0, 1 / 3, 2 / 3]), 3)
+    )
+    np.testing.assert_allclose(anchors[-9:, 2:], 16 * sizes)
+
+
+def test_deltas_are_in_sizes_of_the_anchor():
+    output = np.zeros((1161, 2 + 4))
+    output[:, :2] = -20
+    output[3 + 9 * 40] = [3, -20, 0.25, -0.5, 0, np.log(2)]  # a square of 32 at 32, 24
+    output[-6] = [-20, 2, 0, 0, 99, 99]  # at the corner; of clipped size
+    found = decode(output, SIZE)
+    np.testing.assert_allclose(found.boxes, [[24, 0, 56, 40], [0, 0, 96, 64]], atol=PIXELS)
+    np.testing.assert_array_equal(found.classes, [0, 1])
+    np.testing.assert_allclose(found.scores, 1 / (1 + np.exp([-3, -2])))
+
+
 def test_distances_are_in_strides_and_boxes_inside_of_the_input():
     output = raw(126)
     put(output, 13, 0.9, (1, 1, 2, 3))  # at 12, 12
@@ -94,9 +117,10 @@ def test_nms_keeps_the_best_first():
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
-        ((126, 32), r"\(priors, classes \+ 32\)\. Received: shape \(126, 32\)"),
-        ((1, 126, 34), r"Received: shape \(1, 126, 34\)"),
-        ((127, 34), r"one of 126, 128 rows.* 64 × 96\. Received: 127 rows"),
+        ((126, 32), r"must have classes \+ 32 columns\. Received: 32 columns"),
+        ((1161, 4), r"must have classes \+ 4 columns\. Received: 4 columns"),
+        ((1, 126, 34), r"\(priors, columns\)\. Received: shape \(1, 126, 34\)"),
+        ((127, 34), r"126, 128 or 1161 rows.* 64 × 96\. Received: 127 rows"),
     ],
 )
 def test_another_output(shape, message):

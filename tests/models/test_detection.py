@@ -95,7 +95,7 @@ def test_gray_images(small, tmp_path):
 
 
 def test_names_and_sizes():
-    names = ks.list_models(task="detection")
+    names = ks.list_models("nanodet*", task="detection")
     assert len(names) == 9
     published = {
         entry.model: entry for entry in ks.weights.list_weights() if "nanodet" in entry.name
