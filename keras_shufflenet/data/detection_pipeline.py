@@ -40,7 +40,7 @@ from keras_shufflenet.data.pipeline import (
 )
 from keras_shufflenet.detection import coco_classes
 from keras_shufflenet.detection.fitting import fit_matrix
-from keras_shufflenet.detection.priors import BOX_CHANNELS, find_design
+from keras_shufflenet.detection.priors import Design, find_design
 from keras_shufflenet.models import class_names as names_of_model
 
 DEFAULT_SIZE = (320, 320)
@@ -139,7 +139,8 @@ def detection(
         tf.errors.InvalidArgumentError: If an image cannot be decoded, while iterating; the message
             names the file.
     """
-    wanted, names = _input(model, input_size, keep_ratio), _class_names(model, class_names)
+    wanted = _input(model, input_size, keep_ratio)
+    names = _class_names(model, class_names, wanted.size)
     check_batch(batch_size, start_step)
     dataset = _dataset(annotations, image_dir, names, filter_empty_images)
     if augmentation is None:
@@ -230,20 +231,26 @@ def _input(model: Any, input_size: Size | None, keep_ratio: bool | None) -> _Inp
     if keep_ratio is not None:
         check_bool("keep_ratio", keep_ratio)
     elif model is not None:
-        shape = model.compute_output_shape((1, *size, model.inputs[0].shape[-1]))
-        keep_ratio = find_design(shape[1], size).keep_ratio
+        keep_ratio = _design(model, (size[0], size[1])).keep_ratio
     is_gray = model is not None and check_channels(model) == 1
     return _Input((size[0], size[1]), bool(keep_ratio), is_gray)
 
 
-def _class_names(model: Any, class_names: Sequence[str] | None) -> tuple[str, ...] | None:
+def _design(model: Any, size: Size) -> Design:
+    shape = model.compute_output_shape((1, *size, model.inputs[0].shape[-1]))
+    return find_design(shape[1], size)
+
+
+def _class_names(
+    model: Any, class_names: Sequence[str] | None, size: Size
+) -> tuple[str, ...] | None:
     """Return the given names or those of a model; None if there is neither."""
     names = None
     if class_names is not None:
         names = check_names("class_names", class_names, "a list of names")
     if model is None:
         return names
-    count = model.outputs[0].shape[-1] - BOX_CHANNELS
+    count = _design(model, size).count_classes(model.outputs[0].shape[-1])
     if names is not None and len(names) != count:
         raise ValueError(
             f"`class_names` must be the {count} classes of {model.name}. "

@@ -103,4 +103,6 @@ def test_a_classifier_is_no_detector(command, squares, tmp_path):
         *("--annotations", squares, "--image-dir", tmp_path),
     )
     assert code == 1
-    assert "must output (N, priors, columns), as NanoDet and RetinaNet do. Received: (N, 1000)" in err
+    assert (
+        "must output (N, priors, columns), as NanoDet and RetinaNet do. Received: (N, 1000)" in err
+    )
