@@ -29,6 +29,14 @@ def test_warp_of_the_reference(golden_pose, case):
     assert (error < 0.51).mean() > 0.999  # the reference rounds
 
 
+def test_the_quantized_warp_is_that_of_numpy(golden_pose):
+    golden = golden_pose("warp")
+    image, matrix = golden["in/image"], golden["v029/matrix"][4]
+    inverse = tf.constant(boxes.invert_affine(matrix))
+    warped = warp(tf.constant(image), inverse, (64, 48), quantize=True)
+    np.testing.assert_array_equal(warped, ks.keypoints.warp(image, matrix, (64, 48), quantize=True))
+
+
 def smooth_image(seed=0, size=SIZE):
     noise = np.random.default_rng(seed).integers(0, 256, (12, 10, 3), np.uint8)
     return Image.fromarray(noise).resize(size[::-1], Image.Resampling.BICUBIC)
