@@ -63,7 +63,15 @@ SHORTER = {
     "--threads 1 --threads 2 --engine 'LiteRT*'": "--iterations 2 --engine LiteRT",
     "--steps 500": "--steps 1 --batch-size 1 --num-calibration-samples 2",
 }
-FULL = ("x1_0", "width=1.0", "imagenet", "classify cat.jpg")  # need all units of the network
+FULL = (
+    "x1_0",
+    "width=1.0",
+    "imagenet",
+    "classify cat.jpg",
+    "predict pose",
+    "predict detect",
+    "nanodet",
+)  # need all units of the network
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -94,6 +102,8 @@ def here(tmp_path_factory, shared, synth, state):
         patch.setenv("KERAS_SHUFFLENET_MIRROR", str(folder / "mirror"))
         patch.setenv("KERAS_HOME", str(folder / "home"))
         (folder / "mirror").mkdir()
+        detector = shared / "weights" / "nanodet_plus_m_416_coco.pth"
+        shutil.copy(detector, folder / "mirror" / "nanodet-plus-m_416.pth")
         for name, golden in CHECKPOINTS.items():
             meta, _ = golden_nets.load_fixture(shared / "golden", golden)
             arrays = golden_nets.state_dict(synth, meta)
@@ -198,6 +208,9 @@ def test_the_detector_of_the_models_page(here, shallow):
     small = 'NanoDetPlus(backbone="shufflenet_v2_x0_25", input_shape=(64, 64, 3))'
     with shallow():
         exec(block.replace(build, small), {"ks": ks})
+    (command,) = commands("docs/models.md")
+    run(command, shallow, [])
+    assert (here / "predictions" / "photo.png").is_file()
 
 
 def test_make_has_the_two_commands():

@@ -230,9 +230,10 @@ def open_model(model: str, weights: str | None) -> "keras.Model | str":
     Raises:
         ValueError: If there is no such model.
     """
+    if not model.endswith(".tflite"):
+        import_tensorflow()
     if is_model_file(model):
         return model
-    import_tensorflow()
     import keras_shufflenet as ks
     from keras_shufflenet.weights.catalog import default_dataset
 
