@@ -1,6 +1,7 @@
 """The option `--detector` of commands that find persons before they predict their keypoints."""
 
 import difflib
+import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -76,7 +77,6 @@ def open_detector(detector: str, weights: str | None) -> "keras.Model | str":
     try:
         return open_model(detector, weights)
     except (ValueError, FileNotFoundError) as error:
-        message = str(error).replace("`weights`", "`detector_weights`")
-        message = message.replace("Received: weights=", "Received: detector_weights=")
+        message = re.sub(r"(`|Received: )weights\b", r"\1detector_weights", str(error))
         kind = ValueError if isinstance(error, ValueError) else FileNotFoundError
         raise kind(message) from error

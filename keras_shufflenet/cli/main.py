@@ -82,8 +82,8 @@ def _option_names(function: Callable[..., Any]) -> dict[str, str]:
 
 
 def _rename(message: str, names: Mapping[str, str]) -> str:
-    """Replace `weights` and weights= by --weights in a message about Python's arguments."""
-    message = re.sub(r"`(\w+)`", lambda match: names.get(match[1], match[0]), message)
+    """Replace `weights`, `weights=` and weights= by --weights in a message about Python."""
+    message = re.sub(r"`(\w+)=?`", lambda match: names.get(match[1], match[0]), message)
     head, received, tail = message.rpartition("Received: ")
     tail = re.sub(r"^(\w+)=", lambda match: f"{names.get(match[1], match[1])}=", tail)
     return head + received + tail
