@@ -46,7 +46,7 @@ keras-shufflenet predict classify x1_0_int8.tflite https://example.org/cat.jpg
 """
 DETECT_EXAMPLES = """
 keras-shufflenet predict detect street.jpg
-keras-shufflenet predict detect nanodet_m photos/ --category person --category dog
+keras-shufflenet predict detect nanodet_plus_m photos/ --category person --category dog
 keras-shufflenet predict detect detector_int8.tflite 'photos/*.jpg' --score-threshold 0.5
 """
 POSE_EXAMPLES = """
@@ -183,13 +183,14 @@ def pose(
     detector: Annotated[
         str | None,
         typer.Option(
+            metavar="FILE|NAME|none",
             help="Detector of the persons: a .keras or .tflite file, a name of `keras-shufflenet "
             f"models`, or none: the whole image is one person. Default: {DETECTOR}.",
         ),
     ] = None,
     detector_weights: DetectorWeights = None,
     category: Annotated[
-        str, typer.Option(help="Class of the detector whose objects are persons.")
+        str, typer.Option(help="Class of the detector whose keypoints MODEL finds.")
     ] = "person",
     score_threshold: Annotated[
         float, typer.Option(min=0, max=1, help="Minimum score of a detected person.")

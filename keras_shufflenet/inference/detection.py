@@ -64,8 +64,8 @@ class Detector:
 
         Args:
             model: As for `Predictor.load`: a `keras.Model`, the path of a `.keras` or `.tflite`
-                file, or a function that maps images (N, H, W, 3) to raw outputs of NanoDet
-                or RetinaNet.
+                file, the name of a published model, or a function that maps images (N, H, W, 3) to
+                raw outputs of NanoDet or RetinaNet.
             input_size: (height, width) of the input, for a model with a variable input size.
             score_threshold: Minimum score of a detection, 0..1.
             iou_threshold: Maximum IoU of two detections of a class that are both kept.
