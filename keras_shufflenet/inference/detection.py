@@ -22,8 +22,8 @@ from keras_shufflenet.detection.priors import find_design
 from keras_shufflenet.inference.image_io import to_array, with_channels
 from keras_shufflenet.inference.predictor import Predictor
 
-# Of all thresholds those of the highest F1 of persons, by nanodet_plus_m_416 on 77 photographs with
-# complete annotations. An average precision needs the lower ones that are the defaults here.
+# Of those in results/detection_thresholds.csv the ones of the highest F1 of persons. Average
+# precision needs the lower ones that are the defaults here.
 PREDICTION_SCORE_THRESHOLD = 0.35
 PREDICTION_IOU_THRESHOLD = 0.4
 
