@@ -19,6 +19,7 @@ from keras_shufflenet.export.optimization.graph import (
     Node,
     Plain,
     References,
+    Rows,
     Subtract,
     Swish,
     Weighted,
@@ -147,9 +148,22 @@ class Emission:
 
     def _plain(self, node: Plain) -> keras.KerasTensor:
         inputs = [self._exactly(read, node.name) for read in self._ordered_reads(node)]
+        if _repeats_pixels(node.layer):
+            return self._repeat_pixels(node, inputs[0])
         config = {**node.layer.get_config(), "dtype": "float32", "name": self._name(node.name)}
         layer = type(node.layer).from_config(config)
         return layer(inputs if len(inputs) > 1 else inputs[0])
+
+    def _repeat_pixels(self, node: Plain, x: keras.KerasTensor) -> keras.KerasTensor:
+        """Write four interleaved copies of the pixels; LiteRT would have two slow TILE."""
+        copies = layers.Concatenate(name=f"{node.name}_copies")([x] * len(PHASES))
+        x = keras.ops.depth_to_space(copies, 2)
+        operation_of(x).name = node.name
+        return x
+
+    def _rows(self, node: Rows) -> keras.KerasTensor:
+        config = {**node.layer.get_config(), "dtype": "float32", "name": node.name}
+        return layers.Reshape.from_config(config)(self._exactly(node.reads[0], node.name))
 
     def _swish(self, node: Swish) -> keras.KerasTensor:
         (read,) = self._ordered_reads(node)
@@ -279,11 +293,21 @@ WRITERS: dict[type[Node], Any] = {
     Subtract: Emission._subtract,
     Plain: Emission._plain,
     Swish: Emission._swish,
+    Rows: Emission._rows,
     Conv: Emission._conv,
     Dense: Emission._dense,
     Depthwise: Emission._depthwise,
     Deconv: Emission._deconv,
 }
+
+
+def _repeats_pixels(layer: keras.Layer) -> bool:
+    """Return whether a layer doubles height and width by repeating pixels."""
+    return (
+        isinstance(layer, layers.UpSampling2D)
+        and (layer.interpolation, layer.size) == ("nearest", (2, 2))
+        and layer.data_format == "channels_last"
+    )
 
 
 def _is_split(node: Depthwise, rows: int | None) -> bool:

@@ -231,7 +231,7 @@ def unify_concat_scales(
     probe = Probe(network, grouped, images)
     references = np.concatenate([node.references for node in grouped])
     for number in range(MAX_PASSES):
-        limits = probe.maximum() if number else METHODS[method](probe)
+        limits = _in_layers(probe.maximum() if number else METHODS[method](probe), grouped)
         factors = np.ones(absorbed.size)
         scaled = (limits > DEAD) & (limits != RANGE)
         factors[references[scaled]] = MARGIN * RANGE / limits[scaled]
@@ -242,6 +242,22 @@ def unify_concat_scales(
             node.activation = "relu6"
         divide(graph, factors)
         assign()
+
+
+def _in_layers(limits: np.ndarray, nodes: Groups) -> np.ndarray:
+    """Give the calls of a layer the same limits, so that they share a kernel in the file, too."""
+    slices: dict[str, list[slice]] = {}
+    start = 0
+    for node in nodes:
+        slices.setdefault(node.layer_name or node.name, []).append(
+            slice(start, start := start + node.channels)
+        )
+    limits = limits.copy()
+    for calls in slices.values():
+        most = np.max([limits[own] for own in calls], axis=0)
+        for own in calls:
+            limits[own] = most
+    return limits
 
 
 BATCH = 8

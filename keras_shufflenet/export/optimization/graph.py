@@ -13,6 +13,8 @@ import numpy as np
 
 References = np.ndarray  # of integers
 
+RELU_NAMES = {None: "relu", 6.0: "relu6"}  # by the maximum of the layer
+
 
 @dataclass(eq=False, kw_only=True)
 class Node:
@@ -69,12 +71,14 @@ class Weighted(Node):
         bias: Bias (channels,).
         activation: "linear", or the activation that is folded in.
         config: Further arguments of the layer.
+        layer_name: Name of the layer, which several nodes may share, as in the head of a detector.
     """
 
     kernel: np.ndarray
     bias: np.ndarray
     activation: str = "linear"
     config: dict[str, Any] = field(default_factory=dict)
+    layer_name: str = ""
     output_axis = -1
 
     def scale(self, factor: np.ndarray, offset: np.ndarray) -> None:
@@ -156,6 +160,22 @@ class Plain(Node):
     @property
     def keeps_channels(self) -> bool:
         """Return True."""
+        return True
+
+
+@dataclass(eq=False, kw_only=True)
+class Rows(Node):
+    """Positions of k · `channels` channels as k positions each, such as the anchors of a detector.
+
+    Attributes:
+        layer: The `Reshape` layer.
+    """
+
+    layer: keras.Layer
+
+    @property
+    def is_rigid(self) -> bool:
+        """Return True: its channels are those of k groups."""
         return True
 
 

@@ -13,6 +13,7 @@ from keras import layers
 from keras_shufflenet._keras_private import reading_operations
 from keras_shufflenet.export.optimization.functional_graph import Step, flattened
 from keras_shufflenet.export.optimization.graph import (
+    RELU_NAMES,
     Conv,
     Deconv,
     Dense,
@@ -22,6 +23,7 @@ from keras_shufflenet.export.optimization.graph import (
     Node,
     Plain,
     References,
+    Rows,
     Subtract,
     Weighted,
 )
@@ -99,6 +101,10 @@ class Trace:
             kept = step.output.shape[-1] == reads[0].size and not _is_permuted(layer)
             if isinstance(layer, PLAIN) and kept:
                 return self._plain(layer, reads)
+            if isinstance(layer, layers.Reshape) and _splits_positions(step):
+                channels = step.output.shape[-1]
+                node = Rows(name=layer.name, reads=reads, channels=channels, layer=layer)
+                return self.graph.add(node)
         return rearranged(layer, reads[0], step.call, step.output)
 
     def _concatenate(
@@ -155,6 +161,7 @@ class Trace:
     ) -> References:
         node = kind(
             name=layer.name,
+            layer_name=layer.name,
             reads=reads,
             channels=channels,
             kernel=_array(layer.kernel),
@@ -191,7 +198,7 @@ class Trace:
         )
 
     def _relu(self, layer: layers.ReLU, reads: list[References], step: Any) -> References:
-        name = {None: "relu", 6.0: "relu6"}.get(layer.max_value)
+        name = RELU_NAMES.get(layer.max_value)
         maker = self._foldable(reads[0], step)
         if name and maker is not None and not layer.negative_slope and not layer.threshold:
             maker.activation = name
@@ -263,6 +270,12 @@ TRACERS: dict[type, Callable[..., References]] = {
 def _is_permuted(layer: Any) -> bool:
     """Return whether axes are permuted after a layer: the beginning of a shuffle."""
     return any(isinstance(reader, layers.Permute) for reader in reading_operations(layer))
+
+
+def _splits_positions(step: Step) -> bool:
+    """Return whether a layer makes rows of a part of the channels: (..., k · C) to (N, rows, C)."""
+    before, after = step.call.input_tensors[0].shape, step.output.shape
+    return len(after) == 3 and before[-1] > after[-1] and before[-1] % after[-1] == 0
 
 
 def rearranged(
