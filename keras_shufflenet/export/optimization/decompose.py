@@ -35,7 +35,7 @@ def decompose(graph: Graph) -> None:
             factors[node.references] = SIXTH
         elif _is_average(node):
             graph.nodes[index] = _averaging(node)
-        elif _is_second_reader(graph, node):
+        elif _is_second_reader(node, graph):
             graph.nodes[index] = _rectifying(node)
     divide(graph, factors)
 
@@ -57,7 +57,7 @@ def _is_average(node: Node) -> TypeGuard[Plain]:
     )
 
 
-def _is_second_reader(graph: Graph, node: Node) -> TypeGuard[Plain]:
+def _is_second_reader(node: Node, graph: Graph) -> TypeGuard[Plain]:
     """Return whether it is the ReLU of a convolution that it cannot be folded into."""
     if not (isinstance(node, Plain) and isinstance(node.layer, layers.ReLU)):
         return False
