@@ -5,7 +5,7 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -30,16 +30,12 @@ def append_row(
     Raises:
         ValueError: If the file has other columns.
     """
+    check_columns(path, values)
     row = _environment(program) | {
         name: value if isinstance(value, str) else f"{value:.6g}" for name, value in values.items()
     }
     text = path.read_text() if path.exists() else ""
-    columns = next(csv.reader(text.splitlines()), list(row))
-    if columns != list(row):
-        raise ValueError(
-            f"The results file must have the columns {', '.join(row)}. "
-            f"Received: {path} with {', '.join(columns)}"
-        )
+    columns = list(row)
     path.parent.mkdir(parents=True, exist_ok=True)
 
     def write(beside: Path) -> None:
@@ -51,6 +47,26 @@ def append_row(
             writer.writerow(row)
 
     atomic_write(path, write)
+
+
+def check_columns(path: Path, names: Iterable[str]) -> None:
+    """Check that rows of a measurement can be appended to a file, before it is made.
+
+    Args:
+        path: The csv file, which may be missing.
+        names: Columns of the measurement.
+
+    Raises:
+        ValueError: If the file has other columns.
+    """
+    wanted = [*_environment(""), *names]
+    text = path.read_text() if path.exists() else ""
+    columns = next(csv.reader(text.splitlines()), wanted)
+    if columns != wanted:
+        raise ValueError(
+            f"The results file must have the columns {', '.join(wanted)}. "
+            f"Received: {path} with {', '.join(columns)}"
+        )
 
 
 def processor_name() -> str:

@@ -7,8 +7,6 @@ import typer
 
 from keras_shufflenet._files import check_output
 from keras_shufflenet.cli.options import (
-    Category,
-    Keypoints,
     Model,
     ResizeMethod,
     ResizeSize,
@@ -18,7 +16,6 @@ from keras_shufflenet.cli.options import (
     import_tensorflow,
     is_model_file,
     open_model,
-    parse_keypoints,
     report,
 )
 
@@ -28,12 +25,6 @@ if TYPE_CHECKING:
 IMAGENET_EXAMPLES = """
 keras-shufflenet evaluate imagenet shufflenet_v2_x1_0 --data val/labels.csv
 keras-shufflenet evaluate imagenet x1_0_int8.tflite --data val/ --results-csv imagenet.csv
-"""
-COCO_EXAMPLES = """
-keras-shufflenet evaluate coco runs/pose/best.keras --annotations val.json --image-dir val2017/
-keras-shufflenet evaluate coco pose_int8.tflite --annotations val.json --image-dir val2017/ \
---detections bboxes.json --results-csv coco.csv
-keras-shufflenet evaluate coco --results poses.json --annotations val.json
 """
 MPII_EXAMPLES = """
 keras-shufflenet evaluate mpii pose_shufflenet_v2_x1_0_mpii_256x256 --annotations mpii_val.json \
@@ -73,7 +64,7 @@ def imagenet(
     results_csv: ResultsCsv = None,
 ) -> None:
     """Compute the top-1 and top-5 accuracy of a classifier (0..1)."""
-    network = _open(model, weights, results_csv)
+    network = open_checked(model, weights, results_csv)
     import keras_shufflenet as ks
 
     metrics = ks.metrics.imagenet(
@@ -84,75 +75,6 @@ def imagenet(
         batch_size=batch_size,
     )
     report(_subject(model, weights, data), metrics, results_csv)
-
-
-def coco(
-    annotations: Annotations,
-    model: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="MODEL",
-            help="A .keras or .tflite file, or a name of `keras-shufflenet models`; none with "
-            "--results.",
-        ),
-    ] = None,
-    image_dir: Annotated[
-        Path | None,
-        typer.Option("--image-dir", exists=True, file_okay=False, help="Folder of the images."),
-    ] = None,
-    weights: Weights = None,
-    detections: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True,
-            dir_okay=False,
-            help="json of a detector's boxes. Default: the annotated boxes.",
-        ),
-    ] = None,
-    results: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True,
-            dir_okay=False,
-            help="json of poses in COCO's results format, to score instead of a model.",
-        ),
-    ] = None,
-    category: Category = None,
-    keypoints: Keypoints = None,
-    flip_test: FlipTest = True,
-    batch_size: BatchSize = 32,
-    results_csv: ResultsCsv = None,
-) -> None:
-    """Compute the ten COCO keypoint metrics of a pose estimator (AP and AR, 0..1)."""
-    if results is not None:
-        if unused := [str(x) for x in (model, image_dir, weights, detections) if x is not None]:
-            raise ValueError(
-                "--results must be given without MODEL, --image-dir, --weights and --detections. "
-                f"Received: {results} and {', '.join(unused)}"
-            )
-        metrics = _score(annotations, results, category, keypoints, results_csv)
-        report({"model": results.name, "data": annotations.name}, metrics, results_csv)
-        return
-    if model is None or image_dir is None:
-        given = [str(x) for x in (model, weights, image_dir, detections) if x is not None]
-        raise ValueError(
-            "MODEL and --image-dir must be given together, or --results instead. "
-            f"Received: {' and '.join(given) or 'neither'}"
-        )
-    network = _open(model, weights, results_csv)
-    import keras_shufflenet as ks
-
-    metrics = ks.metrics.coco(
-        network,
-        annotations,
-        image_dir,
-        detections=detections,
-        skeleton=parse_keypoints(keypoints, category),
-        category=category,
-        flip_test=flip_test,
-        batch_size=batch_size,
-    )
-    report({"model": Path(model).name, "data": annotations.name}, metrics, results_csv)
 
 
 def detection(
@@ -182,7 +104,7 @@ def detection(
     """Compute the twelve COCO box metrics of a detector (0..1), and the AP of each class."""
     if output_json is not None:
         check_output("output_json", output_json, (".json",))
-    network = _open(model, weights, results_csv)
+    network = open_checked(model, weights, results_csv)
     import keras_shufflenet as ks
     from keras_shufflenet.detection.coco_boxes import METRICS
 
@@ -202,21 +124,6 @@ def detection(
     report(subject, {name: metrics[name] for name in METRICS}, results_csv)
 
 
-def _score(
-    annotations: Path,
-    results: Path,
-    category: str | None,
-    keypoints: str | None,
-    results_csv: Path | None,
-) -> dict[str, float]:
-    """Score poses that were predicted elsewhere, without TensorFlow."""
-    from keras_shufflenet.keypoints import evaluate_keypoints
-
-    if results_csv is not None:
-        check_output("results_csv", results_csv)
-    return evaluate_keypoints(annotations, results, parse_keypoints(keypoints, category), category)
-
-
 def mpii(
     model: Model,
     annotations: Annotated[
@@ -234,7 +141,7 @@ def mpii(
     results_csv: ResultsCsv = None,
 ) -> None:
     """Compute the PCKh of a pose estimator (0..1)."""
-    network = _open(model, weights, results_csv)
+    network = open_checked(model, weights, results_csv)
     import keras_shufflenet as ks
 
     metrics = ks.metrics.mpii(
@@ -248,7 +155,8 @@ def mpii(
     report(_subject(model, weights, annotations), metrics, results_csv)
 
 
-def _open(model: str, weights: str | None, results_csv: Path | None) -> "keras.Model | str":
+def open_checked(model: str, weights: str | None, results_csv: Path | None) -> "keras.Model | str":
+    """Check the arguments that all evaluations have, and open the model."""
     if results_csv is not None:
         check_output("results_csv", results_csv)
     check_model(model, weights)

@@ -23,6 +23,7 @@ from keras_shufflenet.cli import (
     convert,
     demo,
     evaluate,
+    evaluate_coco,
     export,
     models,
     predict,
@@ -111,7 +112,7 @@ _add(prediction, "pose", predict.pose, predict.POSE_EXAMPLES)
 app.add_typer(prediction, name="predict")
 _add(training, "pose", train.pose, train.POSE_EXAMPLES)
 app.add_typer(training, name="train")
-_add(evaluation, "coco", evaluate.coco, evaluate.COCO_EXAMPLES)
+_add(evaluation, "coco", evaluate_coco.coco, evaluate_coco.EXAMPLES)
 _add(evaluation, "detection", evaluate.detection, evaluate.DETECTION_EXAMPLES)
 _add(evaluation, "mpii", evaluate.mpii, evaluate.MPII_EXAMPLES)
 _add(evaluation, "imagenet", evaluate.imagenet, evaluate.IMAGENET_EXAMPLES)

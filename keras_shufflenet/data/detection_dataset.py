@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from keras_shufflenet._checks import check_bool, check_names
-from keras_shufflenet._read_report import LOGGER, ReadReport
+from keras_shufflenet._read_report import ReadReport
 from keras_shufflenet.data.annotated_files import (
     check_image_sizes,
     pair_with_folders,
@@ -102,7 +102,7 @@ def load_detection_dataset(
         names = check_names("class_names", class_names, "a list of names")
     pairs = pair_with_folders(annotations, image_dir)
     parts = [_read(file, folder, names, filter_empty_images) for file, folder in pairs]
-    dataset = DetectionDataset(
+    return DetectionDataset(
         names,
         np.concatenate([part.paths for part in parts]),
         np.concatenate([part.image_sizes for part in parts]),
@@ -110,8 +110,6 @@ def load_detection_dataset(
         tuple(labels for part in parts for labels in part.labels),
         ReadReport.merge(part.report for part in parts),
     )
-    _log_unseen(dataset)
-    return dataset
 
 
 def _read(
@@ -188,16 +186,3 @@ def _report(file: COCOBoxes, left_out: Counter[str], empty: int, filter_empty: b
         frozenset(left_out) - {CROWD},
         "boxes",
     )
-
-
-def _log_unseen(dataset: DetectionDataset) -> None:
-    """Warn of classes without a box: the network would learn that there is no such object."""
-    seen = set(np.concatenate(dataset.labels).tolist())
-    unseen = [name for label, name in enumerate(dataset.class_names) if label not in seen]
-    if unseen:
-        LOGGER.warning(
-            "%s: %d of the %d classes have no box, and images of their objects count as images "
-            "without them: %s%s",
-            *(dataset.report.source, len(unseen), len(dataset.class_names)),
-            *(", ".join(unseen[:_NAMED]), ", …" if len(unseen) > _NAMED else ""),
-        )

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_shufflenet._checks import check_bool, check_names, check_size
+from keras_shufflenet._read_report import LOGGER
 from keras_shufflenet._types import Size
 from keras_shufflenet.data.decode import View, plan_views, read_crop
 from keras_shufflenet.data.detection_augmentation import (
@@ -45,6 +46,7 @@ from keras_shufflenet.models import class_names as names_of_model
 
 DEFAULT_SIZE = (320, 320)
 WORKERS = max(2, os.cpu_count() or 1)  # files decoded in parallel
+_NAMED = 5  # classes that a message names
 _ENDLESS = np.iinfo(np.int64).max
 
 
@@ -159,6 +161,7 @@ def detection(
 
     numbers = tf.data.Dataset.range(first, _ENDLESS if training else max(first, count))
     if training:
+        _log_unseen(dataset)
         samples = numbers.map(draw).batch(batch_size).map(augment)
     else:
         samples = numbers.batch(batch_size).map(plain)
@@ -273,9 +276,7 @@ def _dataset(
     if names is not None and names != annotations.class_names:
         raise ValueError(
             "A `DetectionDataset` must have been read with the classes of the detector, "
-            f"{', '.join(names[:5])}{', …' if len(names) > 5 else ''}. "
-            f"Received: {', '.join(annotations.class_names[:5])}"
-            f"{', …' if len(annotations.class_names) > 5 else ''}"
+            f"{_listed(names)}. Received: {_listed(annotations.class_names)}"
         )
     return annotations
 
@@ -306,3 +307,20 @@ def _rows(table: _Table, index: tf.Tensor, most: int) -> _Rows:
         tf.gather(table.boxes, index).to_tensor(shape=(None, most, 4)),
         tf.gather(table.labels, index).to_tensor(-1, shape=(None, most)),
     )
+
+
+def _log_unseen(dataset: DetectionDataset) -> None:
+    """Warn of classes without a box: the network would learn that there is no such object."""
+    seen = set(np.concatenate(dataset.labels).tolist())
+    unseen = [name for label, name in enumerate(dataset.class_names) if label not in seen]
+    if unseen:
+        LOGGER.warning(
+            "%s: %d of the %d classes have no box, and images of their objects count as images "
+            "without them: %s",
+            *(dataset.report.source, len(unseen), len(dataset.class_names)),
+            _listed(unseen),
+        )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")

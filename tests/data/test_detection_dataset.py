@@ -69,12 +69,10 @@ def test_images_without_a_box(content, tmp_path):
     assert "(5 images, 2 without a box left out)" in str(dropped.report)
 
 
-def test_coco_classes_are_the_default(content, tmp_path, caplog):
+def test_coco_classes_are_the_default(content, tmp_path):
     content["categories"] = [{"id": 3, "name": "car"}, {"id": 7, "name": "Sports-Ball"}]
     dataset = ks.data.load_detection_dataset(content, tmp_path)
     assert [dataset.class_names[label] for label in dataset.labels[0]] == ["sports ball", "car"]
-    assert "78 of the 80 classes have no box" in caplog.text
-    assert "person, bicycle, motorcycle, airplane, bus, …" in caplog.text
     del content["categories"]  # COCO's ids
     dataset = ks.data.load_detection_dataset(content, tmp_path)
     assert [dataset.class_names[label] for label in dataset.labels[0]] == ["train", "car"]

@@ -77,9 +77,12 @@ def test_start_step_resumes_the_full_run(boxed, training):
     assert_same(training[2:], batches(boxed, 5, start_step=2, training=True))
 
 
-def test_another_seed_is_another_run(boxed, training):
-    (other, *_), *_ = batches(boxed, 1, training=True, seed=1)
+def test_another_seed_is_another_run_and_classes_without_a_box_are_named(boxed, training, caplog):
+    names = [*CLASSES, "person", "cat"]
+    (other, *_), *_ = batches(boxed, 1, training=True, seed=1, class_names=names)
     assert np.abs(other - training[0][0]).mean() > 0.5
+    assert "2 of the 4 classes have no box, and images of their objects count as" in caplog.text
+    assert caplog.text.endswith("images without them: person, cat\n")
 
 
 def test_start_step_without_training_skips_batches(boxed, stretched):
