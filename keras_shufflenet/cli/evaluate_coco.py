@@ -15,6 +15,7 @@ from keras_shufflenet.cli.options import (
     Keypoints,
     ResultsCsv,
     Weights,
+    open_network,
     parse_keypoints,
 )
 
@@ -142,6 +143,8 @@ def coco(
         check_output("output_json", output_json, (".json",))
     _check_csv(results_csv)
     network = open_checked(model, weights, results_csv)
+    if isinstance(network, str) and network.endswith(".keras"):
+        network = open_network(network, None)  # once for both evaluations
     import keras_shufflenet as ks
 
     evaluate = partial(

@@ -2,8 +2,13 @@ import keras
 import pytest
 
 from keras_shufflenet import synthetic_people
+from keras_shufflenet._layer_names import CLASS_NAMES
 from keras_shufflenet.cli import main
 from keras_shufflenet.models import PoseEstimator
+from keras_shufflenet.models._model_data import attach_data
+from tests.detection.test_decoding import put, raw
+
+PERSON = 1  # its number among the classes of the detector
 
 
 @pytest.fixture
@@ -39,4 +44,19 @@ def pose_file(shallow, tmp_path_factory):
     kernel.assign(1000 * kernel)
     path = tmp_path_factory.mktemp("models") / "pose.keras"
     model.save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def detector_file(tmp_path_factory):
+    """A detector that takes every image as a whole for a person of a score of 0.9."""
+    output = raw(126)
+    put(output, 120, 0.9, (7, 7, 7, 7), PERSON)  # of stride 32
+    x = inputs = keras.Input((64, 96, 3))
+    x = attach_data(x, CLASS_NAMES, ["cat", "person"])
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    x = keras.layers.Dense(output.size, kernel_initializer="zeros", name="bias")(x)
+    model = keras.Model(inputs, keras.layers.Reshape(output.shape)(x), name="finder")
+    model.get_layer("bias").bias.assign(output.ravel())
+    model.save(path := tmp_path_factory.mktemp("models") / "detector.keras")
     return path

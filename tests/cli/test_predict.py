@@ -9,31 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_shufflenet._layer_names import CLASS_NAMES
 from keras_shufflenet.cli import predict
 from keras_shufflenet.inference import detection
 from keras_shufflenet.inference.visualization import distinct_color
-from keras_shufflenet.models._model_data import attach_data
-from tests.detection.test_decoding import put, raw
+from tests.cli.conftest import PERSON
 from tests.hands import category
 
-PERSON = 1  # its number among the classes of the detector
 WHOLE = [0, 0, 120, 80]  # the photograph
-
-
-@pytest.fixture(scope="module")
-def detector_file(tmp_path_factory):
-    """A detector that takes every image as a whole for a person of a score of 0.9."""
-    output = raw(126)
-    put(output, 120, 0.9, (7, 7, 7, 7), PERSON)  # of stride 32
-    x = inputs = keras.Input((64, 96, 3))
-    x = attach_data(x, CLASS_NAMES, ["cat", "person"])
-    x = keras.layers.GlobalAveragePooling2D()(x)
-    x = keras.layers.Dense(output.size, kernel_initializer="zeros", name="bias")(x)
-    model = keras.Model(inputs, keras.layers.Reshape(output.shape)(x), name="finder")
-    model.get_layer("bias").bias.assign(output.ravel())
-    model.save(path := tmp_path_factory.mktemp("models") / "detector.keras")
-    return path
 
 
 @pytest.fixture(scope="module")
