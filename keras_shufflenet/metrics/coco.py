@@ -107,7 +107,7 @@ def coco(
         finder = _person_detector(detector, file, detector_score_threshold, detector_iou_threshold)
         detections = _detect(finder, file, image_dir, verbose)
     results = []
-    if detections != []:  # which a detector that sees nobody returns
+    if detections != []:  # of a detector that finds no person
         dataset = data.load_keypoint_dataset(
             file,
             image_dir,

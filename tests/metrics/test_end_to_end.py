@@ -67,7 +67,7 @@ def test_who_is_not_detected_is_missed(color_net, dotted_people):
     assert run(color_net, dotted_people, detector=left)["AR .75"] == pytest.approx(0.5)
 
 
-def test_a_detector_that_sees_nobody(tmp_path, color_net, dotted_people):
+def test_a_detector_that_finds_no_person(tmp_path, color_net, dotted_people):
     blind = Detector.load(
         lambda images: np.stack([raw(PRIORS, classes=80)] * len(images)), input_size=SIZE
     )
