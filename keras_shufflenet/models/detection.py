@@ -220,6 +220,17 @@ def _neck(maps: Sequence[keras.KerasTensor], network: Network) -> list[keras.Ker
     return ghost_path_aggregation(maps, network.channels, ACTIVATION, NECK_PREFIX)
 
 
+def neck_inputs(model: keras.Model) -> list[keras.KerasTensor]:
+    """Return the feature maps that the neck of NanoDet-Plus takes, the finest first."""
+    names = [f"{NECK_PREFIX}reduce{level}" for level in range(len(BACKBONE_STRIDES))]
+    return [model.get_layer(name).input for name in names]
+
+
+def neck_outputs(model: keras.Model, levels: int) -> list[keras.KerasTensor]:
+    """Return the feature maps that a detector's head takes, the finest first."""
+    return [model.get_layer(f"tower{level}_conv0_dw").input for level in range(levels)]
+
+
 def _head(
     maps: Sequence[keras.KerasTensor], classes: int, network: Network
 ) -> list[keras.KerasTensor]:
@@ -233,6 +244,7 @@ def _head(
                 network.channels,
                 network.kernel_size,
                 activation=ACTIVATION,
+                kernel_initializer=initializers.RandomNormal(stddev=0.01),
                 name=f"tower{level}_conv{index}",
             )
         x = layers.Conv2D(

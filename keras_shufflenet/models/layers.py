@@ -19,6 +19,9 @@ from keras import layers
 
 from keras_shufflenet._keras_private import operation_of
 
+Initializer = str | keras.initializers.Initializer
+
+GLOROT = "glorot_uniform"
 MOMENTUM = 0.9
 LEAKY_SLOPE = 0.1  # of negative inputs, in the detectors' networks
 
@@ -102,6 +105,7 @@ def conv_bn(
     use_bias: bool = False,
     norm: Norm = TORCH_NORM,
     same_padding: bool = False,
+    kernel_initializer: Initializer = GLOROT,
     name: str,
 ) -> keras.KerasTensor:
     """Apply convolution, batch normalization and activation.
@@ -116,6 +120,7 @@ def conv_bn(
         use_bias: Whether the convolution has a bias, although the normalization makes it redundant.
         norm: Parameters of the normalization.
         same_padding: Whether a strided convolution pads as TensorFlow does.
+        kernel_initializer: Of the convolution.
         name: Name of the convolution; the other layers are `<name>_pad`, `<name>_bn`,
             `<name>_relu`.
     """
@@ -127,6 +132,7 @@ def conv_bn(
         padding=padding,
         groups=groups,
         use_bias=use_bias,
+        kernel_initializer=kernel_initializer,
         name=name,
     )(x)
     return activate(batch_norm(x, f"{name}_bn", norm), activation, name)
@@ -140,11 +146,19 @@ def depthwise_bn(
     activation: str | None = None,
     norm: Norm = TORCH_NORM,
     same_padding: bool = False,
+    kernel_initializer: Initializer = GLOROT,
     name: str,
 ) -> keras.KerasTensor:
     """Apply a depthwise convolution without bias, batch normalization and an activation."""
     x, padding = _pad_for_stride(x, kernel_size, strides, same_padding, name)
-    x = layers.DepthwiseConv2D(kernel_size, strides, padding=padding, use_bias=False, name=name)(x)
+    x = layers.DepthwiseConv2D(
+        kernel_size,
+        strides,
+        padding=padding,
+        use_bias=False,
+        depthwise_initializer=kernel_initializer,
+        name=name,
+    )(x)
     return activate(batch_norm(x, f"{name}_bn", norm), activation, name)
 
 

@@ -18,7 +18,13 @@ from collections.abc import Callable, Sequence
 import keras
 from keras import layers
 
-from keras_shufflenet.models.layers import concatenate, conv_bn, depthwise_bn
+from keras_shufflenet.models.layers import (
+    GLOROT,
+    Initializer,
+    concatenate,
+    conv_bn,
+    depthwise_bn,
+)
 
 GHOST_KERNEL, CHEAP_KERNEL = 5, 3
 
@@ -172,6 +178,7 @@ def separable_bn(
     strides: int = 1,
     *,
     activation: str,
+    kernel_initializer: Initializer = GLOROT,
     name: str,
 ) -> keras.KerasTensor:
     """Apply a depthwise and a pointwise convolution, each with normalization and activation.
@@ -182,10 +189,24 @@ def separable_bn(
         kernel_size: Of the depthwise convolution.
         strides: Of the depthwise convolution, 1 or 2.
         activation: As for `layers.activate`.
+        kernel_initializer: Of both convolutions.
         name: The convolutions are `<name>_dw` and `<name>_pw`.
     """
-    x = depthwise_bn(x, kernel_size, strides, activation=activation, name=f"{name}_dw")
-    return conv_bn(x, channels, activation=activation, name=f"{name}_pw")
+    x = depthwise_bn(
+        x,
+        kernel_size,
+        strides,
+        activation=activation,
+        kernel_initializer=kernel_initializer,
+        name=f"{name}_dw",
+    )
+    return conv_bn(
+        x,
+        channels,
+        activation=activation,
+        kernel_initializer=kernel_initializer,
+        name=f"{name}_pw",
+    )
 
 
 def _ghost_bottleneck(

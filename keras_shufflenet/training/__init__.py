@@ -1,6 +1,8 @@
 """Training: tasks, recipes, losses, optimizers, and a trainer that can be resumed."""
 
-from keras_shufflenet.training import recipes
+from keras_shufflenet.training import detection_recipes, recipes
+from keras_shufflenet.training.detection_recipes import DetectionRecipe
+from keras_shufflenet.training.detection_task import DetectionTask, train_detection
 from keras_shufflenet.training.losses import HeatmapPCK, KeypointMSELoss
 from keras_shufflenet.training.optimizers import BackboneAdam, WarmupMultiStepDecay
 from keras_shufflenet.training.recipes import Recipe
@@ -9,6 +11,8 @@ from keras_shufflenet.training.trainer import Task, train
 
 __all__ = [
     "BackboneAdam",
+    "DetectionRecipe",
+    "DetectionTask",
     "HeatmapPCK",
     "KeypointMSELoss",
     "PoseTask",
@@ -16,8 +20,10 @@ __all__ = [
     "Task",
     "WarmupMultiStepDecay",
     "compile_pose_model",
+    "detection_recipes",
     "recipes",
     "train",
+    "train_detection",
     "train_pose",
 ]
 

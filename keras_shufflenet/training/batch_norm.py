@@ -115,23 +115,26 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         moving.assign(moving * self.momentum + value * (1.0 - self.momentum))
 
 
-def training_copy(model: keras.Model) -> keras.Model:
+def training_copy(model: keras.Model, min_momentum: float = 0.0) -> keras.Model:
     """Return a copy with the same weights, layer names and order of variables.
 
     Args:
         model: A functional model. With a backend other than TensorFlow its layers are copied
-            unchanged.
+            without the fused kernel.
+        min_momentum: Minimum momentum of the moving statistics. Where weights are averaged, the
+            statistics belong to the averages if their momentum is that of the averages.
     """
-    copy = keras.models.clone_model(model, clone_function=_fused)
+
+    def copied(layer: keras.Layer) -> keras.Layer:
+        kind, config = type(layer), layer.get_config()
+        if kind is keras.layers.BatchNormalization:
+            config["momentum"] = max(layer.momentum, min_momentum)
+            kind = FusedBatchNormalization if _is_fusible(layer) else kind
+        return kind.from_config(config)
+
+    copy = keras.models.clone_model(model, clone_function=copied)
     copy.set_weights(model.get_weights())
     return copy
-
-
-def _fused(layer: keras.Layer) -> keras.Layer:
-    kind = type(layer)
-    if kind is keras.layers.BatchNormalization and _is_fusible(layer):
-        kind = FusedBatchNormalization
-    return kind.from_config(layer.get_config())
 
 
 def _is_fusible(layer: keras.layers.BatchNormalization) -> bool:

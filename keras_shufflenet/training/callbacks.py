@@ -17,12 +17,29 @@ LAST = "last.weights.h5"
 PREVIOUS = "previous.weights.h5"
 
 
-def save_plain(model: keras.Model, trained: keras.Model, path: Path) -> None:
-    """Write a model with the weights of its training copy.
+def copy_weights(trained: keras.Model, model: keras.Model) -> keras.Model:
+    """Copy the weights of a model in training into the plain model, by the names of the layers.
 
-    The file has no compile state, so that it opens without this package.
+    If the optimizer averages the weights (`use_ema`), they are the averages; the model in training
+    keeps its own. Layers that the plain model does not have are for training only.
+
+    Returns:
+        The plain model.
     """
-    model.set_weights(trained.get_weights())
+    optimizer, kept = trained.optimizer, []
+    if optimizer is not None and optimizer.use_ema:
+        kept = [keras.ops.convert_to_numpy(v) for v in trained.trainable_variables]
+        optimizer.finalize_variable_values(trained.trainable_variables)
+    for layer in model.layers:
+        layer.set_weights(trained.get_layer(layer.name).get_weights())
+    if kept:
+        for variable, value in zip(trained.trainable_variables, kept, strict=True):
+            variable.assign(value)
+    return model
+
+
+def save_plain(model: keras.Model, path: Path) -> None:
+    """Write a model without compile state, so that the file opens without this package."""
     atomic_write(path, keras.Model(model.inputs, model.outputs, name=model.name).save)
 
 

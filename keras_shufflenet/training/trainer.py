@@ -60,6 +60,13 @@ class Task(ABC):
         """Change the initial weights of the model, if necessary."""
         return
 
+    def training_model(self) -> keras.Model:
+        """Return the model that `fit` trains: a copy, which may have further layers.
+
+        Layers of the same names give the model its weights.
+        """
+        return training_copy(self.model)
+
     def validate(self, model: keras.Model) -> Mapping[str, float] | None:
         """Return the validation metrics, with `best_metric` among them; None for no validation."""
         return None
@@ -101,16 +108,17 @@ def train(
     directory = Path(output_dir)
     _open_folder(directory, {**_describe_model(task.model), **task.description()}, resume)
     task.prepare()
-    trained = training_copy(task.model)
+    trained, steps = task.training_model(), task.steps_per_epoch
     task.compile(trained)
-    done, steps = callbacks.restore(trained, directory), task.steps_per_epoch
-    while done < task.epochs * steps:
+    # At its end `fit` replaces the weights by their averages if there are such; the checkpoint has
+    # those in training.
+    while (done := callbacks.restore(trained, directory)) < task.epochs * steps:
         # `fit` has one number of steps for all epochs, so a partial epoch takes a `fit` of its own.
         epoch, offset = divmod(done, steps)
         epochs = epoch + 1 if offset else task.epochs
         validation = callbacks.Validation(
-            task.validate,
-            lambda model: callbacks.save_plain(task.model, model, directory / BEST),
+            lambda model: task.validate(callbacks.copy_weights(model, task.model)),
+            lambda _: callbacks.save_plain(task.model, directory / BEST),
             metric=task.best_metric,
             interval=val_interval,
             epochs=task.epochs,
@@ -132,8 +140,7 @@ def train(
                 ],
                 verbose=_verbosity(verbose),
             )
-        done = epochs * steps
-    callbacks.save_plain(task.model, trained, directory / FINAL)
+    callbacks.save_plain(callbacks.copy_weights(trained, task.model), directory / FINAL)
     return callbacks.read_log(directory / LOG)
 
 
