@@ -1,10 +1,12 @@
 """`keras-shufflenet train`: train models on your own data."""
 
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from keras_shufflenet._checks import check_choice
 from keras_shufflenet._files import check_output_dir
 from keras_shufflenet.cli.options import (
     Annotations,
@@ -20,7 +22,9 @@ from keras_shufflenet.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from keras_shufflenet.training.recipes import Recipe
+    from keras_shufflenet.detection import COCOBoxes
+
+Recipe = TypeVar("Recipe")
 
 POSE_EXAMPLES = """
 keras-shufflenet train pose shufflenet_v2_x1_0 --annotations person_keypoints_train2017.json \
@@ -32,11 +36,42 @@ keras-shufflenet train pose shufflenet_v2_x0_5 --annotations hands.json --image-
 --keypoints hand_skeleton.json --recipe finetune --output-dir runs/hand
 """
 
+DETECT_EXAMPLES = """
+keras-shufflenet train detect nanodet_plus_m --initial-checkpoint coco --annotations train.json \
+--image-dir images --val-annotations val.json --val-image-dir images --output-dir runs/detector
+keras-shufflenet train detect nanodet_plus_m --recipe nanodet_plus \
+--annotations instances_train2017.json --image-dir train2017 --output-dir runs/plus
+"""
+
+OutputDir = Annotated[Path, typer.Option(file_okay=False, help="Folder of the training.")]
+BackboneWeights = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        help="Weights of the backbone: imagenet, none, a name of `keras-shufflenet models`, or a "
+        "checkpoint. Default: imagenet.",
+    ),
+]
+Epochs = Annotated[int | None, typer.Option(help="Default: the recipe's.")]
+BatchSize = Annotated[int | None, typer.Option(help="Default: the recipe's.")]
+LearningRate = Annotated[
+    float | None, typer.Option(help="Peak learning rate. Default: the recipe's.")
+]
+Seed = Annotated[int, typer.Option(help="Seed of weights, order and augmentation.")]
+ValAnnotations = Annotated[
+    Path | None, typer.Option(exists=True, dir_okay=False, help="COCO json to compute AP on.")
+]
+ValImageDir = Annotated[
+    Path | None, typer.Option(exists=True, file_okay=False, help="Folder of its images.")
+]
+ValInterval = Annotated[int, typer.Option(help="Epochs between two validations.")]
+Resume = Annotated[bool, typer.Option(help="Resume the training in the folder, or replace it.")]
+
 
 def pose(
     annotations: Annotations,
     image_dir: ImageDirs,
-    output_dir: Annotated[Path, typer.Option(file_okay=False, help="Folder of the training.")],
+    output_dir: OutputDir,
     model: Annotated[
         str,
         typer.Argument(
@@ -52,14 +87,7 @@ def pose(
     ] = None,
     head: Annotated[str, typer.Option(help="deconv, light or fpn.")] = "light",
     input_size: InputSize = "256x192",
-    weights: Annotated[
-        str | None,
-        typer.Option(
-            "--weights",
-            help="Weights of the backbone: imagenet, none, a name of `keras-shufflenet models`, or "
-            "a checkpoint. Default: imagenet.",
-        ),
-    ] = None,
+    weights: BackboneWeights = None,
     initial_checkpoint: Annotated[
         str | None,
         typer.Option(
@@ -69,24 +97,15 @@ def pose(
         ),
     ] = None,
     recipe: Annotated[str, typer.Option(help="mmpose, finetune or from_scratch.")] = "mmpose",
-    epochs: Annotated[int | None, typer.Option(help="Default: the recipe's.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Default: the recipe's.")] = None,
-    learning_rate: Annotated[
-        float | None, typer.Option(help="Peak learning rate. Default: the recipe's.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of weights, order and augmentation.")] = 0,
-    val_annotations: Annotated[
-        Path | None,
-        typer.Option(exists=True, dir_okay=False, help="COCO keypoint json to compute AP on."),
-    ] = None,
-    val_image_dir: Annotated[
-        Path | None, typer.Option(exists=True, file_okay=False, help="Folder of its images.")
-    ] = None,
-    val_interval: Annotated[int, typer.Option(help="Epochs between two validations.")] = 10,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    learning_rate: LearningRate = None,
+    seed: Seed = 0,
+    val_annotations: ValAnnotations = None,
+    val_image_dir: ValImageDir = None,
+    val_interval: ValInterval = 10,
     category: Category = None,
-    resume: Annotated[
-        bool, typer.Option(help="Resume the training in the folder, or replace it.")
-    ] = True,
+    resume: Resume = True,
 ) -> None:
     """Train a pose estimator on instances with annotated keypoints.
 
@@ -95,13 +114,7 @@ def pose(
     sources, size = pair(annotations, image_dir), parse_size(input_size)
     validation = _validation(val_annotations, val_image_dir)
     _check_backbone(model)
-    if weights is not None and initial_checkpoint is not None:
-        raise ValueError(
-            "--weights (of the backbone) and --initial-checkpoint (of the whole network) must not "
-            f"be given together. Received: {weights} and {initial_checkpoint}"
-        )
-    if initial_checkpoint is not None:
-        _check_initial(initial_checkpoint)
+    _check_initial(initial_checkpoint, weights)
     check_output_dir("output_dir", output_dir)
     from keras_shufflenet.keypoints import COCOFile
 
@@ -111,7 +124,7 @@ def pose(
 
     import keras_shufflenet as ks
 
-    chosen = _recipe(recipe, epochs=epochs, batch_size=batch_size, peak_learning_rate=learning_rate)
+    chosen = _recipe(ks.training.recipes.RECIPES, recipe, epochs, batch_size, learning_rate)
     keras.utils.set_random_seed(seed)
     network = ks.PoseEstimator(
         model,
@@ -135,6 +148,99 @@ def pose(
     typer.echo(f"trained: {output_dir / 'model.keras'}")
 
 
+def detect(
+    annotations: Annotations,
+    image_dir: ImageDirs,
+    output_dir: OutputDir,
+    model: Annotated[
+        str,
+        typer.Argument(metavar="MODEL", help="A detector's name of `keras-shufflenet models`."),
+    ] = "nanodet_plus_m",
+    category: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--category",
+            help="Name or id of a category that becomes a class; may be repeated. Default: all "
+            "categories of the first --annotations.",
+        ),
+    ] = None,
+    input_size: Annotated[
+        str | None,
+        typer.Option(
+            help="HEIGHTxWIDTH of the input in pixels, multiples of 32. Default: the model's."
+        ),
+    ] = None,
+    weights: BackboneWeights = None,
+    initial_checkpoint: Annotated[
+        str | None,
+        typer.Option(
+            help="Detector to start from instead: a file, coco or a name of "
+            "`keras-shufflenet models`. Same network, any input size; classes of the same names "
+            "are kept, others are new.",
+        ),
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="nanodet, nanodet_plus or finetune. Default: finetune with --initial-checkpoint, "
+            "else the model's."
+        ),
+    ] = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    learning_rate: LearningRate = None,
+    seed: Seed = 0,
+    val_annotations: ValAnnotations = None,
+    val_image_dir: ValImageDir = None,
+    val_interval: ValInterval = 10,
+    resume: Resume = True,
+) -> None:
+    """Train a detector on images with annotated boxes.
+
+    The same command resumes a training that was interrupted.
+    """
+    sources = pair(annotations, image_dir)
+    size = None if input_size is None else parse_size(input_size)
+    validation = _validation(val_annotations, val_image_dir)
+    _check_detector(model)
+    _check_initial(initial_checkpoint, weights)
+    check_output_dir("output_dir", output_dir)
+    from keras_shufflenet.detection.coco_boxes import COCOBoxes
+
+    first = COCOBoxes(annotations[0])
+    names = _classes(first, category)
+    import_tensorflow()
+    import keras
+
+    import keras_shufflenet as ks
+
+    check_choice("model", model, ks.list_models(task="detection"))
+    recipes = ks.training.detection_recipes.DETECTION_RECIPES
+    if recipe is None:
+        own = "nanodet_plus" if model.startswith("nanodet_plus") else "nanodet"
+        recipe = own if initial_checkpoint is None else "finetune"
+    chosen = _recipe(recipes, recipe, epochs, batch_size, learning_rate)
+    keras.utils.set_random_seed(seed)
+    network = ks.create_model(
+        model,
+        classes=names,
+        input_shape=None if size is None else (*size, 3),
+        weights=initial_checkpoint,
+        backbone_weights=parse_weights(weights or "imagenet") if not initial_checkpoint else None,
+    )
+    ks.training.train_detection(
+        network,
+        [(first, sources[0][1]), *sources[1:]],
+        output_dir,
+        chosen,
+        val_data=validation,
+        seed=seed,
+        resume=resume,
+        val_interval=val_interval,
+    )
+    typer.echo(f"trained: {output_dir / 'model.keras'}")
+
+
 def _check_backbone(model: str) -> None:
     if model.startswith("pose_") or is_model_file(model):
         raise ValueError(
@@ -143,8 +249,40 @@ def _check_backbone(model: str) -> None:
         )
 
 
-def _check_initial(checkpoint: str) -> None:
+def _check_detector(model: str) -> None:
+    if model.startswith("pose_") or is_model_file(model):
+        raise ValueError(
+            "MODEL must be the name of a detector, such as nanodet_plus_m; a file to start from is "
+            f"given by --initial-checkpoint. Received: {model}"
+        )
+
+
+def _classes(file: "COCOBoxes", wanted: Sequence[str] | None) -> list[str]:
+    """Return the names of the categories that become classes; all if none are given."""
+    from keras_shufflenet.keypoints.coco_categories import choose_category
+
+    found = file.categories
+    if wanted:
+        used = {box.category_id for box in file.boxes}
+        found = [choose_category(found, used, each, file.place) for each in wanted]
+    unnamed = [category for category in found if not category.name]
+    if unnamed or not found:
+        raise ValueError(
+            f"{file.place} must list its categories with names, which the model carries. "
+            f"Received: {', '.join(map(str, unnamed)) or 'no category'}"
+        )
+    return [category.name for category in found]
+
+
+def _check_initial(checkpoint: str | None, weights: str | None) -> None:
     """Check what needs neither Keras nor a download."""
+    if checkpoint is None:
+        return
+    if weights is not None:
+        raise ValueError(
+            "--weights (of the backbone) and --initial-checkpoint (of the whole network) must not "
+            f"be given together. Received: {weights} and {checkpoint}"
+        )
     from keras_shufflenet.weights.catalog import CATALOG, DATASETS
 
     if checkpoint not in (*CATALOG, *DATASETS) and not Path(checkpoint).is_file():
@@ -165,9 +303,19 @@ def _validation(annotations: Path | None, image_dir: Path | None) -> tuple[Path,
     return annotations, image_dir
 
 
-def _recipe(name: str, **changes: float | None) -> "Recipe":
-    from keras_shufflenet.training.recipes import RECIPES
-
-    if name not in RECIPES:
-        raise ValueError(f"--recipe must be one of {', '.join(RECIPES)}. Received: {name}")
-    return RECIPES[name](**{key: value for key, value in changes.items() if value is not None})
+def _recipe(
+    recipes: Mapping[str, Callable[..., Recipe]],
+    name: str,
+    epochs: int | None,
+    batch_size: int | None,
+    learning_rate: float | None,
+) -> Recipe:
+    """Return a recipe with the given numbers in the place of its own."""
+    if name not in recipes:
+        raise ValueError(f"--recipe must be one of {', '.join(recipes)}. Received: {name}")
+    changes: dict[str, Any] = {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "peak_learning_rate": learning_rate,
+    }
+    return recipes[name](**{key: value for key, value in changes.items() if value is not None})

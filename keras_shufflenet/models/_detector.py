@@ -10,6 +10,7 @@ from keras_shufflenet import weights as pretrained
 from keras_shufflenet._checks import check_bool, check_integer, is_integer
 from keras_shufflenet._layer_names import CLASS_NAMES, DETECTIONS, HEAD_PREFIX
 from keras_shufflenet.models import _builder
+from keras_shufflenet.models._class_transfer import ClassTransfer
 from keras_shufflenet.models._input_channels import copy_adapted
 from keras_shufflenet.models._model_data import attach_data
 from keras_shufflenet.models._preprocessing import RGB
@@ -82,8 +83,12 @@ def build(
             rgb = list(shape)
             rgb[channels] = RGB
             loaded = assemble(tuple(rgb), None)
-        partly = top.count != COCO_CLASSES
-        pretrained.load(loaded, weights, model_name=default_name, skip_mismatched_head=partly)
+        transfer = None
+        if top.names or top.count != COCO_CLASSES:
+            transfer = ClassTransfer(top.names, top.count, weights)
+        pretrained.load(loaded, weights, model_name=default_name, match_outputs=transfer)
+        if transfer is not None:
+            transfer.report()
         if adapts:
             copy_adapted(loaded, model)
     return model

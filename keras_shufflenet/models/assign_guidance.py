@@ -11,9 +11,9 @@ from keras import initializers, layers, ops
 
 from keras_shufflenet._layer_names import AUXILIARY_PREFIX
 from keras_shufflenet.detection.priors import BOX_CHANNELS, NANODET_PLUS
+from keras_shufflenet.models._detector import BACKBONE_STRIDES
 from keras_shufflenet.models.detection import (
     ACTIVATION,
-    BACKBONE_STRIDES,
     CLASS_BIAS,
     neck_inputs,
     neck_outputs,

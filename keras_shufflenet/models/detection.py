@@ -19,7 +19,7 @@ from keras_shufflenet._checks import check_choice
 from keras_shufflenet._layer_names import HEAD_PREFIX
 from keras_shufflenet.detection.priors import NANODET, NANODET_PLUS, Design
 from keras_shufflenet.models import _detector, shufflenet_v2
-from keras_shufflenet.models._detector import COCO_CLASSES, NECK_PREFIX
+from keras_shufflenet.models._detector import BACKBONE_STRIDES, COCO_CLASSES, NECK_PREFIX
 from keras_shufflenet.models._preprocessing import RGB
 from keras_shufflenet.models._registry import register_task
 from keras_shufflenet.models.layers import channel_axis
@@ -87,8 +87,8 @@ def NanoDet(
         backbone: A name of `list_models()`, whose network takes the place of the size's own.
             ShuffleNetV2 gets leaky ReLU, the others keep their activations.
         classes: Number of classes, or a list of their names, which the model then carries into
-            its files. With pretrained weights and a number other than 80, everything but the last
-            convolution of each level is loaded.
+            its files. Of pretrained weights the classes of the same names are loaded, and others
+            are new, with a warning; without names, all if there are as many, else none.
         input_shape: (height, width, channels), both sides multiples of 32 or None for a variable
             side. Defaults to (320, 320, 3).
         weights: Weights of the whole detector: None, "coco" (those published for 416 × 416 if

@@ -13,13 +13,12 @@ Networks that were trained in TensorFlow have `padding="same"` and epsilon 1e-3 
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 from keras import layers
 
 from keras_shufflenet._keras_private import operation_of
-
-Initializer = str | keras.initializers.Initializer
 
 GLOROT = "glorot_uniform"
 MOMENTUM = 0.9
@@ -105,7 +104,7 @@ def conv_bn(
     use_bias: bool = False,
     norm: Norm = TORCH_NORM,
     same_padding: bool = False,
-    kernel_initializer: Initializer = GLOROT,
+    kernel_initializer: Any = GLOROT,
     name: str,
 ) -> keras.KerasTensor:
     """Apply convolution, batch normalization and activation.
@@ -120,7 +119,7 @@ def conv_bn(
         use_bias: Whether the convolution has a bias, although the normalization makes it redundant.
         norm: Parameters of the normalization.
         same_padding: Whether a strided convolution pads as TensorFlow does.
-        kernel_initializer: Of the convolution.
+        kernel_initializer: Of the convolution, as for Keras' layers.
         name: Name of the convolution; the other layers are `<name>_pad`, `<name>_bn`,
             `<name>_relu`.
     """
@@ -146,7 +145,7 @@ def depthwise_bn(
     activation: str | None = None,
     norm: Norm = TORCH_NORM,
     same_padding: bool = False,
-    kernel_initializer: Initializer = GLOROT,
+    kernel_initializer: Any = GLOROT,
     name: str,
 ) -> keras.KerasTensor:
     """Apply a depthwise convolution without bias, batch normalization and an activation."""

@@ -14,13 +14,13 @@ Code of the last two: https://github.com/RangiLyu/nanodet.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 from keras import layers
 
 from keras_shufflenet.models.layers import (
     GLOROT,
-    Initializer,
     concatenate,
     conv_bn,
     depthwise_bn,
@@ -178,7 +178,7 @@ def separable_bn(
     strides: int = 1,
     *,
     activation: str,
-    kernel_initializer: Initializer = GLOROT,
+    kernel_initializer: Any = GLOROT,
     name: str,
 ) -> keras.KerasTensor:
     """Apply a depthwise and a pointwise convolution, each with normalization and activation.

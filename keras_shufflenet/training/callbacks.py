@@ -31,7 +31,8 @@ def copy_weights(trained: keras.Model, model: keras.Model) -> keras.Model:
         kept = [keras.ops.convert_to_numpy(v) for v in trained.trainable_variables]
         optimizer.finalize_variable_values(trained.trainable_variables)
     for layer in model.layers:
-        layer.set_weights(trained.get_layer(layer.name).get_weights())
+        if layer.weights:
+            layer.set_weights(trained.get_layer(layer.name).get_weights())
     if kept:
         for variable, value in zip(trained.trainable_variables, kept, strict=True):
             variable.assign(value)

@@ -43,17 +43,9 @@ class Criterion(ABC):
         input_size: (height, width) of its input in pixels.
     """
 
-    box_channels = BOX_CHANNELS
-    """Number of channels of the output that follow the classes."""
-
     def __init__(self, design: Design, input_size: tuple[int, int]) -> None:
         self.design = design
         self.priors = make_priors(design, input_size).astype(np.float32)
-
-    @classmethod
-    def count_classes(cls, model: keras.Model) -> int:
-        """Return the number of classes of a detector."""
-        return int(model.output_shape[-1]) - cls.box_channels
 
     @abstractmethod
     def parts(self, outputs: int) -> list[str]:
@@ -104,9 +96,7 @@ class _GeneralizedFocal(Criterion):
         logits, distributions = output[..., :-BOX_CHANNELS], output[..., -BOX_CHANNELS:]
         return _Predictions(logits, distributions, decode_boxes(distributions, self.priors))
 
-    def _targets(
-        self, boxes: Any, labels: Any, assignment: Assignment, classes: int
-    ) -> _Targets:
+    def _targets(self, boxes: Any, labels: Any, assignment: Assignment, classes: int) -> _Targets:
         index = ops.maximum(assignment.index, 0)
         label = ops.take_along_axis(ops.cast(labels, "int32"), index, axis=1)
         one_hot = ops.one_hot(ops.where(assignment.is_positive, label, -1), classes)

@@ -91,7 +91,8 @@ class DetectionTask(Task):
                 f"Received: train_data={train_data!r}"
             )
         self._criterion = find_criterion(model)
-        self._names = _class_names(model, self._criterion.count_classes(model))
+        count = self._criterion.design.count_classes(model.output_shape[-1])
+        self._names = _class_names(model, count)
         annotations, image_dirs = zip(*train_data, strict=True)
         self._dataset = data.load_detection_dataset(
             list(annotations), list(image_dirs), class_names=self._names

@@ -10,6 +10,7 @@ import numpy as np
 from keras_shufflenet._layer_names import STEM
 from keras_shufflenet.weights import layouts
 from keras_shufflenet.weights._nesting import Contents
+from keras_shufflenet.weights._outputs import MatchOutputs
 from keras_shufflenet.weights._subsets import Subset, Subsets, check_ema, is_counter
 from keras_shufflenet.weights._targets import Target, compare, has_output, unknown_layers
 from keras_shufflenet.weights.assignment import warn_of_new_head, weighted_layers
@@ -50,6 +51,8 @@ class Request:
         prefix: What precedes the names of the network's tensors; None for the prefix that matches.
         skip_mismatched_head: Whether the model may keep its head, with a warning, where the
             checkpoint has one of another number of classes or none.
+        match_outputs: Which outputs of the checkpoint's last layers are those of the model's, if
+            they are loaded one by one; the head is then not part of what must match.
     """
 
     layout: str | None = None
@@ -57,6 +60,7 @@ class Request:
     ema: bool | None = None
     prefix: str | None = None
     skip_mismatched_head: bool = False
+    match_outputs: MatchOutputs | None = None
 
 
 def choose(

@@ -14,10 +14,11 @@ import numpy as np
 
 from keras_shufflenet._checks import check_bool
 from keras_shufflenet.weights import catalog, layouts
-from keras_shufflenet.weights._choice import Request, choose
+from keras_shufflenet.weights._choice import Fit, Request, choose
 from keras_shufflenet.weights._nesting import Contents, find_tensors
+from keras_shufflenet.weights._outputs import match_head
 from keras_shufflenet.weights._targets import find_targets, unknown_layers
-from keras_shufflenet.weights.assignment import weighted_layers
+from keras_shufflenet.weights.assignment import assign, weighted_layers
 from keras_shufflenet.weights.layouts._layout import Layout
 
 
@@ -89,8 +90,29 @@ def assign_tensors(
     file = "" if path is None else f"{os.fspath(path)!r} with "
     received = f"{file}{len(names)} keys, the first of them {names[:3]}"
     fit = choose(model, replace(contents, tensors=arrays), request, received)
+    head = _matched_outputs(model, fit, request, received)
     for target in fit.targets:
         target.assign(fit.subset.state[target.key])
+    for variable, value in head:
+        assign(variable, value)
+
+
+def _matched_outputs(
+    model: keras.Model, fit: Fit, request: Request, received: str
+) -> list[tuple[keras.Variable, np.ndarray]]:
+    """Return the variables of the head with the numbers of the outputs that match."""
+    if request.match_outputs is None:
+        return []
+    state, layout = fit.subset.state, fit.subset.layout
+
+    def arrays(layer: keras.Layer) -> list[np.ndarray]:
+        targets = find_targets(model, [layer], layout)
+        keys = {target.key: len(target.axes) for target in targets}
+        if any(key not in state or state[key].ndim != axes for key, axes in keys.items()):
+            return []
+        return [np.asarray(state[each.key], np.float32).transpose(each.axes) for each in targets]
+
+    return match_head(model, arrays, request.match_outputs, layout.name, received)
 
 
 def _is_array(thing: Any) -> bool:

@@ -31,6 +31,11 @@ def weighted_layers(model: keras.Model, include_head: bool) -> list[keras.Layer]
     ]
 
 
+def head_layers(model: keras.Model) -> list[keras.Layer]:
+    """Return the layers whose shape depends on the number of classes or keypoints."""
+    return [layer for layer in weighted_layers(model, include_head=True) if is_head(layer.name)]
+
+
 def has_preprocessing(model: keras.Model) -> bool:
     """Return whether a model takes RGB in 0..255 and preprocesses it itself."""
     return any(layer.name == PREPROCESSING for layer in model.layers)
@@ -52,7 +57,7 @@ def reverse_colors(array: np.ndarray, axis: int) -> np.ndarray:
 
 def warn_of_new_head(model: keras.Model, received: str) -> None:
     """Warn that a model keeps its head, of which a file has none of the same shapes."""
-    names = [layer.name for layer in weighted_layers(model, True) if is_head(layer.name)]
+    names = [layer.name for layer in head_layers(model)]
     warnings.warn(
         "The file has no classifier with the names and shapes of this model's: everything else "
         f"was loaded, and the classifier {', '.join(f'`{name}`' for name in names)} is new, with "

@@ -18,6 +18,7 @@ import numpy as np
 from keras_shufflenet._layer_names import PREPROCESSING, STEM, is_body, is_output, is_top
 from keras_shufflenet.weights import layouts
 from keras_shufflenet.weights._choice import Request, find_fault
+from keras_shufflenet.weights._outputs import match_head
 from keras_shufflenet.weights._state_dict import takes_bgr
 from keras_shufflenet.weights.assignment import (
     KeyReport,
@@ -54,9 +55,18 @@ def load_keras_file(model: keras.Model, path: str | os.PathLike[str], request: R
     """
     try:
         with open_file(Path(path)) as file:
-            saved, pairs = _matched(model, saved_models(file), request, path)
+            match = _matched(model, saved_models(file), request, path)
+            saved = match.saved
             reverse_stem = takes_bgr(model) and saved.has_preprocessing != has_preprocessing(model)
-            values = [(variable, read(dataset)) for variable, dataset in pairs]
+            values = [(variable, read(dataset)) for variable, dataset in match.pairs]
+            if request.match_outputs is not None:
+                values += match_head(
+                    model,
+                    lambda layer: [read(dataset) for dataset in match.layers.get(layer.name, ())],
+                    request.match_outputs,
+                    "a Keras file",
+                    repr(os.fspath(path)),
+                )
     except (*MALFORMED, OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         if isinstance(error, ValueError) and "Received: " in str(error):
             raise
@@ -108,8 +118,8 @@ def _matched(
     models: Sequence[SavedModel],
     request: Request,
     path: str | os.PathLike[str],
-) -> tuple[SavedModel, list[tuple[keras.Variable, h5py.Dataset]]]:
-    """Return the saved model whose layers match, and the model's variables with their numbers."""
+) -> Match:
+    """Return the saved model whose layers match."""
     received = repr(os.fspath(path))
     matches = _matches(model, models, request.include_head, received)
     found = [match for match in matches if not match.report]
@@ -139,7 +149,7 @@ def _matched(
         )
     if new_head:
         warn_of_new_head(model, received)
-    return found[0].saved, found[0].pairs
+    return found[0]
 
 
 def _matches(

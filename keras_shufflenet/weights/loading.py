@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from keras_shufflenet._files import atomic_write, check_output
 from keras_shufflenet.weights import SAVE_FORMATS, catalog
 from keras_shufflenet.weights._choice import Request
+from keras_shufflenet.weights._outputs import MatchOutputs
 from keras_shufflenet.weights._state_dict import assign_tensors, state_dict
 from keras_shufflenet.weights.assignment import ADAPT, RGB, stem_channels
 from keras_shufflenet.weights.cache import download
@@ -31,6 +32,7 @@ def load(
     model_name: str | None = None,
     include_head: bool = True,
     skip_mismatched_head: bool = False,
+    match_outputs: MatchOutputs | None = None,
     ema: bool | None = None,
     prefix: str | None = None,
 ) -> None:
@@ -49,6 +51,9 @@ def load(
             a file has one of another number of classes or none; a warning says so. Published
             weights are then loaded without their head. A head of the model's shapes is loaded as
             strictly as the rest.
+        match_outputs: Called for the last layers, those whose shape depends on the number of
+            classes, with the name of a layer, the number of its outputs and that of the file's.
+            Returns for each output its index in the file, or None for one that stays new.
         ema: Whether to take the averaged (EMA) weights of a PyTorch checkpoint. By default they
             are taken if there are some, with a warning if there are others, too.
         prefix: What precedes the names of the network's tensors in a PyTorch checkpoint, such as
@@ -62,9 +67,10 @@ def load(
     """
     _check_channels(model, str(source))
     path, layout = _locate(source, model_name or model.name)
-    if skip_mismatched_head and layout is not None:
+    if match_outputs is not None or (skip_mismatched_head and layout is not None):
         include_head = False
-    request = Request(layout, include_head, ema, prefix, include_head and skip_mismatched_head)
+    skips = include_head and skip_mismatched_head
+    request = Request(layout, include_head, ema, prefix, skips, match_outputs)
     if is_keras_file(path):
         for name, value in (("ema", request.ema), ("prefix", request.prefix)):
             if value is not None:

@@ -127,13 +127,31 @@ def test_a_missing_log_has_no_rows(tmp_path):
 
 
 def test_a_plain_model_has_the_trained_weights_and_no_compile_state(tmp_path):
-    model, trained = compiled(), compiled()
+    model = compiled()
+    trained = keras.models.clone_model(model)
+    trained.compile("sgd", "mse")
     fit(trained)
     path = tmp_path / "model.keras"
-    callbacks.save_plain(model, trained, path)
+    callbacks.save_plain(callbacks.copy_weights(trained, model), path)
     opened = keras.saving.load_model(path)
     assert not opened.compiled
     np.testing.assert_array_equal(opened.get_weights()[0], trained.get_weights()[0])
+
+
+def test_a_plain_model_has_the_averages_and_the_one_in_training_keeps_its_weights():
+    model = compiled()
+    trained = keras.models.clone_model(model)
+    trained.compile(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5), "mse")
+    values = []
+    trained.train_on_batch(np.ones((1, 4)), np.ones((1, 1)))
+    values.append(trained.get_weights())
+    trained.train_on_batch(np.ones((1, 4)), np.ones((1, 1)))
+    values.append(trained.get_weights())
+    callbacks.copy_weights(trained, model)
+    for got, first, second in zip(model.get_weights(), *values, strict=True):
+        np.testing.assert_allclose(got, (first + second) / 2, rtol=1e-6)
+    for got, second in zip(trained.get_weights(), values[-1], strict=True):
+        np.testing.assert_array_equal(got, second)
 
 
 def test_a_loss_that_is_no_number_ends_the_training():
