@@ -120,18 +120,8 @@ def golden_pose(shared):
 @pytest.fixture(scope="session")
 def simple_pose(shared):
     """A really trained COCO pose net: a function from images (N, 256, 192, 3) to heatmaps."""
-    import numpy as np
+    pytest.importorskip("onnxruntime")
+    from evaluate_onnx_pose import load_network
 
-    onnxruntime = pytest.importorskip("onnxruntime")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    path = shared / "weights" / "simplepose_mobilenetv2_0.5_coco.onnx"
-    session = onnxruntime.InferenceSession(path, options)
-    mean, std = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
-
-    def run(images):
-        planes = ((images / 255 - mean) / std).transpose(0, 3, 1, 2)
-        maps = [session.run(None, {"data": plane[None]})[0] for plane in planes]
-        return np.concatenate(maps).transpose(0, 2, 3, 1)
-
-    return run
+    network, _ = load_network(shared / "weights" / "simplepose_mobilenetv2_0.5_coco.onnx")
+    return network

@@ -166,10 +166,33 @@ def weights_table(results: Path, patterns: Sequence[str]) -> str:
 def trained_table(results: Path, patterns: Sequence[str]) -> str:
     """Build the table of pose estimators trained here: AP with annotated boxes and flip test."""
     rows = [
-        (f"`{row['model']}`", f"`{row['data']}`", *(f"{float(row[c]):.3f}" for c in POSE_COLUMNS))
-        for row in read_rows(results / "coco.csv")
+        (f"`{row['model']}`", f"`{row['data']}`", *_values(row, POSE_COLUMNS))
+        for row in _pose_rows(results, patterns)
+        if row["boxes"] == "annotated"
     ]
     return _markdown(("model", "annotations", *POSE_COLUMNS), rows)
+
+
+def boxes_table(results: Path, patterns: Sequence[str]) -> str:
+    """Build the table of pose estimators with annotated boxes and with those of detectors."""
+    rows = [
+        (
+            row["boxes"] if row["boxes"] == "annotated" else f"`{row['boxes']}`",
+            *_values(row, POSE_COLUMNS),
+        )
+        for row in _pose_rows(results, patterns)
+    ]
+    return _markdown(("boxes", *POSE_COLUMNS), rows)
+
+
+def _pose_rows(results: Path, patterns: Sequence[str]) -> list[Row]:
+    rows = read_rows(results / "coco.csv")
+    names = _matching([row["model"] for row in rows], patterns or ["*"])
+    return [row for row in rows if row["model"] in names]
+
+
+def _values(row: Row, columns: Sequence[str]) -> list[str]:
+    return [f"{float(row[column]):.3f}" for column in columns]
 
 
 def grouped_table(results: Path, patterns: Sequence[str]) -> str:
@@ -218,6 +241,7 @@ TABLES: Mapping[str, Callable[[Path, Sequence[str]], str]] = {
     "runtimes": runtimes_table,
     "weights": weights_table,
     "trained": trained_table,
+    "boxes": boxes_table,
     "grouped": grouped_table,
     "pipeline": pipeline_table,
 }
