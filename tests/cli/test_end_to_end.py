@@ -12,7 +12,7 @@ from keras_shufflenet.detection.decoding import IOU_THRESHOLD, SCORE_THRESHOLD
 from keras_shufflenet.keypoints.coco import METRICS
 
 
-def test_both_figures_in_one_table(command, people, pose_file, detector_file, tmp_path):
+def test_both_in_one_table(command, people, pose_file, detector_file, tmp_path):
     annotations, images = people
     table, poses = tmp_path / "coco.csv", tmp_path / "poses.json"
     code, out, err = command(
