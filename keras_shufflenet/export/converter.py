@@ -15,8 +15,8 @@ from keras_shufflenet.export._tensorflow_private import (
     quantize,
     use_per_tensor_weights,
 )
+from keras_shufflenet.export.clipping import clip_ranges
 from keras_shufflenet.export.options import ExportOptions
-from keras_shufflenet.export.quantization import clip_ranges
 from keras_shufflenet.export.representative import representative
 from keras_shufflenet.litert.interpreter import quiet_stderr
 

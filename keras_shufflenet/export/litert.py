@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_shufflenet.export.bias_correction import correct_biases
 from keras_shufflenet.export.concrete_function import concrete_function, with_any_batch
 from keras_shufflenet.export.converter import convert
 from keras_shufflenet.export.optimization import (
@@ -15,7 +16,6 @@ from keras_shufflenet.export.optimization import (
     optimize_for_inference,
 )
 from keras_shufflenet.export.options import Evaluate, ExportOptions
-from keras_shufflenet.export.quantization import correct_biases
 from keras_shufflenet.export.report import Report
 from keras_shufflenet.export.source import ExportSource, open_source
 from keras_shufflenet.export.write import write

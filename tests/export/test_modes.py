@@ -8,8 +8,8 @@ import pytest
 
 import keras_shufflenet as ks
 from keras_shufflenet.benchmark.networks import normalize
+from keras_shufflenet.export.bias_correction import correct_biases
 from keras_shufflenet.export.optimization.equalization import FRACTIONS
-from keras_shufflenet.export.quantization import correct_biases
 from keras_shufflenet.litert.interpreter import open_interpreter
 from keras_shufflenet.litert.schema import read_operators
 from tests.noise import assert_exact

@@ -12,6 +12,7 @@ from rich.progress import Progress
 
 from keras_shufflenet._checks import check_choice, check_integer, check_positive
 from keras_shufflenet._requirements import QAT_PACKAGES, check_free_space, check_installed
+from keras_shufflenet.export.bias_correction import correct_biases
 from keras_shufflenet.export.converter import ExportError
 from keras_shufflenet.export.optimization import (
     GraphOptimizationError,
@@ -26,7 +27,6 @@ from keras_shufflenet.export.qat.process import (
     TrainingProcess,
     training_batches,
 )
-from keras_shufflenet.export.quantization import correct_biases
 from keras_shufflenet.export.report import Report
 from keras_shufflenet.export.representative import are_pixels
 from keras_shufflenet.export.source import (
