@@ -12,11 +12,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from keras_shufflenet._types import Size
 from keras_shufflenet.detection.box_codes import decode_boxes
-from keras_shufflenet.detection.priors import find_design, make_priors
+from keras_shufflenet.detection.priors import Design, find_design, make_priors
 
 SCORE_THRESHOLD = 0.05
 IOU_THRESHOLD = 0.6
 MAX_DETECTIONS = 100
+# For predictions: of those in results/detection_thresholds.csv the ones of the highest F1 of
+# persons. Average precision needs the lower ones above, which are the defaults.
+PREDICTION_SCORE_THRESHOLD = 0.35
+PREDICTION_IOU_THRESHOLD = 0.4
 ROUNDING = 1e-4  # of logits: the few whose score is computed although it is below the threshold
 
 
@@ -42,6 +46,7 @@ def decode(
     iou_threshold: float = IOU_THRESHOLD,
     max_detections: int = MAX_DETECTIONS,
     classes: Sequence[int] | None = None,
+    design: Design | None = None,
 ) -> Detections:
     """Decode the raw output of a detector for one image.
 
@@ -54,6 +59,7 @@ def decode(
         iou_threshold: Maximum IoU of two detections of a class that are both kept.
         max_detections: Maximum number of detections, of all classes.
         classes: Indices of the only classes to decode; by default all.
+        design: What the rows mean; by default that of the published detectors with as many.
 
     Returns:
         Detections in pixels of the network's input, clipped to it.
@@ -66,7 +72,7 @@ def decode(
         raise ValueError(
             f"`output` must have the shape (priors, columns). Received: shape {output.shape}"
         )
-    design = find_design(len(output), input_size)
+    design = design or find_design(len(output), input_size)
     count = design.count_classes(output.shape[1])
     numbers = np.arange(count) if classes is None else np.array(classes)
     rows, columns = np.nonzero(output[:, numbers] > _logit(score_threshold) - ROUNDING)

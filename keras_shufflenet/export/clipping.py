@@ -28,6 +28,7 @@ from keras_shufflenet.litert.schema import operator_name, pack, schema
 STEPS = 255
 MAX_IMAGES = 32  # all of their tensors are read
 BINS = 4096  # of the histogram of a tensor: 16 for each step
+TINY = 1e-30  # width of the range of a tensor with a single value
 # Candidates, as fractions of the range on the images; the one of least squared error is taken.
 FRACTIONS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.42, 0.35, 0.3)
 BELOW_ZERO = (*FRACTIONS, 0.2, 0.15, 0.1, 0.07, 0.05)  # of what a slope makes small
@@ -59,19 +60,18 @@ class Histogram:
     range: Range
     counts: np.ndarray
 
-    def error(self, low: float, high: float, slope: float) -> float:
+    def error(self, candidate: Range, slope: float) -> float:
         """Return the sum of the squared errors that a range causes in the next operator.
 
         Args:
-            low: The least value of the range.
-            high: The greatest.
+            candidate: The range.
             slope: What the operator multiplies negative values by.
         """
         start, stop = self.range
         values = start + (np.arange(BINS) + 0.5) * (stop - start) / BINS
-        clipped = np.clip(values, low, high) - values
+        clipped = np.clip(values, *candidate) - values
         weights = np.where(values < 0, slope**2, 1.0) * self.counts
-        return float((weights * (np.square(clipped) + _rounding(low, high))).sum())
+        return float((weights * (np.square(clipped) + _rounding(candidate))).sum())
 
 
 def clip_ranges(calibrated: bytes, images: np.ndarray) -> bytes:
@@ -100,14 +100,15 @@ def clip_ranges(calibrated: bytes, images: np.ndarray) -> bytes:
     return pack(graph.model, len(calibrated))
 
 
-def _rounding(low: float, high: float) -> float:
-    return ((high - low) / STEPS) ** 2 / 12
+def _rounding(low_high: Range) -> float:
+    """Return the mean squared error of rounding."""
+    return ((low_high[1] - low_high[0]) / STEPS) ** 2 / 12
 
 
 def _symmetric(histogram: Histogram) -> Range:
     low, high = histogram.range
     candidates = [(fraction * low, fraction * high) for fraction in FRACTIONS]
-    return min(candidates, key=lambda candidate: histogram.error(*candidate, 1.0))
+    return min(candidates, key=lambda candidate: histogram.error(candidate, 1.0))
 
 
 def _asymmetric(histogram: Histogram, slope: float) -> Range:
@@ -117,7 +118,7 @@ def _asymmetric(histogram: Histogram, slope: float) -> Range:
 
     def error(candidate: Range) -> float:
         below, above = candidate
-        return histogram.error(*candidate, slope) + count * _rounding(slope * below, above)
+        return histogram.error(candidate, slope) + count * _rounding((slope * below, above))
 
     candidates = [(a * low, b * high) for a, b in product(BELOW_ZERO, FRACTIONS)]
     return min(candidates, key=error)
@@ -218,7 +219,7 @@ class CalibratedGraph:
             interpreter.invoke()
             for index, count in counts.items():
                 low, high = self.range(index)
-                width = max(high - low, np.finfo(np.float32).tiny) / BINS
+                width = max(high - low, TINY) / BINS
                 places = (interpreter.get_tensor(index).ravel() - low) / width
                 places = np.clip(places.astype(np.int32), 0, BINS - 1)
                 count += np.bincount(places, minlength=BINS)

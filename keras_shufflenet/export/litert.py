@@ -91,8 +91,8 @@ def litert(
         optimize: Whether to convert the result of `export.optimize_for_inference`, which is
             equivalent and faster. A model that cannot be optimized is converted as it is, and the
             report tells why.
-        labels: Class names of a classifier. Defaults to those that the model carries, or ImageNet's
-            for 1000 classes.
+        labels: Class names of a classifier or detector. Defaults to those that the model carries,
+            else ImageNet's for a classifier of 1000 classes and COCO's for a detector of 80.
         codec: Codec of a pose estimator's heatmaps. Defaults to `"msra"` of the model's sizes.
         skeleton: Keypoints of a pose estimator. Defaults to those that it was built with, else
             COCO's for 17 heatmaps and MPII's for 16.

@@ -11,9 +11,12 @@ import numpy as np
 
 from keras_shufflenet._checks import check_names
 from keras_shufflenet._requirements import MEGABYTE, check_free_space
+from keras_shufflenet.detection import coco_classes
+from keras_shufflenet.detection.priors import Design
 from keras_shufflenet.export.concrete_function import in_float32, static_shape
 from keras_shufflenet.export.options import ExportOptions
 from keras_shufflenet.export.representative import are_pixels, check_images, read_images
+from keras_shufflenet.inference.detection import design_of
 from keras_shufflenet.inference.heatmap_models import is_pose_estimator
 from keras_shufflenet.inference.keras_models import load_keras
 from keras_shufflenet.inference.keras_outputs import output_names
@@ -138,13 +141,14 @@ def describe(
 
     Args:
         predictor: Runs the model, with the input size of the file.
-        labels: Class names of a classifier. Defaults to those that the model is known to have.
+        labels: Class names of a classifier or detector. Defaults to those that the model is known
+            to have, and to COCO's for a detector of 80 classes.
         codec: Codec of a pose estimator. Defaults to the `"msra"` codec of the model's sizes.
         skeleton: Keypoints of a pose estimator. Defaults to those that it was built with,
             else COCO's for 17 heatmaps and MPII's for 16.
 
     Returns:
-        The metadata; empty for a model that is neither of the two and carries no names of
+        The metadata; empty for a model that is none of the three and carries no names of
         classes, or has several outputs.
 
     Raises:
@@ -155,12 +159,27 @@ def describe(
         return ModelMetadata()
     shape = predictor.output_shape
     undecided = codec is None and skeleton is None
+    if undecided and (design := _design(predictor)) is not None:
+        count = design.count_classes(shape[1])
+        own = _labels(labels, (count,)) or predictor.metadata.labels
+        known = coco_classes.NAMES if count == len(coco_classes.NAMES) else ()
+        return ModelMetadata(labels=own or known, design=design)
     if labels is not None or (len(shape) == 1 and undecided):
         return ModelMetadata(labels=_labels(labels, shape) or predictor.metadata.labels)
-    if undecided and not is_pose_estimator(predictor):  # a detector may have names of its classes
+    if undecided and not is_pose_estimator(predictor):
         return ModelMetadata(labels=predictor.metadata.labels)
     estimator = PosePredictor.load(predictor, codec=codec, skeleton=skeleton)
     return ModelMetadata(codec=estimator.codec, skeleton=estimator.skeleton)
+
+
+def _design(predictor: Predictor) -> Design | None:
+    """Return the design of a detector, None for other models."""
+    try:
+        design = design_of(predictor)
+        design.count_classes(predictor.output_shape[1])
+    except ValueError:
+        return None
+    return design
 
 
 def _refuse_descriptions(predictor: Predictor, **arguments: Any) -> None:
@@ -176,7 +195,7 @@ def _refuse_descriptions(predictor: Predictor, **arguments: Any) -> None:
 def _labels(labels: Sequence[str] | None, shape: tuple[int, ...]) -> tuple[str, ...]:
     if labels is None:
         return ()
-    what = "a list with a name for each class of a classifier"
+    what = "a list with a name for each class of a classifier or detector"
     names = check_names("labels", labels, what)
     if len(shape) != 1 or len(names) != shape[0]:
         raise ValueError(

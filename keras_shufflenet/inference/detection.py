@@ -13,19 +13,18 @@ from keras_shufflenet.detection import coco_classes
 from keras_shufflenet.detection.decoding import (
     IOU_THRESHOLD,
     MAX_DETECTIONS,
+    PREDICTION_IOU_THRESHOLD,
+    PREDICTION_SCORE_THRESHOLD,
     SCORE_THRESHOLD,
     Detections,
     decode,
 )
 from keras_shufflenet.detection.fitting import fit_image, to_image
-from keras_shufflenet.detection.priors import find_design
+from keras_shufflenet.detection.priors import Design, find_design, make_priors
 from keras_shufflenet.inference.image_io import to_array, with_channels
 from keras_shufflenet.inference.predictor import Predictor
 
-# Of those in results/detection_thresholds.csv the ones of the highest F1 of persons. Average
-# precision needs the lower ones that are the defaults here.
-PREDICTION_SCORE_THRESHOLD = 0.35
-PREDICTION_IOU_THRESHOLD = 0.4
+__all__ = ["PREDICTION_IOU_THRESHOLD", "PREDICTION_SCORE_THRESHOLD", "Detector", "design_of"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Detector:
     Attributes:
         predictor: Maps images (N, H, W, 3) RGB 0..255 to raw outputs (N, priors, columns).
         class_names: Names of the classes.
-        keep_ratio: Whether images keep their aspect ratio, with black bars, or are stretched.
+        design: What the outputs mean, and how images are fitted to the input.
         score_threshold: Minimum score of a detection, 0..1.
         iou_threshold: Maximum IoU of two detections of a class that are both kept.
         max_detections: Maximum number of detections in an image.
@@ -44,7 +43,7 @@ class Detector:
 
     predictor: Predictor
     class_names: tuple[str, ...]
-    keep_ratio: bool
+    design: Design
     score_threshold: float = SCORE_THRESHOLD
     iou_threshold: float = IOU_THRESHOLD
     max_detections: int = MAX_DETECTIONS
@@ -75,18 +74,10 @@ class Detector:
             ValueError: If the input size is unknown, or the model is no detector.
         """
         predictor = Predictor.load(model, input_size)
-        shape = predictor.output_shape
-        if len(shape) != 2:
-            raise ValueError(
-                f"{predictor.name} must output (N, priors, columns), as NanoDet and RetinaNet do. "
-                f"Received: (N, {', '.join(map(str, shape))})"
-            )
-        design = find_design(shape[0], predictor.input_size)
-        classes = design.count_classes(shape[1])
+        design = design_of(predictor)
+        classes = design.count_classes(predictor.output_shape[1])
         names = coco_classes.class_names(predictor.metadata.labels, classes)
-        return cls(
-            predictor, names, design.keep_ratio, score_threshold, iou_threshold, max_detections
-        )
+        return cls(predictor, names, design, score_threshold, iou_threshold, max_detections)
 
     def of_category(self, *category: str) -> "Detector":
         """Return the detector of some classes only, whose detections are the same otherwise.
@@ -119,17 +110,30 @@ class Detector:
             FileNotFoundError: If an image is missing.
             ValueError: If an image cannot be decoded.
         """
-        size = self.predictor.input_size
         arrays = [to_array(image) for image in images]
-        fitted = [fit_image(array, size, self.keep_ratio) for array in arrays]
-        inputs = np.stack([pixels for pixels, _ in fitted])
-        outputs = self.predictor.predict(
-            with_channels(inputs, self.predictor.channels, self.predictor.name)
-        )
+        fitted = [self.fit(array) for array in arrays]
+        outputs = self.predictor.predict(np.stack([pixels for pixels, _ in fitted]))
         return [
             to_image(self._decode(output), matrix, (array.shape[0], array.shape[1]))
             for output, (_, matrix), array in zip(outputs, fitted, arrays, strict=True)
         ]
+
+    def fit(self, image: Any) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+        """Fit an image to the input of the network, as its design says.
+
+        Args:
+            image: A path, a `PIL.Image` or an array (H, W, 3), RGB, 0..255.
+
+        Returns:
+            The input, uint8 (height, width, channels), and the matrix (2, 3) from image to input.
+
+        Raises:
+            FileNotFoundError: If the image is missing.
+            ValueError: If it cannot be decoded.
+        """
+        size, keep_ratio = self.predictor.input_size, self.design.keep_ratio
+        pixels, matrix = fit_image(to_array(image), size, keep_ratio)
+        return with_channels(pixels, self.predictor.channels, self.predictor.name), matrix
 
     def _decode(self, output: NDArray[np.float32]) -> Detections:
         return decode(
@@ -139,4 +143,28 @@ class Detector:
             iou_threshold=self.iou_threshold,
             max_detections=self.max_detections,
             classes=self.classes,
+            design=self.design,
         )
+
+
+def design_of(predictor: Predictor) -> Design:
+    """Return the design of a detector: the one that its file states, else that of its rows.
+
+    Raises:
+        ValueError: If it is no detector, or its file states another number of rows.
+    """
+    shape = predictor.output_shape
+    if len(shape) != 2:
+        raise ValueError(
+            f"{predictor.name} must output (N, priors, columns), as NanoDet and RetinaNet do. "
+            f"Received: (N, {', '.join(map(str, shape))})"
+        )
+    stated = predictor.metadata.design
+    if stated is None:
+        return find_design(shape[0], predictor.input_size)
+    if (rows := len(make_priors(stated, predictor.input_size))) != shape[0]:
+        raise ValueError(
+            f"The output must have {rows} rows, as the metadata of the file say. "
+            f"Received: {shape[0]} rows in {predictor.name}"
+        )
+    return stated

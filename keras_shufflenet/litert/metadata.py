@@ -1,8 +1,8 @@
 """Metadata of a `.tflite` file: reading and writing.
 
 Associated files are appended to the model as a zip archive: `labels.txt` has a class name per line,
-`keypoints.txt` a keypoint name per line, and `pose.json` everything that is needed to crop persons
-and to decode heatmaps.
+`keypoints.txt` a keypoint name per line. `pose.json` has everything that is needed to crop persons
+and to decode heatmaps, `detector.json` what is needed to fit images and to decode boxes.
 
 TensorFlow Lite's own metadata, for MediaPipe Tasks, is a flatbuffer inside the model with names,
 pixel normalization and the list of associated files. Its schema is `metadata_schema.fbs` of
@@ -15,12 +15,17 @@ import io
 import json
 import zipfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_shufflenet.detection.decoding import (
+    PREDICTION_IOU_THRESHOLD,
+    PREDICTION_SCORE_THRESHOLD,
+)
+from keras_shufflenet.detection.priors import BINS, Design
 from keras_shufflenet.keypoints.boxes import BBOX_PADDING
 from keras_shufflenet.keypoints.codec import HeatmapCodec
 from keras_shufflenet.keypoints.skeletons import Skeleton
@@ -31,11 +36,13 @@ if TYPE_CHECKING:
 LABELS_FILE = "labels.txt"
 KEYPOINTS_FILE = "keypoints.txt"
 POSE_FILE = "pose.json"
+DETECTOR_FILE = "detector.json"
 # Names of fields in pose.json where they differ from ours.
 CODEC_KEYS = {"blur_kernel_size": "blur_kernel", "keypoint_weights": "joint_weights"}
 SKELETON_KEYS = {"keypoint_names": "joints", "keypoint_weights": "joint_weights"}
 QUARTER_OFFSET = "quarter_offset", "default"  # a decoding, here and in the file
-AXIS_FILES = (LABELS_FILE, KEYPOINTS_FILE)  # names along the last axis of the output
+# Names along the last axis of the output; that of a detector is longer than the list of classes.
+AXIS_FILES = (LABELS_FILE, KEYPOINTS_FILE)
 MAX_FILE_SIZE = 1 << 22  # bytes; names of 20 000 classes take a tenth of it
 
 
@@ -60,14 +67,16 @@ class ModelMetadata:
     """Metadata of a model.
 
     Attributes:
-        labels: Class names of a classifier; empty if unknown.
+        labels: Class names of a classifier or detector; empty if unknown.
         codec: Codec of a pose estimator, else None.
         skeleton: Keypoints of a pose estimator, else None.
+        design: What the outputs of a detector mean, else None.
     """
 
     labels: tuple[str, ...] = ()
     codec: HeatmapCodec | None = None
     skeleton: Skeleton | None = None
+    design: Design | None = None
 
     def files(self) -> dict[str, str]:
         """Return the contents of the associated files by name."""
@@ -77,6 +86,8 @@ class ModelMetadata:
         if self.codec and self.skeleton:
             found[KEYPOINTS_FILE] = "\n".join(self.skeleton.keypoint_names)
             found[POSE_FILE] = _pose_text(self.codec, self.skeleton)
+        if self.design:
+            found[DETECTOR_FILE] = _detector_text(self.design)
         return found
 
     @classmethod
@@ -92,19 +103,23 @@ class ModelMetadata:
             return cls()
         try:
             with zipfile.ZipFile(path) as archive:
-                labels, pose = _text(archive, LABELS_FILE), _text(archive, POSE_FILE)
+                names = (LABELS_FILE, POSE_FILE, DETECTOR_FILE)
+                labels, pose, detector = (_text(archive, name) for name in names)
             codec, skeleton = _parse_pose(pose) if pose else (None, None)
+            design = _parse_detector(detector) if detector else None
         except (zipfile.BadZipFile, ValueError, TypeError, KeyError, NotImplementedError) as error:
             raise ValueError(
-                f"The associated files of a model must be {LABELS_FILE}, {KEYPOINTS_FILE} and "
-                f"{POSE_FILE} as `export.litert` writes them ({error}). Received: {str(path)!r}"
+                f"The associated files of a model must be {LABELS_FILE}, {KEYPOINTS_FILE}, "
+                f"{POSE_FILE} and {DETECTOR_FILE} as `export.litert` writes them ({error}). "
+                f"Received: {str(path)!r}"
             ) from error
-        return cls(tuple(labels.splitlines()), codec, skeleton)
+        return cls(tuple(labels.splitlines()), codec, skeleton, design)
 
 
 def _check_whole(path: Path) -> None:
     content = path.read_bytes()
-    missing = [name for name in (LABELS_FILE, POSE_FILE) if name.encode() in content]
+    files = (LABELS_FILE, POSE_FILE, DETECTOR_FILE)
+    missing = [name for name in files if name.encode() in content]
     if missing:
         raise ValueError(
             f"The file must end in its associated files {', '.join(missing)}; it is truncated. "
@@ -131,17 +146,32 @@ def _parse_pose(text: str) -> tuple[HeatmapCodec, Skeleton]:
     return HeatmapCodec(**codec), Skeleton(**skeleton)
 
 
-def _to_format(fields: dict[str, Any], keys: dict[str, str]) -> dict[str, Any]:
+def _detector_text(design: Design) -> str:
+    """Return detector.json; its `bins` and thresholds are for other readers."""
+    facts: dict[str, Any] = asdict(design)
+    if design.box_code == "distances":
+        facts["bins"] = BINS
+    facts["score_threshold"] = PREDICTION_SCORE_THRESHOLD
+    facts["iou_threshold"] = PREDICTION_IOU_THRESHOLD
+    return json.dumps(facts, indent=1)
+
+
+def _parse_detector(text: str) -> Design:
+    facts = json.loads(text)
+    return Design(**{field.name: _as_tuples(facts[field.name]) for field in fields(Design)})
+
+
+def _to_format(found: dict[str, Any], keys: dict[str, str]) -> dict[str, Any]:
     """Rename the fields of a dataclass to those of the file."""
-    if fields.get("decoding") == QUARTER_OFFSET[0]:
-        fields["decoding"] = QUARTER_OFFSET[1]
-    return {keys.get(name, name): value for name, value in fields.items()}
+    if found.get("decoding") == QUARTER_OFFSET[0]:
+        found["decoding"] = QUARTER_OFFSET[1]
+    return {keys.get(name, name): value for name, value in found.items()}
 
 
-def _from_format(fields: dict[str, Any], keys: dict[str, str]) -> dict[str, Any]:
+def _from_format(facts: dict[str, Any], keys: dict[str, str]) -> dict[str, Any]:
     """Rename the fields of the file to those of a dataclass."""
     names = {key: name for name, key in keys.items()}
-    found = {names.get(key, key): _as_tuples(value) for key, value in fields.items()}
+    found = {names.get(key, key): _as_tuples(value) for key, value in facts.items()}
     if found.get("decoding") == QUARTER_OFFSET[1]:
         found["decoding"] = QUARTER_OFFSET[0]
     return found
@@ -188,7 +218,7 @@ def attach(
 
     files = metadata.files()
     builder = flatbuffers.Builder()
-    table = _metadata(name, list(files), takes_pixels, channels, outputs)
+    table = _metadata(name, metadata, takes_pixels, channels, outputs)
     builder.Finish(_write(builder, table), METADATA_IDENTIFIER)
     return _append(add_metadata(content, METADATA_ENTRY, bytes(builder.Output())), files)
 
@@ -203,11 +233,16 @@ def _append(content: bytes, files: dict[str, str]) -> bytes:
 
 
 def _metadata(
-    name: str, files: list[str], takes_pixels: bool, channels: int, outputs: Sequence[str]
+    name: str,
+    metadata: ModelMetadata,
+    takes_pixels: bool,
+    channels: int,
+    outputs: Sequence[str],
 ) -> Table:
     """Return the schema's table `ModelMetadata`."""
-    axis = [(file, None, AXIS_LABELS) for file in files if file in AXIS_FILES]
-    others = [(file, None, DESCRIPTIONS) for file in files if file not in AXIS_FILES]
+    files, axis_files = metadata.files(), () if metadata.design else AXIS_FILES
+    axis = [(file, None, AXIS_LABELS) for file in files if file in axis_files]
+    others = [(file, None, DESCRIPTIONS) for file in files if file not in axis_files]
     pixels = [(NORMALIZATION, ([0.0], [1.0]))] if takes_pixels else []
     description, color = COLORS.get(channels, (f"image with {channels} channels", None))
     content = None if color is None else (IMAGE_PROPERTIES, (color,))
