@@ -1,11 +1,14 @@
 """Run an exported file on images, on a machine with NumPy, Pillow and ai-edge-litert only.
 
     python -m keras_shufflenet.inference.lite x1_0_int8.tflite cat.jpg
-    python -m keras_shufflenet.inference.lite pose_int8.tflite photo.jpg --output-dir predictions
+    python -m keras_shufflenet.inference.lite detector_int8.tflite photo.jpg
+    python -m keras_shufflenet.inference.lite pose_int8.tflite photo.jpg --output-dir predictions \
+        --detector detector_int8.tflite
 
-A classifier prints class names, a pose estimator the keypoints of the persons in the boxes. Names
-and the codec of the heatmaps are read from the file. Of a file with several outputs, such as a
-feature extractor, shapes and ranges are printed, and the arrays are written with --output-dir.
+A classifier prints class names, a detector boxes, a pose estimator the keypoints of the persons in
+boxes, which the detector finds or --bbox says. Names, the decoding of boxes and the codec of the
+heatmaps are read from the files. Of a file with several outputs, such as a feature extractor,
+shapes and ranges are printed, and the arrays are written with --output-dir.
 """
 
 import argparse
@@ -18,12 +21,14 @@ from PIL import Image
 
 from keras_shufflenet.data.resizing import eval_transform
 from keras_shufflenet.inference.classification import ImageClassifier
+from keras_shufflenet.inference.detection import PREDICTION_IOU_THRESHOLD, Detector
 from keras_shufflenet.inference.image_io import to_pillow, with_channels
 from keras_shufflenet.inference.pose import PosePredictor, predict_pose
 from keras_shufflenet.inference.predictor import Predictor
-from keras_shufflenet.inference.visualization import draw_skeletons
+from keras_shufflenet.inference.visualization import draw_detections, draw_skeletons
 
 KEYPOINT_THRESHOLD = 0.3
+SCORE_THRESHOLD = 0.35  # of detections
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "python -m keras_shufflenet.inference.lite",
-        description="Classify images, or predict the keypoints of persons in them.",
+        description="Classify images, detect objects in them, or predict the keypoints of persons.",
     )
     parser.add_argument("model", type=Path, metavar="FILE.tflite")
     parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
@@ -63,7 +68,20 @@ def _parser() -> argparse.ArgumentParser:
         type=_bbox,
         action="append",
         metavar="X,Y,WIDTH,HEIGHT",
-        help="bounding box of a person in pixels; may be repeated; default: the whole image",
+        help="bounding box of a person in pixels; may be repeated; default: the persons that the "
+        "detector finds, or without one the whole image",
+    )
+    parser.add_argument(
+        "--detector",
+        type=Path,
+        metavar="FILE.tflite",
+        help="detector of the persons for a pose estimator",
+    )
+    parser.add_argument(
+        "--score-threshold",
+        type=float,
+        default=SCORE_THRESHOLD,
+        help="minimum score of a detection",
     )
     parser.add_argument(
         "--flip-test",
@@ -80,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
         "--output-dir",
         type=Path,
         metavar="FOLDER",
-        help="write images with skeletons as NAME.png, or several outputs as NAME.npz",
+        help="write images with skeletons or boxes as NAME.png, or several outputs as NAME.npz",
     )
     return parser
 
@@ -98,26 +116,48 @@ def _bbox(text: str) -> list[float]:
 def _run(options: argparse.Namespace) -> None:
     if options.num_threads is not None and options.num_threads < 1:
         raise ValueError(f"--num-threads must be at least 1. Received: {options.num_threads}")
-    if not 0 <= options.keypoint_threshold <= 1:
-        raise ValueError(
-            f"--keypoint-threshold must be between 0 and 1. Received: {options.keypoint_threshold}"
-        )
-    if options.model.suffix != ".tflite":
-        raise ValueError(f"The model must be a .tflite file. Received: {options.model}")
+    for option, threshold in (
+        ("--keypoint-threshold", options.keypoint_threshold),
+        ("--score-threshold", options.score_threshold),
+    ):
+        if not 0 <= threshold <= 1:
+            raise ValueError(f"{option} must be between 0 and 1. Received: {threshold}")
+    for what, path in (("The model", options.model), ("--detector", options.detector)):
+        if path is not None and path.suffix != ".tflite":
+            raise ValueError(f"{what} must be a .tflite file. Received: {path}")
     if options.output_dir is not None:
         _make_folder(options.output_dir)
         _check_names(options.images)
     predictor = Predictor.load(options.model, num_threads=options.num_threads)
-    if len(predictor.output_shapes) > 1:
+    shapes = list(predictor.output_shapes.values())
+    estimates_pose = len(shapes) == 1 and len(shapes[0]) == 3
+    if not estimates_pose and (options.bbox or options.detector):
+        raise ValueError(
+            f"--bbox and --detector are for pose estimators. Received: {options.model}"
+        )
+    if len(shapes) > 1:
         _print_outputs(predictor, options)
-    elif len(predictor.output_shape) == 1:
-        if options.output_dir is not None or options.bbox:
-            raise ValueError(
-                f"--bbox and --output-dir are for pose estimators. Received: {options.model}"
-            )
+    elif len(shapes[0]) == 1:
+        if options.output_dir is not None:
+            raise ValueError(f"--output-dir is not for classifiers. Received: {options.model}")
         _classify(ImageClassifier.load(predictor), options)
+    elif len(shapes[0]) == 2:
+        _detect(_load_detector(predictor, options), options)
     else:
-        _predict_pose(PosePredictor.load(predictor, flip_test=options.flip_test), options)
+        estimator = PosePredictor.load(
+            predictor,
+            detector=options.detector and _load_detector(options.detector, options),
+            flip_test=options.flip_test,
+        )
+        _predict_pose(estimator, options)
+
+
+def _load_detector(model: Predictor | Path, options: argparse.Namespace) -> Detector:
+    return Detector.load(
+        Predictor.load(model, num_threads=options.num_threads),
+        score_threshold=options.score_threshold,
+        iou_threshold=PREDICTION_IOU_THRESHOLD,
+    )
 
 
 def _classify(classifier: ImageClassifier, options: argparse.Namespace) -> None:
@@ -127,10 +167,20 @@ def _classify(classifier: ImageClassifier, options: argparse.Namespace) -> None:
             print(f"  {score:.3f}  {name}")
 
 
+def _detect(detector: Detector, options: argparse.Namespace) -> None:
+    for path in options.images:
+        print(path)
+        (found,) = detector.detect([path])
+        for (left, top, right, bottom), score, number in zip(*found, strict=True):
+            name = detector.class_names[number]
+            print(f"  {score:.3f}  {name}  {left:.1f} {top:.1f} {right:.1f} {bottom:.1f}")
+        if options.output_dir:
+            drawn = draw_detections(path, found, detector.class_names)
+            Image.fromarray(drawn).save(options.output_dir / f"{path.stem}.png")
+
+
 def _print_outputs(predictor: Predictor, options: argparse.Namespace) -> None:
     """Run a file with several outputs on images that are resized and cropped as for classifiers."""
-    if options.bbox:
-        raise ValueError(f"--bbox is for pose estimators. Received: {options.model}")
     prepare = eval_transform(None, predictor.input_size, "torchvision")
     for path in options.images:
         print(path)

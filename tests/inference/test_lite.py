@@ -130,12 +130,13 @@ def test_joints_are_printed_and_drawn(pose_file, photo, tmp_path, capsys):
         (["MODEL", "PHOTO", "PHOTO", "--output-dir", "."], "must differ in name for --output-dir"),
         (
             ["MODEL", "PHOTO", "--output-dir", "."],
-            "--output-dir are for pose estimators. Received: ",
+            "--output-dir is not for classifiers. Received: ",
         ),
-        (
-            ["MODEL", "PHOTO", "--bbox", "0,0,9,9"],
-            "--output-dir are for pose estimators. Received: ",
-        ),
+        (["MODEL", "PHOTO", "--bbox", "0,0,9,9"], "are for pose estimators. Received: "),
+        (["MODEL", "PHOTO", "--detector", "POSE"], "are for pose estimators. Received: "),
+        (["POSE", "PHOTO", "--detector", "a.keras"], "--detector must be a .tflite file"),
+        (["POSE", "PHOTO", "--detector", "POSE"], "must output (N, priors, columns)"),
+        (["POSE", "PHOTO", "--score-threshold", "2"], "--score-threshold must be between 0 and 1"),
     ],
 )
 def test_mistakes_are_one_line(classifier_file, pose_file, photo, capsys, arguments, message):
