@@ -8,6 +8,7 @@ import typer
 
 from keras_shufflenet._files import check_output
 from keras_shufflenet._requirements import check_installed
+from keras_shufflenet.cli.detection_images import annotated_images, find_detector, folder_images
 from keras_shufflenet.cli.options import (
     Category,
     Keypoints,
@@ -30,6 +31,7 @@ keras-shufflenet export runs/pose/model.keras pose_int8.tflite \
 --calibration-annotations train.json --calibration-image-dir train2017/
 keras-shufflenet export shufflenet_v2_x1_0 x1_0_int8.tflite --calibration-data photos/ \
 --input-dtype uint8
+keras-shufflenet export nanodet_plus_m_416 detector_int8.tflite --calibration-data photos/
 """
 
 
@@ -57,12 +59,15 @@ def export(
     calibration_data: Annotated[
         Path | None,
         typer.Option(
-            exists=True, help="Folder of representative images, or labels.csv, for classifiers."
+            exists=True,
+            help="Folder of representative images for classifiers and detectors, or labels.csv.",
         ),
     ] = None,
     calibration_annotations: Annotated[
         list[Path] | None,
-        typer.Option(exists=True, dir_okay=False, help="COCO keypoint json, for pose estimators."),
+        typer.Option(
+            exists=True, dir_okay=False, help="COCO json, for pose estimators and detectors."
+        ),
     ] = None,
     calibration_image_dir: Annotated[
         list[Path] | None, typer.Option(exists=True, file_okay=False, help="Folder of its images.")
@@ -88,9 +93,7 @@ def export(
     ] = None,
     evaluate_annotations: Annotated[
         Path | None,
-        typer.Option(
-            exists=True, dir_okay=False, help="COCO keypoint json, for the AP in the report."
-        ),
+        typer.Option(exists=True, dir_okay=False, help="COCO json, for the AP in the report."),
     ] = None,
     evaluate_image_dir: Annotated[
         Path | None, typer.Option(exists=True, file_okay=False, help="Folder of its images.")
@@ -115,14 +118,14 @@ def export(
     calibrated = calibration_data is not None or bool(calibration_annotations)
     if calibration_data is not None and calibration_annotations:
         raise ValueError(
-            "--calibration-data (classifiers) and --calibration-annotations (pose estimators) must "
-            f"not be given together. Received: {calibration_data} and {calibration_annotations[0]}"
+            "--calibration-data (a folder) and --calibration-annotations (a json) must not be "
+            f"given together. Received: {calibration_data} and {calibration_annotations[0]}"
         )
     if precision in ("int8", "int16x8") and not calibrated:
         raise ValueError(
             f"--precision {precision} requires representative images: --calibration-data for "
-            "classifiers, --calibration-annotations and --calibration-image-dir for pose "
-            "estimators. Received: neither"
+            "classifiers and detectors, --calibration-annotations and --calibration-image-dir for "
+            "pose estimators and detectors. Received: neither"
         )
     batch, size = _batch_size(batch_size), parse_size(input_size) if input_size else None
     names = _read_labels(labels) if labels else None
@@ -152,9 +155,25 @@ def export(
     }
     ExportOptions(path=output, **options)  # raises before weights are downloaded
     network = open_network(model, weights)
-    _check_task(network, calibration_data, evaluate_data, evaluate_annotations)
+    detector = find_detector(network, size)
+    if detector is None:
+        _check_task(network, calibration_data, evaluate_data, evaluate_annotations)
+    elif evaluate_data is not None:
+        raise ValueError(
+            "--evaluate-data is for classifiers; detectors take --evaluate-annotations and "
+            f"--evaluate-image-dir. Received: --evaluate-data {evaluate_data}"
+        )
+    elif evaluate_annotations is not None and evaluate_image_dir is not None:
+        options["evaluate"] = lambda file: ks.metrics.detection(
+            file, evaluate_annotations, evaluate_image_dir, category=category
+        )
     dataset: Any = None
-    if calibration_data is not None:
+    if detector is not None and calibration_data is not None:
+        dataset = folder_images(detector, calibration_data, "--calibration-data")
+    elif detector is not None and calibration_annotations:
+        image_dirs = calibration_image_dir or []
+        dataset = annotated_images(detector, calibration_annotations, image_dirs)
+    elif calibration_data is not None:
         dataset = classification_data(calibration_data, network, size, batch_size=1)
     elif calibration_annotations:
         dataset = keypoint_data(
@@ -185,16 +204,16 @@ def _check_task(
         )
     if evaluate_annotations is not None and len(network.output_shape) != 4:
         raise ValueError(
-            "--evaluate-annotations are for pose estimators; classifiers take "
+            "--evaluate-annotations are for pose estimators and detectors; classifiers take "
             f"--evaluate-data. Received: {network.name}"
         )
     if several:
         return
     if (calibration_data or evaluate_data) and model_skeleton(network) is not None:
         raise ValueError(
-            "--calibration-data and --evaluate-data are for classifiers; pose estimators "
-            "take --calibration-annotations and --evaluate-annotations, with their folders of "
-            f"images. Received: {calibration_data or evaluate_data}"
+            "--calibration-data and --evaluate-data are not for pose estimators, which take "
+            "--calibration-annotations and --evaluate-annotations, with their folders of images. "
+            f"Received: {calibration_data or evaluate_data}"
         )
 
 

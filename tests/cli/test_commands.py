@@ -329,7 +329,7 @@ def test_export_without_calibration_is_an_error(command, pose_file, tmp_path):
             1,
             f"must not be given together. Received: {__file__} and {__file__}",
         ),
-        (["--calibration-data", __file__], 1, "are for classifiers; pose estimators take"),
+        (["--calibration-data", __file__], 1, "are not for pose estimators, which take"),
         (["--weights", "imagenet"], 1, "--weights must not be given for a file"),
     ],
 )

@@ -80,6 +80,47 @@ def test_one_category_of_an_exported_file_which_keeps_the_names(
     assert re.search(r"AR 100 +│ 1\.0000", out)
 
 
+def test_an_int8_file_is_calibrated_with_fitted_images_and_evaluated(
+    command, detector, squares, tmp_path
+):
+    """Images of 64 x 96 pixels fit an input of 64 x 96 as they are."""
+    from_folder, from_json = tmp_path / "folder.tflite", tmp_path / "json.tflite"
+    images = tmp_path / "images"
+    images.mkdir()
+    noise = np.random.default_rng(0).integers(0, 255, (64, 96, 3)).astype(np.uint8)
+    for n in (0, 1):
+        Image.fromarray(noise // (n + 1)).save(images / f"{n}.png")
+    evaluation = ["--evaluate-annotations", squares, "--evaluate-image-dir", tmp_path]
+    code, out, err = command(
+        "export", detector, from_folder, "--calibration-data", images, *evaluation
+    )
+    assert code == 0, err
+    assert re.search(r"AR 100 +│ 0\.5", out), out
+    code, _, err = command(
+        *("export", detector, from_json, "--calibration-annotations", squares),
+        *("--calibration-image-dir", images),
+    )
+    assert code == 0, err
+    assert from_folder.read_bytes()[:-2000] == from_json.read_bytes()[:-2000]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--precision", "int8"], "--calibration-data for classifiers and detectors"),
+        (["--calibration-data", "JSON"], "--calibration-data must be a folder of images for a"),
+        (["--evaluate-data", "FOLDER"], "detectors take --evaluate-annotations and"),
+    ],
+)
+def test_mistakes_of_an_export(command, detector, squares, tmp_path, words, message):
+    places = {"JSON": squares, "FOLDER": tmp_path}
+    words = [places.get(word, word) for word in words]
+    code, _, err = command("export", detector, tmp_path / "a.tflite", *words)
+    assert code == 1
+    assert message in err
+    assert "Traceback" not in err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
