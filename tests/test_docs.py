@@ -201,13 +201,14 @@ def test_the_auxiliary_loss_of_the_models_page():
     exec(small, {"ks": ks, "keras": keras, "dataset": dataset})
 
 
-def test_the_detector_of_the_models_page(here, shallow):
-    _, block = blocks("docs/models.md", "python")
+def test_the_detectors_of_the_models_page(here, shallow):
+    _, block, retinanet = blocks("docs/models.md", "python")
     build = 'create_model("nanodet_plus_m_416", weights="coco")'
     assert build in block
     small = 'NanoDetPlus(backbone="shufflenet_v2_x0_25", input_shape=(64, 64, 3))'
     with shallow():
         exec(block.replace(build, small), {"ks": ks})
+        exec(retinanet.replace("(320, 320, 3)", "(64, 64, 3), fpn_channels=8"), {"ks": ks})
     (command,) = commands("docs/models.md")
     run(command, shallow, [])
     assert (here / "predictions" / "photo.png").is_file()
