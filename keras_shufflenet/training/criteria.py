@@ -1,7 +1,8 @@
 """What the outputs of a detector must be: assignment and losses, by the design of the detector.
 
 A criterion maps annotated boxes and outputs to the parts of the loss. `CRITERIA` has one for each
-design. Source: https://github.com/RangiLyu/nanodet, commit be9b4a9, `nanodet/model/head`.
+design. Sources: https://github.com/RangiLyu/nanodet, commit be9b4a9, `nanodet/model/head`; see
+`focal_loss` for RetinaNet.
 """
 
 from abc import ABC, abstractmethod
@@ -17,6 +18,7 @@ from keras_shufflenet.detection.priors import (
     BOX_CHANNELS,
     NANODET,
     NANODET_PLUS,
+    RETINANET,
     Design,
     find_design,
     make_priors,
@@ -28,9 +30,16 @@ from keras_shufflenet.training.box_losses import (
     giou,
     quality_focal_loss,
 )
+from keras_shufflenet.training.focal_loss import (
+    IGNORED,
+    assign_anchors,
+    encode_deltas,
+    sigmoid_focal_loss,
+)
 from keras_shufflenet.training.label_assignment import Assignment, atss, dynamic_soft_label
 
 QFL, GIOU, DFL = "qfl", "giou", "dfl"
+FOCAL, L1 = "focal", "l1"
 GIOU_WEIGHT, DFL_WEIGHT = 2.0, 0.25
 PREFIXES = ("", "auxiliary_")  # of the outputs
 
@@ -172,8 +181,44 @@ class DynamicSoftLabelCriterion(_GeneralizedFocal):
         return dict(zip(self.parts(len(outputs)), losses, strict=True))
 
 
+class FocalLossCriterion(Criterion):
+    """RetinaNet's: anchors are assigned by their IoU with the annotated boxes."""
+
+    def __init__(self, design: Design, input_size: tuple[int, int]) -> None:
+        super().__init__(design, input_size)
+        centers, halves = self.priors[:, :2], self.priors[:, 2:] / 2
+        self._anchors = np.concatenate([centers - halves, centers + halves], axis=1)
+
+    def parts(self, outputs: int) -> list[str]:
+        """Return the names of the parts of the loss."""
+        return [FOCAL, L1]
+
+    def __call__(self, boxes: Any, labels: Any, outputs: Sequence[Any]) -> dict[str, Any]:
+        """Return the parts of the loss, as `Criterion`: sums per positive anchor of the batch."""
+        (output,) = outputs
+        classes = self.design.count_classes(output.shape[-1])
+        logits, deltas = output[..., :classes], output[..., classes:]
+        assigned = assign_anchors(self._anchors, boxes, labels)
+        is_positive, index = assigned >= 0, ops.maximum(assigned, 0)
+        target_boxes = ops.take_along_axis(boxes, ops.expand_dims(index, -1), axis=1)
+        label = ops.take_along_axis(ops.cast(labels, "int32"), index, axis=1)
+        targets = ops.one_hot(ops.where(is_positive, label, -1), classes)
+        is_counted = ops.cast(ops.expand_dims(assigned != IGNORED, -1), "float32")
+        focal = sigmoid_focal_loss(logits, targets) * is_counted
+        errors = ops.abs(deltas - encode_deltas(target_boxes, self.priors))
+        positives = ops.maximum(ops.sum(ops.cast(is_positive, "float32")), 1.0)
+        return {
+            FOCAL: ops.sum(focal) / positives,
+            L1: ops.sum(ops.where(ops.expand_dims(is_positive, -1), errors, 0.0)) / positives,
+        }
+
+
 CRITERIA: Mapping[Design, type[Criterion]] = MappingProxyType(
-    {NANODET: ATSSCriterion, NANODET_PLUS: DynamicSoftLabelCriterion}
+    {
+        NANODET: ATSSCriterion,
+        NANODET_PLUS: DynamicSoftLabelCriterion,
+        RETINANET: FocalLossCriterion,
+    }
 )
 
 

@@ -61,8 +61,9 @@ class DetectionTask(Task):
     """Training of a detector on images with annotated boxes.
 
     Args:
-        model: From `NanoDet` or `NanoDetPlus`, of a fixed input size. Categories of the annotations
-            go by the names of its classes, which are COCO's for 80 classes without names.
+        model: From `NanoDet`, `NanoDetPlus` or `RetinaNet`, of a fixed input size. Categories of
+            the annotations go by the names of its classes, which are COCO's for 80 classes without
+            names.
         train_data: Pairs of a COCO json (path or `detection.COCOBoxes`) and the folder of its
             images.
         recipe: The recipe.
@@ -177,8 +178,8 @@ def train_detection(
     resumed from its last checkpoint by the same call, and ends as if it had not been interrupted.
 
     Args:
-        model: From `NanoDet` or `NanoDetPlus`, of a fixed input size. It receives the weights at
-            the end and stays uncompiled, so that it is saved without compile state. Categories of
+        model: From `NanoDet`, `NanoDetPlus` or `RetinaNet`, of a fixed input size. It receives the
+            weights at the end and stays uncompiled, so that it is saved without compile state. Categories of
             the annotations go by the names of its classes, which are COCO's for 80 classes without
             names.
         train_data: Pairs of a COCO json (path or `detection.COCOBoxes`) and the folder of its
