@@ -182,8 +182,8 @@ def detect(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="nanodet, nanodet_plus or finetune. Default: finetune with --initial-checkpoint, "
-            "else the model's."
+            help="nanodet, nanodet_plus, retinanet or finetune. Default: finetune with "
+            "--initial-checkpoint, else the model's."
         ),
     ] = None,
     epochs: Epochs = None,
@@ -217,7 +217,8 @@ def detect(
     check_choice("model", model, ks.list_models(task="detection"))
     recipes = ks.training.detection_recipes.DETECTION_RECIPES
     if recipe is None:
-        own = "nanodet_plus" if model.startswith("nanodet_plus") else "nanodet"
+        families = ("nanodet_plus", "nanodet", "retinanet")
+        own = next(family for family in families if model.startswith(family))
         recipe = own if initial_checkpoint is None else "finetune"
     chosen = _recipe(recipes, recipe, epochs, batch_size, learning_rate)
     keras.utils.set_random_seed(seed)

@@ -179,9 +179,9 @@ def train_detection(
 
     Args:
         model: From `NanoDet`, `NanoDetPlus` or `RetinaNet`, of a fixed input size. It receives the
-            weights at the end and stays uncompiled, so that it is saved without compile state. Categories of
-            the annotations go by the names of its classes, which are COCO's for 80 classes without
-            names.
+            weights at the end and stays uncompiled, so that it is saved without compile state.
+            Categories of the annotations go by the names of its classes, which are COCO's for 80
+            classes without names.
         train_data: Pairs of a COCO json (path or `detection.COCOBoxes`) and the folder of its
             images.
         output_dir: Folder of the training.

@@ -9,6 +9,7 @@ from keras_shufflenet.detection import decode
 from keras_shufflenet.detection.box_codes import decode_deltas
 from keras_shufflenet.detection.priors import RETINANET
 from keras_shufflenet.training.criteria import CRITERIA, FocalLossCriterion
+from keras_shufflenet.training.detection_recipes import DETECTION_RECIPES
 from keras_shufflenet.training.focal_loss import assign_anchors, encode_deltas
 from tests.rounding import EPSILON32
 
@@ -166,3 +167,9 @@ def test_outputs_without_loss_are_decoded_to_the_boxes():
         step()
     found = decode(outputs[0].numpy(), (64, 64), score_threshold=0.7)
     np.testing.assert_allclose(found.boxes[np.argsort(found.classes)], boxes[0, [1, 0]], atol=1)
+
+
+def test_the_recipe_divides_the_rate_twice():
+    schedule = DETECTION_RECIPES["retinanet"](epochs=9).make_optimizer(90_000)._learning_rate
+    rates = [float(schedule(step)) for step in (0, 500, 59_999, 60_000, 80_000)]
+    assert rates == pytest.approx([1e-2 / 3, 1e-2, 1e-2, 1e-3, 1e-4])
