@@ -89,7 +89,13 @@ class Track:
 
 
 class Tracker:
-    """Gives persons ids that are stable over the frames of a video."""
+    """Gives persons ids that are stable over the frames of a video.
+
+    Attributes:
+        tracks: The tracks that are alive, in the order in which they began.
+        assigned: The track of each person of the last frame, also where it is not confirmed yet;
+            None for persons without a track.
+    """
 
     def __init__(
         self,
@@ -132,6 +138,7 @@ class Tracker:
         self.min_hits = min_hits
         self.skeleton = skeleton
         self.tracks: list[Track] = []
+        self.assigned: list[Track | None] = []
         self._frames = 0
         self._last_id = 0
 
@@ -156,7 +163,7 @@ class Tracker:
         self._frames += 1
         for track in self.tracks:
             track.predict()
-        tracks: list[Track | None] = [None] * len(found)
+        tracks = self.assigned = [None] * len(found)
         strong = confidence >= self.start_score
         for group in (strong, ~strong):
             self._match(tracks, np.flatnonzero(group), found, poses)
@@ -195,15 +202,11 @@ class Tracker:
         free = [track for track in self.tracks if track.age > 0]
         if not free or not len(persons):
             return
-        from scipy.optimize import linear_sum_assignment
-
         similarity = self._similarities(free, boxes[persons], _row(poses, persons))
-        similarity = np.where(similarity >= self.match_threshold, similarity, 0)
-        for row, column in zip(*linear_sum_assignment(-similarity), strict=True):
-            if similarity[row, column] > 0:
-                person = int(persons[column])
-                free[row].correct(boxes[person], _row(poses, person))
-                tracks[person] = free[row]
+        for row, column in assign(similarity, self.match_threshold):
+            person = int(persons[column])
+            free[row].correct(boxes[person], _row(poses, person))
+            tracks[person] = free[row]
 
     def _similarities(self, tracks: list[Track], boxes: Array, poses: Array | None) -> Array:
         """Return the similarity of every track with every person."""
@@ -230,6 +233,23 @@ class Tracker:
 
     def _survives(self, track: Track) -> bool:
         return track.age <= (self.max_age if track.track_id else 0)
+
+
+def assign(similarity: Array, threshold: float) -> list[tuple[int, int]]:
+    """Match rows with columns so that the sum of the similarities is as large as possible.
+
+    Args:
+        similarity: (N, M), 0..1.
+        threshold: Minimum similarity of a match.
+
+    Returns:
+        Pairs of a row and a column, each in one pair at most.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    allowed = np.where(similarity >= threshold, similarity, 0)
+    pairs = zip(*linear_sum_assignment(-allowed), strict=True)
+    return [(int(row), int(column)) for row, column in pairs if allowed[row, column] > 0]
 
 
 def _row(array: Array | None, index: int | NDArray[np.int64]) -> Array | None:

@@ -12,6 +12,7 @@ from keras_shufflenet._types import Size
 
 PIXEL_STD = 200.0  # pixels per unit of scale, a convention inherited from MPII
 BBOX_PADDING = 1.25
+KEYPOINT_MARGIN = 0.1
 
 
 def clip_box(box: ArrayLike, image_size: Size) -> np.ndarray | None:
@@ -134,3 +135,27 @@ def _around(linear: np.ndarray, center: np.ndarray, output_center: np.ndarray) -
     """Return the affine matrices of a linear part that map one center to the other."""
     offset = output_center - (linear @ center[..., None])[..., 0]
     return np.concatenate([linear, offset[..., None]], axis=-1)
+
+
+def keypoints_to_box(
+    keypoints: ArrayLike, score_threshold: float, margin: float = KEYPOINT_MARGIN
+) -> np.ndarray:
+    """Return the bounding boxes of persons from their keypoints.
+
+    Args:
+        keypoints: (N, K, 3): x, y in pixels and score.
+        score_threshold: Minimum score of the keypoints that count.
+        margin: What is added on every side, relative to the longer side of the keypoints' extent.
+            The default is the median of the boxes that COCO's annotators drew.
+
+    Returns:
+        float64 (N, 4): x, y, width, height; NaN for persons without two keypoints that count.
+    """
+    points = np.asarray(keypoints, np.float64)
+    seen = points[..., 2:] >= score_threshold
+    low = np.where(seen, points[..., :2], np.inf).min(axis=1)
+    high = np.where(seen, points[..., :2], -np.inf).max(axis=1)
+    few = seen[..., 0].sum(axis=1) < 2
+    low[few], high[few] = np.nan, np.nan
+    added = margin * (high - low).max(axis=1, keepdims=True)
+    return np.concatenate([low - added, high - low + 2 * added], axis=1)

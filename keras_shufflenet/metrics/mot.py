@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from keras_shufflenet.detection.decoding import iou
+from keras_shufflenet.inference.tracking import assign
 
 IOU_THRESHOLD = 0.5
 
@@ -106,8 +107,6 @@ def _match(
     overlaps: NDArray[np.float64], true_ids: list[int], ids: list[int], last: dict[int, int]
 ) -> list[tuple[int, int]]:
     """Match persons with tracks: those of the frame before first, then the best of the others."""
-    from scipy.optimize import linear_sum_assignment
-
     column_of = {track: column for column, track in enumerate(ids)}
     kept = [
         (row, column_of[last[person]])
@@ -117,16 +116,13 @@ def _match(
     free = overlaps.copy()
     for row, column in kept:
         free[row], free[:, column] = 0, 0
-    best = zip(*linear_sum_assignment(-free), strict=True)
-    return kept + [(row, column) for row, column in best if free[row, column] > 0]
+    return kept + assign(free, 0)
 
 
 def _most_identified(pairs: Counter[tuple[int, int]]) -> int:
     """Return how many pairs have the right id with the best mapping of ids."""
-    from scipy.optimize import linear_sum_assignment
-
     if not pairs:
         return 0
     persons, tracks = (sorted(set(each)) for each in zip(*pairs, strict=True))
     counts = np.array([[pairs[person, track] for track in tracks] for person in persons])
-    return int(counts[linear_sum_assignment(-counts)].sum())
+    return sum(int(counts[pair]) for pair in assign(counts, 0))
