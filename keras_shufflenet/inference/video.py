@@ -1,0 +1,264 @@
+"""Pose estimation on video: persons with ids from frame to frame.
+
+The detector, which takes longest, runs every few frames. In between, the box of a person follows
+from the keypoints in the frame before, as in MediaPipe's pose tracking (Bazarevsky et al.,
+arXiv 2006.10204). When a person is lost the detector looks for it in the same frame.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_shufflenet._checks import check_integer
+from keras_shufflenet.detection.decoding import iou
+from keras_shufflenet.inference.pose import PosePredictor
+from keras_shufflenet.inference.smoothing import BETA, MIN_CUTOFF, OneEuroFilter
+from keras_shufflenet.inference.tracking import KEYPOINT_SCORE, NO_TRACK, Tracker, assign
+from keras_shufflenet.inference.video_io import Frame
+from keras_shufflenet.keypoints.boxes import keypoints_to_box
+from keras_shufflenet.keypoints.nms import oks, oks_nms
+
+Array = NDArray[np.float64]
+
+DETECTION_INTERVAL = 5
+LOST = 0.6  # of the keypoints' mean score when the person was detected: below it, it is lost
+SAME_BOX_IOU = 0.4  # of a detected box and one from keypoints that are the same person
+SAME_POSE_OKS = 0.7  # of two poses that are the same person
+MAX_UNCONFIRMED = 3  # detections in a row that may miss a person whose keypoints are found
+
+
+class TrackedPoses(NamedTuple):
+    """The N persons of a frame.
+
+    Attributes:
+        index: Number of the frame, from 0.
+        time: Its time in seconds.
+        keypoints: float64 (N, K, 3): x, y in pixels (0-based) and score of each keypoint.
+        bboxes: float64 (N, 4): x, y, width, height in pixels.
+        scores: float64 (N,), 0..1: the detector's of each person, when it last found the person.
+        track_ids: int64 (N,), from 1 on.
+        detected: Whether the detector ran in this frame.
+    """
+
+    index: int
+    time: float
+    keypoints: Array
+    bboxes: Array
+    scores: Array
+    track_ids: NDArray[np.int64]
+    detected: bool
+
+
+@dataclass(frozen=True)
+class _Person:
+    """A person of a frame.
+
+    Attributes:
+        bbox: (4,): x, y, width, height in pixels.
+        score: The detector's score, when it last found the person.
+        keypoints: (K, 3); None before they are estimated.
+        reference: Mean score of the keypoints when the detector last found the person; None if
+            that is now.
+        unconfirmed: Number of detections since then.
+    """
+
+    bbox: Array
+    score: float
+    keypoints: Array | None = None
+    reference: float | None = None
+    unconfirmed: int = 0
+
+    @property
+    def corners(self) -> Array:
+        return np.concatenate([self.bbox[:2], self.bbox[:2] + self.bbox[2:]])
+
+
+class VideoPosePredictor:
+    """Predicts the keypoints of the persons in a video, with ids.
+
+    It keeps what it knows of the persons from frame to frame: one predictor for each video.
+    """
+
+    def __init__(
+        self,
+        pose: PosePredictor,
+        *,
+        detection_interval: int = DETECTION_INTERVAL,
+        tracker: Tracker | None = None,
+        smoothing: bool = True,
+        min_cutoff: float = MIN_CUTOFF,
+        beta: float = BETA,
+    ) -> None:
+        """Create a predictor for the frames of one video.
+
+        Args:
+            pose: A pose estimator with a detector: `PosePredictor.load(…, detector=…)`. For video
+                `flip_test=False` halves its time.
+            detection_interval: Number of frames from one detection to the next; 1 for detection in
+                every frame. The detector also runs when a person is lost, and until there is one.
+            tracker: Gives the ids. Defaults to one that matches by OKS.
+            smoothing: Whether to smooth the keypoints with a One-Euro filter.
+            min_cutoff: Its cutoff frequency at rest in hertz; lower for less jitter.
+            beta: Rise of the cutoff frequency with the speed in heights of the person's box per
+                second; higher for less lag.
+
+        Raises:
+            ValueError: If the pose estimator has no detector, or an argument is out of range.
+        """
+        if pose.detector is None:
+            raise ValueError(
+                "`pose` must have a detector: PosePredictor.load(…, detector=…). "
+                f"Received: pose={pose.predictor.name}"
+            )
+        check_integer("detection_interval", detection_interval)
+        OneEuroFilter(min_cutoff, beta)  # checks its arguments
+        self.pose = pose
+        self.detector = pose.detector
+        self.detection_interval = detection_interval
+        self.tracker = tracker or Tracker(skeleton=pose.skeleton)
+        self.smoothing = smoothing
+        self._filter_options = (min_cutoff, beta)
+        self._filters: dict[int, OneEuroFilter] = {}
+        self._persons: list[_Person] = []
+        self._since_detection = detection_interval
+
+    def predict(self, frames: Iterable[Frame]) -> Iterator[TrackedPoses]:
+        """Predict frame by frame.
+
+        Args:
+            frames: Frames such as those of `VideoReader`, all of one size.
+
+        Yields:
+            The persons of each frame.
+        """
+        for frame in frames:
+            yield self.predict_frame(frame)
+
+    def predict_frame(self, frame: Frame) -> TrackedPoses:
+        """Predict the next frame.
+
+        Persons whose track is not confirmed yet are left out.
+        """
+        pixels = frame.pixels
+        carried = self._carry(pixels)
+        self._since_detection += 1
+        detected = not carried or self._since_detection >= self.detection_interval
+        persons = self._detect(pixels, carried) if detected else carried
+        found = self._without_lost(self._estimate(pixels, persons))
+        if len(found) < len(persons) and not detected:
+            detected = True
+            persons = self._detect(pixels, found)
+            found = self._without_lost(self._estimate(pixels, persons))
+        if detected:
+            self._since_detection = 0
+        return self._track(frame, found, detected)
+
+    def _carry(self, pixels: NDArray[np.uint8]) -> list[_Person]:
+        """Return the persons of the frame before, with boxes from their keypoints."""
+        height, width = pixels.shape[:2]
+        carried = []
+        for person, track in zip(self._persons, self.tracker.assigned, strict=True):
+            if person.keypoints is None or track is None:
+                continue
+            moved = person.keypoints + np.append(track.velocity, 0)
+            (bbox,) = keypoints_to_box(moved[None], KEYPOINT_SCORE)
+            middle = bbox[:2] + bbox[2:] / 2
+            if (bbox[2:] > 0).all() and (middle >= 0).all() and (middle < (width, height)).all():
+                carried.append(replace(person, bbox=bbox, keypoints=None))
+        return carried
+
+    def _detect(self, pixels: NDArray[np.uint8], persons: list[_Person]) -> list[_Person]:
+        """Return the detected persons, and of the others those that the detector may have missed.
+
+        Persons with keypoints keep them where the detector finds them again.
+        """
+        (boxes,) = self.detector.detect([pixels])
+        detections = [
+            _Person(bbox, float(score)) for bbox, score in zip(boxes.bboxes, boxes.scores, strict=True)
+        ]
+        missed = set(range(len(persons)))
+        if persons and detections:
+            corners = np.stack([each.corners for each in detections])
+            overlaps = np.stack([iou(person.corners, corners) for person in persons])
+            for row, column in assign(overlaps, SAME_BOX_IOU):
+                missed.discard(row)
+                keypoints = persons[row].keypoints
+                detections[column] = replace(detections[column], keypoints=keypoints)
+        return detections + [
+            replace(persons[row], unconfirmed=persons[row].unconfirmed + 1)
+            for row in sorted(missed)
+            if persons[row].unconfirmed < MAX_UNCONFIRMED
+        ]
+
+    def _estimate(self, pixels: NDArray[np.uint8], persons: list[_Person]) -> list[_Person]:
+        """Estimate the keypoints of the persons that have none."""
+        new = [row for row, person in enumerate(persons) if person.keypoints is None]
+        if not new:
+            return persons
+        poses = self.pose.predict(pixels, [persons[row].bbox for row in new])
+        estimated = list(persons)
+        for row, keypoints in zip(new, poses.keypoints, strict=True):
+            person = persons[row]
+            bbox = person.bbox
+            if person.reference is not None:  # the box is that of the keypoints before
+                (fresh,) = keypoints_to_box(keypoints[None], KEYPOINT_SCORE)
+                bbox = fresh if (fresh[2:] > 0).all() else bbox
+            estimated[row] = replace(person, bbox=bbox, keypoints=keypoints)
+        return estimated
+
+    def _without_lost(self, persons: list[_Person]) -> list[_Person]:
+        """Leave out persons whose keypoints are not found, and all but one of the same pose."""
+        found = []
+        for person in persons:
+            score = _pose_score(person)
+            if person.reference is None:
+                found.append(replace(person, reference=score))
+            elif score >= LOST * person.reference:
+                found.append(person)
+        if len(found) < 2:
+            return found
+        keypoints = np.stack([person.keypoints for person in found if person.keypoints is not None])
+        areas = np.array([person.bbox[2:].prod() for person in found])
+        similarity = oks(keypoints, areas, self.pose.skeleton)
+        # a detected person is kept rather than one that the detector missed
+        order = np.array([_pose_score(each) - (each.unconfirmed > 0) for each in found])
+        kept = oks_nms(similarity, order, SAME_POSE_OKS)
+        return [found[row] for row in sorted(kept.tolist())]
+
+    def _track(self, frame: Frame, persons: list[_Person], detected: bool) -> TrackedPoses:
+        """Give ids to the persons, and smooth their keypoints."""
+        count = len(self.pose.skeleton)
+        keypoints = np.array([person.keypoints for person in persons]).reshape(-1, count, 3)
+        bboxes = np.array([person.bbox for person in persons]).reshape(-1, 4)
+        scores = np.array([person.score for person in persons])
+        corners = np.concatenate([bboxes[:, :2], bboxes[:, :2] + bboxes[:, 2:]], axis=1)
+        ids = self.tracker.update(corners, scores, keypoints)
+        self._persons = persons
+        known = ids != NO_TRACK
+        shown = keypoints[known]
+        if self.smoothing:
+            shown = self._smooth(frame.time, ids[known], shown, bboxes[known])
+        return TrackedPoses(
+            frame.index, frame.time, shown, bboxes[known], scores[known], ids[known], detected
+        )
+
+    def _smooth(
+        self, time: float, ids: NDArray[np.int64], keypoints: Array, bboxes: Array
+    ) -> Array:
+        alive = {track.track_id for track in self.tracker.tracks}
+        self._filters = {key: each for key, each in self._filters.items() if key in alive}
+        smoothed = keypoints.copy()
+        for row, key in enumerate(ids.tolist()):
+            smooth = self._filters.setdefault(key, OneEuroFilter(*self._filter_options))
+            points, seen = keypoints[row, :, :2], keypoints[row, :, 2:] >= KEYPOINT_SCORE
+            scale = float(bboxes[row, 2:].max())
+            smoothed[row, :, :2] = smooth(points, time, scale=scale, valid=seen)
+        return smoothed
+
+
+def _pose_score(person: _Person) -> float:
+    """Return the mean score of the keypoints."""
+    return 0.0 if person.keypoints is None else float(person.keypoints[:, 2].mean())

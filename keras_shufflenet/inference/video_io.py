@@ -1,0 +1,369 @@
+"""Reading and writing of videos: files, cameras and folders of frames, with PyAV (FFmpeg).
+
+Frames come upright, as players show them: the rotation that phones write beside the pixels is
+applied. Every frame keeps its time, so that a variable frame rate stays variable. Sound is left
+out.
+"""
+
+import os
+import platform
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_shufflenet._checks import check_positive
+from keras_shufflenet._files import check_output
+from keras_shufflenet._requirements import check_installed
+from keras_shufflenet.inference.image_io import to_array
+
+VIDEO_SUFFIXES = frozenset(
+    (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ts")
+)
+CAMERA = "camera:"
+CAMERA_FORMATS = {"Linux": "v4l2", "Darwin": "avfoundation", "Windows": "dshow"}
+DEFAULT_FPS = 30.0  # where nothing is said
+OUTPUT_SUFFIXES = (".mp4", ".mov", ".mkv")
+CODEC, PIXEL_FORMAT = "libx264", "yuv420p"  # what players and browsers show
+QUALITY = {"crf": "20", "preset": "veryfast"}
+TIME_BASE = Fraction(1, 90_000)  # seconds
+BT709, STUDIO_RANGE = 1, 1  # FFmpeg's numbers of the colors of HD video
+TOLERATED = 0.02  # fraction of frames by which the number in a file may be wrong
+
+
+class Frame(NamedTuple):
+    """A frame of a video.
+
+    Attributes:
+        index: Its number, from 0.
+        time: Seconds since the first frame.
+        pixels: uint8 (H, W, 3), RGB, upright.
+    """
+
+    index: int
+    time: float
+    pixels: NDArray[np.uint8]
+
+
+class FrameSource(Protocol):
+    """Frames to read, once and in order.
+
+    Attributes:
+        name: What it is called in messages and results.
+        fps: Frames per second, on average.
+        num_frames: Number of frames as the source says it, or None if it is unknown.
+    """
+
+    name: str
+    fps: float
+    num_frames: int | None
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the frames."""
+        ...
+
+    def close(self) -> None:
+        """Close the file or the camera."""
+        ...
+
+
+class VideoReader:
+    """The frames of a video file or of a camera.
+
+    Attributes:
+        name: What was passed.
+        fps: Frames per second, on average.
+        num_frames: Number of frames as the file says it; None for cameras, and if it is unknown.
+        broken_packets: Number of packets that could not be decoded so far, as a rule a frame each.
+    """
+
+    def __init__(self, source: str | os.PathLike[str]) -> None:
+        """Open a video and read its first frame.
+
+        Args:
+            source: Path of a video file, or "camera:0" for the first camera, "camera:1" for the
+                second, or "camera:NAME" by the name of the device.
+
+        Raises:
+            FileNotFoundError: If the file or the camera does not exist.
+            ImportError: If PyAV is missing.
+            OSError: If the file or the camera cannot be opened.
+            ValueError: If the file is no video, or no frame of it can be read.
+        """
+        check_installed("A video", "video", ("av",))
+        self.name = os.fspath(source)
+        self.broken_packets = 0
+        self._container = _open(self.name)
+        if not self._container.streams.video:
+            self.close()
+            raise ValueError(f"A video must have pictures. Received: {self.name} with sound alone")
+        self._stream = self._container.streams.video[0]
+        self._stream.thread_type = "AUTO"
+        self.fps = float(self._stream.average_rate or self._stream.guessed_rate or DEFAULT_FPS)
+        self.num_frames = None if self.name.startswith(CAMERA) else self._count()
+        self._frames = self._read()
+        self._first = next(self._frames, None)
+        if self._first is None:
+            self.close()
+            raise ValueError(f"A video must have a frame at least. Received: {self.name}")
+
+    def _count(self) -> int | None:
+        if self._stream.frames:
+            return int(self._stream.frames)
+        seconds = (self._container.duration or 0) / 1e6
+        return max(1, round(seconds * self.fps)) if seconds > 0 else None
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the frames, once."""
+        if self._first is not None:
+            yield self._first
+            self._first = None
+        yield from self._frames
+
+    def _read(self) -> Iterator[Frame]:
+        index, start, last = 0, None, -np.inf
+        aspect_ratio = float(self._stream.sample_aspect_ratio or 1)
+        for decoded in self._decode():
+            time = index / self.fps if decoded.time is None else float(decoded.time)
+            start = time if start is None else start
+            time = time - start
+            if time <= last:  # some files say the same time twice
+                time = last + 0.5 / self.fps
+            yield Frame(index, time, _upright(decoded, aspect_ratio))
+            index, last = index + 1, time
+
+    def _decode(self) -> Iterator[Any]:
+        """Yield what can be decoded; damaged packets are counted and left out."""
+        import av
+
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except av.error.FFmpegError:  # the file ends within a packet
+                self.broken_packets += 1
+                return
+            if packet is None:
+                return
+            try:
+                yield from packet.decode()
+            except av.error.EOFError:
+                return
+            except av.error.FFmpegError:
+                self.broken_packets += 1
+
+    def is_incomplete(self, num_read: int) -> bool:
+        """Return whether frames are missing: damaged ones, or those after a break.
+
+        Args:
+            num_read: Number of frames that were read until the end.
+        """
+        expected = self._stream.frames * (1 - TOLERATED)
+        return self.broken_packets > 0 or num_read < expected
+
+    def close(self) -> None:
+        """Close the file or the camera."""
+        self._container.close()
+
+
+class FrameFolder:
+    """Image files as the frames of a video.
+
+    Attributes:
+        name: The name.
+        fps: Frames per second.
+        num_frames: Number of frames.
+    """
+
+    def __init__(self, name: str, paths: Sequence[Path], fps: float = DEFAULT_FPS) -> None:
+        """Take image files, in the order of the frames.
+
+        Args:
+            name: What the video is called.
+            paths: The files.
+            fps: Frames per second.
+
+        Raises:
+            ValueError: If there is no file, or `fps` is not above 0.
+        """
+        check_positive("fps", fps)
+        if not paths:
+            raise ValueError("`paths` must have a frame at least. Received: none")
+        self.name, self.fps, self.num_frames = name, fps, len(paths)
+        self._paths = list(paths)
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the frames.
+
+        Raises:
+            ValueError: If an image cannot be read, or is of another size than the first.
+        """
+        size = None
+        for index, path in enumerate(self._paths):
+            pixels = to_array(path)
+            size = size or pixels.shape[:2]
+            if pixels.shape[:2] != size:
+                raise ValueError(
+                    f"Frames of a video must be of one size, {size[1]} × {size[0]} pixels. "
+                    f"Received: {pixels.shape[1]} × {pixels.shape[0]} in {path}"
+                )
+            yield Frame(index, index / self.fps, pixels)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class VideoWriter:
+    """Writes an H.264 video that players and browsers show.
+
+    The file is written beside the path and renamed when the `with` statement ends, also by Ctrl-C;
+    after any other error it is removed.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], fps: float = DEFAULT_FPS) -> None:
+        """Create a writer; the size of the video is that of the first frame.
+
+        Args:
+            path: The video, .mp4, .mov or .mkv.
+            fps: Frames per second, on average. Every frame has its own time.
+
+        Raises:
+            ImportError: If PyAV is missing.
+            OSError: If the folder cannot be written to.
+            ValueError: If the path has another suffix, or `fps` is not above 0.
+        """
+        check_installed("A video", "video", ("av",))
+        check_positive("fps", fps)
+        self.path = check_output("path", path, OUTPUT_SUFFIXES)
+        self.fps = fps
+        self._partial = self.path.with_name(f".{os.getpid()}-{self.path.name}")
+        self._container: Any = None
+        self._stream: Any = None
+        self._size = (0, 0)
+        self._last = -1
+
+    def write(self, pixels: NDArray[np.uint8], time: float) -> None:
+        """Write the next frame.
+
+        Args:
+            pixels: uint8 (H, W, 3), RGB. H.264 has even sizes: an odd row or column is doubled.
+            time: Seconds since the first frame.
+
+        Raises:
+            ValueError: If the frame is of another size than the first.
+        """
+        import av
+
+        size = pixels.shape[:2]
+        if self._container is None:
+            self._open(size)
+        if size != self._size:
+            raise ValueError(
+                f"Frames of a video must be of one size, {self._size[1]} × {self._size[0]} pixels. "
+                f"Received: {size[1]} × {size[0]}"
+            )
+        even = np.pad(pixels, [(0, size[0] % 2), (0, size[1] % 2), (0, 0)], mode="edge")
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
+        frame = frame.reformat(format=PIXEL_FORMAT, dst_colorspace="ITU709")
+        frame.pts = max(round(time / TIME_BASE), self._last + 1)
+        frame.time_base, self._last = TIME_BASE, frame.pts
+        self._container.mux(self._stream.encode(frame))
+
+    def _open(self, size: tuple[int, int]) -> None:
+        import av
+
+        self._container = av.open(os.fspath(self._partial), "w")
+        rate = Fraction(self.fps).limit_denominator(1001)
+        self._stream = self._container.add_stream(CODEC, rate=rate, options=QUALITY)
+        self._size = size
+        self._stream.height, self._stream.width = (side + side % 2 for side in size)
+        self._stream.pix_fmt = PIXEL_FORMAT
+        context = self._stream.codec_context
+        context.time_base = TIME_BASE
+        context.colorspace = context.color_primaries = context.color_trc = BT709
+        context.color_range = STUDIO_RANGE
+
+    def __enter__(self) -> Self:
+        """Return the writer."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Complete the video, or remove it after an error."""
+        if self._container is None:
+            return
+        try:
+            if kind is None or issubclass(kind, (KeyboardInterrupt, SystemExit)):
+                self._container.mux(self._stream.encode(None))
+                self._container.close()
+                os.replace(self._partial, self.path)
+        finally:
+            self._container.close()
+            self._partial.unlink(missing_ok=True)
+
+
+def is_video(word: str) -> bool:
+    """Return whether a word is a camera, or by its suffix a video file."""
+    return word.startswith(CAMERA) or Path(word).suffix.lower() in VIDEO_SUFFIXES
+
+
+def _open(source: str) -> Any:
+    """Open a file or a camera for reading."""
+    import av
+
+    device, options = (source, {})
+    if source.startswith(CAMERA):
+        device, options = _camera(source.removeprefix(CAMERA))
+    elif not Path(source).is_file():
+        raise FileNotFoundError(f"A video must be an existing file. Received: {source}")
+    try:
+        return av.open(device, metadata_errors="replace", **options)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"A camera must be connected. Received: {source}") from error
+    except PermissionError as error:
+        raise PermissionError(f"A video must be readable. Received: {source}") from error
+    except av.error.FFmpegError as error:
+        raise ValueError(
+            f"A video must be a file or a camera that FFmpeg reads ({error.strerror}). "
+            f"Received: {source}"
+        ) from error
+
+
+def _camera(name: str) -> tuple[str, dict[str, Any]]:
+    """Return the device of a camera's number or name, and the arguments that open it."""
+    import av
+
+    system = platform.system()
+    driver = CAMERA_FORMATS.get(system, CAMERA_FORMATS["Linux"])
+    arguments: dict[str, Any] = {"format": driver}
+    if system == "Darwin":
+        return name, arguments | {"options": {"framerate": f"{DEFAULT_FPS:g}"}}
+    if system == "Windows":
+        if name.isdecimal():
+            found = av.enumerate_input_devices(driver)
+            names = [each.description for each in found if "video" in each.media_types]
+            with suppress(IndexError):
+                name = names[int(name)]
+        return f"video={name}", arguments
+    return f"/dev/video{name}" if name.isdecimal() else name, arguments
+
+
+def _upright(decoded: Any, aspect_ratio: float) -> NDArray[np.uint8]:
+    """Return the pixels of a decoded frame as a player shows them: square and upright.
+
+    Args:
+        decoded: The frame; its rotation counts counterclockwise.
+        aspect_ratio: Width of a pixel over its height.
+    """
+    width = max(1, round(decoded.width * aspect_ratio))
+    pixels = decoded.reformat(width=width, height=decoded.height, format="rgb24").to_ndarray()
+    return np.ascontiguousarray(np.rot90(pixels, round(decoded.rotation / 90)))
