@@ -17,7 +17,7 @@ from keras_shufflenet.detection.decoding import iou
 from keras_shufflenet.inference.pose import PosePredictor
 from keras_shufflenet.inference.smoothing import BETA, MIN_CUTOFF, OneEuroFilter
 from keras_shufflenet.inference.tracking import KEYPOINT_SCORE, NO_TRACK, Tracker, assign
-from keras_shufflenet.inference.video_io import Frame
+from keras_shufflenet.inference.video_reader import Frame
 from keras_shufflenet.keypoints.boxes import keypoints_to_box
 from keras_shufflenet.keypoints.nms import oks, oks_nms
 
@@ -34,7 +34,7 @@ class TrackedPoses(NamedTuple):
     """The N persons of a frame.
 
     Attributes:
-        index: Number of the frame, from 0.
+        frame_id: Number of the frame, from 0.
         time: Its time in seconds.
         keypoints: float64 (N, K, 3): x, y in pixels (0-based) and score of each keypoint.
         bboxes: float64 (N, 4): x, y, width, height in pixels.
@@ -43,7 +43,7 @@ class TrackedPoses(NamedTuple):
         detected: Whether the detector ran in this frame.
     """
 
-    index: int
+    frame_id: int
     time: float
     keypoints: Array
     bboxes: Array
@@ -177,7 +177,8 @@ class VideoPosePredictor:
         """
         (boxes,) = self.detector.detect([pixels])
         detections = [
-            _Person(bbox, float(score)) for bbox, score in zip(boxes.bboxes, boxes.scores, strict=True)
+            _Person(bbox, float(score))
+            for bbox, score in zip(boxes.bboxes, boxes.scores, strict=True)
         ]
         missed = set(range(len(persons)))
         if persons and detections:
@@ -242,7 +243,7 @@ class VideoPosePredictor:
         if self.smoothing:
             shown = self._smooth(frame.time, ids[known], shown, bboxes[known])
         return TrackedPoses(
-            frame.index, frame.time, shown, bboxes[known], scores[known], ids[known], detected
+            frame.frame_id, frame.time, shown, bboxes[known], scores[known], ids[known], detected
         )
 
     def _smooth(
