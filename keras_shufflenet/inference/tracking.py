@@ -16,18 +16,20 @@ from numpy.typing import ArrayLike, NDArray
 
 from keras_shufflenet._checks import check_choice, check_integer, check_number
 from keras_shufflenet.detection.decoding import iou
+from keras_shufflenet.keypoints.boxes import MIN_KEYPOINTS
 from keras_shufflenet.keypoints.nms import oks
 from keras_shufflenet.keypoints.skeletons import SkeletonLike
 
 Array = NDArray[np.float64]
 
-MATCH_THRESHOLD = 0.3
-START_SCORE = 0.4
+SIMILARITIES = ("iou+oks", "iou", "oks")
+MATCH_THRESHOLD = 0.2
+START_SCORE = 0.5
 MAX_AGE = 30
 MIN_HITS = 3
 POSITION_GAIN, VELOCITY_GAIN, SIZE_GAIN = 0.7, 0.2, 0.3
 NO_TRACK = -1
-KEYPOINT_SCORE, MIN_KEYPOINTS = 0.3, 3  # of keypoints that tell how a person moves
+KEYPOINT_SCORE = 0.3  # minimum of keypoints that count
 
 
 @dataclass
@@ -100,7 +102,7 @@ class Tracker:
     def __init__(
         self,
         *,
-        similarity: str = "oks",
+        similarity: str = SIMILARITIES[0],
         match_threshold: float = MATCH_THRESHOLD,
         start_score: float = START_SCORE,
         max_age: int = MAX_AGE,
@@ -110,8 +112,9 @@ class Tracker:
         """Create a tracker without tracks.
 
         Args:
-            similarity: What matches persons with tracks: "oks" of the keypoints that are seen in
-                the frame, or "iou" of the boxes. Persons who cross are told apart better by OKS.
+            similarity: What matches persons with tracks: "iou" of the boxes, "oks" of the keypoints
+                that are seen in the frame, or "iou+oks", the mean of both. OKS tells persons apart
+                who cross; IoU holds where keypoints are uncertain.
             match_threshold: Minimum similarity of a match, 0..1.
             start_score: Minimum score of a person that starts a track, 0..1. Persons of lower
                 scores continue tracks.
@@ -124,7 +127,7 @@ class Tracker:
         Raises:
             ValueError: If an argument is out of range.
         """
-        check_choice("similarity", similarity, ("oks", "iou"))
+        check_choice("similarity", similarity, SIMILARITIES)
         for name, value in (("match_threshold", match_threshold), ("start_score", start_score)):
             check_number(name, value)
             if not 0 <= value <= 1:
@@ -150,7 +153,7 @@ class Tracker:
         Args:
             boxes: (D, 4): left, top, right and bottom in pixels, each of an area above 0.
             scores: (D,), 0..1.
-            keypoints: (D, K, 3): x, y in pixels and score; required for "oks".
+            keypoints: (D, K, 3): x, y in pixels and score; required but for "iou".
 
         Returns:
             int64 (D,): the id of each person, from 1 on; -1 for persons without a track, and those
@@ -181,8 +184,11 @@ class Tracker:
         found = np.asarray(boxes, np.float64).reshape(-1, 4)
         confidence = np.asarray(scores, np.float64)
         poses = None if keypoints is None else np.asarray(keypoints, np.float64)
-        if self.similarity == "oks" and poses is None:
-            raise ValueError('`keypoints` must be given for similarity="oks". Received: None')
+        if self.similarity != "iou" and poses is None:
+            raise ValueError(
+                f'`keypoints` must be given unless the similarity is "iou". Received: None, with '
+                f"similarity={self.similarity!r}"
+            )
         if confidence.shape != (len(found),) or (poses is not None and len(poses) != len(found)):
             shapes = [np.shape(array) for array in (boxes, scores, keypoints) if array is not None]
             raise ValueError(
@@ -211,14 +217,15 @@ class Tracker:
     def _similarities(self, tracks: list[Track], boxes: Array, poses: Array | None) -> Array:
         """Return the similarity of every track with every person."""
         predicted = np.stack([track.box for track in tracks])
+        overlaps = np.stack([iou(box, boxes) for box in predicted])
         if self.similarity == "iou" or poses is None:
-            return np.stack([iou(box, boxes) for box in predicted])
+            return overlaps
         known = [track.keypoints for track in tracks if track.keypoints is not None]
         every = np.concatenate([np.stack(known), poses])
         corners = np.concatenate([predicted, boxes])
         areas = (corners[:, 2:] - corners[:, :2]).prod(-1)
-        every_pair = oks(every, areas, self.skeleton, KEYPOINT_SCORE)
-        return every_pair[: len(tracks), len(tracks) :]
+        similarity = oks(every, areas, self.skeleton, KEYPOINT_SCORE)[: len(tracks), len(tracks) :]
+        return similarity if self.similarity == "oks" else (similarity + overlaps) / 2
 
     def _start(self, box: Array, keypoints: Array | None) -> Track:
         center, size = (box[:2] + box[2:]) / 2, box[2:] - box[:2]

@@ -18,7 +18,7 @@ from keras_shufflenet.inference.pose import PosePredictor
 from keras_shufflenet.inference.smoothing import BETA, MIN_CUTOFF, OneEuroFilter
 from keras_shufflenet.inference.tracking import KEYPOINT_SCORE, NO_TRACK, Tracker, assign
 from keras_shufflenet.inference.video_reader import Frame
-from keras_shufflenet.keypoints.boxes import keypoints_to_box
+from keras_shufflenet.keypoints.boxes import MIN_KEYPOINTS, follow_keypoints
 from keras_shufflenet.keypoints.nms import oks, oks_nms
 
 Array = NDArray[np.float64]
@@ -60,20 +60,37 @@ class _Person:
         bbox: (4,): x, y, width, height in pixels.
         score: The detector's score, when it last found the person.
         keypoints: (K, 3); None before they are estimated.
-        reference: Mean score of the keypoints when the detector last found the person; None if
-            that is now.
+        detected: The box and the keypoints when the detector last found the person; None if that
+            is now.
         unconfirmed: Number of detections since then.
     """
 
     bbox: Array
     score: float
     keypoints: Array | None = None
-    reference: float | None = None
+    detected: tuple[Array, Array] | None = None
     unconfirmed: int = 0
 
     @property
     def corners(self) -> Array:
         return np.concatenate([self.bbox[:2], self.bbox[:2] + self.bbox[2:]])
+
+    @property
+    def keypoint_score(self) -> float:
+        """The mean score of the keypoints."""
+        return 0.0 if self.keypoints is None else float(self.keypoints[:, 2].mean())
+
+    def with_keypoints(self, keypoints: Array) -> "_Person | None":
+        """Return the person with its keypoints; None if they are not found, and it is lost."""
+        if self.detected is None:
+            return replace(self, keypoints=keypoints, detected=(self.bbox, keypoints))
+        bbox, before = self.detected
+        if (before[:, 2] >= KEYPOINT_SCORE).sum() < MIN_KEYPOINTS:  # the box goes on as it moved
+            return replace(self, keypoints=keypoints)
+        moved = follow_keypoints(bbox, before, keypoints, KEYPOINT_SCORE)
+        if moved is None or keypoints[:, 2].mean() < LOST * before[:, 2].mean():
+            return None
+        return replace(self, bbox=moved, keypoints=keypoints)
 
 
 class VideoPosePredictor:
@@ -147,26 +164,24 @@ class VideoPosePredictor:
         self._since_detection += 1
         detected = not carried or self._since_detection >= self.detection_interval
         persons = self._detect(pixels, carried) if detected else carried
-        found = self._without_lost(self._estimate(pixels, persons))
+        found = self._estimate(pixels, persons)
         if len(found) < len(persons) and not detected:
             detected = True
-            persons = self._detect(pixels, found)
-            found = self._without_lost(self._estimate(pixels, persons))
+            found = self._estimate(pixels, self._detect(pixels, found))
         if detected:
             self._since_detection = 0
         return self._track(frame, found, detected)
 
     def _carry(self, pixels: NDArray[np.uint8]) -> list[_Person]:
-        """Return the persons of the frame before, with boxes from their keypoints."""
+        """Return the persons of the frame before who are still in the image, moved on."""
         height, width = pixels.shape[:2]
         carried = []
         for person, track in zip(self._persons, self.tracker.assigned, strict=True):
-            if person.keypoints is None or track is None:
+            if track is None:
                 continue
-            moved = person.keypoints + np.append(track.velocity, 0)
-            (bbox,) = keypoints_to_box(moved[None], KEYPOINT_SCORE)
+            bbox = person.bbox + np.append(track.velocity, (0, 0))
             middle = bbox[:2] + bbox[2:] / 2
-            if (bbox[2:] > 0).all() and (middle >= 0).all() and (middle < (width, height)).all():
+            if (middle >= 0).all() and (middle < (width, height)).all():
                 carried.append(replace(person, bbox=bbox, keypoints=None))
         return carried
 
@@ -186,8 +201,9 @@ class VideoPosePredictor:
             overlaps = np.stack([iou(person.corners, corners) for person in persons])
             for row, column in assign(overlaps, SAME_BOX_IOU):
                 missed.discard(row)
-                keypoints = persons[row].keypoints
-                detections[column] = replace(detections[column], keypoints=keypoints)
+                detection, keypoints = detections[column], persons[row].keypoints
+                detected = None if keypoints is None else (detection.bbox, keypoints)
+                detections[column] = replace(detection, keypoints=keypoints, detected=detected)
         return detections + [
             replace(persons[row], unconfirmed=persons[row].unconfirmed + 1)
             for row in sorted(missed)
@@ -195,39 +211,25 @@ class VideoPosePredictor:
         ]
 
     def _estimate(self, pixels: NDArray[np.uint8], persons: list[_Person]) -> list[_Person]:
-        """Estimate the keypoints of the persons that have none."""
-        new = [row for row, person in enumerate(persons) if person.keypoints is None]
-        if not new:
-            return persons
-        poses = self.pose.predict(pixels, [persons[row].bbox for row in new])
-        estimated = list(persons)
-        for row, keypoints in zip(new, poses.keypoints, strict=True):
-            person = persons[row]
-            bbox = person.bbox
-            if person.reference is not None:  # the box is that of the keypoints before
-                (fresh,) = keypoints_to_box(keypoints[None], KEYPOINT_SCORE)
-                bbox = fresh if (fresh[2:] > 0).all() else bbox
-            estimated[row] = replace(person, bbox=bbox, keypoints=keypoints)
-        return estimated
+        """Estimate the keypoints of the persons that have none; leave out those who are lost."""
+        new = [person for person in persons if person.keypoints is None]
+        found: list[_Person | None] = [person for person in persons if person.keypoints is not None]
+        if new:
+            poses = self.pose.predict(pixels, [person.bbox for person in new])
+            pairs = zip(new, poses.keypoints, strict=True)
+            found += [person.with_keypoints(keypoints) for person, keypoints in pairs]
+        return self._unique([person for person in found if person is not None])
 
-    def _without_lost(self, persons: list[_Person]) -> list[_Person]:
-        """Leave out persons whose keypoints are not found, and all but one of the same pose."""
-        found = []
-        for person in persons:
-            score = _pose_score(person)
-            if person.reference is None:
-                found.append(replace(person, reference=score))
-            elif score >= LOST * person.reference:
-                found.append(person)
-        if len(found) < 2:
-            return found
-        keypoints = np.stack([person.keypoints for person in found if person.keypoints is not None])
-        areas = np.array([person.bbox[2:].prod() for person in found])
-        similarity = oks(keypoints, areas, self.pose.skeleton)
+    def _unique(self, persons: list[_Person]) -> list[_Person]:
+        """Leave out all but one of the persons that have the same pose."""
+        if len(persons) < 2:
+            return persons
+        keypoints = np.stack([each.keypoints for each in persons if each.keypoints is not None])
+        areas = np.array([each.bbox[2:].prod() for each in persons])
         # a detected person is kept rather than one that the detector missed
-        order = np.array([_pose_score(each) - (each.unconfirmed > 0) for each in found])
-        kept = oks_nms(similarity, order, SAME_POSE_OKS)
-        return [found[row] for row in sorted(kept.tolist())]
+        scores = np.array([each.keypoint_score - (each.unconfirmed > 0) for each in persons])
+        kept = oks_nms(oks(keypoints, areas, self.pose.skeleton), scores, SAME_POSE_OKS)
+        return [persons[row] for row in sorted(kept.tolist())]
 
     def _track(self, frame: Frame, persons: list[_Person], detected: bool) -> TrackedPoses:
         """Give ids to the persons, and smooth their keypoints."""
@@ -258,8 +260,3 @@ class VideoPosePredictor:
             scale = float(bboxes[row, 2:].max())
             smoothed[row, :, :2] = smooth(points, time, scale=scale, valid=seen)
         return smoothed
-
-
-def _pose_score(person: _Person) -> float:
-    """Return the mean score of the keypoints."""
-    return 0.0 if person.keypoints is None else float(person.keypoints[:, 2].mean())

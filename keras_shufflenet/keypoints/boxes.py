@@ -12,7 +12,7 @@ from keras_shufflenet._types import Size
 
 PIXEL_STD = 200.0  # pixels per unit of scale, a convention inherited from MPII
 BBOX_PADDING = 1.25
-KEYPOINT_MARGIN = 0.1
+MIN_KEYPOINTS = 3  # that tell how a person moves
 
 
 def clip_box(box: ArrayLike, image_size: Size) -> np.ndarray | None:
@@ -137,25 +137,38 @@ def _around(linear: np.ndarray, center: np.ndarray, output_center: np.ndarray) -
     return np.concatenate([linear, offset[..., None]], axis=-1)
 
 
-def keypoints_to_box(
-    keypoints: ArrayLike, score_threshold: float, margin: float = KEYPOINT_MARGIN
-) -> np.ndarray:
-    """Return the bounding boxes of persons from their keypoints.
+def follow_keypoints(
+    box: ArrayLike, keypoints: ArrayLike, moved: ArrayLike, score_threshold: float
+) -> np.ndarray | None:
+    """Move the bounding box of a person along with its keypoints.
+
+    The box is shifted and resized as the keypoints are, in the median, and extended to those
+    outside of it.
 
     Args:
-        keypoints: (N, K, 3): x, y in pixels and score.
-        score_threshold: Minimum score of the keypoints that count.
-        margin: What is added on every side, relative to the longer side of the keypoints' extent.
-            The default is the median of the boxes that COCO's annotators drew.
+        box: (4,): x, y, width, height in pixels.
+        keypoints: (K, 3): x, y in pixels and score, of the image that the box is of.
+        moved: (K, 3): the same keypoints in another image.
+        score_threshold: Minimum score of the keypoints that count; in both images, for the shift.
 
     Returns:
-        float64 (N, 4): x, y, width, height; NaN for persons without two keypoints that count.
+        float64 (4,): x, y, width, height in the other image; None with fewer than three keypoints
+        that count in both.
     """
-    points = np.asarray(keypoints, np.float64)
-    seen = points[..., 2:] >= score_threshold
-    low = np.where(seen, points[..., :2], np.inf).min(axis=1)
-    high = np.where(seen, points[..., :2], -np.inf).max(axis=1)
-    few = seen[..., 0].sum(axis=1) < 2
-    low[few], high[few] = np.nan, np.nan
-    added = margin * (high - low).max(axis=1, keepdims=True)
-    return np.concatenate([low - added, high - low + 2 * added], axis=1)
+    before, after = np.asarray(keypoints, np.float64), np.asarray(moved, np.float64)
+    seen = after[:, 2] >= score_threshold
+    both = seen & (before[:, 2] >= score_threshold)
+    if both.sum() < MIN_KEYPOINTS:
+        return None
+    middle, middle_after = (np.median(points[both, :2], axis=0) for points in (before, after))
+    spread, spread_after = (
+        np.median(np.abs(points[both, :2] - center).sum(axis=1))
+        for points, center in ((before, middle), (after, middle_after))
+    )
+    scale = spread_after / spread if spread > 0 else 1.0
+    x, y, width, height = np.asarray(box, np.float64)
+    shift = np.median(after[both, :2] - middle_after - scale * (before[both, :2] - middle), axis=0)
+    corner = (np.array([x, y]) - middle) * scale + middle_after + shift
+    low = np.minimum(corner, after[seen, :2].min(axis=0))
+    high = np.maximum(corner + scale * np.array([width, height]), after[seen, :2].max(axis=0))
+    return np.concatenate([low, high - low])
