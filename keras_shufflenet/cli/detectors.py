@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -22,6 +22,16 @@ DetectorWeights = Annotated[
         "models`, or a checkpoint. Default: coco.",
     ),
 ]
+
+
+class PersonOptions(NamedTuple):
+    """The options of the detector of persons."""
+
+    detector: str | None
+    detector_weights: str | None
+    category: str
+    score_threshold: float
+    iou_threshold: float
 
 
 def check_detector(detector: str, weights: str | None) -> None:

@@ -54,6 +54,31 @@ def open_sources(
     """
     from keras_shufflenet.inference.sources import find_images
 
+    model, images = split_model(words, default, weights, check)
+    if output_dir is not None:
+        check_output_dir("output_dir", output_dir)
+    with tempfile.TemporaryDirectory() as folder:
+        yield model, find_images(images, Path(folder))
+
+
+def split_model(
+    words: Sequence[str],
+    default: str,
+    weights: str | None,
+    check: Callable[[str], None] | None = None,
+) -> tuple[str, Sequence[str]]:
+    """Split the arguments into MODEL and what is to be predicted.
+
+    Args:
+        words: The arguments.
+        default: The model if there is no MODEL.
+        weights: The value of --weights; None for the default.
+        check: Raises an error for a model of another kind.
+
+    Raises:
+        FileNotFoundError: If the model's file does not exist.
+        ValueError: If there is no image, or the model is of another kind.
+    """
     first = words[0]
     if Path(first).suffix.lower() in OTHER_MODEL_FILES:
         raise ValueError(
@@ -72,10 +97,7 @@ def open_sources(
     for image in images:
         if is_model_file(image) or (is_known(image) and not Path(image).exists()):
             raise ValueError(f"MODEL must come before IMAGE. Received: {' '.join(words)}")
-    if output_dir is not None:
-        check_output_dir("output_dir", output_dir)
-    with tempfile.TemporaryDirectory() as folder:
-        yield model, find_images(images, Path(folder))
+    return model, images
 
 
 def for_each(
@@ -131,5 +153,5 @@ def _is_model_name(word: str) -> bool:
 
     It may be a name such as pose_..._light, or a misspelled one, which the builder corrects.
     """
-    is_path = Path(word).suffix or Path(word).exists() or any(c in word for c in "/*?[")
+    is_path = Path(word).suffix or Path(word).exists() or any(c in word for c in "/*?[:")
     return is_known(word) or not (is_path or word == "-")

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ from keras_shufflenet.cli.detectors import (
     DETECTOR,
     NO_DETECTOR,
     DetectorWeights,
+    PersonOptions,
     check_detector,
     check_detector_name,
     open_detector,
@@ -23,6 +25,7 @@ from keras_shufflenet.cli.image_arguments import (
     is_known,
     open_sources,
     picture_path,
+    split_model,
 )
 from keras_shufflenet.cli.options import (
     Keypoints,
@@ -32,10 +35,22 @@ from keras_shufflenet.cli.options import (
     open_model,
     parse_keypoints,
 )
+from keras_shufflenet.cli.predict_video import (
+    VIDEO_EXAMPLES,
+    DetectionInterval,
+    FramesPerSecond,
+    Smoothing,
+    TrackBy,
+    VideoOptions,
+    check_no_boxes,
+    has_videos,
+    predict_videos,
+)
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from keras_shufflenet.inference import PosePredictor
     from keras_shufflenet.inference.sources import ImageSource
     from keras_shufflenet.keypoints import Skeleton
 
@@ -49,13 +64,13 @@ keras-shufflenet predict detect street.jpg
 keras-shufflenet predict detect nanodet_plus_m photos/ --category person --category dog
 keras-shufflenet predict detect detector_int8.tflite 'photos/*.jpg' --score-threshold 0.5
 """
-POSE_EXAMPLES = """
+POSE_EXAMPLES = f"""
 keras-shufflenet predict pose photo.jpg
 keras-shufflenet predict pose runs/pose/model.keras 'photos/*.jpg' --detector detector_int8.tflite
 keras-shufflenet predict pose photo.jpg --bbox 120,40,200,420 --bbox 300,60,180,400
 find photos -name '*.jpg' | keras-shufflenet predict pose pose_int8.tflite - --bboxes bboxes.json
 keras-shufflenet predict pose hand.keras hand.jpg --detector none
-"""
+{VIDEO_EXAMPLES.lstrip()}"""
 CLASSIFIER = "shufflenet_v2_x1_0"
 POSE_ESTIMATOR = "pose_shufflenet_v2_x1_0_coco_256x192"
 PERSONS = ("coco", "mpii", "person")  # names of skeletons of persons
@@ -217,11 +232,26 @@ def pose(
         float, typer.Option(min=0, max=1, help="Minimum keypoint score to draw.")
     ] = 0.3,
     output_dir: OutputDir = Path("predictions"),
+    detection_interval: DetectionInterval = None,
+    smoothing: Smoothing = None,
+    track_by: TrackBy = None,
+    fps: FramesPerSecond = None,
 ) -> None:
-    """Find all persons in images and draw their skeletons.
+    """Find all persons in images or videos and draw their skeletons.
 
-    Without MODEL, mmpose's ShuffleNetV2 x1.0 for COCO at 256x192 is used.
+    Without MODEL, mmpose's ShuffleNetV2 x1.0 for COCO at 256x192 is used. A video gives NAME.mp4,
+    without sound, in which every person keeps an id.
     """
+    options = VideoOptions(detection_interval, smoothing, track_by, fps)
+    model, words = split_model(images, POSE_ESTIMATOR, weights, _check_estimator)
+    find = PersonOptions(detector, detector_weights, category, score_threshold, iou_threshold)
+    if has_videos(words, options):
+        check_no_boxes(detector, bbox, bboxes)
+        skeleton = parse_keypoints(keypoints)
+        check_detector(detector or DETECTOR, detector_weights)
+        load = partial(_load_predictor, model, weights, skeleton, find, flip_test=False)
+        predict_videos(words, output_dir, options, keypoint_threshold, score_threshold, load)
+        return
     with open_sources(images, POSE_ESTIMATOR, weights, output_dir, _check_estimator) as opened:
         model, sources = opened
         whole = detector == NO_DETECTOR
@@ -237,20 +267,10 @@ def pose(
                 "--detector-weights must not be given with --detector none. "
                 f"Received: {detector_weights}"
             )
-        from keras_shufflenet.inference import PersonDetector, PosePredictor, draw_skeletons
+        from keras_shufflenet.inference import draw_skeletons
         from keras_shufflenet.inference.predictions import pose_records, save_predictions
 
-        predictor = PosePredictor.load(open_model(model, weights), skeleton=skeleton)
-        if detects:
-            if detector is None:
-                _check_person(predictor.skeleton, model)
-            finder = PersonDetector.load(
-                open_detector(detector or DETECTOR, detector_weights),
-                category=category,
-                score_threshold=score_threshold,
-                iou_threshold=iou_threshold,
-            )
-            predictor = replace(predictor, detector=finder)
+        predictor = _load_predictor(model, weights, skeleton, find if detects else None)
         records: list[dict[str, Any]] = []
 
         def predict(source: "ImageSource", pixels: "np.ndarray") -> None:
@@ -271,6 +291,31 @@ def pose(
         for path in save_predictions(records, output_dir):
             typer.echo(path)
         check_read(unreadable, sources)
+
+
+def _load_predictor(
+    model: str,
+    weights: str | None,
+    skeleton: "Skeleton | None",
+    find: PersonOptions | None,
+    flip_test: bool = True,
+) -> "PosePredictor":
+    """Load the pose estimator, and the detector unless it is not needed."""
+    from keras_shufflenet.inference import PersonDetector, PosePredictor
+
+    network = open_model(model, weights)
+    predictor = PosePredictor.load(network, skeleton=skeleton, flip_test=flip_test)
+    if find is None:
+        return predictor
+    if find.detector is None:
+        _check_person(predictor.skeleton, model)
+    finder = PersonDetector.load(
+        open_detector(find.detector or DETECTOR, find.detector_weights),
+        category=find.category,
+        score_threshold=find.score_threshold,
+        iou_threshold=find.iou_threshold,
+    )
+    return replace(predictor, detector=finder)
 
 
 def _save_picture(pixels: "np.ndarray", path: Path) -> None:

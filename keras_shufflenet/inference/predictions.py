@@ -100,7 +100,7 @@ def pose_records(file_name: str, poses: "Poses", skeleton: Skeleton) -> list[dic
 
 
 def _write_csv(records: Sequence[Mapping[str, Any]], path: Path) -> None:
-    rows = [_flatten(record) for record in records]
+    rows = [flatten(record) for record in records]
     columns = dict.fromkeys([FILE_NAME, *(column for row in rows for column in row)])
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(columns))
@@ -108,7 +108,7 @@ def _write_csv(records: Sequence[Mapping[str, Any]], path: Path) -> None:
         writer.writerows(rows)
 
 
-def _flatten(record: Mapping[str, Any]) -> dict[str, Any]:
+def flatten(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return a row whose columns are named like bbox_0 or nose_x."""
     row: dict[str, Any] = {}
     for name, value in record.items():

@@ -161,7 +161,7 @@ class VideoReader:
             except av.error.FFmpegError:
                 self.broken_packets += 1
 
-    def is_incomplete(self, num_read: int) -> bool:
+    def lacks(self, num_read: int) -> bool:
         """Return whether frames are missing: damaged ones, or those after a break.
 
         Args:
@@ -198,7 +198,8 @@ class FrameFolder:
         check_positive("fps", fps)
         if not paths:
             raise ValueError("`paths` must have a frame at least. Received: none")
-        self.name, self.fps, self.num_frames = name, fps, len(paths)
+        self.name, self.fps = name, fps
+        self.num_frames: int | None = len(paths)
         self._paths = list(paths)
 
     def __iter__(self) -> Iterator[Frame]:

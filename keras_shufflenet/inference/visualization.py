@@ -220,11 +220,12 @@ def distinct_color(number: int) -> Color:
     """Return the color of a person or class; neighboring numbers differ most."""
     hue = (FIRST_HUE + GOLDEN_RATIO * number) % 1
     color = _pixel(colorsys.hls_to_rgb(hue, 0.55, 0.95))
-    missing = max(0.0, DARKEST - _luma(color))  # of blues and violets
-    return _mix(color, WHITE, missing / (255 - _luma(color)))
+    missing = max(0.0, DARKEST - luma(color))  # of blues and violets
+    return _mix(color, WHITE, missing / (255 - luma(color)))
 
 
-def _luma(color: Color) -> float:
+def luma(color: Color) -> float:
+    """Return the brightness of a color, 0..255."""
     return sum(part * channel for part, channel in zip(LUMA, color, strict=True))
 
 
@@ -294,7 +295,7 @@ def draw_detections(
     for plate, text, color in list(zip(plates, texts, colors, strict=True))[::-1]:
         pen.rectangle([*plate[:2], plate[2] - 1, plate[3] - 1], fill=color)
         middle = (plate[0] + plate[2]) / 2, (plate[1] + plate[3]) / 2
-        ink = BLACK if _luma(color) > BRIGHT else WHITE
+        ink = BLACK if luma(color) > BRIGHT else WHITE
         pen.text(middle, text, fill=ink, font=font, anchor="mm")
     return np.asarray(canvas)
 
