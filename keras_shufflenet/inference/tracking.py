@@ -23,7 +23,7 @@ from keras_shufflenet.keypoints.skeletons import SkeletonLike
 Array = NDArray[np.float64]
 
 SIMILARITIES = ("iou+oks", "iou", "oks")
-MATCH_THRESHOLD = 0.2
+MATCH_THRESHOLD = 0.3
 START_SCORE = 0.5
 MAX_AGE = 30
 MIN_HITS = 3
@@ -69,9 +69,10 @@ class Track:
 
     def correct(self, box: Array, keypoints: Array | None) -> None:
         """Take over what was found in the frame."""
+        error = self._error(box, keypoints)
         # two positions measure the velocity; those after them correct it
         gain = 1 / self.age if self.hits == 1 else VELOCITY_GAIN
-        self.velocity = self.velocity + gain * self._error(box, keypoints)
+        self.velocity = self.velocity + gain * error
         self.center = self.center + POSITION_GAIN * ((box[:2] + box[2:]) / 2 - self.center)
         self.size = self.size + SIZE_GAIN * (box[2:] - box[:2] - self.size)
         self.keypoints = keypoints

@@ -24,6 +24,7 @@ from keras_shufflenet.keypoints.nms import oks, oks_nms
 Array = NDArray[np.float64]
 
 DETECTION_INTERVAL = 5
+SEARCH_INTERVAL = 5  # while a person is missing
 LOST = 0.6  # of the keypoints' mean score when the person was detected: below it, it is lost
 SAME_BOX_IOU = 0.4  # of a detected box and one from keypoints that are the same person
 SAME_POSE_OKS = 0.7  # of two poses that are the same person
@@ -115,7 +116,8 @@ class VideoPosePredictor:
             pose: A pose estimator with a detector: `PosePredictor.load(…, detector=…)`. For video
                 `flip_test=False` halves its time.
             detection_interval: Number of frames from one detection to the next; 1 for detection in
-                every frame. The detector also runs when a person is lost, and until there is one.
+                every frame. The detector also runs until there is a person, when one is lost, and
+                then every fifth frame at least while its track is alive.
             tracker: Gives the ids. Defaults to one that matches by OKS.
             smoothing: Whether to smooth the keypoints with a One-Euro filter.
             min_cutoff: Its cutoff frequency at rest in hertz; lower for less jitter.
@@ -162,7 +164,7 @@ class VideoPosePredictor:
         pixels = frame.pixels
         carried = self._carry(pixels)
         self._since_detection += 1
-        detected = not carried or self._since_detection >= self.detection_interval
+        detected = not carried or self._since_detection >= self._interval()
         persons = self._detect(pixels, carried) if detected else carried
         found = self._estimate(pixels, persons)
         if len(found) < len(persons) and not detected:
@@ -171,6 +173,11 @@ class VideoPosePredictor:
         if detected:
             self._since_detection = 0
         return self._track(frame, found, detected)
+
+    def _interval(self) -> int:
+        """Return the number of frames to the next detection: few while a person is missing."""
+        missing = any(track.age > 0 for track in self.tracker.tracks)
+        return min(self.detection_interval, SEARCH_INTERVAL if missing else self.detection_interval)
 
     def _carry(self, pixels: NDArray[np.uint8]) -> list[_Person]:
         """Return the persons of the frame before who are still in the image, moved on."""

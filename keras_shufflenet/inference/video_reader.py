@@ -101,7 +101,7 @@ class VideoReader:
         """
         check_installed("A video", "video", ("av",))
         self.name = os.fspath(source)
-        self.broken_packets = 0
+        self.broken_packets, self._last = 0, 0.0
         self._container = _open(self.name)
         if not self._container.streams.video:
             self.close()
@@ -110,6 +110,7 @@ class VideoReader:
         self._stream.thread_type = "AUTO"
         self.fps = float(self._stream.average_rate or self._stream.guessed_rate or DEFAULT_FPS)
         self.num_frames = None if self.name.startswith(CAMERA) else self._count()
+        self._expected = self._stream.frames, self._seconds()
         self._frames = self._read()
         self._first = next(self._frames, None)
         if self._first is None:
@@ -130,16 +131,16 @@ class VideoReader:
         yield from self._frames
 
     def _read(self) -> Iterator[Frame]:
-        index, start, last = 0, None, -np.inf
+        start = None
         aspect_ratio = float(self._stream.sample_aspect_ratio or 1)
-        for decoded in self._decode():
+        for index, decoded in enumerate(self._decode()):
             time = index / self.fps if decoded.time is None else float(decoded.time)
             start = time if start is None else start
             time = time - start
-            if time <= last:  # some files say the same time twice
-                time = last + 0.5 / self.fps
+            if index and time <= self._last:  # some files say the same time twice
+                time = self._last + 0.5 / self.fps
+            self._last = time
             yield Frame(index, time, _upright(decoded, aspect_ratio))
-            index, last = index + 1, time
 
     def _decode(self) -> Iterator[Any]:
         """Yield what can be decoded; damaged packets are counted and left out."""
@@ -167,8 +168,15 @@ class VideoReader:
         Args:
             num_read: Number of frames that were read until the end.
         """
-        expected = self._stream.frames * (1 - TOLERATED)
-        return self.broken_packets > 0 or num_read < expected
+        frames, seconds = ((1 - TOLERATED) * each for each in self._expected)
+        return self.broken_packets > 0 or num_read < frames or self._last + 1 / self.fps < seconds
+
+    def _seconds(self) -> float:
+        """Return the duration that the file says, 0 where it is unknown."""
+        if self._stream.duration:
+            return float(self._stream.duration * self._stream.time_base)
+        alone = len(self._container.streams) == 1  # sound may go on longer
+        return (self._container.duration or 0) / 1e6 if alone else 0.0
 
     def close(self) -> None:
         """Close the file or the camera."""

@@ -142,8 +142,8 @@ def follow_keypoints(
 ) -> np.ndarray | None:
     """Move the bounding box of a person along with its keypoints.
 
-    The box is shifted and resized as the keypoints are, in the median, and extended to those
-    outside of it.
+    The box is shifted as the keypoints are and resized as the distances between them, both in the
+    median, and extended to the keypoints outside of it.
 
     Args:
         box: (4,): x, y, width, height in pixels.
@@ -160,15 +160,14 @@ def follow_keypoints(
     both = seen & (before[:, 2] >= score_threshold)
     if both.sum() < MIN_KEYPOINTS:
         return None
-    middle, middle_after = (np.median(points[both, :2], axis=0) for points in (before, after))
-    spread, spread_after = (
-        np.median(np.abs(points[both, :2] - center).sum(axis=1))
-        for points, center in ((before, middle), (after, middle_after))
+    old, new = before[both, :2], after[both, :2]
+    distance, distance_now = (
+        np.linalg.norm(points[:, None] - points, axis=-1) for points in (old, new)
     )
-    scale = spread_after / spread if spread > 0 else 1.0
+    apart = distance > 0
+    scale = float(np.median(distance_now[apart] / distance[apart])) if apart.any() else 1.0
     x, y, width, height = np.asarray(box, np.float64)
-    shift = np.median(after[both, :2] - middle_after - scale * (before[both, :2] - middle), axis=0)
-    corner = (np.array([x, y]) - middle) * scale + middle_after + shift
+    corner = scale * np.array([x, y]) + np.median(new - scale * old, axis=0)
     low = np.minimum(corner, after[seen, :2].min(axis=0))
     high = np.maximum(corner + scale * np.array([width, height]), after[seen, :2].max(axis=0))
     return np.concatenate([low, high - low])

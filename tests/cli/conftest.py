@@ -60,3 +60,17 @@ def detector_file(tmp_path_factory):
     model.get_layer("bias").bias.assign(output.ravel())
     model.save(path := tmp_path_factory.mktemp("models") / "detector.keras")
     return path
+
+
+@pytest.fixture(scope="session")
+def tiny_pose_file(tmp_path_factory):
+    """A pose net of one convolution."""
+    return save_pose_net(tmp_path_factory.mktemp("models") / "pose.keras", 17)
+
+
+def save_pose_net(path, keypoints):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((64, 48, 3))
+    x = keras.layers.AveragePooling2D(4)(inputs)
+    keras.Model(inputs, keras.layers.Conv2D(keypoints, 3, padding="same")(x)).save(path)
+    return path

@@ -4,7 +4,6 @@ import csv
 import inspect
 import json
 
-import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,23 +11,10 @@ from PIL import Image
 from keras_shufflenet.cli import predict
 from keras_shufflenet.inference import detection
 from keras_shufflenet.inference.visualization import distinct_color
-from tests.cli.conftest import PERSON
+from tests.cli.conftest import PERSON, save_pose_net
 from tests.hands import category
 
 WHOLE = [0, 0, 120, 80]  # the photograph
-
-
-@pytest.fixture(scope="module")
-def pose_file(tmp_path_factory):
-    return save_pose_net(tmp_path_factory.mktemp("models") / "pose.keras", 17)
-
-
-def save_pose_net(path, keypoints):
-    keras.utils.set_random_seed(0)
-    inputs = keras.Input((64, 48, 3))
-    x = keras.layers.AveragePooling2D(4)(inputs)
-    keras.Model(inputs, keras.layers.Conv2D(keypoints, 3, padding="same")(x)).save(path)
-    return path
 
 
 @pytest.fixture
@@ -73,10 +59,10 @@ def test_no_object_is_no_error(command, photo, detector_file, tmp_path, words):
 
 
 def test_persons_are_found_before_their_keypoints(
-    command, photo, pose_file, detector_file, tmp_path
+    command, photo, tiny_pose_file, detector_file, tmp_path
 ):
     found, whole = tmp_path / "found", tmp_path / "whole"
-    words = ("predict", "pose", pose_file, photo)
+    words = ("predict", "pose", tiny_pose_file, photo)
     code, out, err = command(*words, "--detector", detector_file, "--output-dir", found)
     assert code == 0, err
     assert "photo.png: 17 of 17 keypoints\n" in out
@@ -90,10 +76,10 @@ def test_persons_are_found_before_their_keypoints(
     assert float(row["bbox_score"]) == 0.9
 
 
-def test_a_photograph_of_no_person(command, photo, pose_file, detector_file, tmp_path):
+def test_a_photograph_of_no_person(command, photo, tiny_pose_file, detector_file, tmp_path):
     out_dir = tmp_path / "out"
     code, out, err = command(
-        *("predict", "pose", pose_file, photo, "--detector", detector_file),
+        *("predict", "pose", tiny_pose_file, photo, "--detector", detector_file),
         *("--score-threshold", 0.95, "--output-dir", out_dir),
     )
     assert (code, err) == (0, "")
@@ -105,14 +91,14 @@ def test_a_photograph_of_no_person(command, photo, pose_file, detector_file, tmp
 
 @pytest.mark.filterwarnings("default:.* has no boxes for")
 def test_the_detector_looks_where_there_are_no_boxes(
-    command, photo, pose_file, detector_file, tmp_path
+    command, photo, tiny_pose_file, detector_file, tmp_path
 ):
     with Image.open(photo) as image:
         image.save(photo.with_name("second.png"))
     boxes = tmp_path / "bboxes.json"
     boxes.write_text(json.dumps({"photo.png": [[1, 2, 30, 40], [5, 5, 20, 20]]}))
     code, _, err = command(
-        *("predict", "pose", pose_file, photo.parent, "--bboxes", boxes),
+        *("predict", "pose", tiny_pose_file, photo.parent, "--bboxes", boxes),
         *("--detector", detector_file, "--output-dir", tmp_path / "out"),
     )
     assert code == 0, err
@@ -143,13 +129,13 @@ def test_the_detector_looks_where_there_are_no_boxes(
     ],
 )
 def test_mistakes_with_detectors(
-    command, photo, pose_file, detector_file, words, message, monkeypatch
+    command, photo, tiny_pose_file, detector_file, words, message, monkeypatch
 ):
     for variable in ("KERAS_HOME", "KERAS_SHUFFLENET_MIRROR"):
         monkeypatch.setenv(variable, str(photo.parent))
     words = [detector_file if word == "FILE" else word for word in words]
     out_dir = ("--output-dir", photo.parent / "out")
-    code, _, err = command("predict", "pose", pose_file, photo, *words, *out_dir)
+    code, _, err = command("predict", "pose", tiny_pose_file, photo, *words, *out_dir)
     assert code == 1
     assert message in err
     assert err.startswith("Error: ")

@@ -95,3 +95,39 @@ def test_a_positive_rotation_turns_the_frame_clockwise():
     matrix = boxes.get_warp_matrix((50, 50), (0.5, 0.5), 90, (100, 100))
     above_of_the_turned_frame = boxes.transform_points([[60.0, 50.0]], matrix)
     np.testing.assert_allclose(above_of_the_turned_frame, [[50, 40]], atol=rounding_error(100, 4))
+
+
+STANDING = np.column_stack(
+    [[50, 46, 54, 40, 60, 36, 64, 44, 56], [20, 18, 18, 40, 40, 60, 60, 90, 90], np.full(9, 0.9)]
+)
+BOX = np.array([30.0, 10.0, 40.0, 90.0])
+
+
+def test_a_box_follows_the_keypoints():
+    moved = STANDING.copy()
+    moved[:, :2] = 1.5 * STANDING[:, :2] + (7, -3)
+    found = boxes.follow_keypoints(BOX, STANDING, moved, 0.3)
+    expected = [1.5 * 30 + 7, 1.5 * 10 - 3, 1.5 * 40, 1.5 * 90]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_a_box_that_follows_keeps_its_size_when_a_keypoint_is_lost():
+    hidden = STANDING + np.array([5, 0, 0])
+    hidden[-2:, 2] = 0.1  # the feet
+    hidden[-2:, :2] = 500
+    found = boxes.follow_keypoints(BOX, STANDING, hidden, 0.3)
+    np.testing.assert_allclose(found, BOX + np.array([5, 0, 0, 0]), rtol=1e-12)
+
+
+def test_a_box_that_follows_holds_all_keypoints():
+    raised = STANDING.copy()
+    raised[5:7, :2] = (25, 2), (75, 2)  # the arms
+    x, y, width, height = boxes.follow_keypoints(BOX, STANDING, raised, 0.3)
+    np.testing.assert_allclose([x, y, x + width, y + height], [25, 2, 75, 100], rtol=1e-12)
+
+
+def test_few_keypoints_move_no_box():
+    few = STANDING.copy()
+    few[2:, 2] = 0.1
+    assert boxes.follow_keypoints(BOX, STANDING, few, 0.3) is None
+    assert boxes.follow_keypoints(BOX, few, STANDING, 0.3) is None
