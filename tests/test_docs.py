@@ -18,6 +18,7 @@ import torch
 import keras_shufflenet as ks
 from keras_shufflenet.cli import main
 from keras_shufflenet.inference import lite
+from keras_shufflenet.synthetic_people.walking import walking_people
 from tests.hands import draw_hands
 from tests.models import golden_nets
 from tests.shortcuts import eager_training
@@ -128,6 +129,9 @@ def here(tmp_path_factory, shared, synth, state):
         for name in ("photo.jpg", "cat.jpg", "photos/daisy/1.jpg", "photos/rose/1.jpg"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(images[0], folder / name)
+        with ks.inference.VideoWriter(folder / "clip.mp4", 30) as writer:
+            for number, (frame, _) in enumerate(walking_people(3, image_size=(120, 160))):
+                writer.write(frame, number / 30)
         yield folder
 
 
