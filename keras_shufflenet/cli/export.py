@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -103,6 +103,13 @@ def export(
         str,
         typer.Option(help="Number of images that the file takes at once, or dynamic for any."),
     ] = "1",
+    target: Annotated[
+        Literal["mediapipe"] | None,
+        typer.Option(
+            help="mediapipe: a NanoDet for MediaPipe's ObjectDetector, with its boxes decoded. "
+            "Default: raw outputs."
+        ),
+    ] = None,
     input_size: Annotated[
         str | None,
         typer.Option(help="HEIGHTxWIDTH of the images in pixels, for a model that takes any size."),
@@ -151,6 +158,7 @@ def export(
         "codec": None,
         "skeleton": parse_keypoints(keypoints, category),
         "evaluate": evaluate,
+        "target": target,
         "verbose": True,
     }
     ExportOptions(path=output, **options)  # raises before weights are downloaded

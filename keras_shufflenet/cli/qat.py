@@ -7,6 +7,7 @@ import typer
 
 from keras_shufflenet._files import check_output
 from keras_shufflenet._requirements import QAT_PACKAGES, check_installed
+from keras_shufflenet.cli.detection_images import annotated_images, find_detector, folder_images
 from keras_shufflenet.cli.options import (
     Category,
     Keypoints,
@@ -27,6 +28,7 @@ keras-shufflenet qat runs/pose/model.keras pose_int8.tflite --annotations train.
 --image-dir train2017/
 keras-shufflenet qat shufflenet_v2_x1_0 x1_0_int8.tflite --data photos/ --steps 500 \
 --learning-rate 3e-5 --input-dtype uint8
+keras-shufflenet qat nanodet_m_416 detector_int8.tflite --data photos/ --batch-size 8
 """
 
 
@@ -36,14 +38,16 @@ def qat(
     weights: Weights = None,
     data: Annotated[
         Path | None,
-        typer.Option(exists=True, help="Folder of images or labels.csv, for classifiers."),
+        typer.Option(
+            exists=True, help="Folder of images for classifiers and detectors, or labels.csv."
+        ),
     ] = None,
     annotations: Annotated[
         list[Path] | None,
         typer.Option(
             exists=True,
             dir_okay=False,
-            help="COCO keypoint json, for pose estimators; may be repeated.",
+            help="COCO json, for pose estimators and detectors; may be repeated.",
         ),
     ] = None,
     image_dir: Annotated[
@@ -76,8 +80,8 @@ def qat(
     check_output("output", output, (".tflite",))
     if data is None and not annotations:
         raise ValueError(
-            "qat requires --data for classifiers, or --annotations and --image-dir for pose "
-            "estimators. Received: neither"
+            "qat requires --data for classifiers and detectors, or --annotations and --image-dir "
+            "for pose estimators and detectors. Received: neither"
         )
     skeleton = parse_keypoints(keypoints, category)
     from rich.console import Console
@@ -86,8 +90,13 @@ def qat(
     import keras_shufflenet as ks
 
     network = open_network(model, weights)
+    detector = find_detector(network)
     dataset: Any
-    if annotations:
+    if detector is not None and annotations:
+        dataset = annotated_images(detector, annotations, image_dir or [], batch_size)
+    elif detector is not None and data is not None:
+        dataset = folder_images(detector, data, "--data", batch_size)
+    elif annotations:
         dataset = keypoint_data(
             annotations,
             image_dir or [],

@@ -22,14 +22,19 @@ def only_calibrate(converter: tf.lite.TFLiteConverter) -> None:
 
 
 def quantize(
-    calibrated: bytes, input_dtype: tf.DType, output_dtype: tf.DType, per_channel: bool
+    calibrated: bytes,
+    input_dtype: tf.DType,
+    output_dtype: tf.DType,
+    per_channel: bool,
+    in_float: set[str],
 ) -> bytes:
-    """Quantize a calibrated file to int8."""
+    """Quantize a calibrated file to int8, but for the operators that make tensors of some names."""
     return mlir_quantize(
         calibrated,
         disable_per_channel=not per_channel,
         input_data_type=input_dtype,
         output_data_type=output_dtype,
+        denylisted_nodes=in_float or None,
     )
 
 

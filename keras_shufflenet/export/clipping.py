@@ -1,8 +1,7 @@
 """Ranges of the activations of a calibrated file, before it is quantized.
 
-The converter takes the minimum and maximum of each tensor on the representative images. Activations
-have long tails: a smaller range has finer steps and clips few values. The criterion is OCTAV's
-(Sakr et al., arXiv 2206.06501): the sum of the squared errors of rounding and of clipping.
+The converter takes the minimum and maximum of each tensor on the representative images. These get
+smaller ranges, as `litert.activation_ranges` finds them:
 
 * What linear convolutions pass to other convolutions, such as the outputs of depthwise
   convolutions, is clipped on both sides alike.
@@ -16,22 +15,16 @@ have long tails: a smaller range has finer steps and clips few values. The crite
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
 from typing import Any
 
 import numpy as np
 
 from keras_shufflenet.export.representative import full_batch
+from keras_shufflenet.litert.activation_ranges import Histogram, Range, asymmetric, symmetric
 from keras_shufflenet.litert.interpreter import open_interpreter
 from keras_shufflenet.litert.schema import operator_name, pack, schema
 
-STEPS = 255
 MAX_IMAGES = 32  # all of their tensors are read
-BINS = 4096  # of the histogram of a tensor: 16 for each step
-TINY = 1e-30  # width of the range of a tensor with a single value
-# Candidates, as fractions of the range on the images; the one of least squared error is taken.
-FRACTIONS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.42, 0.35, 0.3)
-BELOW_ZERO = (*FRACTIONS, 0.2, 0.15, 0.1, 0.07, 0.05)  # of what a slope makes small
 CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 LEAKY_RELU = "LEAKY_RELU"
 SUM = "ADD"
@@ -44,34 +37,6 @@ REARRANGING = (
     "RESIZE_BILINEAR",
     "STRIDED_SLICE",
 )
-
-Range = tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Histogram:
-    """The values of a tensor on the images.
-
-    Attributes:
-        range: The least and the greatest value.
-        counts: (BINS,), how many values each part of the range has.
-    """
-
-    range: Range
-    counts: np.ndarray
-
-    def error(self, candidate: Range, slope: float) -> float:
-        """Return the sum of the squared errors that a range causes in the next operator.
-
-        Args:
-            candidate: The range.
-            slope: What the operator multiplies negative values by.
-        """
-        start, stop = self.range
-        values = start + (np.arange(BINS) + 0.5) * (stop - start) / BINS
-        clipped = np.clip(values, *candidate) - values
-        weights = np.where(values < 0, slope**2, 1.0) * self.counts
-        return float((weights * (np.square(clipped) + _rounding(candidate))).sum())
 
 
 def clip_ranges(calibrated: bytes, images: np.ndarray) -> bytes:
@@ -89,39 +54,15 @@ def clip_ranges(calibrated: bytes, images: np.ndarray) -> bytes:
     histograms = graph.histograms(images, [*graph.linear_activations(), *leaky])
     for index, histogram in histograms.items():
         if index in leaky:
-            graph.set_range(index, low_high := _asymmetric(histogram, leaky[index].slope))
+            graph.set_range(index, low_high := asymmetric(histogram, leaky[index].slope))
             graph.set_range(leaky[index].output, (leaky[index].slope * low_high[0], low_high[1]))
         else:
-            graph.set_range(index, _symmetric(histogram))
+            graph.set_range(index, symmetric(histogram))
     for tensors, made in graph.joined():
         ranges = np.array([graph.range(index) for index in made])
         for index in tensors:
             graph.set_range(index, (float(ranges[:, 0].min()), float(ranges[:, 1].max())))
     return pack(graph.model, len(calibrated))
-
-
-def _rounding(low_high: Range) -> float:
-    """Return the mean squared error of rounding."""
-    return ((low_high[1] - low_high[0]) / STEPS) ** 2 / 12
-
-
-def _symmetric(histogram: Histogram) -> Range:
-    low, high = histogram.range
-    candidates = [(fraction * low, fraction * high) for fraction in FRACTIONS]
-    return min(candidates, key=lambda candidate: histogram.error(candidate, 1.0))
-
-
-def _asymmetric(histogram: Histogram, slope: float) -> Range:
-    """Return the range of the input of a leaky ReLU, whose output is rounded, too."""
-    low, high = histogram.range
-    count = float(histogram.counts.sum())
-
-    def error(candidate: Range) -> float:
-        below, above = candidate
-        return histogram.error(candidate, slope) + count * _rounding((slope * below, above))
-
-    candidates = [(a * low, b * high) for a, b in product(BELOW_ZERO, FRACTIONS)]
-    return min(candidates, key=error)
 
 
 @dataclass(frozen=True)
@@ -211,19 +152,15 @@ class CalibratedGraph:
         """Run the file on some of the images and return the histograms of tensors."""
         interpreter = open_interpreter(self._content, keep_tensors=True)
         source = interpreter.get_input_details()[0]
-        counts = {index: np.zeros(BINS, np.int64) for index in indices}
+        found = {index: Histogram(self.range(index)) for index in indices}
         images = images[:: max(1, len(images) // MAX_IMAGES)]
         size = int(source["shape"][0])
         for start in range(0, len(images), size):
             interpreter.set_tensor(source["index"], full_batch(images, start, size))
             interpreter.invoke()
-            for index, count in counts.items():
-                low, high = self.range(index)
-                width = max(high - low, TINY) / BINS
-                places = (interpreter.get_tensor(index).ravel() - low) / width
-                places = np.clip(places.astype(np.int32), 0, BINS - 1)
-                count += np.bincount(places, minlength=BINS)
-        return {index: Histogram(self.range(index), count) for index, count in counts.items()}
+            for index, histogram in found.items():
+                histogram.add(interpreter.get_tensor(index))
+        return found
 
     @cached_property
     def _linear(self) -> set[int]:

@@ -16,9 +16,11 @@ from keras_shufflenet.export._tensorflow_private import (
     use_per_tensor_weights,
 )
 from keras_shufflenet.export.clipping import clip_ranges
+from keras_shufflenet.export.decoded_boxes import PREFIX as DECODING
 from keras_shufflenet.export.options import ExportOptions
 from keras_shufflenet.export.representative import representative
 from keras_shufflenet.litert.interpreter import quiet_stderr
+from keras_shufflenet.litert.schema import made_by
 
 UNSUPPORTED = re.compile(r"'tf\.(\w+)' op is neither|^\s*(?:Flex|Custom) ops: (.+)$", re.MULTILINE)
 
@@ -69,11 +71,15 @@ def convert(
     )
     dtypes = tf.as_dtype(options.input_dtype), tf.as_dtype(options.output_dtype)
     converter.inference_input_type, converter.inference_output_type = dtypes
-    if precision != "int8" or options.calibration_method != "mse":
+    clips = options.calibration_method == "mse"
+    if precision != "int8" or not (clips or options.target):
         return _run(converter.convert)
     only_calibrate(converter)
-    calibrated = clip_ranges(_run(converter.convert), images)
-    return _run(lambda: quantize(calibrated, *dtypes, options.per_channel))
+    calibrated = _run(converter.convert)
+    if clips:
+        calibrated = clip_ranges(calibrated, images)
+    in_float = made_by(calibrated, DECODING) if options.target else set()
+    return _run(lambda: quantize(calibrated, *dtypes, options.per_channel, in_float))
 
 
 def _run(make: Callable[[], bytes]) -> bytes:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -10,6 +10,11 @@ import numpy as np
 from keras_shufflenet.export.bias_correction import correct_biases
 from keras_shufflenet.export.concrete_function import concrete_function, with_any_batch
 from keras_shufflenet.export.converter import convert
+from keras_shufflenet.export.decoded_boxes import (
+    check_decodable,
+    decoded,
+    with_decoded_boxes,
+)
 from keras_shufflenet.export.optimization import (
     GraphOptimizationError,
     is_worth_it,
@@ -45,6 +50,7 @@ def litert(
     codec: HeatmapCodec | None = None,
     skeleton: SkeletonLike | None = None,
     evaluate: Evaluate | None = None,
+    target: Literal["mediapipe"] | None = None,
     verbose: bool = False,
 ) -> Report:
     """Write a model as a `.tflite` file for one image size.
@@ -99,6 +105,8 @@ def litert(
         evaluate: Function of the file's path that returns metrics for the report, such as
             `lambda file: ks.metrics.coco(file, annotations, image_dir)`. It is called with a
             temporary file in the folder of `path`, which is renamed afterwards.
+        target: "mediapipe" for a NanoDet that MediaPipe's ObjectDetector runs: its boxes are
+            decoded inside, in float. None for raw outputs, which `inference.Detector` decodes.
         verbose: Whether to show progress bars.
 
     Returns:
@@ -134,14 +142,21 @@ def litert(
         codec=codec,
         skeleton=skeleton,
         evaluate=evaluate,
+        target=target,
         verbose=verbose,
     )
     source = open_source(model, representative_dataset, options)
+    if target == "mediapipe":
+        check_decodable(source)
     options.warn_of_cost()
     images = source.images if options.calibrates else None
     network, note = _optimize(source, images, options)
     if images is not None and network is not source.model:
         correct_biases(network, images, per_channel)
+    if target == "mediapipe":
+        design = check_decodable(source)
+        network = with_decoded_boxes(network, design, source.predictor.input_size)
+        source = decoded(source)
     traced_dtype = "float32" if options.calibrates else input_dtype
     if batch_size is None:
         network = with_any_batch(network)

@@ -31,6 +31,7 @@ OUTPUT_DTYPES = {
     "int16x8": ("float32", "int16"),
     "dynamic_int8": ("float32",),
 }
+TARGETS = ("mediapipe",)
 CALIBRATED = ("int8", "int16x8")  # precisions that quantize activations
 
 
@@ -59,6 +60,7 @@ class ExportOptions:
     codec: HeatmapCodec | None
     skeleton: SkeletonLike | None
     evaluate: Evaluate | None
+    target: str | None = None
     verbose: bool
 
     def __post_init__(self) -> None:
@@ -81,9 +83,20 @@ class ExportOptions:
                 "`per_channel` must be True for int16x8; int8 also takes False. "
                 "Received: per_channel=False"
             )
+        if self.target is not None:
+            check_choice("target", self.target, TARGETS)
+            self._check_target()
         if self.evaluate is not None and not callable(self.evaluate):
             raise ValueError(
                 f"`evaluate` must be a function of a path. Received: evaluate={self.evaluate!r}"
+            )
+
+    def _check_target(self) -> None:
+        if self.precision in ("int16x8", "dynamic_int8") or self.output_dtype != "float32":
+            raise ValueError(
+                f"`precision` must be 'float32', 'float16' or 'int8' for target={self.target!r}, "
+                "and `output_dtype` 'float32'. "
+                f"Received: precision={self.precision!r}, output_dtype={self.output_dtype!r}"
             )
 
     @property

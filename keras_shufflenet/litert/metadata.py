@@ -6,20 +6,19 @@ and to decode heatmaps, `detector.json` what is needed to fit images and to deco
 
 TensorFlow Lite's own metadata, for MediaPipe Tasks, is a flatbuffer inside the model with names,
 pixel normalization and the list of associated files. Its schema is `metadata_schema.fbs` of
-MediaPipe, which alone has the generated classes; here a table of the schema is a tuple of its
-fields in order: None for a missing field, an integer for a byte (unions are preceded by their
-type).
+MediaPipe, which alone has the generated classes; `flatbuffer_tables` writes it.
 """
 
 import io
 import json
 import zipfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_shufflenet.detection.decoding import (
     PREDICTION_IOU_THRESHOLD,
@@ -29,9 +28,6 @@ from keras_shufflenet.detection.priors import BINS, Design
 from keras_shufflenet.keypoints.boxes import BBOX_PADDING
 from keras_shufflenet.keypoints.codec import HeatmapCodec
 from keras_shufflenet.keypoints.skeletons import Skeleton
-
-if TYPE_CHECKING:
-    import flatbuffers
 
 LABELS_FILE = "labels.txt"
 KEYPOINTS_FILE = "keypoints.txt"
@@ -55,7 +51,7 @@ IMAGE_PROPERTIES = 2  # index in the union ContentProperties
 NORMALIZATION = 1  # index in the union ProcessUnitOptions
 RGB, GRAYSCALE = 1, 2  # ColorSpaceType
 COLORS = {1: ("gray image", GRAYSCALE), 3: ("RGB image", RGB)}  # by the number of channels
-Table = tuple[Any, ...]
+Table = tuple[Any, ...]  # see `flatbuffer_tables`
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # fixed, so that equal models give equal bytes
 # The release that last changed what is written: equal models give equal bytes.
@@ -71,12 +67,15 @@ class ModelMetadata:
         codec: Codec of a pose estimator, else None.
         skeleton: Keypoints of a pose estimator, else None.
         design: What the outputs of a detector mean, else None.
+        anchors: (N, 4), of a detector whose boxes are decoded inside, for MediaPipe: center x and
+            y, width and height in fractions of the image; else None. They are not read.
     """
 
     labels: tuple[str, ...] = ()
     codec: HeatmapCodec | None = None
     skeleton: Skeleton | None = None
     design: Design | None = None
+    anchors: NDArray[np.float64] | None = field(default=None, compare=False)
 
     def files(self) -> dict[str, str]:
         """Return the contents of the associated files by name."""
@@ -158,7 +157,7 @@ def _detector_text(design: Design) -> str:
 
 def _parse_detector(text: str) -> Design:
     facts = json.loads(text)
-    return Design(**{field.name: _as_tuples(facts[field.name]) for field in fields(Design)})
+    return Design(**{each.name: _as_tuples(facts[each.name]) for each in fields(Design)})
 
 
 def _to_format(found: dict[str, Any], keys: dict[str, str]) -> dict[str, Any]:
@@ -211,16 +210,13 @@ def attach(
         channels: Number of channels of the images.
         outputs: Names of the outputs, in the order of the file.
     """
-    # Reading metadata requires neither of them.
-    import flatbuffers
-
+    # Reading metadata requires none of them.
+    from keras_shufflenet.litert.flatbuffer_tables import to_flatbuffer
     from keras_shufflenet.litert.schema import add_metadata
 
-    files = metadata.files()
-    builder = flatbuffers.Builder()
     table = _metadata(name, metadata, takes_pixels, channels, outputs)
-    builder.Finish(_write(builder, table), METADATA_IDENTIFIER)
-    return _append(add_metadata(content, METADATA_ENTRY, bytes(builder.Output())), files)
+    written = to_flatbuffer(table, METADATA_IDENTIFIER)
+    return _append(add_metadata(content, METADATA_ENTRY, written), metadata.files())
 
 
 def _append(content: bytes, files: dict[str, str]) -> bytes:
@@ -247,34 +243,12 @@ def _metadata(
     description, color = COLORS.get(channels, (f"image with {channels} channels", None))
     content = None if color is None else (IMAGE_PROPERTIES, (color,))
     image = ("images", description, None, content, pixels)
-    tables = [(output, None, None, None, None, None, axis) for output in outputs]
-    graph = (None, None, [image], tables)
+    tables: list[Table] = [(output, None, None, None, None, None, axis) for output in outputs]
+    graph: Table = (None, None, [image], tables)
+    if metadata.anchors is not None:
+        from keras_shufflenet.litert.object_detector import ENTRY, LOCATION, detector_options
+
+        options = detector_options(metadata.anchors, len(metadata.labels))
+        tables[0] = (outputs[0], None, None, LOCATION)
+        graph = (*graph, None, None, None, None, None, [(ENTRY, options)])
     return (name, WRITER, None, [graph], None, None, others, PARSER_VERSION)
-
-
-def _write(builder: "flatbuffers.Builder", value: str | list[Any] | Table) -> int:
-    """Write a string, a vector or a table with its contents; return its offset."""
-    if isinstance(value, str):
-        return builder.CreateString(value)
-    if isinstance(value, list):
-        return _write_vector(builder, value)
-    offsets = [
-        _write(builder, slot) if isinstance(slot, (str, list, tuple)) else 0 for slot in value
-    ]
-    builder.StartObject(len(value))
-    for index, (slot, offset) in enumerate(zip(value, offsets, strict=True)):
-        if isinstance(slot, int):
-            builder.PrependInt8Slot(index, slot, 0)
-        elif slot is not None:
-            builder.PrependUOffsetTRelativeSlot(index, offset, 0)
-    return builder.EndObject()
-
-
-def _write_vector(builder: "flatbuffers.Builder", values: list[Any]) -> int:
-    if values and isinstance(values[0], float):
-        return builder.CreateNumpyVector(np.array(values, np.float32))
-    offsets = [_write(builder, value) for value in values]
-    builder.StartVector(4, len(offsets), 4)
-    for offset in reversed(offsets):
-        builder.PrependUOffsetTRelative(offset)
-    return builder.EndVector()

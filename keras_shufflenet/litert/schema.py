@@ -111,6 +111,23 @@ def order_outputs(content: bytes, names: Sequence[str]) -> bytes:
     return pack(model, len(content))
 
 
+def made_by(content: bytes, layer: str) -> set[str]:
+    """Return the names of the tensors that some layers make or prepare, and of the outputs.
+
+    Args:
+        content: Content of a `.tflite` file.
+        layer: What the names of the layers begin with.
+    """
+    graph = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0)).subgraphs[0]
+    names = [tensor.name.decode() for tensor in graph.tensors]
+    found = {int(index) for index in graph.outputs}
+    for operator in graph.operators:
+        made = int(operator.outputs[0])
+        if f"/{layer}" in names[made] or found.intersection(map(int, operator.inputs)):
+            found.add(made)
+    return {names[index] for index in found}
+
+
 def add_metadata(content: bytes, name: str, metadata: bytes) -> bytes:
     """Add an entry to the metadata of a file, or replace the entry of that name.
 

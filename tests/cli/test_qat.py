@@ -6,7 +6,7 @@ import pytest
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "message"),
     [
-        ([], 1, "--data for classifiers, or --annotations"),
+        ([], 1, "--data for classifiers and detectors, or --annotations"),
         (["--data", "none.csv"], 2, "path 'none.csv' does not exist"),
         (["--annotations", "none.json", "--image-dir", "."], 2, "file 'none.json' does not exist"),
     ],

@@ -2,6 +2,7 @@
 
 python mediapipe_reader.py metadata FILE.tflite
 python mediapipe_reader.py classify FILE.tflite IMAGE...
+python mediapipe_reader.py detect FILE.tflite IMAGE
 
 prints JSON.
 """
@@ -65,6 +66,26 @@ def classify(path, *images):
     return [[best.index, best.category_name] for best in found]
 
 
+def detect(path, image):
+    """Name, score and box (left, top, right, bottom) of the objects in an image, best first."""
+    import mediapipe
+    from mediapipe.tasks.python import BaseOptions, vision
+
+    options = vision.ObjectDetectorOptions(base_options=BaseOptions(model_asset_path=path))
+    with vision.ObjectDetector.create_from_options(options) as detector:
+        found = detector.detect(mediapipe.Image.create_from_file(image)).detections
+    rows = [(each.categories[0], each.bounding_box) for each in found]
+    rows.sort(key=lambda row: -row[0].score)
+    return [
+        [
+            *(category.category_name, category.score, box.origin_x, box.origin_y),
+            *(box.origin_x + box.width, box.origin_y + box.height),
+        ]
+        for category, box in rows
+    ]
+
+
 if __name__ == "__main__":
     command, *arguments = sys.argv[1:]
-    print(json.dumps({"metadata": metadata, "classify": classify}[command](*arguments)))
+    commands = {"metadata": metadata, "classify": classify, "detect": detect}
+    print(json.dumps(commands[command](*arguments)))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import keras_shufflenet as ks
-from keras_shufflenet.export.clipping import BINS, Histogram
+from keras_shufflenet.litert.activation_ranges import BINS, Histogram
 from keras_shufflenet.litert.schema import read_operators
 
 SLOPE = 0.1

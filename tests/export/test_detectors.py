@@ -13,6 +13,7 @@ import keras_shufflenet as ks
 from keras_shufflenet.detection.priors import NANODET, NANODET_PLUS
 from keras_shufflenet.inference import Detector, Predictor, lite
 from keras_shufflenet.litert.metadata import ModelMetadata
+from keras_shufflenet.litert.schema import read_operators
 from tests.export.test_metadata import mediapipe  # noqa: F401
 from tests.noise import assert_exact
 
@@ -107,3 +108,53 @@ def test_int8_in_one_partition_without_requantization(detector, images, tmp_path
 def test_labels_of_ones_own(detector, tmp_path):
     with pytest.raises(ValueError, match="Received: 2 names for a model with outputs of shape"):
         ks.export.litert(detector, tmp_path / "a.tflite", labels=["a", "b"])
+
+
+def test_mediapipe_finds_the_same_boxes(detector, images, tmp_path, mediapipe):  # noqa: F811
+    """An image of the size of the input needs no resizing, which MediaPipe does its own way.
+
+    It suppresses boxes regardless of their class, and its coordinates are integers.
+    """
+    path, photo = tmp_path / "a.tflite", tmp_path / "photo.png"
+    Image.fromarray(images[0].astype(np.uint8)).save(photo)
+    report = ks.export.litert(detector, path, target="mediapipe")
+    assert (report.delegate_partitions, report.undelegated_ops) == (1, ())
+    assert [output.name for output in report.outputs] == ["location", "score"]
+    ours = Detector.load(detector, iou_threshold=1.0, max_detections=300)
+    (expected,) = ours.detect([photo])
+    found = [row for row in mediapipe("detect", path, photo) if row[1] > 0.1]
+    assert len(found) > 3
+    for name, score, *box in found:
+        same = np.abs(expected.scores - score) < 1e-4
+        same &= expected.classes == NAMES.index(name)
+        assert np.abs(expected.boxes[same] - box).max(axis=-1).min() < 2
+
+
+def test_boxes_are_decoded_in_float(detector, images, tmp_path):
+    path = tmp_path / "a.tflite"
+    report = ks.export.litert(detector, path, "int8", images, target="mediapipe")
+    assert (report.delegate_partitions, report.undelegated_ops) == (1, ())
+    assert min(error.correlation for error in report.errors) > 0.9
+    softmax, dense = (
+        next(operator for operator in read_operators(path.read_bytes()) if operator.name == name)
+        for name in ("SOFTMAX", "FULLY_CONNECTED")
+    )
+    assert (softmax.inputs[0].dtype, dense.inputs[0].dtype) == ("float32", "float32")
+
+
+def test_what_mediapipe_cannot_run(classifier, detector, images, tmp_path):
+    with pytest.raises(ValueError, match=r"NanoDet-Plus, .* Received: target='mediapipe' for"):
+        ks.export.litert(classifier, tmp_path / "a.tflite", target="mediapipe")
+    for arguments in ({"precision": "int16x8"}, {"precision": "int8", "output_dtype": "int8"}):
+        with pytest.raises(
+            ValueError, match="for target='mediapipe', and `output_dtype` 'float32'"
+        ):
+            ks.export.litert(
+                detector,
+                tmp_path / "a.tflite",
+                representative_dataset=images,
+                target="mediapipe",
+                **arguments,
+            )
+    with pytest.raises(ValueError, match="`target` must be one of 'mediapipe'"):
+        ks.export.litert(detector, tmp_path / "a.tflite", target="tpu")

@@ -62,6 +62,35 @@ def test_targets_are_learned(small, images, tmp_path):
     np.testing.assert_array_equal(before, ks.inference.Predictor.load(small).predict(images))
 
 
+@pytest.fixture
+def small_detector(randomize):
+    """The head of a NanoDet on a few leaky convolutions."""
+    inputs = keras.Input((32, 32, 3))
+    mean, variance = [128.0] * 3, [4000.0] * 3
+    x = keras.layers.Normalization(mean=mean, variance=variance, name="norm")(inputs)
+    rows = []
+    for level, stride in enumerate((8, 2, 2)):
+        x = keras.layers.Conv2D(8, 3, strides=stride, padding="same", name=f"conv{level}")(x)
+        x = keras.layers.LeakyReLU(0.1, name=f"leaky{level}")(x)
+        y = keras.layers.Conv2D(2 + 32, 1, name=f"head{level}")(x)
+        rows.append(keras.layers.Reshape((-1, 34), name=f"rows{level}")(y))
+    outputs = keras.layers.Concatenate(axis=1, name="detections")(rows)
+    return randomize(keras.Model(inputs, outputs))
+
+
+def test_a_detector_learns_from_itself(small_detector, images, tmp_path):
+    small = images[:, ::2, ::2]
+    path = tmp_path / "detector.tflite"
+    report = ks.export.quantization_aware_training(
+        small_detector, path, [small], steps=4, learning_rate=1e-3
+    )
+    assert (report.delegate_partitions, report.requantizes) == (1, 0)
+    assert report.error.correlation > 0.99
+    assert ks.inference.Detector.load(path).design.offset == 0.5
+    with pytest.raises(ValueError, match="must be 'distillation' for a detector"):
+        ks.export.quantization_aware_training(small_detector, path, [small], loss="labels")
+
+
 NETWORKS = {
     "v1": lambda: ks.ShuffleNetV1(input_shape=(*SIZE, 3)),
     "v2_plus": lambda: ks.ShuffleNetV2Plus(input_shape=(*SIZE, 3)),

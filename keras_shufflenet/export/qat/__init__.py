@@ -25,6 +25,7 @@ from keras_shufflenet.export.qat.process import (
     Loss,
     Targets,
     TrainingProcess,
+    find_boxes,
     training_batches,
 )
 from keras_shufflenet.export.report import Report
@@ -86,7 +87,9 @@ def quantization_aware_training(
         loss: "distillation" (the float model's outputs are the targets; the dataset needs no
             labels) or "labels" (those of the dataset). Models that end in softmax are trained
             with cross-entropy, on classes (N,) or probabilities (N, classes); others with the
-            squared error, on arrays of the shape of the output.
+            squared error, on arrays of the shape of the output. Detectors have "distillation" only:
+            the cross-entropies of the classes and of the distances to the sides, the latter
+            weighted with the float model's scores.
         representative_dataset: Images for the activation ranges, as for `litert`. Defaults to
             `dataset`.
         num_calibration_samples: Maximum number of images to take from it.
@@ -165,6 +168,7 @@ def _train(
             input_dtype=options.input_dtype,
             output_dtype=options.output_dtype,
             output_name=name,
+            box_channels=find_boxes(source.model),
         )
         with TrainingProcess(folder) as process:
             _send_batches(process, batches, steps, options.verbose)

@@ -30,6 +30,7 @@ KEYS: dict[type, tuple[str, ...]] = {
     layers.Flatten: (),
     layers.GlobalAveragePooling2D: ("keepdims",),
     layers.GlobalMaxPooling2D: ("keepdims",),
+    layers.LeakyReLU: ("negative_slope",),
     layers.MaxPooling2D: ("pool_size", "strides", "padding"),
     layers.Multiply: (),
     layers.Normalization: (),

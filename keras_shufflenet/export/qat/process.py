@@ -16,6 +16,7 @@ import numpy as np
 
 from keras_shufflenet._keras_private import operation_of
 from keras_shufflenet.export.representative import ImageShape, elements, images_of
+from keras_shufflenet.inference.detection import design_of
 from keras_shufflenet.inference.predictor import Predictor
 
 SCRIPT = Path(__file__).with_name("worker.py")
@@ -116,6 +117,10 @@ class Targets:
     def __init__(self, model: keras.Model, loss: Loss) -> None:
         self._teacher = Predictor.load(model) if loss == "distillation" else None
         self._softmax = _ends_in_softmax(model)
+        if self._teacher is None and find_boxes(model):
+            raise ValueError(
+                "`loss` must be 'distillation' for a detector. Received: loss='labels'"
+            )
         self._shape = tuple(model.output_shape[1:])
 
     def __call__(self, images: np.ndarray, labels: list[Any]) -> dict[str, np.ndarray]:
@@ -152,6 +157,16 @@ class Targets:
                 f"Received: {classes.min()} to {classes.max()}"
             )
         return np.eye(count, dtype=np.float32)[classes.astype(np.int64)]
+
+
+def find_boxes(model: keras.Model) -> int:
+    """Return the number of columns of the output that tell boxes: 0 unless it is NanoDet."""
+    try:
+        design = design_of(Predictor.load(model))
+        design.count_classes(model.output_shape[-1])
+    except ValueError:
+        return 0
+    return design.box_channels if design.box_code == "distances" else 0
 
 
 def _ends_in_softmax(model: keras.Model) -> bool:

@@ -22,9 +22,12 @@ from tensorflow_model_optimization.python.core.quantization.keras import (
     quantizers,
 )
 
+from keras_shufflenet.litert.activation_ranges import Histogram, asymmetric
+
 BITS = 8
 LENGTH_BYTES = 8
 CALIBRATION_BATCH = 8
+CLIPPING_IMAGES = 32
 SMALLEST = 1e-6  # width of a range
 TINY = 1e-30  # greatest weight of a kernel that is 0
 PIXEL_MAX = 255.0
@@ -72,6 +75,18 @@ class Shift(tf_keras.layers.Layer):
         return inputs + self.value
 
 
+class LeakyReLU(tf_keras.layers.Layer):
+    """Negative values are multiplied by a slope."""
+
+    def __init__(self, negative_slope: float, name: str) -> None:
+        super().__init__(name=name)
+        self.negative_slope = negative_slope
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Return the activated maps."""
+        return tf.nn.leaky_relu(inputs, self.negative_slope)
+
+
 class Activation(tf_keras.layers.Layer):
     """An activation written with the operations that the converter knows."""
 
@@ -102,7 +117,12 @@ FUNCTIONS = {
     "sigmoid": tf.nn.sigmoid,
     "softmax": tf.nn.softmax,
 }
-OWN = {"Activation": Activation, "DepthToSpace": DepthToSpace, "Shift": Shift}
+OWN = {
+    "Activation": Activation,
+    "DepthToSpace": DepthToSpace,
+    "LeakyReLU": LeakyReLU,
+    "Shift": Shift,
+}
 
 
 # ---- quantization --------------------------------------------------------------------------------
@@ -240,8 +260,8 @@ def connected(
 
 def measured(
     steps: list[dict[str, Any]], layers: dict[str, Any], images: np.ndarray
-) -> dict[int, tuple[float, float]]:
-    """The least and the greatest value of each scale over the images."""
+) -> dict[str, tuple[float, float]]:
+    """The least and the greatest value of each step that rounds, over the images."""
     producers = [step for step in steps if step["rounds"]]
 
     @tf.function(autograph=False)
@@ -252,11 +272,55 @@ def measured(
 
     starts = range(0, len(images), CALIBRATION_BATCH)
     found = np.stack([limits(images[i : i + CALIBRATION_BATCH]).numpy() for i in starts])
+    limits_of = zip(producers, found[..., 0].min(0), found[..., 1].max(0), strict=True)
+    return {step["name"]: (float(low), float(high)) for step, low, high in limits_of}
+
+
+def by_scale(
+    steps: list[dict[str, Any]], limits: dict[str, tuple[float, float]]
+) -> dict[int, tuple[float, float]]:
+    """The range of each scale."""
     ranges: dict[int, tuple[float, float]] = {}
-    for step, low, high in zip(producers, found[..., 0].min(0), found[..., 1].max(0), strict=True):
-        before = ranges.get(step["scale"], (0.0, SMALLEST))
-        ranges[step["scale"]] = min(before[0], float(low)), max(before[1], float(high))
+    for step in steps:
+        if step["name"] in limits:
+            low, high = ranges.get(step["scale"], (0.0, SMALLEST))
+            own_low, own_high = limits[step["name"]]
+            ranges[step["scale"]] = min(low, own_low), max(high, own_high)
     return ranges
+
+
+def clip_leaky(
+    steps: list[dict[str, Any]],
+    layers: dict[str, Any],
+    images: np.ndarray,
+    limits: dict[str, tuple[float, float]],
+) -> dict[str, tuple[float, float]]:
+    """Clip the ranges of convolutions that only a leaky ReLU reads, and of its output."""
+    readers = [name for step in steps for name in step["reads"]]
+    made = {step["name"] for step in steps if step["kind"] in KERNELS}
+    leaky = {
+        step["reads"][0]: step
+        for step in steps
+        if step["kind"] == "LeakyReLU"
+        and step["reads"][0] in made
+        and readers.count(step["reads"][0]) == 1
+    }
+    histograms = {name: Histogram(limits[name]) for name in leaky}
+
+    @tf.function(autograph=False)
+    def outputs(batch: tf.Tensor) -> dict[str, tf.Tensor]:
+        found = connected(steps, layers, batch)
+        return {name: found[name] for name in histograms}
+
+    for image in images[:: max(1, len(images) // CLIPPING_IMAGES)] if leaky else ():
+        for name, values in outputs(image[np.newaxis]).items():
+            histograms[name].add(values.numpy())
+    found = dict(limits)
+    for name, step in leaky.items():
+        slope = step["config"]["negative_slope"]
+        low, high = found[name] = asymmetric(histograms[name], slope)
+        found[step["name"]] = slope * low, high
+    return found
 
 
 def in_units(layer: Any, limits: tuple[float, float]) -> list[np.ndarray]:
@@ -288,7 +352,9 @@ class QuantizedModel:
         for step in self._steps[1:]:
             if step["kind"] in KERNELS:
                 plain[step["name"]].set_weights([arrays[f"{step['name']}/{i}"] for i in range(2)])
-        ranges = measured(self._steps, plain, images)
+        limits = measured(self._steps, plain, images)
+        limits = clip_leaky(self._steps, plain, images, limits)
+        ranges = by_scale(self._steps, limits)
         if plan["pixels"]:
             ranges[self._steps[0]["scale"]] = (0.0, PIXEL_MAX)
         self._wrapped = {step["name"]: self._wrapper(step, plain, ranges) for step in self._steps}
@@ -365,6 +431,30 @@ def squared_error(targets: tf.Tensor, maps: tf.Tensor, weights: tf.Tensor) -> tf
     return tf.reduce_mean(weights * tf.square(maps - targets))
 
 
+def detection_loss(box_channels: int) -> Any:
+    """The loss of a detector's raw outputs (N, priors, classes + box_channels).
+
+    The cross-entropies of the classes, and of the distances to the four sides of a box weighted
+    with the wanted score of its best class; both less their minimum, relative to the sum of these
+    scores.
+    """
+
+    def loss(targets: tf.Tensor, outputs: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+        wanted, logits = targets[..., :-box_channels], outputs[..., :-box_channels]
+        scores = tf.nn.sigmoid(wanted)
+        entropy = tf.nn.sigmoid_cross_entropy_with_logits
+        classes = tf.reduce_sum(entropy(scores, logits) - entropy(scores, wanted), axis=-1)
+        shape = (-1, targets.shape[1], 4, box_channels // 4)
+        sides = tf.reshape(targets[..., -box_channels:], shape)
+        found = tf.nn.log_softmax(tf.reshape(outputs[..., -box_channels:], shape))
+        difference = tf.nn.log_softmax(sides) - found
+        boxes = tf.reduce_mean(tf.reduce_sum(tf.nn.softmax(sides) * difference, -1), -1)
+        best = tf.reduce_max(scores, axis=-1)
+        return weights[0] * tf.reduce_sum(classes + best * boxes) / tf.reduce_sum(best)
+
+    return loss
+
+
 def train(model: QuantizedModel, plan: dict[str, Any], batches: Iterator[list[np.ndarray]]) -> None:
     """Train and say the loss of every batch."""
     warmup = plan["total_steps"] // 10
@@ -376,6 +466,8 @@ def train(model: QuantizedModel, plan: dict[str, Any], batches: Iterator[list[np
     )
     optimizer = tf_keras.optimizers.Adam(schedule)
     loss_of = cross_entropy if model.ends_in_softmax else squared_error
+    if plan["box_channels"]:
+        loss_of = detection_loss(plan["box_channels"])
 
     @tf.function(reduce_retracing=True, autograph=False)
     def step(images: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
