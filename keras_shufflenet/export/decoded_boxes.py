@@ -11,7 +11,7 @@ from keras_shufflenet.detection.priors import BINS, BOX_CHANNELS, Design, make_p
 from keras_shufflenet.export.source import ExportSource
 from keras_shufflenet.inference.predictor import Predictor
 from keras_shufflenet.litert.metadata import ModelMetadata
-from keras_shufflenet.litert.object_detector import OUTPUTS
+from keras_shufflenet.litert.object_detector import OUTPUTS, point_anchors
 
 PREFIX = "decode_"  # of the names of layers, which stay in float
 SIDES = 4
@@ -69,15 +69,8 @@ def decoded(source: ExportSource) -> ExportSource:
         model=model,
         output_names=OUTPUTS,
         predictor=Predictor.load(model, size),
-        metadata=ModelMetadata(labels=labels, anchors=_anchors(design, size)),
+        metadata=ModelMetadata(labels=labels, anchors=point_anchors(design, size)),
     )
-
-
-def _anchors(design: Design, size: tuple[int, int]) -> NDArray[np.float64]:
-    """Return points and strides as anchors, in fractions of the input."""
-    x, y, stride = make_priors(design, size).T
-    height, width = size
-    return np.stack([x / width, y / height, stride / width, stride / height], axis=-1)
 
 
 # From the distributions of the distances to the left, top, right and bottom to these (32, 4), and

@@ -8,6 +8,7 @@ schema is `object_detector_metadata_schema.fbs` of MediaPipe.
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_shufflenet.detection.priors import Design, make_priors
 from keras_shufflenet.litert.flatbuffer_tables import Table, to_flatbuffer
 
 OUTPUTS = ("location", "score")  # by which MediaPipe knows them
@@ -46,3 +47,15 @@ def detector_options(anchors: NDArray[np.float64], classes: int) -> bytes:
         YES,  # a sigmoid of the scores
     )
     return to_flatbuffer((VERSION, ((fixed,),), decoding), IDENTIFIER)
+
+
+def point_anchors(design: Design, size: tuple[int, int]) -> NDArray[np.float64]:
+    """Return the points of a detector as anchors (N, 4) of one stride, in fractions of the image.
+
+    Args:
+        design: The detector's.
+        size: (height, width) of its input in pixels.
+    """
+    x, y, stride = make_priors(design, size).T
+    height, width = size
+    return np.stack([x / width, y / height, stride / width, stride / height], axis=-1)
