@@ -4,16 +4,15 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from keras_shufflenet.cli.options import pair
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
 
     from keras_shufflenet.inference import Detector
 
-Batches = Callable[[], Iterator[np.ndarray]]
+Batches = Callable[[], Iterator["np.ndarray"]]
 
 
 def find_detector(network: "keras.Model", size: tuple[int, int] | None = None) -> "Detector | None":
@@ -90,9 +89,11 @@ def annotated_images(
 
 def _batches(detector: "Detector", paths: Sequence[str | Path], batch_size: int) -> Batches:
     """Return batches in an order that mixes folders and files, the same in every pass."""
+    import numpy as np
+
     order = np.random.default_rng(0).permutation(len(paths))
 
-    def batches() -> Iterator[np.ndarray]:
+    def batches() -> "Iterator[np.ndarray]":
         for start in range(0, len(paths), batch_size):
             rows = order[start : start + batch_size]
             yield np.stack([detector.fit(paths[row])[0] for row in rows]).astype(np.float32)

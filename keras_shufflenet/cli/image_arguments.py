@@ -29,6 +29,26 @@ Images = Annotated[
     ),
 ]
 
+SCORE_THRESHOLD, IOU_THRESHOLD = 0.35, 0.4  # those of inference.detection, which help must not load
+
+OutputDir = Annotated[
+    Path,
+    typer.Option(
+        "--output-dir",
+        file_okay=False,
+        help="Folder for a drawn NAME.png of each image, predictions.json and predictions.csv.",
+    ),
+]
+IouThreshold = Annotated[
+    float,
+    typer.Option(
+        "--iou-threshold",
+        min=0,
+        max=1,
+        help="Maximum overlap (IoU) of two detections of a class that are both kept.",
+    ),
+]
+
 
 @contextmanager
 def open_sources(
@@ -139,6 +159,14 @@ def picture_path(source: "ImageSource", sources: "Sequence[ImageSource]") -> Pat
     stem = Path(source.name).with_suffix("")
     shared = sum(Path(other.name).with_suffix("") == stem for other in sources) > 1
     return Path(f"{source.name if shared else stem.as_posix()}.png")
+
+
+def save_picture(pixels: "np.ndarray", path: Path) -> None:
+    """Write an image (H, W, 3), uint8, into a folder that is made."""
+    from PIL import Image
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
 
 
 def is_known(word: str) -> bool:

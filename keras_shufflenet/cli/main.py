@@ -27,6 +27,7 @@ from keras_shufflenet.cli import (
     export,
     models,
     predict,
+    predict_pose,
     qat,
     train,
 )
@@ -108,7 +109,7 @@ evaluation = _group("Evaluate a Keras model, a .keras file or a .tflite file.")
 _add(app, "models", models.models, models.EXAMPLES)
 _add(prediction, "classify", predict.classify, predict.CLASSIFY_EXAMPLES)
 _add(prediction, "detect", predict.detect, predict.DETECT_EXAMPLES)
-_add(prediction, "pose", predict.pose, predict.POSE_EXAMPLES)
+_add(prediction, "pose", predict_pose.pose, predict_pose.POSE_EXAMPLES)
 app.add_typer(prediction, name="predict")
 _add(training, "detect", train.detect, train.DETECT_EXAMPLES)
 _add(training, "pose", train.pose, train.POSE_EXAMPLES)

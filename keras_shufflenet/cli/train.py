@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from keras_shufflenet._checks import check_choice
 from keras_shufflenet._files import check_output_dir
+from keras_shufflenet.cli.detectors import check_detector_name
 from keras_shufflenet.cli.options import (
     Annotations,
     Category,
@@ -214,7 +214,6 @@ def detect(
 
     import keras_shufflenet as ks
 
-    check_choice("model", model, ks.list_models(task="detection"))
     recipes = ks.training.detection_recipes.DETECTION_RECIPES
     if recipe is None:
         families = ("nanodet_plus", "nanodet", "retinanet")
@@ -251,11 +250,12 @@ def _check_backbone(model: str) -> None:
 
 
 def _check_detector(model: str) -> None:
-    if model.startswith("pose_") or is_model_file(model):
+    if is_model_file(model):
         raise ValueError(
             "MODEL must be the name of a detector, such as nanodet_plus_m; a file to start from is "
             f"given by --initial-checkpoint. Received: {model}"
         )
+    check_detector_name(model)
 
 
 def _classes(file: "COCOBoxes", wanted: Sequence[str] | None) -> list[str]:

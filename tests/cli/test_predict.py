@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_shufflenet.cli import predict
+from keras_shufflenet.cli import predict, predict_pose
 from keras_shufflenet.inference import detection
 from keras_shufflenet.inference.visualization import distinct_color
 from tests.cli.conftest import PERSON, save_pose_net
@@ -79,7 +79,7 @@ def test_persons_are_found_before_their_keypoints(
 def test_a_photograph_of_no_person(command, photo, tiny_pose_file, detector_file, tmp_path):
     out_dir = tmp_path / "out"
     code, out, err = command(
-        *("predict", "pose", tiny_pose_file, photo, "--detector", detector_file),
+        *("predict", "pose", photo, "--pose", tiny_pose_file, "--detector", detector_file),
         *("--score-threshold", 0.95, "--output-dir", out_dir),
     )
     assert (code, err) == (0, "")
@@ -110,6 +110,8 @@ def test_the_detector_looks_where_there_are_no_boxes(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (("--pose", "photo.png"), "MODEL must come before IMAGE"),
+        (("--pose", "none.keras"), "--pose must be an existing file. Received: none.keras"),
         (("--detector", "nanodet_plus"), "such as nanodet_plus_m. Received: nanodet_plus"),
         (("--detector", "shufflenet_v2_x1_0"), "such as nanodet_plus_m_416. Received: shuffle"),
         (("--detector", "none.keras"), "--detector must be an existing file. Received: none"),
@@ -161,7 +163,7 @@ def test_other_models_detect_nothing(command, photo, model):
     assert "MODEL must be a .keras or .tflite file, or the name of a detector, such as nano" in err
 
 
-@pytest.mark.parametrize("function", [predict.detect, predict.pose])
+@pytest.mark.parametrize("function", [predict.detect, predict_pose.pose])
 def test_thresholds_are_those_of_python(function):
     defaults = {name: each.default for name, each in inspect.signature(function).parameters.items()}
     assert defaults["score_threshold"] == detection.PREDICTION_SCORE_THRESHOLD
