@@ -171,12 +171,12 @@ def _open_folder(directory: Path, description: dict[str, Any], resume: bool) -> 
     directory.mkdir(parents=True, exist_ok=True)
     remove_partial_files(directory)
     path = directory / RUN
+    text = json.dumps(description, indent=2) + "\n"
     if resume and path.exists():
-        _check_same(path, description)
+        _check_same(path, json.loads(text))
         return
     for name in (callbacks.LAST, callbacks.PREVIOUS, LOG, BEST, FINAL):
         (directory / name).unlink(missing_ok=True)
-    text = json.dumps(description, indent=2) + "\n"
     atomic_write(path, lambda beside: beside.write_text(text))
 
 

@@ -1,7 +1,5 @@
 import json
 import signal
-import subprocess
-import sys
 import zipfile
 from functools import partial
 
@@ -12,62 +10,10 @@ from keras import layers
 
 import keras_shufflenet as ks
 from keras_shufflenet.training import PoseTask, Recipe, Task, callbacks, train, train_pose
+from tests.training.killed_trainings import train_killed
 
 RECIPE = Recipe(epochs=3, batch_size=4, peak_learning_rate=1e-3, warmup_steps=2)
 STEPS = 3  # of an epoch: twelve people
-
-# Trainings one after another, each in a process of its own, which kills itself without a word at
-# a given step or while a checkpoint is being written. TensorFlow has started nothing at the forks.
-SCRIPT = """
-import json, os, signal, sys
-import keras
-import tensorflow as tf
-from keras import layers
-from keras_shufflenet.training import Recipe, callbacks, train_pose
-
-annotations, images, trainings = sys.argv[1:]
-
-def kill():
-    os.kill(os.getpid(), signal.SIGKILL)
-
-def run(directory, seed, kill_at=0, while_writing=False):
-    steps = 0
-
-    class Killer(callbacks.Checkpoint):
-        def on_train_batch_end(self, batch, logs=None):
-            nonlocal steps
-            steps += 1
-            if steps == kill_at:
-                if while_writing:
-                    self.model.save_weights = lambda path: (path.write_bytes(b"half"), kill())
-                    self.save()
-                kill()
-            super().on_train_batch_end(batch, logs)
-
-    callbacks.Checkpoint = Killer
-    tf.config.experimental.enable_op_determinism()
-    keras.utils.set_random_seed(seed)
-    model = keras.Sequential(
-        [
-            keras.Input((64, 64, 3)),
-            layers.Rescaling(1 / 255),
-            layers.Conv2D(8, 4, strides=4, use_bias=False),
-            layers.BatchNormalization(),
-            layers.ReLU(),
-            layers.Conv2D(17, 1),
-        ]
-    )
-    recipe = Recipe(epochs=3, batch_size=4, peak_learning_rate=1e-3, warmup_steps=2)
-    train_pose(model, [(annotations, images)], directory, recipe, checkpoint_minutes=0, verbose=0)
-
-codes = []
-for training in json.loads(trainings):
-    if (child := os.fork()) == 0:
-        run(**training)
-        os._exit(0)
-    codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-print(json.dumps(codes))
-"""
 
 
 def network(filters=8):
@@ -216,15 +162,8 @@ def test_a_training_killed_twice_ends_like_one_that_was_not(people, tmp_path):
         {"directory": str(killed), "seed": 1, "kill_at": STEPS, "while_writing": True},
         {"directory": str(killed), "seed": 2},
     ]
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, *map(str, people), json.dumps(trainings)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    codes = json.loads(done.stdout.splitlines()[-1])
-    assert codes == [0, -signal.SIGKILL, -signal.SIGKILL, 0], done.stderr
+    codes = train_killed("pose", people, trainings)
+    assert codes == [0, -signal.SIGKILL, -signal.SIGKILL, 0]
     expected, found = (
         keras.saving.load_model(folder / "model.keras").get_weights()
         for folder in (uninterrupted, killed)
