@@ -1,0 +1,81 @@
+"""Training of a detector on the command line."""
+
+import json
+
+import keras
+import pytest
+
+import keras_shufflenet as ks
+from keras_shufflenet.training.callbacks import read_log
+from tests.shortcuts import eager_training
+
+
+@pytest.fixture
+def two_categories(people, tmp_path):
+    """The json of the people, of whom the first is a dog."""
+    content = json.loads(people[0].read_text())
+    content["categories"].append({"id": 2, "name": "dog"})
+    content["annotations"][0]["category_id"] = 2
+    path = tmp_path / "two.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+@pytest.mark.filterwarnings("default:The file has other classes")
+def test_train_then_finetune_with_another_category(
+    command, people, two_categories, shallow, tmp_path
+):
+    images = people[1]
+    first, second = tmp_path / "first", tmp_path / "second"
+    common = ("--image-dir", images, "--input-size", "64x64", "--epochs", 1, "--batch-size", 6)
+    with shallow(), eager_training():
+        code, out, err = command(
+            *("train", "detect", "nanodet_m_x0_5", "--annotations", people[0], *common),
+            *("--val-annotations", people[0], "--val-image-dir", images),
+            *("--weights", "none", "--output-dir", first),
+        )
+        assert code == 0, err
+        assert f"trained: {first / 'model.keras'}" in out
+        code, _, err = command(
+            *("train", "detect", "nanodet_m_x0_5", "--annotations", two_categories, *common),
+            *("--initial-checkpoint", first / "model.keras", "--output-dir", second),
+        )
+    assert code == 0, err
+    assert "Warning: The file has other classes than the model: 'dog' of the classes" in err
+    (row,) = read_log(first / "log.csv")
+    assert {"AP", "qfl", "giou", "dfl"} <= set(row)
+    files = (first / "best.keras", second / "model.keras")
+    names = [ks.models.class_names(keras.saving.load_model(file)) for file in files]
+    assert names == [("person",), ("person", "dog")]
+    recipes = [json.loads((run / "run.json").read_text())["recipe"] for run in (first, second)]
+    assert [recipe["optimizer"] for recipe in recipes] == ["sgd", "adamw"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["shufflenet_v2_x1_0"], "MODEL must be one of 'nanodet_m'"),
+        (
+            ["detector.keras"],
+            "MODEL must be the name of a detector, such as nanodet_plus_m; a file",
+        ),
+        (["--category", "cat"], "--category must be the name or id of one of the categories of"),
+        (["--recipe", "mmpose"], "--recipe must be one of nanodet, nanodet_plus"),
+        (["--epochs", "0"], "--epochs must be a positive integer. Received: --epochs=0"),
+        (["--input-size", "big"], "--input-size must be HEIGHTxWIDTH"),
+        (["--input-size", "100x64", "--weights", "none"], "multiples of 32"),
+        (["--val-image-dir", "."], "--val-annotations and --val-image-dir must be given together"),
+        (["--initial-checkpoint", "none.pth"], "--initial-checkpoint must be an existing file"),
+        (["--initial-checkpoint", __file__, "--weights", "none"], "must not be given together"),
+    ],
+)
+def test_mistakes(command, people, tmp_path, words, message):
+    run = tmp_path / "run"
+    code, _, err = command(
+        *("train", "detect", *words, "--annotations", people[0], "--image-dir", people[1]),
+        *("--output-dir", run),
+    )
+    assert code == 1
+    assert message in err
+    assert "Received: " in err
+    assert "Traceback" not in err
