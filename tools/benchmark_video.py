@@ -109,7 +109,7 @@ def pan(pixels: NDArray[np.uint8], bboxes: Array, frames: int, seed: int) -> Ite
         zoom, *way = np.sin(2 * np.pi * frame / CYCLE + phases).tolist()
         scale = max(width / image.width, height / image.height) * (1.25 + 0.25 * zoom)
         view = np.array([width, height]) / scale
-        left, top = ((image.width, image.height) - view) / 2 * (1 + 0.9 * np.array(way))
+        left, top = ((image.width, image.height) - view) / 2 * (1 + 0.9 * np.asarray(way, np.float64))
         matrix = (1 / scale, 0, left, 0, 1 / scale, top)
         seen = image.transform(
             (width, height), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR
@@ -149,7 +149,8 @@ def load_pose(path: str) -> PosePredictor:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(path, options)
-    mean, std = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
+    mean = np.array([0.485, 0.456, 0.406], np.float32)
+    std = np.array([0.229, 0.224, 0.225], np.float32)
 
     def run(images: NDArray[np.float32]) -> NDArray[np.float32]:
         planes = ((images / 255 - mean) / std).astype(np.float32).transpose(0, 3, 1, 2)
