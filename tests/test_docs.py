@@ -19,6 +19,7 @@ import keras_shufflenet as ks
 from keras_shufflenet.cli import main
 from keras_shufflenet.inference import lite
 from keras_shufflenet.synthetic_people.walking import walking_people
+from tests import shortcuts
 from tests.hands import draw_hands
 from tests.models import golden_nets
 from tests.shortcuts import eager_training
@@ -61,6 +62,7 @@ SHORTER = {
     "--calibration-image-dir hands_train": (
         "--calibration-image-dir hands_train --num-calibration-samples 4"
     ),
+    "export nanodet_plus_m_416": "export small_detector.keras",
     "--threads 1 --threads 2 --engine 'LiteRT*'": "--iterations 2 --engine LiteRT",
     "--steps 500": "--steps 1 --batch-size 1 --num-calibration-samples 2",
 }
@@ -129,6 +131,11 @@ def here(tmp_path_factory, shared, synth, state):
         for name in ("photo.jpg", "cat.jpg", "photos/daisy/1.jpg", "photos/rose/1.jpg"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(images[0], folder / name)
+        keras.utils.set_random_seed(0)
+        with shortcuts.shallow():
+            ks.NanoDetPlus(backbone="shufflenet_v2_x0_25", input_shape=(64, 64, 3)).save(
+                folder / "small_detector.keras"
+            )
         with ks.inference.VideoWriter(folder / "clip.mp4", 30) as writer:
             for number, (frame, _) in enumerate(walking_people(3, image_size=(120, 160))):
                 writer.write(frame, number / 30)
