@@ -31,6 +31,7 @@ def build(
     backbone_arguments: Mapping[str, Any],
     classes: int | Sequence[str],
     shape: Shape,
+    input_tensor: keras.KerasTensor | None,
     weights: str | None,
     backbone_weights: str | None,
     include_preprocessing: bool,
@@ -47,6 +48,7 @@ def build(
         backbone_arguments: Further arguments of its builder.
         classes: As in every builder of a detector.
         shape: Of the input, from `check_input_shape`.
+        input_tensor: As in every builder.
         weights: As in every builder of a detector.
         backbone_weights: As in every builder of a detector.
         include_preprocessing: As in every builder.
@@ -58,12 +60,15 @@ def build(
     top = _builder.Top(classes, None)
     check_integer("classes", top.count)
 
-    def assemble(shape: Shape, backbone_weights: str | None) -> keras.Model:
+    def assemble(
+        shape: Shape, backbone_weights: str | None, image: keras.KerasTensor | None = None
+    ) -> keras.Model:
         body = build_network(
             backbone,
             include_top=False,
             weights=backbone_weights,
             input_shape=shape,
+            input_tensor=image,
             include_preprocessing=include_preprocessing,
             adapt_input_channels=adapt_input_channels,
             **backbone_arguments,
@@ -74,7 +79,7 @@ def build(
         x = layers.Concatenate(axis=1, dtype="float32", name=DETECTIONS)(outputs)
         return keras.Model(body.input, x, name=name or default_name)
 
-    model = assemble(shape, backbone_weights)
+    model = assemble(shape, backbone_weights, input_tensor)
     if weights is not None:
         channels = 0 if channel_axis() == 1 else -1
         adapts = adapt_input_channels and shape[channels] != RGB
@@ -94,17 +99,22 @@ def build(
     return model
 
 
-def check_input_shape(input_shape: Shape | None, default_size: int) -> Shape:
+def check_input_shape(
+    input_shape: Shape | None, default_size: int, input_tensor: keras.KerasTensor | None = None
+) -> Shape:
     """Return the shape of the input; the builder of the backbone checks what is not checked here.
 
     Args:
         input_shape: As in every builder.
         default_size: Both sides of the input if the shape is None.
+        input_tensor: As in every builder; its shape takes the place of the default.
 
     Raises:
         ValueError: If a side is no multiple of 32.
     """
     last = channel_axis() == -1
+    if input_shape is None and isinstance(input_tensor, keras.KerasTensor):
+        input_shape = tuple(input_tensor.shape[1:])
     if input_shape is None:
         size = (default_size, default_size)
         return (*size, RGB) if last else (RGB, *size)

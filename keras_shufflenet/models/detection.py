@@ -79,6 +79,7 @@ def NanoDet(
     include_preprocessing: bool = True,
     name: str | None = None,
     adapt_input_channels: bool = False,
+    input_tensor: keras.KerasTensor | None = None,
 ) -> keras.Model:
     """Build NanoDet, a detector with a path aggregation network and three levels.
 
@@ -101,6 +102,7 @@ def NanoDet(
         name: Name of the model. Defaults to its registry name.
         adapt_input_channels: Whether pretrained weights for RGB are adapted to an `input_shape`
             with another number of channels. If False, such weights are an error.
+        input_tensor: Keras tensor to use as the image input.
 
     Returns:
         A functional `keras.Model` from images to raw outputs (N, priors, classes + 32), float32:
@@ -121,6 +123,7 @@ def NanoDet(
         include_preprocessing,
         name,
         adapt_input_channels,
+        input_tensor,
     )
 
 
@@ -134,6 +137,7 @@ def NanoDetPlus(
     include_preprocessing: bool = True,
     name: str | None = None,
     adapt_input_channels: bool = False,
+    input_tensor: keras.KerasTensor | None = None,
 ) -> keras.Model:
     """Build NanoDet-Plus-m, a detector with a Ghost path aggregation network and four levels.
 
@@ -147,6 +151,7 @@ def NanoDetPlus(
         include_preprocessing: As for `NanoDet`.
         name: As for `NanoDet`.
         adapt_input_channels: As for `NanoDet`.
+        input_tensor: As for `NanoDet`.
 
     Returns:
         A model as that of `NanoDet`, with the points of another level.
@@ -165,6 +170,7 @@ def NanoDetPlus(
         include_preprocessing,
         name,
         adapt_input_channels,
+        input_tensor,
     )
 
 
@@ -178,8 +184,9 @@ def _build(
     include_preprocessing: bool,
     name: str | None,
     adapt_input_channels: bool,
+    input_tensor: keras.KerasTensor | None,
 ) -> keras.Model:
-    shape = _detector.check_input_shape(input_shape, DEFAULT_SIZE)
+    shape = _detector.check_input_shape(input_shape, DEFAULT_SIZE, input_tensor)
     body = backbone or network.backbone
 
     def head(maps: Sequence[keras.KerasTensor], classes: int) -> list[keras.KerasTensor]:
@@ -191,6 +198,7 @@ def _build(
         backbone_arguments=_activation(body),
         classes=classes,
         shape=shape,
+        input_tensor=input_tensor,
         weights=weights,
         backbone_weights=backbone_weights,
         include_preprocessing=include_preprocessing,

@@ -45,6 +45,7 @@ def RetinaNet(
     head_convs: int = CONVOLUTIONS,
     name: str | None = None,
     adapt_input_channels: bool = False,
+    input_tensor: keras.KerasTensor | None = None,
 ) -> keras.Model:
     """Build RetinaNet, a detector with a feature pyramid of five levels and nine anchors a point.
 
@@ -65,6 +66,7 @@ def RetinaNet(
         name: Name of the model. Defaults to "retinanet_" and the name of the backbone.
         adapt_input_channels: Whether pretrained weights for RGB are adapted to an `input_shape`
             with another number of channels. If False, such weights are an error.
+        input_tensor: Keras tensor to use as the image input.
 
     Returns:
         A functional `keras.Model` from images to raw outputs (N, anchors, classes + 4), float32:
@@ -77,7 +79,7 @@ def RetinaNet(
     """
     check_integer("fpn_channels", fpn_channels)
     check_integer("head_convs", head_convs, minimum=0)
-    shape = _detector.check_input_shape(input_shape, DEFAULT_SIZE)
+    shape = _detector.check_input_shape(input_shape, DEFAULT_SIZE, input_tensor)
 
     def head(maps: Sequence[keras.KerasTensor], classes: int) -> list[keras.KerasTensor]:
         levels = feature_pyramid(maps, fpn_channels, EXTRA_LEVELS, NECK_PREFIX)
@@ -89,6 +91,7 @@ def RetinaNet(
         backbone_arguments={},
         classes=classes,
         shape=shape,
+        input_tensor=input_tensor,
         weights=weights,
         backbone_weights=backbone_weights,
         include_preprocessing=include_preprocessing,

@@ -126,6 +126,18 @@ def test_gray_images(small, tmp_path):
     assert gray.output_shape == (None, PRIORS[ks.NanoDet], 112)
 
 
+def test_a_tensor_of_another_model_is_the_image():
+    camera = keras.Input((64, 96, 3))
+    image = keras.layers.Rescaling(255.0, name="to_bytes")(camera)
+    model = ks.NanoDet(backbone="shufflenet_v2_x0_25", input_tensor=image)
+    assert model.input_shape == (None, 64, 96, 3)
+    assert model.get_layer("to_bytes") in model.layers
+    with pytest.raises(ValueError, match=r"shape of `input_tensor`, \(64, 96, 3\), or None"):
+        ks.NanoDetPlus(input_tensor=image, input_shape=(64, 64, 3))
+    with pytest.raises(ValueError, match="must be a Keras tensor"):
+        ks.RetinaNet("shufflenet_v2_x0_25", input_tensor=np.zeros((1, 64, 64, 3)))
+
+
 def test_names_and_sizes():
     names = ks.list_models("nanodet*", task="detection")
     assert len(names) == 9
