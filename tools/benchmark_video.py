@@ -106,10 +106,11 @@ def pan(pixels: NDArray[np.uint8], bboxes: Array, frames: int, seed: int) -> Ite
     phases = np.random.default_rng(seed).uniform(0, 2 * np.pi, 3)
     corners = np.concatenate([bboxes[:, :2], bboxes[:, :2] + bboxes[:, 2:]], axis=1)
     for frame in range(frames):
-        zoom, *way = np.sin(2 * np.pi * frame / CYCLE + phases).tolist()
+        zoom, across, down = np.sin(2 * np.pi * frame / CYCLE + phases).tolist()
         scale = max(width / image.width, height / image.height) * (1.25 + 0.25 * zoom)
         view = np.array([width, height]) / scale
-        left, top = ((image.width, image.height) - view) / 2 * (1 + 0.9 * np.asarray(way, np.float64))
+        way = np.array([across, down])
+        left, top = ((image.width, image.height) - view) / 2 * (1 + 0.9 * way)
         matrix = (1 / scale, 0, left, 0, 1 / scale, top)
         seen = image.transform(
             (width, height), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR
