@@ -52,8 +52,8 @@ def RetinaNet(
     Args:
         backbone: A name of `list_models()`.
         classes: Number of classes, or a list of their names, which the model then carries into
-            its files. With pretrained weights and a number other than 80, everything but the last
-            convolution of the classes is loaded.
+            its files. Of pretrained weights the classes of the same names are loaded, and others
+            are new, with a warning; without names, all if there are as many, else none.
         input_shape: (height, width, channels), both sides multiples of 32 or None for a variable
             side. Defaults to (512, 512, 3).
         weights: Weights of the whole detector: None, or the path of a file.
