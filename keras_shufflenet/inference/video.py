@@ -118,7 +118,7 @@ class VideoPosePredictor:
             detection_interval: Number of frames from one detection to the next; 1 for detection in
                 every frame. The detector also runs until there is a person, when one is lost, and
                 then every fifth frame at least while its track is alive.
-            tracker: Gives the ids. Defaults to one that matches by OKS.
+            tracker: Gives the ids. Defaults to `Tracker()`.
             smoothing: Whether to smooth the keypoints with a One-Euro filter.
             min_cutoff: Its cutoff frequency at rest in hertz; lower for less jitter.
             beta: Rise of the cutoff frequency with the speed in heights of the person's box per
