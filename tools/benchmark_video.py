@@ -7,8 +7,8 @@ still, but are real. Synthetic people walk, cross and occlude each other.
         --image-dir coco/images --detector nanodet_int8.tflite --pose pose_int8.tflite \
         --results-csv results/video.csv
 
-Times are those of the processor, of all threads together, which other programs on the machine do
-not change; the frames per second are those of the clock.
+Times are CPU time of all threads together, which other programs on the machine affect less than the
+frames per second by the clock.
 """
 
 import argparse

@@ -231,6 +231,33 @@ def pipeline_table(results: Path, patterns: Sequence[str]) -> str:
     return f"{_markdown(head, rows)}\n\nMedians on {_processor(timed, f'{cores} cores')}."
 
 
+def video_table(results: Path, patterns: Sequence[str]) -> str:
+    """Build the table of pose estimation on video: ids, and milliseconds of the processor."""
+    timed = read_rows(results / "video.csv")
+    names = _matching([row["pose"] for row in timed], patterns or ["*"])
+    parts = ("decoding", "detector", "pose", "drawing", "encoding")
+    rows = [
+        (
+            row["video"],
+            row["detection_interval"],
+            f"{int(row['detections']) / int(row['frames']):.2f}",
+            row["id_switches"],
+            f"{float(row['idf1']):.2f}",
+            *(f"{float(row[f'{part}_cpu_ms']):.1f}" for part in parts),
+            f"{float(row['cpu_frames_per_second']):.0f}",
+        )
+        for row in timed
+        if row["pose"] in names
+    ]
+    head = ("video", "interval", "detections / frame", "id switches", "IDF1", *parts, "frames / s")
+    cores = " or ".join(dict.fromkeys(row["cores"] for row in timed))
+    return (
+        f"{_markdown(head, rows)}\n\nMilliseconds of CPU time of all threads for each frame, and the "
+        f"frames per second that they make, on {_processor(timed, f'{cores} cores')} in use by other "
+        "programs."
+    )
+
+
 TABLES: Mapping[str, Callable[[Path, Sequence[str]], str]] = {
     "headline": headline_table,
     "models": models_table,
@@ -244,6 +271,7 @@ TABLES: Mapping[str, Callable[[Path, Sequence[str]], str]] = {
     "boxes": boxes_table,
     "grouped": grouped_table,
     "pipeline": pipeline_table,
+    "video": video_table,
 }
 
 
