@@ -250,11 +250,10 @@ def video_table(results: Path, patterns: Sequence[str]) -> str:
         if row["pose"] in names
     ]
     head = ("video", "interval", "detections / frame", "id switches", "IDF1", *parts, "frames / s")
-    cores = " or ".join(dict.fromkeys(row["cores"] for row in timed))
+    machine = _processor(timed, " or ".join(dict.fromkeys(f"{row['cores']} cores" for row in timed)))
     return (
-        f"{_markdown(head, rows)}\n\nMilliseconds of CPU time of all threads for each frame, and the "
-        f"frames per second that they make, on {_processor(timed, f'{cores} cores')} in use by other "
-        "programs."
+        f"{_markdown(head, rows)}\n\nMilliseconds of CPU time of all threads for each frame, and "
+        f"the frames per second that they make, on {machine} in use by other programs."
     )
 
 
