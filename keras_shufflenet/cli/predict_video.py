@@ -1,6 +1,7 @@
 """`keras-shufflenet predict pose` on videos, cameras and folders of frames."""
 
 import glob
+import re
 import signal
 import sys
 import threading
@@ -87,11 +88,19 @@ def has_videos(words: Sequence[str], options: VideoOptions) -> bool:
     """Return whether the arguments of `predict pose`, after MODEL, are videos.
 
     Raises:
-        ValueError: If they are images, and options of videos are given, or if they are both.
+        ValueError: If they are images, and options of videos are given, or if they are both; if
+            --fps is given for video files alone, which say it themselves.
     """
     from keras_shufflenet.inference.video_reader import is_video
 
-    if options.fps is not None or all(map(is_video, words)):
+    if all(map(is_video, words)):
+        if options.fps is not None:
+            raise ValueError(
+                "--fps must be given for folders or patterns of images. "
+                f"Received: {' '.join(words)}"
+            )
+        return True
+    if options.fps is not None:
         return True
     if any(map(is_video, words)):
         raise ValueError(
@@ -237,8 +246,8 @@ def _find(
             for path in matches or [word]:
                 yield path, partial(VideoReader, path)
         else:
-            paths = [source.path for source in _images(word)]
-            yield word, partial(FrameFolder, word, paths, fps or 1.0)
+            paths = sorted((source.path for source in _images(word)), key=_by_numbers)
+            yield word, partial(FrameFolder, _stem(word), paths, fps or 1.0)
     if any(word.startswith(CAMERA) for word in words[:-1]):
         raise ValueError(
             f"A camera, which goes on until Ctrl-C, must be the last. Received: {' '.join(words)}"
@@ -253,14 +262,29 @@ def _images(word: str) -> list[Any]:
     return find_images([word], Path())
 
 
+def _by_numbers(path: Path) -> list[tuple[int, str]]:
+    """Return what to sort frames by: frame 2 is before frame 10."""
+    return [(int(part) if part.isdecimal() else -1, part) for part in re.split(r"(\d+)", str(path))]
+
+
+def _stem(name: str) -> str:
+    """Return the name of a drawn video; of a pattern such as `frames/*.jpg`, the folder's."""
+    path = Path(name.replace(":", "-")).expanduser().resolve()
+    stems = [
+        "".join(c for c in stem if c not in "*?[]") for stem in (path.stem, *path.parts[-2::-1])
+    ]
+    if glob.has_magic(name):
+        stems = [stem.strip("._- ") for stem in stems]
+    return next(filter(None, stems), "video")
+
+
 def _outputs(names: Sequence[str], output_dir: Path) -> list[Path]:
     """Return the paths of the drawn videos.
 
     Raises:
         ValueError: If two of them are the same, or one of them is a video that is read.
     """
-    stems = [Path(name.replace(":", "-")).expanduser().resolve().stem for name in names]
-    stems = ["".join(c for c in stem if c not in "*?[]") for stem in stems]
+    stems = [_stem(name) for name in names]
     same = [name for name, stem in zip(names, stems, strict=True) if Counter(stems)[stem] > 1]
     if same:
         raise ValueError(

@@ -12,12 +12,13 @@ from keras_shufflenet.inference.predictor import Predictor
 from keras_shufflenet.inference.track_drawing import draw_tracks
 from keras_shufflenet.inference.tracking import Tracker
 from keras_shufflenet.inference.video import TrackedPoses, VideoPosePredictor
-from keras_shufflenet.inference.video_reader import VideoReader
+from keras_shufflenet.inference.video_reader import Frame, VideoReader
 from keras_shufflenet.inference.video_writer import VideoWriter
 from keras_shufflenet.inference.visualization import draw_detections, draw_skeletons
 
 __all__ = [
     "Detector",
+    "Frame",
     "ImageClassifier",
     "PersonBoxes",
     "PersonDetector",

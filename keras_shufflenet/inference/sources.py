@@ -18,6 +18,7 @@ from keras_shufflenet.data.image_files import (
     displayed_size,
     find_image_files,
 )
+from keras_shufflenet.inference.video_reader import is_video
 from keras_shufflenet.weights._http import DownloadError, download_url
 
 STDIN = "-"
@@ -103,8 +104,16 @@ def _local(word: str) -> list[Path]:
         found, left_out = find_image_files(path)
         ReadReport.of_files(word, len(found), left_out, (HIDDEN, IN_HIDDEN_FOLDERS)).log()
         what = f"a folder with images ({', '.join(sorted(IMAGE_SUFFIXES))})"
+        if not found and (videos := sorted(filter(is_video, map(str, path.iterdir())))):
+            pattern = path / f"*{Path(videos[0]).suffix}"
+            what = f"a folder with images; `predict pose` takes videos by a pattern: '{pattern}'"
     elif path.is_file():
         check_name(path)
+        if is_video(word):
+            raise ValueError(
+                "IMAGE must be images; videos are arguments of `predict pose`, without images "
+                f"or lists. Received: {word}"
+            )
         if path.suffix.lower() not in IMAGE_SUFFIXES:
             displayed_size(path)  # raises before a network is loaded for it
         return [path]

@@ -160,7 +160,18 @@ class VideoPosePredictor:
         """Predict the next frame.
 
         Persons whose track is not confirmed yet are left out.
+
+        Args:
+            frame: A frame of `VideoReader`, or `Frame(frame_id, time, pixels)` of your own.
+
+        Raises:
+            ValueError: If it is no frame, such as an array, which has no time.
         """
+        if not isinstance(frame, Frame):
+            raise ValueError(
+                "`frame` must be a Frame(frame_id, time, pixels), such as those of VideoReader. "
+                f"Received: {type(frame).__name__}"
+            )
         pixels = frame.pixels
         carried = self._carry(pixels)
         self._since_detection += 1

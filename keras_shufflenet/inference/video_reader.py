@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from keras_shufflenet._checks import check_positive
 from keras_shufflenet._requirements import check_installed
+from keras_shufflenet.data.image_files import displayed_size
 from keras_shufflenet.inference.image_io import to_array
 
 VIDEO_SUFFIXES = frozenset(
@@ -201,7 +202,8 @@ class FrameFolder:
             fps: Frames per second.
 
         Raises:
-            ValueError: If there is no file, or `fps` is not above 0.
+            ValueError: If there is no file, `fps` is not above 0, or an image cannot be read or is
+                of another size than the first.
         """
         check_positive("fps", fps)
         if not paths:
@@ -209,23 +211,23 @@ class FrameFolder:
         self.name, self.fps = name, fps
         self.num_frames: int | None = len(paths)
         self._paths = list(paths)
+        first = displayed_size(self._paths[0])
+        for path in self._paths:
+            size = displayed_size(path)
+            if size != first:
+                raise ValueError(
+                    f"Frames of a video must be of one size, {first[1]} × {first[0]} pixels. "
+                    f"Received: {size[1]} × {size[0]} in {path}"
+                )
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames.
 
         Raises:
-            ValueError: If an image cannot be read, or is of another size than the first.
+            ValueError: If an image cannot be read.
         """
-        size = None
         for index, path in enumerate(self._paths):
-            pixels = to_array(path)
-            size = size or pixels.shape[:2]
-            if pixels.shape[:2] != size:
-                raise ValueError(
-                    f"Frames of a video must be of one size, {size[1]} × {size[0]} pixels. "
-                    f"Received: {pixels.shape[1]} × {pixels.shape[0]} in {path}"
-                )
-            yield Frame(index, index / self.fps, pixels)
+            yield Frame(index, index / self.fps, to_array(path))
 
     def close(self) -> None:
         """Nothing is open."""
@@ -244,6 +246,8 @@ def _open(source: str) -> Any:
     options: dict[str, Any] = {}
     if source.startswith(CAMERA):
         device, options = _camera(source.removeprefix(CAMERA))
+    elif "://" in source:
+        raise ValueError(f"A video must be a file, not a URL: download it. Received: {source}")
     elif not Path(source).is_file():
         raise FileNotFoundError(f"A video must be an existing file. Received: {source}")
     try:

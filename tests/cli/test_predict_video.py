@@ -88,6 +88,19 @@ def test_a_folder_of_frames_is_a_video(predict, frames, tmp_path):
     )
 
 
+def test_the_frames_of_a_pattern(frames, tmp_path):
+    for number in (10, 9, 2):
+        Image.new("L", SIZE, number).save(tmp_path / f"f{number}.png")
+    ((name, opener),) = predict_video._find([str(tmp_path / "*.png")], 5)
+    assert [int(frame.pixels.max()) for frame in opener()] == [2, 9, 10]
+    assert opener().name == tmp_path.name  # in messages and results
+    assert predict_video._outputs([name], tmp_path / "out") == [
+        tmp_path / "out" / f"{tmp_path.name}.mp4"
+    ]
+    assert predict_video._stem("walk_*.png") == "walk"
+    assert predict_video._stem("walk_.mp4") == "walk_"
+
+
 def test_a_video_that_breaks_off(predict, clip, tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (20, *SIZE, 3)).astype(np.uint8)
     with VideoWriter(tmp_path / "whole.mkv", 10) as writer:
@@ -135,6 +148,9 @@ def test_ctrl_c_completes_the_video(predict, clip, tmp_path, monkeypatch):
         (("text.mp4",), "that FFmpeg reads (Invalid data found when processing input)"),
         (("clip.mp4", "other/clip.mov"), "Videos must differ in name"),
         (("camera:0", "clip.mp4"), "must be the last"),
+        (("clip.mp4", "--fps", 5), "--fps must be given for folders or patterns of images"),
+        (("https://example.org/clip.mp4",), "must be a file, not a URL: download it"),
+        (("other",), "`predict pose` takes videos by a pattern: 'other/*.mov'"),
         (("-", "--fps", 5), "--fps must be given for folders or patterns of images"),
         (("clip.mp4", "--output-dir", "."), "--output-dir must be another folder"),
         (("clip.mp4", "--track-by", "color"), "'color' is not one of"),

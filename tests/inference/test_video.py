@@ -184,3 +184,9 @@ def test_arguments_are_checked():
     pose.detector = None
     with pytest.raises(ValueError, match=r"`pose` must have a detector.*Received: pose=pose"):
         VideoPosePredictor(pose)
+
+
+def test_arrays_are_no_frames():
+    message = r"must be a Frame\(frame_id, time, pixels\).* Received: ndarray"
+    with pytest.raises(ValueError, match=message):
+        VideoPosePredictor(Pose()).predict_frame(np.zeros((*SIZE, 3), np.uint8))

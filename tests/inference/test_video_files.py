@@ -170,7 +170,7 @@ def test_a_folder_of_frames(tmp_path):
     np.testing.assert_array_equal(frames[1].pixels, np.roll(picture(), 1, axis=1))
     Image.fromarray(picture(50, 64)).save(paths[2])
     with pytest.raises(ValueError, match=r"one size, 64 × 48 pixels. Received: 64 × 50 in .*2.png"):
-        list(FrameFolder("frames", paths, 10))
+        FrameFolder("frames", paths, 10)
     with pytest.raises(ValueError, match="`paths` must have a frame"):
         FrameFolder("frames", [], 10)
 
