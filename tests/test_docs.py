@@ -42,6 +42,9 @@ SHORTER = {
         "train pose shufflenet_v2_x0_25 --head fpn --recipe finetune --weights none --epochs 1 "
         "--input-size 64x64"
     ),
+    "train detect nanodet_plus_m --initial-checkpoint coco": (
+        "train detect nanodet_m_x0_5 --weights none --epochs 1 --input-size 64x64 --batch-size 8"
+    ),
     "steps_per_epoch=1000, epochs=10": "steps_per_epoch=1, epochs=1",
     "steps_per_epoch=50, epochs=5": "steps_per_epoch=1, epochs=1",
     'pose = ks.PoseEstimator(\n    "shufflenet_v2_x1_0", head="light", input_size=(256, 192), '

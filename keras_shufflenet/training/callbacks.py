@@ -41,7 +41,7 @@ def copy_weights(trained: keras.Model, model: keras.Model) -> keras.Model:
 
 def save_plain(model: keras.Model, path: Path) -> None:
     """Write a model without compile state, so that the file opens without this package."""
-    atomic_write(path, keras.Model(model.inputs, model.outputs, name=model.name).save)
+    atomic_write(path, keras.Model(model.input, model.output, name=model.name).save)
 
 
 class StopAtNaN(keras.callbacks.Callback):

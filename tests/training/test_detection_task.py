@@ -51,6 +51,7 @@ def test_the_saved_models_are_plain_detectors(trained):
         assert "keras_shufflenet" not in config
     saved = keras.saving.load_model(directory / "model.keras")
     assert ks.models.class_names(saved) == ("person",)
+    assert saved.compute_output_shape((2, 64, 64, 3)) == (2, 85, 33)  # no list of one
     for got, expected in zip(saved.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(got, expected)
 
