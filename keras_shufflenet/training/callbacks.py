@@ -41,7 +41,9 @@ def copy_weights(trained: keras.Model, model: keras.Model) -> keras.Model:
 
 def save_plain(model: keras.Model, path: Path) -> None:
     """Write a model without compile state, so that the file opens without this package."""
-    atomic_write(path, keras.Model(model.input, model.output, name=model.name).save)
+    # A single tensor in a list would be one in the outputs of the opened file, too.
+    inputs, outputs = (x[0] if len(x) == 1 else x for x in (model.inputs, model.outputs))
+    atomic_write(path, keras.Model(inputs, outputs, name=model.name).save)
 
 
 class StopAtNaN(keras.callbacks.Callback):

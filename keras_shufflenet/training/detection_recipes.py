@@ -207,7 +207,7 @@ def retinanet(
 
 
 def finetune(
-    epochs: int = 12, batch_size: int = 16, peak_learning_rate: float = 2e-4
+    epochs: int = 12, batch_size: int = 16, peak_learning_rate: float = 1e-4
 ) -> DetectionRecipe:
     """Return a recipe for minutes: a detector trained on COCO, a few images with one's own classes.
 
@@ -217,7 +217,10 @@ def finetune(
             --annotations train.json --image-dir images --output-dir runs/detector
 
     The learning rate is low, the augmentation light, and the predictions of a trained detector
-    need no assign guidance module.
+    need no assign guidance module. From an ImageNet backbone it takes a rate of 1e-3.
+
+    Expected: persons, AP .42 on 77 images after 4 epochs, as before (.43), and .13 after 18 epochs
+    from an ImageNet backbone with 316 images, see `results/detection_training.csv`.
 
     Args:
         epochs: Number of epochs.
