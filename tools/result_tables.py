@@ -250,7 +250,8 @@ def video_table(results: Path, patterns: Sequence[str]) -> str:
         if row["pose"] in names
     ]
     head = ("video", "interval", "detections / frame", "id switches", "IDF1", *parts, "frames / s")
-    machine = _processor(timed, " or ".join(dict.fromkeys(f"{row['cores']} cores" for row in timed)))
+    cores = " or ".join(dict.fromkeys(row["cores"] for row in timed))
+    machine = _processor(timed, f"{cores} cores")
     return (
         f"{_markdown(head, rows)}\n\nMilliseconds of CPU time of all threads for each frame, and "
         f"the frames per second that they make, on {machine} in use by other programs."
