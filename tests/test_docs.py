@@ -200,6 +200,7 @@ def test_readme(commands_done, here, state, shallow):
 @pytest.mark.filterwarnings("default:The skeleton 'hand' has no sigmas")
 @pytest.mark.parametrize("page", PAGES[1:])
 def test_page(page, commands_done, here, shallow):
+    keras.utils.set_random_seed(1)  # int8 cannot express all untrained weights
     execute(page, {}, shallow)
     for command in commands(page):
         run(command, shallow, commands_done)
