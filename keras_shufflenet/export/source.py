@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from keras_shufflenet._checks import check_names
+from keras_shufflenet._layer_names import PREPROCESSING
 from keras_shufflenet._requirements import MEGABYTE, check_free_space
 from keras_shufflenet.detection import coco_classes
 from keras_shufflenet.detection.priors import Design
@@ -56,7 +57,7 @@ class ExportSource:
     def takes_pixels(self) -> bool:
         """Whether the model takes pixels 0..255, as its images or else its layers tell."""
         images = self.comparison_images if self.images is None else self.images
-        return normalizes(self.model) if images is None else are_pixels(images)
+        return preprocesses(self.model) if images is None else are_pixels(images)
 
 
 def open_source(
@@ -205,18 +206,22 @@ def _labels(labels: Sequence[str] | None, shape: tuple[int, ...]) -> tuple[str, 
     return names
 
 
-def normalizes(model: keras.Model) -> bool:
-    """Return whether a model, or a model inside it, has layers that normalize pixels."""
+def preprocesses(model: keras.Model) -> bool:
+    """Return whether a model, or a model inside it, has layers that take pixels.
+
+    They normalize them, or are this package's for networks of pixels as they are.
+    """
     return any(
-        isinstance(layer, (keras.layers.Normalization, keras.layers.Rescaling))
-        or (isinstance(layer, keras.Model) and normalizes(layer))
+        layer.name == PREPROCESSING
+        or isinstance(layer, (keras.layers.Normalization, keras.layers.Rescaling))
+        or (isinstance(layer, keras.Model) and preprocesses(layer))
         for layer in model.layers
     )
 
 
 def _warn_of_range(model: keras.Model, images: np.ndarray | None) -> None:
     """Warn of normalized images for a model that normalizes pixels itself."""
-    if images is not None and normalizes(model) and not are_pixels(images):
+    if images is not None and preprocesses(model) and not are_pixels(images):
         warnings.warn(
             "The model takes pixels 0..255 and normalizes them itself, but the representative "
             f"images hold values from {images.min():.3g} to {images.max():.3g}.",

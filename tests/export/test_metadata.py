@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import keras_shufflenet as ks
+from keras_shufflenet.export.source import preprocesses
 from keras_shufflenet.inference import ImageClassifier, PosePredictor, Predictor
 from keras_shufflenet.keypoints import HeatmapCodec, Skeleton
 from keras_shufflenet.litert import schema
@@ -52,6 +53,18 @@ def test_normalized_images_cannot_be_described(shallow, tmp_path):
     pixels = ks.export.litert(model, tmp_path / "a.tflite", comparison_images=np.abs(normal) * 50)
     assert pixels.takes_pixels
     assert "normalized values" in report.to_markdown()
+
+
+@pytest.mark.parametrize("preprocessing", [True, False])
+def test_networks_of_pixels_that_are_not_normalized(preprocessing):
+    model = ks.ShuffleNetV1(
+        width=0.5,
+        variant="megvii",
+        input_shape=(32, 32, 3),
+        include_preprocessing=preprocessing,
+    )
+    assert preprocesses(model) is preprocessing
+    assert preprocesses(keras.Sequential([model])) is preprocessing
 
 
 def test_image_input_and_pixels(exported, mediapipe):
