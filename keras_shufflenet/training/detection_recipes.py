@@ -46,6 +46,8 @@ class DetectionRecipe:
             short training, so that they reach back a twentieth of it. None for no averages.
         guidance: Whether detectors with an assign guidance module, NanoDet-Plus, are trained with
             it. It takes most of the time of a step.
+        precise_statistics: Whether the statistics of batch normalizations are those of images
+            without augmentation, in each validation and at the end; a short training needs it.
         augmentation: Augmentation of the images.
 
     Raises:
@@ -64,6 +66,7 @@ class DetectionRecipe:
     final_ratio: float = 0.05
     ema_momentum: float | None = 0.9998
     guidance: bool = True
+    precise_statistics: bool = False
     augmentation: DetectionAugmentation = NANODET_PLUS_AUGMENTATION
 
     def __post_init__(self) -> None:
@@ -75,6 +78,7 @@ class DetectionRecipe:
         check_choice("optimizer", self.optimizer, ("adamw", "sgd"))
         check_choice("schedule", self.schedule, ("cosine", "step"))
         check_bool("guidance", self.guidance)
+        check_bool("precise_statistics", self.precise_statistics)
         if self.ema_momentum is not None and not 0 <= self.ema_momentum < 1:
             raise ValueError(
                 "`ema_momentum` must be at least 0 and below 1, or None. "
@@ -233,6 +237,7 @@ def finetune(
         peak_learning_rate,
         warmup_steps=100,
         guidance=False,
+        precise_statistics=True,
         augmentation=LIGHT_AUGMENTATION,
     )
 

@@ -1,6 +1,6 @@
 """Training of detectors on images with annotated boxes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +15,12 @@ from keras_shufflenet.detection.coco_boxes import METRICS, COCOBoxes, evaluate_b
 from keras_shufflenet.detection.priors import NANODET_PLUS
 from keras_shufflenet.models import class_names
 from keras_shufflenet.models.assign_guidance import add_assign_guidance
-from keras_shufflenet.training.batch_norm import folded_layers, restore_statistics, training_copy
+from keras_shufflenet.training.batch_norm import (
+    estimate_statistics,
+    folded_layers,
+    restore_statistics,
+    training_copy,
+)
 from keras_shufflenet.training.criteria import Criterion, find_criterion
 from keras_shufflenet.training.detection_recipes import ATTACHED, DetectionRecipe
 from keras_shufflenet.training.trainer import Task, jit_compile, train
@@ -24,6 +29,7 @@ Source = tuple[str | Path | COCOBoxes, str | Path]  # annotations, folder of the
 
 STATISTICS_IMAGES = 128  # that re-estimate the statistics of folded batch normalizations
 STATISTICS_BATCH = 8
+PRECISE_BATCH = 16  # those of a training
 
 
 class DetectorInTraining(keras.Model):
@@ -117,11 +123,21 @@ class DetectionTask(Task):
 
     def prepare(self) -> None:
         """Re-estimate the statistics of batch normalizations that were folded."""
-        if not folded_layers(self.model):
-            return
-        few = self._dataset.select(slice(STATISTICS_IMAGES))
-        images = data.detection(few, model=self.model, batch_size=STATISTICS_BATCH)
-        restore_statistics(self.model, (batch for batch, _ in images))
+        if folded_layers(self.model):
+            restore_statistics(self.model, self._plain_images(STATISTICS_BATCH))
+
+    def finish(self, model: keras.Model) -> None:
+        """Estimate the statistics of batch normalizations, if the recipe says so."""
+        if self._recipe.precise_statistics:
+            estimate_statistics(model, self._plain_images(PRECISE_BATCH))
+
+    def _plain_images(self, batch_size: int) -> Iterator[Any]:
+        """Yield some batches without augmentation, all of the same size."""
+        count = min(len(self._dataset), STATISTICS_IMAGES)
+        size = min(batch_size, count)
+        few = self._dataset.select(slice(count // size * size))
+        for images, _ in data.detection(few, model=self.model, batch_size=size):
+            yield images
 
     def training_model(self) -> keras.Model:
         """Return a copy with the loss, and with the assign guidance module of NanoDet-Plus."""

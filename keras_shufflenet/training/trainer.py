@@ -67,6 +67,10 @@ class Task(ABC):
         """
         return training_copy(self.model)
 
+    def finish(self, model: keras.Model) -> None:
+        """Change the weights of the model before it is validated or saved, if necessary."""
+        return
+
     def validate(self, model: keras.Model) -> Mapping[str, float] | None:
         """Return the validation metrics, with `best_metric` among them; None for no validation."""
         return None
@@ -117,7 +121,7 @@ def train(
         epoch, offset = divmod(done, steps)
         epochs = epoch + 1 if offset else task.epochs
         validation = callbacks.Validation(
-            lambda model: task.validate(callbacks.copy_weights(model, task.model)),
+            lambda model: task.validate(_updated(task, model)),
             lambda _: callbacks.save_plain(task.model, directory / BEST),
             metric=task.best_metric,
             interval=val_interval,
@@ -140,8 +144,15 @@ def train(
                 ],
                 verbose=_verbosity(verbose),
             )
-    callbacks.save_plain(callbacks.copy_weights(trained, task.model), directory / FINAL)
+    callbacks.save_plain(_updated(task, trained), directory / FINAL)
     return callbacks.read_log(directory / LOG)
+
+
+def _updated(task: Task, trained: keras.Model) -> keras.Model:
+    """Return the task's model with the weights of the one in training."""
+    model = callbacks.copy_weights(trained, task.model)
+    task.finish(model)
+    return model
 
 
 def jit_compile() -> bool | str:

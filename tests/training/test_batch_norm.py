@@ -5,7 +5,11 @@ import numpy as np
 import pytest
 
 import keras_shufflenet as ks
-from keras_shufflenet.training.batch_norm import folded_layers, restore_statistics
+from keras_shufflenet.training.batch_norm import (
+    estimate_statistics,
+    folded_layers,
+    restore_statistics,
+)
 from tests.noise import assert_exact
 
 
@@ -53,3 +57,18 @@ def test_nothing_is_folded_in_new_or_real_statistics(folded, images):
 def test_no_image_is_an_error(folded):
     with pytest.raises(ValueError, match="Received: none"):
         restore_statistics(folded, [])
+
+
+def test_precise_statistics_are_the_means_over_the_batches():
+    image = keras.Input((2, 2, 3))
+    model = keras.Model(image, keras.layers.BatchNormalization(momentum=0.7)(image))
+    batches = np.random.default_rng(0).normal(2, 3, (4, 8, 2, 2, 3)).astype(np.float32)
+    estimate_statistics(model, batches)
+    norm = model.layers[-1]
+    assert norm.momentum == 0.7
+    means = batches.mean(axis=(0, 1, 2, 3))
+    variances = batches.var(axis=(1, 2, 3)).mean(axis=0)
+    np.testing.assert_allclose(norm.moving_mean, means, rtol=1e-5)
+    np.testing.assert_allclose(norm.moving_variance, variances, rtol=1e-5)
+    estimate_statistics(model, [])
+    np.testing.assert_allclose(norm.moving_mean, means, rtol=1e-5)
