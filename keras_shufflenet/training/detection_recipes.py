@@ -223,7 +223,7 @@ def finetune(
     The learning rate is low, the augmentation light, and the predictions of a trained detector
     need no assign guidance module. From an ImageNet backbone it takes a rate of 1e-3.
 
-    Expected: persons, AP .42 on 77 images after 4 epochs, as before (.43), and .13 after 18 epochs
+    Expected: persons, AP .43 on 77 images after 4 epochs, as before, and .13 after 18 epochs
     from an ImageNet backbone with 316 images, see `results/detection_training.csv`.
 
     Args:
