@@ -33,6 +33,13 @@ def check_number(name: str, value: Any) -> None:
         raise ValueError(f"`{name}` must be a finite number. Received: {name}={value!r}")
 
 
+def check_fraction(name: str, value: Any) -> None:
+    """Raise ValueError unless a value is a number between 0 and 1."""
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not number or not 0 <= value <= 1:
+        raise ValueError(f"`{name}` must be a number between 0 and 1. Received: {name}={value!r}")
+
+
 def check_integer(name: str, value: Any, minimum: int = 1) -> None:
     """Raise ValueError unless a value is an integer that is not below a minimum."""
     if not is_integer(value) or value < minimum:

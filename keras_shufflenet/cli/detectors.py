@@ -50,12 +50,17 @@ def check_detector(detector: str, weights: str | None) -> None:
     check_detector_name(detector, "--detector")
 
 
-def check_detector_name(detector: str, option: str = "MODEL") -> None:
+def check_detector_name(
+    detector: str,
+    option: str = "MODEL",
+    allowed: str = "a .keras or .tflite file, or the name of a detector",
+) -> None:
     """Check that a model is a file, or the name of a detector.
 
     Args:
         detector: The model.
         option: What it is passed as, for the message.
+        allowed: What it may be, for the message.
 
     Raises:
         ValueError: If it is the name of a network of another task, or of none.
@@ -70,8 +75,7 @@ def check_detector_name(detector: str, option: str = "MODEL") -> None:
     if detector not in MODEL_STATS or is_other:
         near = [] if is_other else difflib.get_close_matches(detector, MODEL_STATS, 1, 0.8)
         raise ValueError(
-            f"{option} must be a .keras or .tflite file, or the name of a detector, such as "
-            f"{[*near, DETECTOR][0]}. Received: {detector}"
+            f"{option} must be {allowed}, such as {[*near, DETECTOR][0]}. Received: {detector}"
         )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from keras_shufflenet._checks import is_positive
 from keras_shufflenet._files import check_output_dir
 from keras_shufflenet.cli.detectors import check_detector_name
 from keras_shufflenet.cli.options import (
@@ -44,6 +45,12 @@ keras-shufflenet train detect nanodet_plus_m --recipe nanodet_plus \
 """
 
 OutputDir = Annotated[Path, typer.Option(file_okay=False, help="Folder of the training.")]
+BoxAnnotations = Annotated[
+    list[Path],
+    typer.Option(
+        "--annotations", exists=True, dir_okay=False, help="COCO json of boxes; may be repeated."
+    ),
+]
 BackboneWeights = Annotated[
     str | None,
     typer.Option(
@@ -149,7 +156,7 @@ def pose(
 
 
 def detect(
-    annotations: Annotations,
+    annotations: BoxAnnotations,
     image_dir: ImageDirs,
     output_dir: OutputDir,
     model: Annotated[
@@ -255,7 +262,7 @@ def _check_detector(model: str) -> None:
             "MODEL must be the name of a detector, such as nanodet_plus_m; a file to start from is "
             f"given by --initial-checkpoint. Received: {model}"
         )
-    check_detector_name(model)
+    check_detector_name(model, allowed="the name of a detector")
 
 
 def _classes(file: "COCOBoxes", wanted: Sequence[str] | None) -> list[str]:
@@ -272,7 +279,13 @@ def _classes(file: "COCOBoxes", wanted: Sequence[str] | None) -> list[str]:
             f"{file.place} must list its categories with names, which the model carries. "
             f"Received: {', '.join(map(str, unnamed)) or 'no category'}"
         )
-    return [category.name for category in found]
+    names = [category.name for category in found]
+    if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+        raise ValueError(
+            f"{file.place} must have categories of different names, which become the classes. "
+            f"Received: {names.count(twice[0])} categories {twice[0]!r}"
+        )
+    return names
 
 
 def _check_initial(checkpoint: str | None, weights: str | None) -> None:
@@ -287,9 +300,11 @@ def _check_initial(checkpoint: str | None, weights: str | None) -> None:
     from keras_shufflenet.weights.catalog import CATALOG, DATASETS
 
     if checkpoint not in (*CATALOG, *DATASETS) and not Path(checkpoint).is_file():
+        own = [name for name in CATALOG if name.startswith(f"{checkpoint}.")]
+        hint = f"; the weights of this model are {own[0]}" if own else ""
         raise FileNotFoundError(
-            "--initial-checkpoint must be an existing file, coco, mpii or a name of "
-            f"`keras-shufflenet models`. Received: {checkpoint}"
+            "--initial-checkpoint must be an existing file, coco, mpii or the name of weights in "
+            f"`keras-shufflenet models`{hint}. Received: {checkpoint}"
         )
 
 
@@ -314,6 +329,10 @@ def _recipe(
     """Return a recipe with the given numbers in the place of its own."""
     if name not in recipes:
         raise ValueError(f"--recipe must be one of {', '.join(recipes)}. Received: {name}")
+    if learning_rate is not None and not is_positive(learning_rate):
+        raise ValueError(
+            f"--learning-rate must be a positive number. Received: --learning-rate={learning_rate}"
+        )
     changes: dict[str, Any] = {
         "epochs": epochs,
         "batch_size": batch_size,

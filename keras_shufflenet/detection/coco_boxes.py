@@ -2,7 +2,7 @@
 
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -176,11 +176,7 @@ def evaluate_boxes(
     ids = [each.id for each in chosen]
     truth, found = COCO(), COCO()
     truth.dataset = _ground_truth(file, ids)
-    if all(annotation["iscrowd"] for annotation in truth.dataset["annotations"]):
-        raise ValueError(
-            f"{file.place} must have an annotated box that is no crowd. Received: "
-            f"{len(file.images)} images, {len(truth.dataset['annotations'])} annotations"
-        )
+    check_annotated(file, ids)
     checked = _checked_results(results, file, ids)
     with redirect_stdout(io.StringIO()):
         truth.createIndex()
@@ -197,6 +193,20 @@ def evaluate_boxes(
         values = columns[each.id][columns[each.id] > -1]
         metrics[f"AP of {each.name or each.id}"] = float(values.mean()) if values.size else -1.0
     return metrics
+
+
+def check_annotated(file: COCOBoxes, category_ids: Collection[int]) -> None:
+    """Check that there is a box to be found.
+
+    Raises:
+        ValueError: If no box of the categories is annotated but crowds.
+    """
+    boxes = [box for box in file.boxes if box.category_id in category_ids]
+    if all(box.iscrowd for box in boxes):
+        raise ValueError(
+            f"{file.place} must have an annotated box that is no crowd. Received: "
+            f"{len(file.images)} images, {len(boxes)} annotations"
+        )
 
 
 def _ground_truth(file: COCOBoxes, ids: Sequence[int]) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def decode(
     kept = np.concatenate(
         [
             np.flatnonzero(numbers == each)[
-                nms(boxes[numbers == each], found[numbers == each], iou_threshold)
+                nms(boxes[numbers == each], found[numbers == each], iou_threshold, max_detections)
             ]
             for each in np.unique(numbers)
         ]
@@ -117,20 +117,27 @@ def iou(box: ArrayLike, boxes: ArrayLike) -> NDArray[np.float64]:
     return shared / np.maximum((box[2:] - box[:2]).prod() + areas - shared, np.finfo(float).tiny)
 
 
-def nms(boxes: ArrayLike, scores: ArrayLike, threshold: float = IOU_THRESHOLD) -> NDArray[np.int64]:
+def nms(
+    boxes: ArrayLike,
+    scores: ArrayLike,
+    threshold: float = IOU_THRESHOLD,
+    max_kept: int | None = None,
+) -> NDArray[np.int64]:
     """Keep boxes in order of their score, unless their IoU with a kept one exceeds a threshold.
 
     Args:
         boxes: (N, 4): left, top, right and bottom.
         scores: (N,).
         threshold: Maximum IoU of two boxes that are both kept.
+        max_kept: Maximum number of boxes that are kept; by default all.
 
     Returns:
         Indices of the kept boxes, best first.
     """
     boxes = np.asarray(boxes, np.float64)
-    order, kept = np.argsort(-np.asarray(scores, np.float64), kind="stable"), []
-    while len(order):
+    order = np.argsort(-np.asarray(scores, np.float64), kind="stable")
+    kept: list[np.int64] = []
+    while len(order) and (max_kept is None or len(kept) < max_kept):
         best, order = order[0], order[1:]
         kept.append(best)
         order = order[iou(boxes[best], boxes[order]) <= threshold]

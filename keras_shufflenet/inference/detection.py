@@ -3,12 +3,14 @@
 Prediction and evaluation share `Detector`, so that they cannot differ.
 """
 
+import difflib
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_shufflenet._checks import check_fraction, check_integer
 from keras_shufflenet.detection import coco_classes
 from keras_shufflenet.detection.decoding import (
     IOU_THRESHOLD,
@@ -21,7 +23,7 @@ from keras_shufflenet.detection.decoding import (
 )
 from keras_shufflenet.detection.fitting import fit_image, to_image
 from keras_shufflenet.detection.priors import Design, find_design, make_priors
-from keras_shufflenet.inference.image_io import to_array, with_channels
+from keras_shufflenet.inference.image_io import to_array, to_arrays, with_channels
 from keras_shufflenet.inference.predictor import Predictor
 
 __all__ = ["PREDICTION_IOU_THRESHOLD", "PREDICTION_SCORE_THRESHOLD", "Detector", "design_of"]
@@ -71,8 +73,12 @@ class Detector:
             max_detections: Maximum number of detections in an image.
 
         Raises:
-            ValueError: If the input size is unknown, or the model is no detector.
+            ValueError: If the input size is unknown, the model is no detector, or a threshold is
+                not between 0 and 1.
         """
+        check_fraction("score_threshold", score_threshold)
+        check_fraction("iou_threshold", iou_threshold)
+        check_integer("max_detections", max_detections)
         predictor = Predictor.load(model, input_size)
         design = design_of(predictor)
         classes = design.count_classes(predictor.output_shape[1])
@@ -90,7 +96,9 @@ class Detector:
         """
         names = self.class_names
         if unknown := [name for name in category if name not in names]:
-            listed = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+            near = difflib.get_close_matches(unknown[0].lower(), names, cutoff=0.5)
+            shown = list(dict.fromkeys([*near, *names]))[:10]
+            listed = ", ".join(shown) + (", ..." if len(names) > 10 else "")
             raise ValueError(
                 f"`category` must be one of the {len(names)} classes of {self.predictor.name}: "
                 f"{listed}. Received: category={unknown[0]!r}"
@@ -108,9 +116,11 @@ class Detector:
 
         Raises:
             FileNotFoundError: If an image is missing.
-            ValueError: If an image cannot be decoded.
+            ValueError: If an image cannot be decoded, or `images` is a single one.
         """
-        arrays = [to_array(image) for image in images]
+        arrays = to_arrays(images)
+        if not arrays:
+            return []
         fitted = [self.fit(array) for array in arrays]
         outputs = self.predictor.predict(np.stack([pixels for pixels, _ in fitted]))
         return [

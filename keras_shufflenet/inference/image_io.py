@@ -1,6 +1,7 @@
 """Images as users pass them: paths, Pillow images and arrays."""
 
 import os
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -37,6 +38,26 @@ def to_pillow(image: object) -> Image.Image:
 def to_array(image: object) -> np.ndarray:
     """Return an image as uint8 (H, W, 3); arguments and errors are those of `to_pillow`."""
     return np.asarray(to_pillow(image))
+
+
+def to_arrays(images: Any) -> list[np.ndarray]:
+    """Return several images as uint8 (H, W, 3) each.
+
+    Args:
+        images: A list of images, or an array (N, H, W, 3); each as for `to_pillow`.
+
+    Raises:
+        FileNotFoundError: If a path does not exist.
+        ValueError: If it is a single image, or an image is invalid.
+    """
+    if isinstance(images, str | os.PathLike | Image.Image):
+        raise ValueError(f"`images` must be a list of images. Received: the image {images}")
+    if hasattr(images, "shape") and len(images.shape) < 4:
+        raise ValueError(
+            "`images` must be a list of images, or an array (N, height, width, 3). "
+            f"Received: an array of shape {tuple(images.shape)}"
+        )
+    return [to_array(image) for image in images]
 
 
 def with_channels(pixels: np.ndarray, channels: int, model: str) -> np.ndarray:

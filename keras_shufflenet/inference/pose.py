@@ -18,7 +18,7 @@ from keras_shufflenet.inference.detection import (
     PREDICTION_SCORE_THRESHOLD,
 )
 from keras_shufflenet.inference.heatmap_models import find_skeleton, heatmap_shape
-from keras_shufflenet.inference.image_io import to_array, with_channels
+from keras_shufflenet.inference.image_io import to_arrays, with_channels
 from keras_shufflenet.inference.person_boxes import (
     PERSON,
     PersonBoxes,
@@ -175,7 +175,7 @@ class PosePredictor:
         """
         check_integer("batch_size", batch_size)
         check_positive("bbox_padding", bbox_padding)
-        arrays = [to_array(image) for image in images]
+        arrays = to_arrays(images)
         if not arrays:
             return []
         persons = self._find_persons(arrays, bboxes)

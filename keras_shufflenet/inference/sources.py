@@ -88,12 +88,13 @@ def _with_list(words: Sequence[str]) -> Iterable[str]:
             yield word
             continue
         lines = [line.strip() for line in sys.stdin]
-        yield from filter(None, lines)
-        if not any(lines):
+        is_binary = any("\0" in line for line in lines)
+        if is_binary or not any(lines):
             raise ValueError(
                 "IMAGE must be a list of images on the standard input, one per line, if it is '-'. "
-                "Received: no line"
+                f"Received: {'binary data' if is_binary else 'no line'}"
             )
+        yield from filter(None, lines)
 
 
 def _local(word: str) -> list[Path]:

@@ -7,7 +7,7 @@ from rich.progress import track
 
 from keras_shufflenet._files import check_output
 from keras_shufflenet.data.annotated_files import resolve_image_files
-from keras_shufflenet.detection.coco_boxes import COCOBoxes, evaluate_boxes
+from keras_shufflenet.detection.coco_boxes import COCOBoxes, check_annotated, evaluate_boxes
 from keras_shufflenet.detection.decoding import IOU_THRESHOLD, MAX_DETECTIONS, SCORE_THRESHOLD
 from keras_shufflenet.inference.detection import Detector
 from keras_shufflenet.keypoints.coco import save_results
@@ -68,6 +68,7 @@ def detection(
     )
     file = annotations if isinstance(annotations, COCOBoxes) else COCOBoxes(annotations, category)
     categories = file.classes(detector.class_names)
+    check_annotated(file, list(categories.values()))
     image_ids = list(file.images)
     names = [image.file_name for image in file.images.values()]
     paths = resolve_image_files(names, Path(image_dir), file.place)

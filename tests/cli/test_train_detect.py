@@ -54,7 +54,10 @@ def test_train_then_finetune_with_another_category(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["shufflenet_v2_x1_0"], "MODEL must be one of 'nanodet_m'"),
+        (
+            ["shufflenet_v2_x1_0"],
+            "MODEL must be the name of a detector, such as nanodet_plus_m_416.",
+        ),
         (
             ["detector.keras"],
             "MODEL must be the name of a detector, such as nanodet_plus_m; a file",
@@ -66,6 +69,11 @@ def test_train_then_finetune_with_another_category(
         (["--input-size", "100x64", "--weights", "none"], "multiples of 32"),
         (["--val-image-dir", "."], "--val-annotations and --val-image-dir must be given together"),
         (["--initial-checkpoint", "none.pth"], "--initial-checkpoint must be an existing file"),
+        (
+            ["--initial-checkpoint", "nanodet_plus_m"],
+            "the weights of this model are nanodet_plus_m.rangilyu. Received: nanodet_plus_m",
+        ),
+        (["--learning-rate", "-1"], "--learning-rate must be a positive number"),
         (["--initial-checkpoint", __file__, "--weights", "none"], "must not be given together"),
     ],
 )
@@ -79,3 +87,18 @@ def test_mistakes(command, people, tmp_path, words, message):
     assert message in err
     assert "Received: " in err
     assert "Traceback" not in err
+
+
+def test_classes_have_different_names(command, two_categories, people, tmp_path):
+    content = json.loads(two_categories.read_text())
+    for category in content["categories"]:
+        category["name"] = "box"
+    path = tmp_path / "same.json"
+    path.write_text(json.dumps(content))
+    code, _, err = command(
+        *("train", "detect", "--annotations", path, "--image-dir", people[1]),
+        *("--output-dir", tmp_path / "run"),
+    )
+    assert code == 1
+    assert "same.json must have categories of different names" in err
+    assert "Received: 2 categories 'box'" in err

@@ -126,3 +126,12 @@ def test_nms_keeps_the_best_first():
 def test_another_output(shape, message):
     with pytest.raises(ValueError, match=message):
         decode(np.zeros(shape), SIZE)
+
+
+def test_as_many_as_are_wanted_are_the_first_of_all():
+    rng = np.random.default_rng(0)
+    corners, scores = rng.uniform(0, 50, (60, 2)), rng.uniform(size=60).round(1)
+    boxes = np.concatenate([corners, corners + rng.uniform(5, 30, (60, 2))], axis=1)
+    everything = nms(boxes, scores, 0.5)
+    assert len(everything) > 10
+    np.testing.assert_array_equal(nms(boxes, scores, 0.5, max_kept=10), everything[:10])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_shufflenet.inference.image_io import to_array, to_pillow
+from keras_shufflenet.inference.image_io import to_array, to_arrays, to_pillow
 
 
 @pytest.fixture
@@ -49,3 +49,12 @@ def test_a_broken_file_is_named(tmp_path, gradient):
 def test_arrays_of_no_image_are_refused(shape):
     with pytest.raises(ValueError, match="Received: shape"):
         to_array(np.zeros(shape, np.uint8))
+
+
+def test_several_images_are_a_list_and_not_one_image(gradient):
+    for images in ([gradient, gradient], np.stack([gradient, gradient])):
+        assert [each.shape for each in to_arrays(images)] == [(40, 60, 3)] * 2
+    assert to_arrays([]) == []
+    for image in (gradient, gradient[..., 0], Image.fromarray(gradient), "photo.jpg"):
+        with pytest.raises(ValueError, match=r"`images` must be a list of images.*Received"):
+            to_arrays(image)

@@ -91,7 +91,7 @@ def test_without_a_detector_the_whole_image_is_one_person():
 def test_the_class_is_chosen_by_name(detector):
     (cats,) = PersonDetector.load(detector, category="cat").detect([IMAGE])
     np.testing.assert_allclose(cats.scores, [0.8], atol=1e-6)
-    with pytest.raises(ValueError, match=r"80 classes .*: person, .*\.\.\.\. Received: .*'hand'"):
+    with pytest.raises(ValueError, match=r"80 classes .*: handbag, .*\.\.\.\. Received: .*'hand'"):
         PersonDetector.load(detector, category="hand")
     numbers = Predictor.load(lambda images: np.stack([raw(126)] * len(images)), SIZE)
     with pytest.raises(ValueError, match=r"2 classes of .*: 0, 1\. Received: category='person'"):
@@ -119,3 +119,27 @@ def test_names_of_published_models(monkeypatch, tmp_path):
     monkeypatch.setenv("KERAS_SHUFFLENET_MIRROR", str(tmp_path))
     with pytest.raises(FileNotFoundError, match="The weights 'shufflenet_v2_x0_5"):
         Predictor.load("shufflenet_v2_x0_5")
+
+
+def test_a_single_image_is_no_list(pose, detector):
+    for method in (pose.predict_batch, detector.detect):
+        with pytest.raises(ValueError, match=r"a list of images.*shape \(128, 192, 3\)"):
+            method(IMAGE)
+        with pytest.raises(ValueError, match=r"a list of images.*Received: .* photo\.jpg"):
+            method("photo.jpg")
+    assert detector.detect([]) == []
+
+
+@pytest.mark.parametrize(
+    "options", [{"score_threshold": 35}, {"iou_threshold": -0.1}, {"max_detections": 0}]
+)
+def test_wrong_thresholds(options):
+    ((name, value),) = options.items()
+    with pytest.raises(ValueError, match=rf"`{name}` must be .*Received: {name}={value}"):
+        Detector.load(find_two_persons, input_size=SIZE, **options)
+
+
+def test_a_misspelled_class_is_suggested(detector):
+    for name, right in (("Person", "person"), ("hairdryer", "hair drier"), ("ski", "skis")):
+        with pytest.raises(ValueError, match=rf"80 classes of .*: {right}, "):
+            detector.of_category(name)

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 import keras_shufflenet as ks
@@ -35,3 +36,17 @@ def test_trained_weights_have_their_precision(shared, photographs, tmp_path):
     assert len(persons) > IMAGES
     with pytest.raises(FileNotFoundError, match=rf"Received: .*{IMAGES} of {IMAGES} are missing"):
         ks.metrics.detection(model, content, tmp_path, verbose=False)
+
+
+def test_a_box_is_missed_before_the_network_runs(photographs, monkeypatch):
+    content, folder = photographs
+    monkeypatch.setattr(
+        ks.inference.Detector, "detect", lambda *_: pytest.fail("the network was run")
+    )
+    with pytest.raises(ValueError, match=r"an annotated box that is no crowd\. Received: .* 0 ann"):
+        ks.metrics.detection(
+            lambda images: np.zeros((len(images), 126, 112), np.float32),
+            {**content, "annotations": []},
+            folder,
+            input_size=(64, 96),
+        )
