@@ -136,9 +136,9 @@ def here(tmp_path_factory, shared, synth, state):
             shutil.copy(images[0], folder / name)
         keras.utils.set_random_seed(0)
         with shortcuts.shallow():
-            ks.NanoDetPlus(backbone="shufflenet_v2_x0_25", input_shape=(64, 64, 3)).save(
-                folder / "small_detector.keras"
-            )
+            small = ks.NanoDetPlus(backbone="shufflenet_v2_x0_25", input_shape=(64, 64, 3))
+        small.save(folder / "small_detector.keras")
+        ks.export.litert(small, folder / "detector_int8.tflite")  # commands come after Python
         with ks.inference.VideoWriter(folder / "clip.mp4", 30) as writer:
             for number, (frame, _) in enumerate(walking_people(3, image_size=(120, 160))):
                 writer.write(frame, number / 30)
