@@ -226,7 +226,8 @@ def _predict(
     complete = interrupted() or not isinstance(source, VideoReader) or not source.lacks(count)
     stopped = ", stopped by Ctrl-C" if interrupted() else ""
     line = (
-        f"{output}: {count} frames, {len(persons)} persons, {speed:.1f} frames per second{stopped}"
+        f"{output}: {count} frame{'s' * (count != 1)}, {len(persons)} "
+        f"person{'s' * (len(persons) != 1)}, {speed:.1f} frames per second{stopped}"
     )
     if not complete:
         of = f" of {source.num_frames}" if source.num_frames else ""

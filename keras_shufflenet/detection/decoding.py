@@ -62,7 +62,7 @@ def decode(
         design: What the rows mean; by default that of the published detectors with as many.
 
     Returns:
-        Detections in pixels of the network's input, clipped to it.
+        Detections in pixels of the network's input, clipped to it; none outside of it.
 
     Raises:
         ValueError: If the output has another shape.
@@ -84,6 +84,8 @@ def decode(
     boxes = decode_boxes(codes, make_priors(design, input_size)[rows], design)
     height, width = input_size
     boxes = np.clip(boxes, 0, [width, height, width, height])
+    inside = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)  # not so are those of anchors at the border
+    boxes, numbers, found = boxes[inside], numbers[inside], found[inside]
     kept = np.concatenate(
         [
             np.flatnonzero(numbers == each)[

@@ -66,7 +66,7 @@ def fit_image(
 
 
 def to_image(detections: Detections, matrix: NDArray[np.float64], image_size: Size) -> Detections:
-    """Return detections in pixels of the image, clipped to it.
+    """Return detections in pixels of the image, clipped to it; none outside of it.
 
     Args:
         detections: In pixels of the network's input.
@@ -76,4 +76,5 @@ def to_image(detections: Detections, matrix: NDArray[np.float64], image_size: Si
     corners = detections.boxes.reshape(-1, 2, 2)
     points = transform_points(corners, invert_affine(matrix)[None])
     boxes = np.clip(points, 0, (image_size[1], image_size[0])).reshape(-1, 4)
-    return detections._replace(boxes=boxes)
+    inside = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)  # not in the border of a kept aspect ratio
+    return Detections(boxes[inside], detections.scores[inside], detections.classes[inside])

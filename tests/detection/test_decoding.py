@@ -79,6 +79,15 @@ def test_deltas_are_in_sizes_of_the_anchor():
     np.testing.assert_allclose(found.scores, 1 / (1 + np.exp([-3, -2])))
 
 
+def test_boxes_outside_of_the_input_are_left_out():
+    output = np.zeros((1161, 1 + 4))
+    output[:, 0] = -20
+    output[0] = [3, -9, 0, 0, 0]  # to the left of the input
+    output[3 + 9 * 40] = [2, 0, 0, 0, 0]
+    found = decode(output, SIZE, max_detections=1)
+    np.testing.assert_allclose(found.boxes, [[16, 8, 48, 40]], atol=PIXELS)
+
+
 def test_distances_are_in_strides_and_boxes_inside_of_the_input():
     output = raw(126)
     put(output, 13, 0.9, (1, 1, 2, 3))  # at 12, 12

@@ -37,3 +37,10 @@ def test_boxes_go_back_and_end_at_the_image(tall, keep_ratio):
     boxes = np.stack([corners.ravel(), everything])
     found = to_image(Detections(boxes, np.ones(2), np.zeros(2, np.int64)), matrix, tall.shape[:2])
     np.testing.assert_allclose(found.boxes, [[10, 20, 30, 100], [0, 0, 64, 128]])
+
+
+def test_boxes_in_the_bars_are_left_out(tall):
+    _, matrix = fit_image(tall, INPUT, keep_ratio=True)
+    boxes = np.array([[0.0, 0, 10, 10], [40, 0, 56, 64]])  # the image is 32 wide, from 32 on
+    found = to_image(Detections(boxes, np.ones(2), np.arange(2)), matrix, tall.shape[:2])
+    np.testing.assert_array_equal(found.classes, [1])
