@@ -50,7 +50,7 @@ def folder_images(detector: "Detector", folder: Path, option: str, batch_size: i
     paths = find_image_files(folder)[0] if folder.is_dir() else []
     if not paths:
         raise ValueError(
-            f"{option} must be a folder of images for a detector. Received: {option} {folder}"
+            f"{option} must be a folder with images for a detector. Received: {option} {folder}"
         )
     return _batches(detector, paths, batch_size)
 

@@ -21,6 +21,7 @@ from keras_shufflenet.cli.options import (
     import_tensorflow,
     keypoint_data,
     open_network,
+    pair,
     parse_keypoints,
     parse_size,
 )
@@ -128,6 +129,8 @@ def export(
             "--calibration-data (a folder) and --calibration-annotations (a json) must not be "
             f"given together. Received: {calibration_data} and {calibration_annotations[0]}"
         )
+    if calibration_annotations or calibration_image_dir:
+        pair(calibration_annotations or [], calibration_image_dir or [], "--calibration-")
     if precision in ("int8", "int16x8") and not calibrated:
         raise ValueError(
             f"--precision {precision} requires representative images: --calibration-data for "

@@ -162,13 +162,24 @@ def parse_keypoints(keypoints: str | None, category: str | None = None) -> "Skel
     return read_skeleton(keypoints, category)
 
 
-def pair(annotations: Sequence[Path], image_dirs: Sequence[Path]) -> list[tuple[Path, Path]]:
-    """Pair annotation files with image folders, one folder for all or one for each."""
+def pair(
+    annotations: Sequence[Path], image_dirs: Sequence[Path], option: str = "--"
+) -> list[tuple[Path, Path]]:
+    """Pair annotation files with image folders, one folder for all or one for each.
+
+    Args:
+        annotations: The files.
+        image_dirs: The folders.
+        option: What the names of the two options begin with, for the message.
+
+    Raises:
+        ValueError: If there is another number of folders.
+    """
     if len(image_dirs) == 1:
         image_dirs = list(image_dirs) * len(annotations)
     if len(annotations) != len(image_dirs):
         raise ValueError(
-            "--image-dir must be given once, or once for each --annotations. "
+            f"{option}image-dir must be given once, or once for each {option}annotations. "
             f"Received: {len(annotations)} annotation files and {len(image_dirs)} folders"
         )
     return list(zip(annotations, image_dirs, strict=True))

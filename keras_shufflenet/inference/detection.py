@@ -25,6 +25,7 @@ from keras_shufflenet.detection.fitting import fit_image, to_image
 from keras_shufflenet.detection.priors import Design, find_design, make_priors
 from keras_shufflenet.inference.image_io import to_array, to_arrays, with_channels
 from keras_shufflenet.inference.predictor import Predictor
+from keras_shufflenet.litert import object_detector
 
 __all__ = ["PREDICTION_IOU_THRESHOLD", "PREDICTION_SCORE_THRESHOLD", "Detector", "design_of"]
 
@@ -163,6 +164,14 @@ def design_of(predictor: Predictor) -> Design:
     Raises:
         ValueError: If it is no detector, or its file states another number of rows.
     """
+    outputs = list(predictor.output_shapes)
+    if len(outputs) > 1:
+        decoded = set(object_detector.OUTPUTS) <= set(outputs)
+        why = "; boxes that are decoded inside are for MediaPipe alone" if decoded else ""
+        raise ValueError(
+            f"A detector must have one output, the raw one{why}. "
+            f"Received: {predictor.name} with the outputs {', '.join(outputs)}"
+        )
     shape = predictor.output_shape
     if len(shape) != 2:
         raise ValueError(

@@ -201,7 +201,7 @@ class Predictor:
         shapes = self.output_shapes
         if len(shapes) != 1:
             raise ValueError(
-                "A classifier or pose estimator must have one output. "
+                "The model must have one output. "
                 f"Received: {self.name} with the outputs {', '.join(shapes)}"
             )
         return next(iter(shapes.values()))

@@ -131,6 +131,10 @@ def create_model(name: str, **arguments: Any) -> keras.Model:
     for task in _tasks:
         if isinstance(name, str) and name.startswith(task.prefix):
             return task.build(name, **arguments)
+    networks = list_models()
+    if name not in networks:
+        heads = [each for task in _tasks for each in task.names()]
+        raise _unknown(name, [*networks, *heads], "`list_models()`, of all its tasks")
     return build_network(name, **arguments)
 
 
@@ -143,11 +147,14 @@ def build_network(name: str, **arguments: Any) -> keras.Model:
     for family in families():
         if isinstance(name, str) and name in family.presets:
             return family.builder(**{**family.presets[name], **arguments})
-    names = list_models()
+    raise _unknown(name, list_models(), "`list_models()`")
+
+
+def _unknown(name: Any, names: list[str], place: str) -> ValueError:
     close = difflib.get_close_matches(str(name), names, n=5, cutoff=0.3) or names[:5]
-    raise ValueError(
-        f"`name` must be one of the {len(names)} names of `list_models()`, such as "
-        f"{', '.join(close)}. Received: name={name!r}"
+    return ValueError(
+        f"`name` must be one of the {len(names)} names of {place}, such as {', '.join(close)}. "
+        f"Received: name={name!r}"
     )
 
 

@@ -108,8 +108,12 @@ def test_an_int8_file_is_calibrated_with_fitted_images_and_evaluated(
     ("words", "message"),
     [
         (["--precision", "int8"], "--calibration-data for classifiers and detectors"),
-        (["--calibration-data", "JSON"], "--calibration-data must be a folder of images for a"),
+        (["--calibration-data", "JSON"], "--calibration-data must be a folder with images for a"),
         (["--evaluate-data", "FOLDER"], "detectors take --evaluate-annotations and"),
+        (
+            ["--calibration-annotations", "JSON"],
+            "--calibration-image-dir must be given once, or once for each --calibration-annot",
+        ),
     ],
 )
 def test_mistakes_of_an_export(command, detector, squares, tmp_path, words, message):

@@ -120,6 +120,8 @@ def test_mediapipe_finds_the_same_boxes(detector, images, tmp_path, mediapipe): 
     report = ks.export.litert(detector, path, target="mediapipe")
     assert (report.delegate_partitions, report.undelegated_ops) == (1, ())
     assert [output.name for output in report.outputs] == ["location", "score"]
+    with pytest.raises(ValueError, match=r"raw one; boxes .* for MediaPipe alone\. Received: a "):
+        Detector.load(path)
     ours = Detector.load(detector, iou_threshold=1.0, max_detections=300)
     (expected,) = ours.detect([photo])
     found = [row for row in mediapipe("detect", path, photo) if row[1] > 0.1]

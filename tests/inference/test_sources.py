@@ -70,6 +70,9 @@ def test_a_list_on_the_standard_input(photos, tmp_path, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
     with pytest.raises(ValueError, match=r"one per line, if it is '-'. Received: no line"):
         find_images(["-"], tmp_path)
+    monkeypatch.setattr("sys.stdin", io.StringIO("\udcff\udcd8JFIF\0\1"))  # cat photo.jpg
+    with pytest.raises(ValueError, match="Received: binary data"):
+        find_images(["-"], tmp_path)
 
 
 def test_urls(server, photos, tmp_path):

@@ -98,6 +98,14 @@ def test_list_models_by_pattern():
         ks.list_models(task="track")
 
 
+def test_a_misspelled_name_of_any_task():
+    for name, right in (("nanodet", "nanodet_m"), ("none", "one_shot")):
+        with pytest.raises(ValueError, match=rf"of all its tasks, such as {right}, .*'{name}'"):
+            ks.create_model(name)
+    with pytest.raises(ValueError, match=r"names of `list_models\(\)`, such as one_shot"):
+        ks.feature_extractor("nanodet")
+
+
 def test_unknown_name():
     with pytest.raises(ValueError, match=r"shufflenet_v2_x2_0.* Received: name='shufflenet_v3'"):
         ks.create_model("shufflenet_v3")
