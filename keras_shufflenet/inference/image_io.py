@@ -1,6 +1,7 @@
 """Images as users pass them: paths, Pillow images and arrays."""
 
 import os
+import warnings
 from typing import Any
 
 import numpy as np
@@ -97,5 +98,11 @@ def _to_uint8(array: np.ndarray) -> np.ndarray:
         raise ValueError(
             "An image array must hold numbers 0..255. "
             f"Received: {array.min()} to {array.max()}, dtype {array.dtype}"
+        )
+    if array.dtype.kind == "f" and array.max() <= 1 and (array % 1).any():
+        warnings.warn(
+            "An image array must hold numbers 0..255; multiply one of 0..1 by 255. "
+            f"Received: {array.min():.3g} to {array.max():.3g}, dtype {array.dtype}",
+            stacklevel=2,
         )
     return np.clip(np.rint(array), 0, 255).astype(np.uint8)

@@ -58,3 +58,9 @@ def test_several_images_are_a_list_and_not_one_image(gradient):
     for image in (gradient, gradient[..., 0], Image.fromarray(gradient), "photo.jpg"):
         with pytest.raises(ValueError, match=r"`images` must be a list of images.*Received"):
             to_arrays(image)
+
+
+def test_an_image_of_zero_to_one_is_warned_of(gradient):
+    with pytest.warns(UserWarning, match=r"multiply one of 0\.\.1 by 255\. Received: 0 to"):
+        to_array(gradient / 255)
+    to_array(np.zeros((4, 5, 3)))  # black in any range
