@@ -171,6 +171,8 @@ def _detect(detector: Detector, options: argparse.Namespace) -> None:
     for path in options.images:
         print(path)
         (found,) = detector.detect([path])
+        if not len(found.scores):
+            print("  no object")
         for (left, top, right, bottom), score, number in zip(*found, strict=True):
             name = detector.class_names[number]
             print(f"  {score:.3f}  {name}  {left:.1f} {top:.1f} {right:.1f} {bottom:.1f}")
@@ -195,6 +197,8 @@ def _print_outputs(predictor: Predictor, options: argparse.Namespace) -> None:
 def _predict_pose(estimator: PosePredictor, options: argparse.Namespace) -> None:
     for path in options.images:
         persons = predict_pose(estimator, path, options.bbox)
+        if not len(persons):
+            print(f"{path} no person")
         for number, person in enumerate(persons, start=1):
             print(f"{path} person {number}")
             for name, (x, y, score) in zip(estimator.skeleton.keypoint_names, person, strict=True):

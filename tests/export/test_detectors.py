@@ -79,6 +79,8 @@ def test_detections_are_those_of_the_model(detector, file, photo, tmp_path, caps
     name = NAMES[found.classes[0]]
     assert lines[1] == f"  {score:.3f}  {name}  {left:.1f} {top:.1f} {right:.1f} {bottom:.1f}"
     assert (folder / "photo.png").is_file()
+    assert lite.main([str(file), str(photo), "--score-threshold", "1"]) == 0
+    assert capsys.readouterr().out.splitlines() == [str(photo), "  no object"]
 
 
 def test_the_design_is_that_of_the_file_rather_than_that_of_the_rows():

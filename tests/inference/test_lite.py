@@ -148,6 +148,12 @@ def test_mistakes_are_one_line(classifier_file, pose_file, photo, capsys, argume
     assert error.count("\n") == 1
 
 
+def test_no_person_is_found(pose_file, photo, monkeypatch, capsys):
+    monkeypatch.setattr(lite, "predict_pose", lambda *_: np.zeros((0, 17, 3)))
+    assert lite.main([str(pose_file), str(photo)]) == 0
+    assert capsys.readouterr().out == f"{photo} no person\n"
+
+
 @pytest.mark.parametrize("box", ["1,2,3", "a,b,c,d"])
 def test_boxes_have_four_numbers(capsys, box):
     with pytest.raises(SystemExit):
