@@ -76,10 +76,8 @@ class PersonDetector:
         """
         found = []
         for boxes, scores, _ in self.detector.detect(images):
-            sizes = boxes[:, 2:] - boxes[:, :2]
-            kept = (sizes > 0).all(axis=1)
-            bboxes = np.concatenate([boxes[:, :2], sizes], axis=1)
-            found.append(PersonBoxes(bboxes[kept], scores[kept]))
+            bboxes = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
+            found.append(PersonBoxes(bboxes, scores))
         return found
 
 
