@@ -38,7 +38,7 @@ keras-shufflenet evaluate detection detector.keras --annotations person_keypoint
 """
 
 Annotations = Annotated[
-    Path, typer.Option("--annotations", exists=True, dir_okay=False, help="COCO keypoint json.")
+    Path, typer.Option("--annotations", exists=True, dir_okay=False, help="COCO json.")
 ]
 ImageDir = Annotated[
     Path, typer.Option("--image-dir", exists=True, file_okay=False, help="Folder of the images.")

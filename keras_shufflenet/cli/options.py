@@ -23,9 +23,7 @@ MODEL_FILES = (".keras", ".tflite")
 
 Annotations = Annotated[
     list[Path],
-    typer.Option(
-        "--annotations", exists=True, dir_okay=False, help="COCO keypoint json; may be repeated."
-    ),
+    typer.Option("--annotations", exists=True, dir_okay=False, help="COCO json; may be repeated."),
 ]
 ImageDirs = Annotated[
     list[Path],
