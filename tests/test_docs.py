@@ -207,7 +207,7 @@ def test_page(page, commands_done, here, shallow):
 
 
 def test_the_auxiliary_loss_of_the_models_page():
-    block, _ = blocks("docs/models.md", "python")
+    block, *_ = blocks("docs/models.md", "python")
     images = np.zeros((2, 32, 32, 3), "float32")
     dataset = tf.data.Dataset.from_tensors((images, np.eye(10, dtype="float32")[:2]))
     small = block.replace("classes=10)", "classes=10, input_shape=(32, 32, 3))")

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from keras_shufflenet._checks import is_positive
 from keras_shufflenet._files import check_output_dir
 from keras_shufflenet.cli.detectors import check_detector_name
 from keras_shufflenet.cli.options import (
@@ -327,6 +326,8 @@ def _recipe(
     learning_rate: float | None,
 ) -> Recipe:
     """Return a recipe with the given numbers in the place of its own."""
+    from keras_shufflenet._checks import is_positive  # imports NumPy
+
     if name not in recipes:
         raise ValueError(f"--recipe must be one of {', '.join(recipes)}. Received: {name}")
     if learning_rate is not None and not is_positive(learning_rate):

@@ -235,7 +235,9 @@ def test_the_initial_checkpoint_is_looked_for_first(command, people, tmp_path):
         *("--output-dir", tmp_path, "--initial-checkpoint", "none.pth"),
     )
     assert code == 1
-    assert err.startswith("Error: --initial-checkpoint must be an existing file, coco, mpii or a ")
+    assert err.startswith(
+        "Error: --initial-checkpoint must be an existing file, coco, mpii or the "
+    )
 
 
 @pytest.mark.parametrize("model", ["pose_shufflenet_v2_x1_0_coco_256x192", "model.keras"])

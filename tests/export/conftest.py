@@ -10,6 +10,7 @@ import pytest
 import keras_shufflenet as ks
 
 SIZE = (64, 64)
+PYRAMID_CHANNELS = 12
 
 
 def smooth_images(count: int, size: tuple[int, int] = SIZE) -> np.ndarray:
@@ -96,6 +97,19 @@ def pose_fpn(pose) -> keras.Model:
 @pytest.fixture(scope="session")
 def pose_deconv(pose) -> keras.Model:
     return pose("deconv")
+
+
+@pytest.fixture(scope="session")
+def retinanet(shallow, randomize) -> keras.Model:
+    with shallow():
+        model = ks.RetinaNet(
+            "shufflenet_v2_x0_25",
+            classes=["cat", "dog"],
+            input_shape=(*SIZE, 3),
+            fpn_channels=PYRAMID_CHANNELS,
+            head_convs=1,
+        )
+    return randomize(model)
 
 
 @pytest.fixture(scope="session")

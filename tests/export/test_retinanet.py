@@ -1,28 +1,14 @@
 """Files of a RetinaNet: rows of anchors, layers that several levels share, repeated pixels."""
 
-import keras
 import numpy as np
 import pytest
 
 import keras_shufflenet as ks
 from keras_shufflenet.litert import schema
+from tests.export.conftest import PYRAMID_CHANNELS as CHANNELS
 from tests.noise import TOLERANCE, exact
 
-SIZE = (64, 64)
-LEVELS, POINTS, CHANNELS = 5, 64 + 16 + 4 + 1 + 1, 12
-
-
-@pytest.fixture(scope="session")
-def retinanet(shallow, randomize) -> keras.Model:
-    with shallow():
-        model = ks.RetinaNet(
-            "shufflenet_v2_x0_25",
-            classes=["cat", "dog"],
-            input_shape=(*SIZE, 3),
-            fpn_channels=CHANNELS,
-            head_convs=1,
-        )
-    return randomize(model)
+LEVELS, POINTS = 5, 64 + 16 + 4 + 1 + 1
 
 
 def kernels_like(path, shape: tuple[int, ...]) -> int:
