@@ -258,6 +258,15 @@ def video_table(results: Path, patterns: Sequence[str]) -> str:
     )
 
 
+def pictures_table(results: Path, patterns: Sequence[str]) -> str:
+    """Build the table of pose estimation of photographs: milliseconds by number of persons."""
+    timed = read_rows(results / "pose_prediction.csv")
+    columns = ("median_ms", "read_ms", "detect_ms", "crop_ms", "pose_ms")
+    rows = [(row["persons"], *(f"{float(row[name]):.1f}" for name in columns)) for row in timed]
+    head = ("persons", "whole, ms", "reading, ms", "detector, ms", "cropping, ms", "pose, ms")
+    return f"{_markdown(head, rows)}\n\nMedians on {_processor(timed)}."
+
+
 TABLES: Mapping[str, Callable[[Path, Sequence[str]], str]] = {
     "headline": headline_table,
     "models": models_table,
@@ -266,6 +275,7 @@ TABLES: Mapping[str, Callable[[Path, Sequence[str]], str]] = {
     "persons": persons_table,
     "files": files_table,
     "runtimes": runtimes_table,
+    "pictures": pictures_table,
     "weights": weights_table,
     "trained": trained_table,
     "boxes": boxes_table,

@@ -92,6 +92,8 @@ def _to_uint8(array: np.ndarray) -> np.ndarray:
             "An image array must have the shape (height, width, 3) or (height, width) and hold "
             f"numbers 0..255. Received: shape {array.shape}, dtype {array.dtype}"
         )
+    if array.dtype == np.uint8:
+        return array
     if not np.isfinite(array).all():
         raise ValueError("An image array must hold numbers 0..255. Received: NaN or infinity")
     if array.min() < -_ROUNDING or array.max() > 255 + _ROUNDING:
