@@ -222,8 +222,7 @@ def detect(
 
     recipes = ks.training.detection_recipes.DETECTION_RECIPES
     if recipe is None:
-        families = ("nanodet_plus", "nanodet", "retinanet")
-        own = next(family for family in families if model.startswith(family))
+        own = max((name for name in recipes if model.startswith(name)), key=len)
         recipe = own if initial_checkpoint is None else "finetune"
     chosen = _recipe(recipes, recipe, epochs, batch_size, learning_rate)
     keras.utils.set_random_seed(seed)

@@ -1,5 +1,7 @@
 """Small networks and the files they become. Converting takes seconds: every file is made once."""
 
+import json
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +13,8 @@ import keras_shufflenet as ks
 
 SIZE = (64, 64)
 PYRAMID_CHANNELS = 12
+READER = Path(__file__).with_name("mediapipe_reader.py")
+PYTHON = Path(__file__).parents[2] / ".venv" / "mediapipe" / "bin" / "python"
 
 
 def smooth_images(count: int, size: tuple[int, int] = SIZE) -> np.ndarray:
@@ -127,3 +131,17 @@ def exported(request, images, tmp_path_factory):
         return made[key]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def mediapipe():
+    """Run a command of mediapipe_reader.py."""
+    if not PYTHON.is_file():
+        pytest.skip("MediaPipe's environment is not here: `make test` makes it")
+
+    def run(*arguments):
+        command = [PYTHON, READER, *map(str, arguments)]
+        printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        return json.loads(printed.splitlines()[-1])
+
+    return run

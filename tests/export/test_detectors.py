@@ -14,7 +14,6 @@ from keras_shufflenet.detection.priors import NANODET, NANODET_PLUS
 from keras_shufflenet.inference import Detector, Predictor, lite
 from keras_shufflenet.litert.metadata import ModelMetadata
 from keras_shufflenet.litert.schema import read_operators
-from tests.export.test_metadata import mediapipe  # noqa: F401
 from tests.noise import assert_exact
 
 SIZE = (64, 64)
@@ -52,7 +51,7 @@ def test_the_file_has_the_outputs_of_the_model(detector, file, images):
     assert_exact(found, detector, images[:2])
 
 
-def test_the_file_says_how_boxes_are_decoded(file, mediapipe):  # noqa: F811
+def test_the_file_says_how_boxes_are_decoded(file, mediapipe):
     metadata = ModelMetadata.read(file)
     assert metadata.design == NANODET_PLUS
     assert metadata.labels == NAMES
@@ -112,7 +111,7 @@ def test_labels_of_ones_own(detector, tmp_path):
         ks.export.litert(detector, tmp_path / "a.tflite", labels=["a", "b"])
 
 
-def test_mediapipe_finds_the_same_boxes(detector, images, tmp_path, mediapipe):  # noqa: F811
+def test_mediapipe_finds_the_same_boxes(detector, images, tmp_path, mediapipe):
     """An image of the size of the input needs no resizing, which MediaPipe does its own way.
 
     It suppresses boxes regardless of their class, and its coordinates are integers.

@@ -2,10 +2,8 @@
 
 import csv
 import json
-import subprocess
 import warnings
 import zipfile
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -16,23 +14,6 @@ from keras_shufflenet.export.source import preprocesses
 from keras_shufflenet.inference import ImageClassifier, PosePredictor, Predictor
 from keras_shufflenet.keypoints import HeatmapCodec, Skeleton
 from keras_shufflenet.litert import schema
-
-READER = Path(__file__).with_name("mediapipe_reader.py")
-PYTHON = Path(__file__).parents[2] / ".venv" / "mediapipe" / "bin" / "python"
-
-
-@pytest.fixture(scope="session")
-def mediapipe():
-    """Run a command of mediapipe_reader.py."""
-    if not PYTHON.is_file():
-        pytest.skip("MediaPipe's environment is not here: `make test` makes it")
-
-    def run(*arguments):
-        command = [PYTHON, READER, *map(str, arguments)]
-        printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        return json.loads(printed.splitlines()[-1])
-
-    return run
 
 
 def test_normalized_images_cannot_be_described(shallow, tmp_path):
