@@ -127,6 +127,11 @@ def pose(
     if pose_estimator is not None:
         check_model(pose_estimator, weights, option="--pose")
         images = [pose_estimator, *images]
+    if bbox and detector not in (None, NO_DETECTOR):
+        raise ValueError(
+            "--bbox takes the place of --detector: pass one of them. "
+            f"Received: --bbox {bbox[0]} and --detector {detector}"
+        )
     model, words = split_model(images, POSE_ESTIMATOR, weights, _check_estimator)
     find = PersonOptions(detector, detector_weights, category, score_threshold, iou_threshold)
     if has_videos(words, options):

@@ -112,6 +112,7 @@ def test_the_detector_looks_where_there_are_no_boxes(
     [
         (("--pose", "photo.png"), "MODEL must come before IMAGE"),
         (("--pose", "none.keras"), "--pose must be an existing file. Received: none.keras"),
+        (("--bbox", "1,2,3,4", "--detector", "FILE"), "--bbox takes the place of --detector"),
         (("--detector", "nanodet_plus"), "such as nanodet_plus_m. Received: nanodet_plus"),
         (("--detector", "shufflenet_v2_x1_0"), "such as nanodet_plus_m_416. Received: shuffle"),
         (("--detector", "none.keras"), "--detector must be an existing file. Received: none"),
