@@ -29,7 +29,8 @@ from keras_shufflenet.cli import (
     predict,
     predict_pose,
     qat,
-    train,
+    train_detect,
+    train_pose,
 )
 from keras_shufflenet.cli.options import DEBUG, debugs
 from keras_shufflenet.version import __version__
@@ -111,8 +112,8 @@ _add(prediction, "classify", predict.classify, predict.CLASSIFY_EXAMPLES)
 _add(prediction, "detect", predict.detect, predict.DETECT_EXAMPLES)
 _add(prediction, "pose", predict_pose.pose, predict_pose.POSE_EXAMPLES)
 app.add_typer(prediction, name="predict")
-_add(training, "detect", train.detect, train.DETECT_EXAMPLES)
-_add(training, "pose", train.pose, train.POSE_EXAMPLES)
+_add(training, "detect", train_detect.detect, train_detect.EXAMPLES)
+_add(training, "pose", train_pose.pose, train_pose.EXAMPLES)
 app.add_typer(training, name="train")
 _add(evaluation, "coco", evaluate_coco.coco, evaluate_coco.EXAMPLES)
 _add(evaluation, "detection", evaluate.detection, evaluate.DETECTION_EXAMPLES)

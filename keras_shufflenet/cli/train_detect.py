@@ -1,0 +1,174 @@
+"""`keras-shufflenet train detect`: train a detector on your own data."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from keras_shufflenet._files import check_output_dir
+from keras_shufflenet.cli.detectors import check_detector_name
+from keras_shufflenet.cli.options import (
+    ImageDirs,
+    import_tensorflow,
+    is_model_file,
+    pair,
+    parse_size,
+    parse_weights,
+)
+from keras_shufflenet.cli.training_options import (
+    BackboneWeights,
+    BatchSize,
+    Epochs,
+    LearningRate,
+    OutputDir,
+    Resume,
+    Seed,
+    ValAnnotations,
+    ValImageDir,
+    ValInterval,
+    check_initial,
+    choose_recipe,
+    parse_validation,
+)
+
+if TYPE_CHECKING:
+    from keras_shufflenet.detection import COCOBoxes
+
+EXAMPLES = """
+keras-shufflenet train detect nanodet_plus_m --initial-checkpoint coco --annotations train.json \
+--image-dir images --val-annotations val.json --val-image-dir images --output-dir runs/detector
+keras-shufflenet train detect nanodet_plus_m --recipe nanodet_plus \
+--annotations instances_train2017.json --image-dir train2017 --output-dir runs/plus
+"""
+
+BoxAnnotations = Annotated[
+    list[Path],
+    typer.Option(
+        "--annotations", exists=True, dir_okay=False, help="COCO json of boxes; may be repeated."
+    ),
+]
+
+
+def detect(
+    annotations: BoxAnnotations,
+    image_dir: ImageDirs,
+    output_dir: OutputDir,
+    model: Annotated[
+        str,
+        typer.Argument(metavar="MODEL", help="A detector's name of `keras-shufflenet models`."),
+    ] = "nanodet_plus_m",
+    category: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--category",
+            help="Name or id of a category that becomes a class; may be repeated. Default: all "
+            "categories of the first --annotations.",
+        ),
+    ] = None,
+    input_size: Annotated[
+        str | None,
+        typer.Option(
+            help="HEIGHTxWIDTH of the input in pixels, multiples of 32. Default: the model's."
+        ),
+    ] = None,
+    weights: BackboneWeights = None,
+    initial_checkpoint: Annotated[
+        str | None,
+        typer.Option(
+            help="Detector to start from instead: a file, coco or a name of "
+            "`keras-shufflenet models`. Same network, any input size; classes of the same names "
+            "are kept, others are new.",
+        ),
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="nanodet, nanodet_plus, retinanet or finetune. Default: finetune with "
+            "--initial-checkpoint, else the model's."
+        ),
+    ] = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    learning_rate: LearningRate = None,
+    seed: Seed = 0,
+    val_annotations: ValAnnotations = None,
+    val_image_dir: ValImageDir = None,
+    val_interval: ValInterval = 10,
+    resume: Resume = True,
+) -> None:
+    """Train a detector on images with annotated boxes.
+
+    The same command resumes a training that was interrupted.
+    """
+    sources = pair(annotations, image_dir)
+    size = None if input_size is None else parse_size(input_size)
+    validation = parse_validation(val_annotations, val_image_dir)
+    _check_detector(model)
+    check_initial(initial_checkpoint, weights)
+    check_output_dir("output_dir", output_dir)
+    from keras_shufflenet.detection.coco_boxes import COCOBoxes
+
+    first = COCOBoxes(annotations[0])
+    names = _classes(first, category)
+    import_tensorflow()
+    import keras
+
+    import keras_shufflenet as ks
+
+    recipes = ks.training.detection_recipes.DETECTION_RECIPES
+    if recipe is None:
+        own = max((name for name in recipes if model.startswith(name)), key=len)
+        recipe = own if initial_checkpoint is None else "finetune"
+    chosen = choose_recipe(recipes, recipe, epochs, batch_size, learning_rate)
+    keras.utils.set_random_seed(seed)
+    network = ks.create_model(
+        model,
+        classes=names,
+        input_shape=None if size is None else (*size, 3),
+        weights=initial_checkpoint,
+        backbone_weights=parse_weights(weights or "imagenet") if not initial_checkpoint else None,
+    )
+    ks.training.train_detection(
+        network,
+        [(first, sources[0][1]), *sources[1:]],
+        output_dir,
+        chosen,
+        val_data=validation,
+        seed=seed,
+        resume=resume,
+        val_interval=val_interval,
+    )
+    typer.echo(f"trained: {output_dir / 'model.keras'}")
+
+
+def _check_detector(model: str) -> None:
+    if is_model_file(model):
+        raise ValueError(
+            "MODEL must be the name of a detector, such as nanodet_plus_m; a file to start from is "
+            f"given by --initial-checkpoint. Received: {model}"
+        )
+    check_detector_name(model, allowed="the name of a detector")
+
+
+def _classes(file: "COCOBoxes", wanted: Sequence[str] | None) -> list[str]:
+    """Return the names of the categories that become classes; all if none are given."""
+    from keras_shufflenet.keypoints.coco_categories import choose_category
+
+    found = file.categories
+    if wanted:
+        used = {box.category_id for box in file.boxes}
+        found = [choose_category(found, used, each, file.place) for each in wanted]
+    unnamed = [category for category in found if not category.name]
+    if unnamed or not found:
+        raise ValueError(
+            f"{file.place} must list its categories with names, which the model carries. "
+            f"Received: {', '.join(map(str, unnamed)) or 'no category'}"
+        )
+    names = [category.name for category in found]
+    if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+        raise ValueError(
+            f"{file.place} must have categories of different names, which become the classes. "
+            f"Received: {names.count(twice[0])} categories {twice[0]!r}"
+        )
+    return names

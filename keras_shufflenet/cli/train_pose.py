@@ -1,0 +1,132 @@
+"""`keras-shufflenet train pose`: train a pose estimator on your own data."""
+
+from typing import Annotated
+
+import typer
+
+from keras_shufflenet._files import check_output_dir
+from keras_shufflenet.cli.options import (
+    Annotations,
+    Category,
+    ImageDirs,
+    InputSize,
+    import_tensorflow,
+    is_model_file,
+    pair,
+    parse_keypoints,
+    parse_size,
+    parse_weights,
+)
+from keras_shufflenet.cli.training_options import (
+    BackboneWeights,
+    BatchSize,
+    Epochs,
+    LearningRate,
+    OutputDir,
+    Resume,
+    Seed,
+    ValAnnotations,
+    ValImageDir,
+    ValInterval,
+    check_initial,
+    choose_recipe,
+    parse_validation,
+)
+
+EXAMPLES = """
+keras-shufflenet train pose shufflenet_v2_x1_0 --annotations person_keypoints_train2017.json \
+--image-dir train2017 --val-annotations person_keypoints_val2017.json --val-image-dir val2017 \
+--output-dir runs/pose
+keras-shufflenet train pose shufflenet_v2_x0_5 --annotations a.json --image-dir a \
+--annotations b.json --image-dir b --recipe finetune --head fpn --output-dir runs/finetune
+keras-shufflenet train pose shufflenet_v2_x0_5 --annotations hands.json --image-dir hands \
+--keypoints hand_skeleton.json --recipe finetune --output-dir runs/hand
+"""
+
+
+def pose(
+    annotations: Annotations,
+    image_dir: ImageDirs,
+    output_dir: OutputDir,
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL", help="Backbone: a classifier's name of `keras-shufflenet models`."
+        ),
+    ] = "shufflenet_v2_x1_0",
+    keypoints: Annotated[
+        str | None,
+        typer.Option(
+            help="Keypoints: coco, mpii, or the json of a skeleton. Default: those of the category "
+            "in the first --annotations."
+        ),
+    ] = None,
+    head: Annotated[str, typer.Option(help="deconv, light or fpn.")] = "light",
+    input_size: InputSize = "256x192",
+    weights: BackboneWeights = None,
+    initial_checkpoint: Annotated[
+        str | None,
+        typer.Option(
+            help="Pose estimator to start from instead: a file, coco, mpii or a name of "
+            "`keras-shufflenet models`. Same network, any input size; of other keypoints the last "
+            "layer is left out.",
+        ),
+    ] = None,
+    recipe: Annotated[str, typer.Option(help="mmpose, finetune or from_scratch.")] = "mmpose",
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    learning_rate: LearningRate = None,
+    seed: Seed = 0,
+    val_annotations: ValAnnotations = None,
+    val_image_dir: ValImageDir = None,
+    val_interval: ValInterval = 10,
+    category: Category = None,
+    resume: Resume = True,
+) -> None:
+    """Train a pose estimator on instances with annotated keypoints.
+
+    The same command resumes a training that was interrupted.
+    """
+    sources, size = pair(annotations, image_dir), parse_size(input_size)
+    validation = parse_validation(val_annotations, val_image_dir)
+    _check_backbone(model)
+    check_initial(initial_checkpoint, weights)
+    check_output_dir("output_dir", output_dir)
+    from keras_shufflenet.keypoints import COCOFile
+
+    first = COCOFile(annotations[0], category, parse_keypoints(keypoints, category))
+    import_tensorflow()
+    import keras
+
+    import keras_shufflenet as ks
+
+    chosen = choose_recipe(ks.training.recipes.RECIPES, recipe, epochs, batch_size, learning_rate)
+    keras.utils.set_random_seed(seed)
+    network = ks.PoseEstimator(
+        model,
+        first.skeleton,
+        head=head,
+        input_size=size,
+        weights=initial_checkpoint,
+        backbone_weights=parse_weights(weights or "imagenet") if not initial_checkpoint else None,
+    )
+    ks.training.train_pose(
+        network,
+        [(first, sources[0][1]), *sources[1:]],
+        output_dir,
+        chosen,
+        val_data=validation,
+        category=category,
+        seed=seed,
+        resume=resume,
+        val_interval=val_interval,
+    )
+    typer.echo(f"trained: {output_dir / 'model.keras'}")
+
+
+def _check_backbone(model: str) -> None:
+    if model.startswith("pose_") or is_model_file(model):
+        raise ValueError(
+            "MODEL must be the name of a backbone, such as shufflenet_v2_x1_0; a pose estimator to "
+            f"start from is given by --initial-checkpoint. Received: {model}"
+        )
