@@ -37,7 +37,8 @@ from keras_shufflenet.cli.options import (
     open_model,
     parse_keypoints,
 )
-from keras_shufflenet.cli.predict_video import (
+from keras_shufflenet.cli.predict_video import predict_videos
+from keras_shufflenet.cli.video_arguments import (
     VIDEO_EXAMPLES,
     DetectionInterval,
     FramesPerSecond,
@@ -46,7 +47,6 @@ from keras_shufflenet.cli.predict_video import (
     VideoOptions,
     check_no_boxes,
     has_videos,
-    predict_videos,
 )
 
 if TYPE_CHECKING:

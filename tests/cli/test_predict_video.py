@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_shufflenet.cli import predict_video
+from keras_shufflenet.cli import video_arguments
 from keras_shufflenet.inference.video_reader import VideoReader
 from keras_shufflenet.inference.video_writer import VideoWriter
 from keras_shufflenet.synthetic_people.walking import walking_people
@@ -92,14 +92,14 @@ def test_a_folder_of_frames_is_a_video(predict, frames, tmp_path):
 def test_the_frames_of_a_pattern(frames, tmp_path):
     for number in (10, 9, 2):
         Image.new("L", SIZE, number).save(tmp_path / f"f{number}.png")
-    ((name, opener),) = predict_video._find([str(tmp_path / "*.png")], 5)
+    ((name, opener),) = video_arguments.find_videos([str(tmp_path / "*.png")], 5)
     assert [int(frame.pixels.max()) for frame in opener()] == [2, 9, 10]
     assert opener().name == tmp_path.name  # in messages and results
-    assert predict_video._outputs([name], tmp_path / "out") == [
+    assert video_arguments.output_paths([name], tmp_path / "out") == [
         tmp_path / "out" / f"{tmp_path.name}.mp4"
     ]
-    assert predict_video._stem("walk_*.png") == "walk"
-    assert predict_video._stem("walk_.mp4") == "walk_"
+    assert video_arguments._stem("walk_*.png") == "walk"
+    assert video_arguments._stem("walk_.mp4") == "walk_"
 
 
 def test_a_video_that_breaks_off(predict, clip, tmp_path):
@@ -180,4 +180,4 @@ def test_without_pyav(command, tiny_pose_file, clip, monkeypatch):
 def test_the_default_of_the_help_is_that_of_the_package():
     from keras_shufflenet.inference import video
 
-    assert predict_video.DETECTION_INTERVAL == video.DETECTION_INTERVAL
+    assert video_arguments.DETECTION_INTERVAL == video.DETECTION_INTERVAL
