@@ -14,9 +14,12 @@ from keras_shufflenet.data.class_folders import read_labeled_images
 from keras_shufflenet.data.decode import Window, decode_jpeg, decode_other, is_plain
 from keras_shufflenet.data.image_files import decode_image
 from keras_shufflenet.data.pipeline import (
+    ALL,
+    Shard,
     check_batch,
     load_batches,
     prefetched,
+    sample_numbers,
     shuffled,
     uniform,
 )
@@ -42,6 +45,7 @@ def classification(
     batch_size: int = 32,
     seed: int = 0,
     start_step: int = 0,
+    shard: Shard = ALL,
 ) -> tf.data.Dataset:
     """Build the dataset to train or evaluate a classifier.
 
@@ -64,6 +68,8 @@ def classification(
         batch_size: Images per batch; without `training` the last batch may be smaller.
         seed: Seed of order and crops in training.
         start_step: Number of batches to skip.
+        shard: (index, count) of one of several workers, which each read their part of every batch:
+            `batch_size / count` images. Those of all workers one after another are the batch.
 
     Returns:
         A dataset of images (B, height, width, 3) float32 RGB 0..255 and classes (B,) int64. Its
@@ -77,7 +83,7 @@ def classification(
             file.
     """
     transform = eval_transform(resize_size, crop_size, resize_method)
-    check_batch(batch_size, start_step)
+    check_batch(batch_size, start_step, shard)
     files, classes, names, report = read_labeled_images(Path(source), image_dir)
     size = as_size(crop_size)
     if training and classes.min() < 0:
@@ -86,10 +92,12 @@ def classification(
             "subfolder per class, or a csv file without classes of -1. "
             f"Received: source={str(source)!r}"
         )
+    numbers = sample_numbers(batch_size, start_step, shard, None if training else len(files))
+    share = batch_size // shard[1]
     if training:
-        dataset = _training(files, classes, size, batch_size, seed, start_step * batch_size)
+        dataset = _training(files, classes, size, share, seed, numbers)
     else:
-        dataset = _evaluation(files, classes, size, batch_size, start_step * batch_size, transform)
+        dataset = _evaluation(files, classes, size, share, numbers, transform)
     dataset.report, dataset.class_names, dataset.classes = report, names, classes
     return dataset
 
@@ -99,10 +107,11 @@ def _evaluation(
     classes: np.ndarray,
     size: Size,
     batch_size: int,
-    first: int,
+    numbers: tf.data.Dataset,
     transform: Callable[[Image.Image], np.ndarray],
 ) -> tf.data.Dataset:
-    """Return the batches of one pass in the order of the files, from sample `first`."""
+    """Return the batches of the files with these numbers."""
+    table = tf.constant(files), tf.constant(classes)
 
     def pixels(name: bytes, contents: bytes) -> np.ndarray:
         return transform(decode_image(contents, name.decode()))
@@ -112,7 +121,7 @@ def _evaluation(
         image = tf.numpy_function(pixels, [path, tf.io.read_file(path)], tf.uint8)
         return tf.cast(tf.ensure_shape(image, (*size, 3)), tf.float32), index
 
-    samples = tf.data.Dataset.from_tensor_slices((files, classes)).skip(first).batch(batch_size)
+    samples = numbers.map(lambda number: (table[0][number], table[1][number])).batch(batch_size)
     batches = load_batches(
         samples, load, lambda sample: sample[0], batch_size=batch_size, workers=WORKERS
     )
@@ -120,9 +129,14 @@ def _evaluation(
 
 
 def _training(
-    files: list[str], classes: np.ndarray, size: Size, batch_size: int, seed: int, first: int
+    files: list[str],
+    classes: np.ndarray,
+    size: Size,
+    batch_size: int,
+    seed: int,
+    numbers: tf.data.Dataset,
 ) -> tf.data.Dataset:
-    """Return an infinite dataset of batches of random crops that starts at sample `first`."""
+    """Return the batches of random crops with these numbers."""
     table = tf.constant(files), tf.constant(classes)
 
     def draw(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -133,7 +147,6 @@ def _training(
         path, index, draws = sample
         return tf.ensure_shape(random_resized_crop(path, draws, size), (*size, 3)), index
 
-    numbers = tf.data.Dataset.range(first, np.iinfo(np.int64).max)
     batches = numbers.map(draw).batch(batch_size)
     loaded = load_batches(
         batches, load, lambda sample: sample[0], batch_size=batch_size, workers=WORKERS

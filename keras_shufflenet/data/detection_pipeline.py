@@ -32,10 +32,13 @@ from keras_shufflenet.data.detection_dataset import (
 )
 from keras_shufflenet.data.geometry import compose, compose_flip, invert_affine
 from keras_shufflenet.data.pipeline import (
+    ALL,
+    Shard,
     check_batch,
     check_channels,
     load_batches,
     prefetched,
+    sample_numbers,
     shuffled,
     to_gray,
 )
@@ -47,7 +50,6 @@ from keras_shufflenet.models import class_names as names_of_model
 DEFAULT_SIZE = (320, 320)
 WORKERS = max(2, os.cpu_count() or 1)  # files decoded in parallel
 _NAMED = 5  # classes that a message names
-_ENDLESS = np.iinfo(np.int64).max
 
 
 class _Table(NamedTuple):
@@ -100,6 +102,7 @@ def detection(
     batch_size: int = 32,
     seed: int = 0,
     start_step: int = 0,
+    shard: Shard = ALL,
     augmentation: DetectionAugmentation | None = None,
     filter_empty_images: bool = False,
 ) -> tf.data.Dataset:
@@ -124,6 +127,8 @@ def detection(
         batch_size: Images per batch; without `training` the last batch may be smaller.
         seed: Seed of order and augmentation.
         start_step: Number of batches to skip, to resume training.
+        shard: (index, count) of one of several workers, which each read their part of every batch:
+            `batch_size / count` images. Those of all workers one after another are the batch.
         augmentation: Augmentation in training; by default NanoDet's with `keep_ratio`, else that
             of NanoDet-Plus.
         filter_empty_images: Whether images without a box are left out.
@@ -143,12 +148,12 @@ def detection(
     """
     wanted = _input(model, input_size, keep_ratio)
     names = _class_names(model, class_names, wanted.size)
-    check_batch(batch_size, start_step)
+    check_batch(batch_size, start_step, shard)
     dataset = _dataset(annotations, image_dir, names, filter_empty_images)
     if augmentation is None:
         augmentation = NANODET_AUGMENTATION if wanted.keep_ratio else NANODET_PLUS_AUGMENTATION
     table, most = _table(dataset, wanted), max(1, *map(len, dataset.labels))
-    count, first = len(dataset), start_step * batch_size
+    count, share = len(dataset), batch_size // shard[1]
 
     def draw(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return shuffled(number, count, seed), uniform_draws(seed, number)
@@ -159,12 +164,12 @@ def detection(
     def plain(index: tf.Tensor) -> _Sample:
         return _plain_samples(_rows(table, index, most), wanted)
 
-    numbers = tf.data.Dataset.range(first, _ENDLESS if training else max(first, count))
+    numbers = sample_numbers(batch_size, start_step, shard, None if training else count)
     if training:
         _log_unseen(dataset)
-        samples = numbers.map(draw).batch(batch_size).map(augment)
+        samples = numbers.map(draw).batch(share).map(augment)
     else:
-        samples = numbers.batch(batch_size).map(plain)
+        samples = numbers.batch(share).map(plain)
 
     def load(sample: _Sample) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         image = read_crop(sample.path, sample.view, wanted.size, quantize=True)
@@ -177,7 +182,7 @@ def detection(
         samples.prefetch(1),
         load,
         lambda sample: sample.path,
-        batch_size=batch_size,
+        batch_size=share,
         workers=WORKERS,
     )
     encoded = prefetched(batches, 2)

@@ -8,7 +8,6 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
 from keras_shufflenet._checks import check_choice
@@ -37,10 +36,13 @@ from keras_shufflenet.data.geometry import (
 )
 from keras_shufflenet.data.keypoint_dataset import KeypointDataset, load_keypoint_dataset
 from keras_shufflenet.data.pipeline import (
+    ALL,
+    Shard,
     check_batch,
     check_channels,
     load_batches,
     prefetched,
+    sample_numbers,
     shuffled,
     to_gray,
 )
@@ -50,7 +52,6 @@ from keras_shufflenet.keypoints.skeletons import Skeleton, SkeletonLike
 from keras_shufflenet.models import model_skeleton
 
 WORKERS = max(2, os.cpu_count() or 1)  # files decoded in parallel
-_ENDLESS = np.iinfo(np.int64).max
 
 
 class _Table(NamedTuple):
@@ -85,6 +86,7 @@ def keypoints(
     batch_size: int = 32,
     seed: int = 0,
     start_step: int = 0,
+    shard: Shard = ALL,
     codec: HeatmapCodec | None = None,
     augmentation: Augmentation = COCO_AUGMENTATION,
 ) -> tf.data.Dataset:
@@ -109,6 +111,8 @@ def keypoints(
         batch_size: Instances per batch; without `training` the last batch may be smaller.
         seed: Seed of order and augmentation.
         start_step: Number of batches to skip, to resume training.
+        shard: (index, count) of one of several workers, which each read their part of every batch:
+            `batch_size / count` instances. Those of all workers one after another are the batch.
         codec: Encoding and sizes of the heatmaps; overrides `model` and `input_size`.
         augmentation: Augmentation in training.
 
@@ -129,9 +133,9 @@ def keypoints(
     _check_heatmaps(model, dataset.skeleton)
     is_gray = model is not None and check_channels(model) == 1
     codec = _codec(model, codec, input_size, dataset.skeleton)
-    check_batch(batch_size, start_step)
+    check_batch(batch_size, start_step, shard)
     table = _table(dataset, codec.input_size)
-    count, first = len(dataset), start_step * batch_size
+    count, share = len(dataset), batch_size // shard[1]
 
     def plain(index: tf.Tensor) -> _Sample:
         return _plain_samples(_rows(table, index), codec)
@@ -143,13 +147,13 @@ def keypoints(
         rows, draws = _rows(table, index), as_draws(uniform)
         return _augmented_samples(rows, draws, augmentation, dataset.skeleton, codec)
 
-    numbers = tf.data.Dataset.range(first, _ENDLESS if training else max(first, count))
+    numbers = sample_numbers(batch_size, start_step, shard, None if training else count)
     if training:
         _log_unpaired(dataset.skeleton, augmentation)
-        samples = numbers.map(draw).batch(batch_size).map(augment)
+        samples = numbers.map(draw).batch(share).map(augment)
     else:
-        samples = numbers.batch(batch_size).map(plain)
-    crops = _read_crops(samples.prefetch(1), codec.input_size, batch_size)
+        samples = numbers.batch(share).map(plain)
+    crops = _read_crops(samples.prefetch(1), codec.input_size, share)
 
     def encode(
         image: tf.Tensor, keypoints: tf.Tensor, visible: tf.Tensor

@@ -1,7 +1,8 @@
 """Shared parts of the tf.data pipelines: order, random numbers, loading, prefetching.
 
 Samples are numbered from the start of training over all epochs. Order and random numbers are pure
-functions of the seed and this number, so that training can be resumed at any step.
+functions of the seed and this number, so that training can be resumed at any step, and shared by
+workers: each takes its part of the numbers of every batch.
 """
 
 import re
@@ -9,22 +10,67 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
-from keras_shufflenet._checks import check_integer
+from keras_shufflenet._checks import check_integer, is_integer
 from keras_shufflenet.data.image_files import LUMA, read_image
 
+Shard = tuple[int, int]  # index of a worker, number of workers
+
+ALL: Shard = (0, 1)
+_ENDLESS = np.iinfo(np.int64).max
 _ASSERTION = re.compile(r"assertion failed: \[(.*?)\]\s*(?:\[\[|$)", re.DOTALL)
 
 
-def check_batch(batch_size: int, start_step: int) -> None:
+def check_batch(batch_size: int, start_step: int, shard: Shard = ALL) -> None:
     """Check the arguments that all pipelines have.
 
     Raises:
-        ValueError: If `batch_size` is not positive or `start_step` is negative.
+        ValueError: If `batch_size` is not positive, `start_step` is negative, `shard` is no worker
+            of a number of workers, or they cannot share a batch evenly.
     """
     check_integer("batch_size", batch_size)
     check_integer("start_step", start_step, minimum=0)
+    is_pair = isinstance(shard, tuple | list) and len(shard) == 2 and all(map(is_integer, shard))
+    if not is_pair or not 0 <= shard[0] < shard[1]:
+        raise ValueError(
+            "`shard` must be (index, count), the index of a worker from 0 and the number of "
+            f"workers. Received: shard={shard!r}"
+        )
+    if batch_size % shard[1]:
+        raise ValueError(
+            f"`batch_size` must be a multiple of the {shard[1]} workers that share a batch. "
+            f"Received: batch_size={batch_size}, shard={shard!r}"
+        )
+
+
+def sample_numbers(
+    batch_size: int, start_step: int, shard: Shard, count: int | None = None
+) -> tf.data.Dataset:
+    """Return the numbers of the samples that a worker reads, in order.
+
+    Of every batch each worker has the same number of samples, and those of all workers one after
+    another are the batch. Where samples end within a batch, the last workers have fewer or none.
+
+    Args:
+        batch_size: Samples per batch of all workers.
+        start_step: Number of batches to skip.
+        shard: (index, count) of the worker.
+        count: Number of samples; None for no end.
+
+    Returns:
+        A dataset of int64 scalars, to be batched by `batch_size // shard[1]`.
+    """
+    share = batch_size // shard[1]
+    first, own = shard[0] * share, _ENDLESS
+    if count is not None:
+        full, rest = divmod(count, batch_size)
+        own = full * share + min(max(rest - first, 0), share)
+    numbers = tf.data.Dataset.range(min(start_step * share, own), own)
+    if shard[1] == 1:
+        return numbers
+    return numbers.map(lambda number: number // share * batch_size + first + number % share)
 
 
 def check_channels(model: Any) -> int:
