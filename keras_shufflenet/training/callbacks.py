@@ -179,6 +179,37 @@ class Validation(keras.callbacks.Callback):
             self.keep(self.model)
 
 
+class EarlyEnd(keras.callbacks.Callback):
+    """End a training that no longer improves; whether it does is read from its log.
+
+    Args:
+        path: The csv file of the log, which another callback writes before.
+        metric: Column whose highest value is the best.
+        patience: Number of epochs without a better value after which the training ends; None for
+            no early end.
+    """
+
+    def __init__(self, path: Path, metric: str, patience: int | None) -> None:
+        super().__init__()
+        self.path = path
+        self.metric = metric
+        self.patience = patience
+
+    def is_due(self) -> bool:
+        """Return whether the last epochs have not been better than one before."""
+        rows = read_log(self.path)
+        measured = [row for row in rows if self.metric in row]
+        if self.patience is None or not measured:
+            return False
+        best = max(measured, key=lambda row: row[self.metric])  # the first of equal ones
+        return measured[-1]["epoch"] - best["epoch"] >= self.patience
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Stop if it is due."""
+        if self.is_due():
+            self.model.stop_training = True
+
+
 class EpochLog(keras.callbacks.Callback):
     """Write a csv file with a row per epoch, atomically; a repeated epoch replaces its row.
 

@@ -82,6 +82,7 @@ class DetectionTask(Task):
     """
 
     best_metric = "AP"
+    curves = (("AP", "AP .5", "AP .75"),)
 
     def __init__(
         self,

@@ -44,6 +44,7 @@ class PoseTask(Task):
     """
 
     best_metric = "AP"
+    curves = (("pck",), ("AP", "AP .5", "AR"))
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ import hashlib
 import json
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,13 @@ from keras_shufflenet._files import atomic_write, remove_partial_files
 from keras_shufflenet.data.pipeline import file_errors
 from keras_shufflenet.training import callbacks
 from keras_shufflenet.training.batch_norm import training_copy
+from keras_shufflenet.training.curves import CurvesPlot
 
 RUN = "run.json"
 LOG = "log.csv"
 FINAL = "model.keras"
 BEST = "best.keras"
+CURVES = "curves.png"
 TENSORBOARD = "tensorboard"
 
 
@@ -37,12 +39,14 @@ class Task(ABC):
         epochs: Number of epochs.
         steps_per_epoch: Number of batches of an epoch.
         best_metric: Key of `validate` whose maximum makes a model the best.
+        curves: Columns of the log that are drawn together, beside loss and learning rate.
     """
 
     model: keras.Model
     epochs: int
     steps_per_epoch: int
     best_metric: str
+    curves: Sequence[Sequence[str]] = ()
 
     @abstractmethod
     def description(self) -> dict[str, Any]:
@@ -75,6 +79,10 @@ class Task(ABC):
         """Return the validation metrics, with `best_metric` among them; None for no validation."""
         return None
 
+    def report(self, model: keras.Model, directory: Path) -> None:
+        """Write what else is to be known of the trained model into the folder."""
+        return
+
 
 def train(
     task: Task,
@@ -83,14 +91,15 @@ def train(
     resume: bool = True,
     val_interval: int = 10,
     checkpoint_minutes: float = 10.0,
+    patience: int | None = None,
     verbose: str | int = "auto",
 ) -> list[dict[str, float]]:
     """Train a task.
 
     The folder receives ``model.keras`` (at the end), ``best.keras`` (highest validation metric),
-    ``log.csv`` (a row per epoch), ``tensorboard/`` if tensorboard is installed, and checkpoints. A
-    training that was killed at any moment is resumed from its last checkpoint by the same call,
-    and ends as if it had not been interrupted.
+    ``log.csv`` (a row per epoch) and ``curves.png`` with its curves, ``tensorboard/`` if
+    tensorboard is installed, and checkpoints. A training that was killed at any moment is resumed
+    from its last checkpoint by the same call, and ends as if it had not been interrupted.
 
     Args:
         task: What is trained.
@@ -98,6 +107,8 @@ def train(
         resume: Whether to resume the training in the folder; otherwise it is replaced.
         val_interval: Number of epochs between two validations; the last epoch is always validated.
         checkpoint_minutes: Maximum age of the checkpoint within an epoch.
+        patience: Number of epochs without a better model after which the training ends; None for
+            no early end.
         verbose: As for `fit`; "auto" is a progress bar on a terminal and a line per epoch
             elsewhere.
 
@@ -109,6 +120,8 @@ def train(
             be decoded, or an argument is out of range.
     """
     check_integer("val_interval", val_interval)
+    if patience is not None:
+        check_integer("patience", patience)
     directory = Path(output_dir)
     _open_folder(directory, {**_describe_model(task.model), **task.description()}, resume)
     task.prepare()
@@ -116,7 +129,10 @@ def train(
     task.compile(trained)
     # At its end `fit` replaces the weights by their averages if there are such; the checkpoint has
     # those in training.
+    early = callbacks.EarlyEnd(directory / LOG, task.best_metric, patience)
     while (done := callbacks.restore(trained, directory)) < task.epochs * steps:
+        if done % steps == 0 and early.is_due():
+            break
         # `fit` has one number of steps for all epochs, so a partial epoch takes a `fit` of its own.
         epoch, offset = divmod(done, steps)
         epochs = epoch + 1 if offset else task.epochs
@@ -139,12 +155,14 @@ def train(
                 callbacks=[
                     callbacks.StopAtNaN(),
                     validation,
-                    *_logs(directory, epoch),
+                    *_logs(task, directory, epoch),
                     checkpoint,
+                    early,
                 ],
                 verbose=_verbosity(verbose),
             )
     callbacks.save_plain(_updated(task, trained), directory / FINAL)
+    task.report(task.model, directory)
     return callbacks.read_log(directory / LOG)
 
 
@@ -186,7 +204,7 @@ def _open_folder(directory: Path, description: dict[str, Any], resume: bool) -> 
     if resume and path.exists():
         _check_same(path, json.loads(text))
         return
-    for name in (callbacks.LAST, callbacks.PREVIOUS, LOG, BEST, FINAL):
+    for name in (callbacks.LAST, callbacks.PREVIOUS, LOG, CURVES, BEST, FINAL):
         (directory / name).unlink(missing_ok=True)
     atomic_write(path, lambda beside: beside.write_text(text))
 
@@ -213,8 +231,12 @@ def _differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") 
     return found
 
 
-def _logs(directory: Path, first_epoch: int) -> list[keras.callbacks.Callback]:
-    logs: list[keras.callbacks.Callback] = [callbacks.EpochLog(directory / LOG, first_epoch)]
+def _logs(task: Task, directory: Path, first_epoch: int) -> list[keras.callbacks.Callback]:
+    panels = [("loss", "val_loss"), *(task.curves or [(task.best_metric,)]), ("learning_rate",)]
+    logs: list[keras.callbacks.Callback] = [
+        callbacks.EpochLog(directory / LOG, first_epoch),
+        CurvesPlot(directory / LOG, directory / CURVES, panels),
+    ]
     if find_spec("tensorboard") and keras.backend.backend() != "torch":
         logs.append(keras.callbacks.TensorBoard(directory / TENSORBOARD, write_graph=False))
     return logs

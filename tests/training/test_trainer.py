@@ -180,7 +180,8 @@ class Doubling(Task):
     best_metric = "score"
     epochs, steps_per_epoch = 3, 2
 
-    def __init__(self):
+    def __init__(self, learning_rate=0.1):
+        self.learning_rate = learning_rate
         inputs = keras.Input((1,))
         self.model = keras.Model(inputs, layers.Dense(1, use_bias=False)(inputs), name="doubling")
         self.started = []
@@ -194,10 +195,13 @@ class Doubling(Task):
         return ((x, 2 * x) for _ in range(100))
 
     def compile(self, model):
-        model.compile(keras.optimizers.SGD(0.1), loss="mse")
+        model.compile(keras.optimizers.SGD(self.learning_rate), loss="mse")
 
     def validate(self, model):
         return {"score": -abs(2 - float(model.get_weights()[0][0, 0]))}
+
+    def report(self, model, directory):
+        (directory / "weight.txt").write_text(str(model.get_weights()[0][0, 0]))
 
 
 def test_any_task_can_be_trained(tmp_path):
@@ -208,3 +212,20 @@ def test_any_task_can_be_trained(tmp_path):
     best = keras.saving.load_model(tmp_path / "best.keras").get_weights()[0]
     np.testing.assert_array_equal(best, task.model.get_weights()[0])
     assert {"doubling"} == {json.loads((tmp_path / "run.json").read_text())["task"]}
+    assert float((tmp_path / "weight.txt").read_text()) == pytest.approx(best[0, 0])
+    assert (tmp_path / "curves.png").exists()
+
+
+def test_a_training_that_no_longer_improves_ends(tmp_path):
+    task = Doubling(learning_rate=1.5)  # which leads away
+    task.epochs = 9
+    log = train(task, tmp_path, val_interval=1, patience=2, verbose=0)
+    assert len(log) == 3
+    assert [row["score"] for row in log] == sorted((row["score"] for row in log), reverse=True)
+    again = Doubling(learning_rate=1.5)
+    again.epochs = 9
+    assert train(again, tmp_path, val_interval=1, patience=2, verbose=0) == log
+    assert again.started == []
+    np.testing.assert_array_equal(again.model.get_weights()[0], task.model.get_weights()[0])
+    with pytest.raises(ValueError, match="Received: patience=0"):
+        train(again, tmp_path, patience=0)
