@@ -224,9 +224,12 @@ def test_the_detectors_of_the_models_page(here, shallow):
     with shallow():
         exec(block.replace(build, small), {"ks": ks})
         exec(retinanet.replace("(320, 320, 3)", "(64, 64, 3), fpn_channels=8"), {"ks": ks})
-    (command,) = commands("docs/models.md")
-    run(command, shallow, [])
+    done = []
+    for command in commands("docs/models.md"):
+        run(command, shallow, done)
+    assert len(done) == 2
     assert (here / "predictions" / "photo.png").is_file()
+    assert (here / "detected" / "clip.mp4").is_file()
 
 
 def test_make_has_the_two_commands():

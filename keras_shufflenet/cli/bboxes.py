@@ -13,15 +13,21 @@ Boxes = list[list[float]]
 
 
 def find_boxes(
-    sources: "Sequence[ImageSource]", bbox: Sequence[str], file: Path | None, otherwise: str
+    sources: "Sequence[ImageSource]",
+    bbox: Sequence[str],
+    file: Path | None,
+    category: str,
+    otherwise: str,
 ) -> dict[str, Boxes]:
     """Return the boxes (x, y, width, height in pixels) by the name of the image.
 
     Args:
         sources: The images.
         bbox: The values of --bbox, for a single image.
-        file: The json of --bboxes. It names an image by its path as passed on the command line, or
-            by the end of that path, such as the file name.
+        file: The json of --bboxes: boxes by the name of the image, or the records that `predict`
+            writes. It names an image by its path as passed on the command line, or by the end of
+            that path, such as the file name.
+        category: The only class of records that have one.
         otherwise: What happens to images without boxes, for a warning.
 
     Raises:
@@ -35,7 +41,7 @@ def find_boxes(
         )
     if bbox:
         return {sources[0].name: [_parse(text) for text in bbox]}
-    return _assign(_read(file), sources, file, otherwise) if file else {}
+    return _assign(_read(file, category), sources, file, otherwise) if file else {}
 
 
 def _parse(text: str) -> list[float]:
@@ -51,17 +57,19 @@ def _parse(text: str) -> list[float]:
     return box
 
 
-def _read(file: Path) -> dict[str, Boxes]:
+def _read(file: Path, category: str) -> dict[str, Boxes]:
     from keras_shufflenet.keypoints.annotations import read_json
 
     try:
         boxes, _ = read_json(file, "bboxes")
     except ValueError as error:
         raise ValueError(f"--bboxes must be a json file ({error}). Received: {file}") from error
+    if isinstance(boxes, list) and boxes:
+        boxes = _of_records(boxes, file, category)
     if not isinstance(boxes, dict) or not boxes:
         raise ValueError(
-            "--bboxes must hold {file name: [[x, y, width, height], ...]}. "
-            f"Received: {type(boxes).__name__} in {file}"
+            "--bboxes must hold {file name: [[x, y, width, height], ...]}, or the records of a "
+            f"predictions.json. Received: {type(boxes).__name__} in {file}"
         )
     for name, rows in boxes.items():
         if not isinstance(rows, list) or not all(map(_is_box, rows)):
@@ -69,6 +77,28 @@ def _read(file: Path) -> dict[str, Boxes]:
                 "--bboxes must hold [[x, y, width, height], ...] in pixels for each file name, "
                 f"with width and height above 0. Received: {rows!r} for {name} in {file}"
             )
+    return boxes
+
+
+def _of_records(records: list[Any], file: Path, category: str) -> dict[str, Boxes]:
+    """Return the boxes of records with `file_name` and `bbox`, of a category if they have one."""
+    boxes: dict[str, list[Any]] = {}
+    others: dict[str, None] = {}
+    for record in records:
+        if not isinstance(record, dict) or not isinstance(record.get("file_name"), str):
+            raise ValueError(
+                "--bboxes must hold records with 'file_name' and 'bbox', if it is a list, as the "
+                f"predictions.json of `predict` is. Received: {record!r} in {file}"
+            )
+        if record.get("category", category) == category:
+            boxes.setdefault(record["file_name"], []).append(record.get("bbox"))
+        else:
+            others[str(record["category"])] = None
+    if not boxes:
+        raise ValueError(
+            f"--bboxes must hold boxes of --category, {category}. "
+            f"Received: {', '.join(others)} in {file}"
+        )
     return boxes
 
 

@@ -25,13 +25,13 @@ DetectorWeights = Annotated[
 
 
 class PersonOptions(NamedTuple):
-    """The options of the detector of persons."""
+    """The options of the detector of persons; None where they are not given."""
 
     detector: str | None
     detector_weights: str | None
-    category: str
-    score_threshold: float
-    iou_threshold: float
+    category: str | None
+    score_threshold: float | None
+    iou_threshold: float | None
 
 
 def check_detector(detector: str, weights: str | None) -> None:

@@ -51,34 +51,24 @@ IouThreshold = Annotated[
 
 
 @contextmanager
-def open_sources(
-    words: Sequence[str],
-    default: str,
-    weights: str | None,
-    output_dir: Path | None,
-    check: Callable[[str], None] | None = None,
-) -> "Iterator[tuple[str, list[ImageSource]]]":
-    """Split the arguments into MODEL and images; files of URLs live within the context.
+def open_sources(images: Sequence[str], output_dir: Path | None) -> "Iterator[list[ImageSource]]":
+    """Find the images; files of URLs live within the context.
 
     Args:
-        words: The arguments.
-        default: The model if there is no MODEL.
-        weights: The value of --weights; None for the default.
+        images: The arguments after MODEL.
         output_dir: The value of --output-dir, which is made.
-        check: Raises an error for a model of another kind, before images are downloaded.
 
     Raises:
-        FileNotFoundError: If the model's file or an image does not exist.
+        FileNotFoundError: If an image does not exist.
         OSError: If the output folder cannot be written to.
-        ValueError: If there is no image.
+        ValueError: If two images have the same name.
     """
     from keras_shufflenet.inference.sources import find_images
 
-    model, images = split_model(words, default, weights, check)
     if output_dir is not None:
         check_output_dir("output_dir", output_dir)
     with tempfile.TemporaryDirectory() as folder:
-        yield model, find_images(images, Path(folder))
+        yield find_images(images, Path(folder))
 
 
 def split_model(

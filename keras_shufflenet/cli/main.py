@@ -26,7 +26,8 @@ from keras_shufflenet.cli import (
     evaluate_coco,
     export,
     models,
-    predict,
+    predict_classify,
+    predict_detect,
     predict_pose,
     qat,
     train_detect,
@@ -108,9 +109,9 @@ prediction = _group("Classify images, detect objects, or find the poses of perso
 training = _group("Train a model on your own data.")
 evaluation = _group("Evaluate a Keras model, a .keras file or a .tflite file.")
 _add(app, "models", models.models, models.EXAMPLES)
-_add(prediction, "classify", predict.classify, predict.CLASSIFY_EXAMPLES)
-_add(prediction, "detect", predict.detect, predict.DETECT_EXAMPLES)
-_add(prediction, "pose", predict_pose.pose, predict_pose.POSE_EXAMPLES)
+_add(prediction, "classify", predict_classify.classify, predict_classify.EXAMPLES)
+_add(prediction, "detect", predict_detect.detect, predict_detect.EXAMPLES)
+_add(prediction, "pose", predict_pose.pose, predict_pose.EXAMPLES)
 app.add_typer(prediction, name="predict")
 _add(training, "detect", train_detect.detect, train_detect.EXAMPLES)
 _add(training, "pose", train_pose.pose, train_pose.EXAMPLES)

@@ -20,7 +20,6 @@ from keras_shufflenet.cli.image_arguments import (
     IOU_THRESHOLD,
     SCORE_THRESHOLD,
     Images,
-    IouThreshold,
     OutputDir,
     check_read,
     for_each,
@@ -37,8 +36,9 @@ from keras_shufflenet.cli.options import (
     open_model,
     parse_keypoints,
 )
-from keras_shufflenet.cli.predict_video import predict_videos
+from keras_shufflenet.cli.predict_video import VideoPrediction, predict_videos
 from keras_shufflenet.cli.video_arguments import (
+    DETECTION_INTERVAL,
     VIDEO_EXAMPLES,
     DetectionInterval,
     FramesPerSecond,
@@ -52,11 +52,11 @@ from keras_shufflenet.cli.video_arguments import (
 if TYPE_CHECKING:
     import numpy as np
 
-    from keras_shufflenet.inference import PosePredictor
+    from keras_shufflenet.inference import Frame, PosePredictor
     from keras_shufflenet.inference.sources import ImageSource
     from keras_shufflenet.keypoints import Skeleton
 
-POSE_EXAMPLES = f"""
+EXAMPLES = f"""
 keras-shufflenet predict pose photo.jpg
 keras-shufflenet predict pose runs/pose/model.keras 'photos/*.jpg' --detector detector_int8.tflite
 keras-shufflenet predict pose photo.jpg --bbox 120,40,200,420 --bbox 300,60,180,400
@@ -64,7 +64,9 @@ find photos -name '*.jpg' | keras-shufflenet predict pose pose_int8.tflite - --b
 keras-shufflenet predict pose hand.keras hand.jpg --detector none
 {VIDEO_EXAMPLES.lstrip()}"""
 POSE_ESTIMATOR = "pose_shufflenet_v2_x1_0_coco_256x192"
-PERSONS = ("coco", "mpii", "person")  # names of skeletons of persons
+PERSON = "person"
+PERSONS = ("coco", "mpii", PERSON)  # names of skeletons of persons
+START_MARGIN = 0.15  # by which a new person must be surer than one that is followed
 
 PoseEstimator = Annotated[
     str | None,
@@ -86,12 +88,29 @@ def pose(
     ] = None,
     detector_weights: DetectorWeights = None,
     category: Annotated[
-        str, typer.Option(help="Class of the detector whose keypoints MODEL finds.")
-    ] = "person",
+        str | None,
+        typer.Option(
+            help="Class whose keypoints MODEL finds, of the detector or of --bboxes. "
+            f"Default: {PERSON}."
+        ),
+    ] = None,
     score_threshold: Annotated[
-        float, typer.Option(min=0, max=1, help="Minimum score of a detected person.")
-    ] = SCORE_THRESHOLD,
-    iou_threshold: IouThreshold = IOU_THRESHOLD,
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help=f"Minimum score of a detected person. Default: {SCORE_THRESHOLD}.",
+        ),
+    ] = None,
+    iou_threshold: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Maximum overlap (IoU) of two detected persons who are both kept. "
+            f"Default: {IOU_THRESHOLD}.",
+        ),
+    ] = None,
     bbox: Annotated[
         list[str] | None,
         typer.Option(
@@ -105,7 +124,7 @@ def pose(
             exists=True,
             dir_okay=False,
             help="json with the boxes of images by file name, in place of the detector: "
-            "{NAME: \\[\\[x, y, w, h], ...]}.",
+            "{NAME: \\[\\[x, y, w, h], ...]}, or the predictions.json of `predict`.",
         ),
     ] = None,
     keypoints: Keypoints = None,
@@ -127,35 +146,27 @@ def pose(
     if pose_estimator is not None:
         check_model(pose_estimator, weights, option="--pose")
         images = [pose_estimator, *images]
-    if bbox and detector not in (None, NO_DETECTOR):
-        raise ValueError(
-            "--bbox takes the place of --detector: pass one of them. "
-            f"Received: --bbox {bbox[0]} and --detector {detector}"
-        )
-    model, words = split_model(images, POSE_ESTIMATOR, weights, _check_estimator)
     find = PersonOptions(detector, detector_weights, category, score_threshold, iou_threshold)
+    model, words = split_model(images, POSE_ESTIMATOR, weights, _check_estimator)
     if has_videos(words, options):
         check_no_boxes(detector, bbox, bboxes)
         skeleton = parse_keypoints(keypoints)
         check_detector(detector or DETECTOR, detector_weights)
         load = partial(_load_predictor, model, weights, skeleton, find, flip_test=False)
-        predict_videos(words, output_dir, options, keypoint_threshold, score_threshold, load)
+        predict_videos(
+            words, output_dir, fps, lambda: _start(load(), options, find, keypoint_threshold)
+        )
         return
-    with open_sources(images, POSE_ESTIMATOR, weights, output_dir, _check_estimator) as opened:
-        model, sources = opened
-        whole = detector == NO_DETECTOR
+    whole = detector == NO_DETECTOR
+    _check_detects(find, bbox)
+    with open_sources(words, output_dir) as sources:
         one_person = "each of these is taken to be one person"
         otherwise = one_person if whole else "the detector looks for the persons in these"
-        boxes = find_boxes(sources, bbox or [], bboxes, otherwise)
+        boxes = find_boxes(sources, bbox or [], bboxes, category or PERSON, otherwise)
         skeleton = parse_keypoints(keypoints)
         detects = not whole and len(boxes) < len(sources)
         if not whole:
             check_detector(detector or DETECTOR, detector_weights)
-        elif detector_weights is not None:
-            raise ValueError(
-                "--detector-weights must not be given with --detector none. "
-                f"Received: {detector_weights}"
-            )
         from keras_shufflenet.inference import draw_skeletons
         from keras_shufflenet.inference.predictions import pose_records, save_predictions
 
@@ -174,7 +185,7 @@ def pose(
             records.extend(pose_records(source.name, found, predictor.skeleton))
             seen = (found.keypoints[..., 2] >= keypoint_threshold).sum(axis=1)
             counts = f"{', '.join(map(str, seen))} of {len(predictor.skeleton)} keypoints"
-            typer.echo(f"{drawn}: {counts if len(seen) else f'no {category}'}")
+            typer.echo(f"{drawn}: {counts if len(seen) else f'no {category or PERSON}'}")
 
         unreadable = for_each(sources, predict)
         for path in save_predictions(records, output_dir):
@@ -200,11 +211,84 @@ def _load_predictor(
         _check_person(predictor.skeleton, model)
     finder = PersonDetector.load(
         open_detector(find.detector or DETECTOR, find.detector_weights),
-        category=find.category,
-        score_threshold=find.score_threshold,
-        iou_threshold=find.iou_threshold,
+        category=find.category or PERSON,
+        score_threshold=_or_default(find.score_threshold, SCORE_THRESHOLD),
+        iou_threshold=_or_default(find.iou_threshold, IOU_THRESHOLD),
     )
     return replace(predictor, detector=finder)
+
+
+def _or_default(value: float | None, default: float) -> float:
+    return default if value is None else value
+
+
+def _start(
+    pose: "PosePredictor", options: VideoOptions, find: PersonOptions, keypoint_threshold: float
+) -> VideoPrediction:
+    from keras_shufflenet.inference.video_records import track_columns
+
+    threshold = _or_default(find.score_threshold, SCORE_THRESHOLD)
+    start = partial(PersonsOfVideo, pose, options, threshold, keypoint_threshold)
+    return VideoPrediction(track_columns(pose.skeleton), start)
+
+
+class PersonsOfVideo:
+    """Predicts the keypoints of the persons in the frames of a video, with ids."""
+
+    def __init__(
+        self,
+        pose: "PosePredictor",
+        options: VideoOptions,
+        score_threshold: float,
+        keypoint_threshold: float,
+        file_name: str,
+    ) -> None:
+        from keras_shufflenet.inference import Tracker, VideoPosePredictor
+
+        tracker = Tracker(
+            similarity=options.track_by or "iou+oks",
+            start_score=min(1.0, score_threshold + START_MARGIN),
+            skeleton=pose.skeleton,
+        )
+        self._predictor = VideoPosePredictor(
+            pose,
+            detection_interval=options.detection_interval or DETECTION_INTERVAL,
+            tracker=tracker,
+            smoothing=options.smoothing is not False,
+        )
+        self._threshold, self._file_name = keypoint_threshold, file_name
+        self._skeleton, self._ids = pose.skeleton, set[int]()
+
+    def predict(self, frame: "Frame") -> "tuple[np.ndarray, list[dict[str, Any]]]":
+        """Return the drawn frame and the records of its persons."""
+        from keras_shufflenet.inference import draw_tracks
+        from keras_shufflenet.inference.video_records import track_records
+
+        poses = self._predictor.predict_frame(frame)
+        self._ids |= set(poses.track_ids.tolist())
+        drawn = draw_tracks(frame.pixels, poses, self._skeleton, self._threshold)
+        return drawn, track_records(self._file_name, poses, self._skeleton)
+
+    def summary(self) -> str:
+        """Return how many persons there are in the video."""
+        return f"{len(self._ids)} person{'s' * (len(self._ids) != 1)}"
+
+
+def _check_detects(find: PersonOptions, bbox: list[str] | None) -> None:
+    """Check that no option of the detector is given where it does not run."""
+    if not bbox and find.detector != NO_DETECTOR:
+        return
+    given = {
+        f"--{name.replace('_', '-')}": value
+        for name, value in find._asdict().items()
+        if value not in (None, NO_DETECTOR) and (bbox or name != "category")
+    }
+    if given:
+        instead = "--bbox" if bbox else f"--detector {NO_DETECTOR}"
+        raise ValueError(
+            f"{' and '.join(given)} must not be given with {instead}, which takes the place of the "
+            f"detector. Received: {' '.join(f'{name} {value}' for name, value in given.items())}"
+        )
 
 
 def _check_estimator(model: str) -> None:

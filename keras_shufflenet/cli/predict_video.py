@@ -1,4 +1,4 @@
-"""`keras-shufflenet predict pose` on videos, cameras and folders of frames."""
+"""`keras-shufflenet predict` on videos, cameras and folders of frames: the loop over frames."""
 
 import signal
 import sys
@@ -7,46 +7,60 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import typer
 
 from keras_shufflenet._files import check_output_dir
 from keras_shufflenet._requirements import check_installed
-from keras_shufflenet.cli.video_arguments import (
-    DETECTION_INTERVAL,
-    VideoOptions,
-    find_videos,
-    output_paths,
-)
+from keras_shufflenet.cli.video_arguments import find_videos, output_paths
 
 if TYPE_CHECKING:
+    import numpy as np
     from rich.progress import Progress
 
-    from keras_shufflenet.inference import PosePredictor
+    from keras_shufflenet.inference import Frame
     from keras_shufflenet.inference.video_reader import FrameSource
     from keras_shufflenet.inference.video_records import VideoRecords
 
-START_MARGIN = 0.15  # by which a new person must be surer than one that is followed
+
+class FramePredictor(Protocol):
+    """What is predicted in the frames of one video, in their order."""
+
+    def predict(self, frame: "Frame") -> "tuple[np.ndarray, list[dict[str, Any]]]":
+        """Return the drawn frame, uint8 (H, W, 3), and the records of what is found in it."""
+        ...
+
+    def summary(self) -> str:
+        """Return what was found in all frames so far, such as "2 persons"."""
+        ...
+
+
+class VideoPrediction(NamedTuple):
+    """What is predicted in videos.
+
+    Attributes:
+        columns: Those of the records in a csv.
+        start: Returns the predictor of a video of a name.
+    """
+
+    columns: Sequence[str]
+    start: Callable[[str], FramePredictor]
 
 
 def predict_videos(
     words: Sequence[str],
     output_dir: Path,
-    options: VideoOptions,
-    keypoint_threshold: float,
-    score_threshold: float,
-    load: "Callable[[], PosePredictor]",
+    fps: float | None,
+    load: Callable[[], VideoPrediction],
 ) -> None:
-    """Write a drawn video for each video, and the persons of all frames.
+    """Write a drawn video for each video, and the records of all frames.
 
     Args:
         words: Files, patterns of files, or cameras; folders and patterns of images with --fps.
         output_dir: The value of --output-dir, which is made.
-        options: The options of videos.
-        keypoint_threshold: Minimum keypoint score to draw.
-        score_threshold: Minimum score of a detected person.
-        load: Loads the pose estimator and its detector, which takes seconds.
+        fps: The value of --fps.
+        load: Loads the networks, which takes seconds.
 
     Raises:
         FileNotFoundError: If a file does not exist.
@@ -55,33 +69,19 @@ def predict_videos(
     """
     check_installed("A video", "video", ("av",))
     check_output_dir("output_dir", output_dir)
-    openers = list(find_videos(words, options.fps))
+    openers = list(find_videos(words, fps))
     outputs = output_paths([name for name, _ in openers], output_dir)
     for _, opener in openers:
         opener().close()  # all of them are readable
-    predictor = load()
-    from keras_shufflenet.inference.tracking import Tracker
-    from keras_shufflenet.inference.video import VideoPosePredictor
+    columns, start = load()
     from keras_shufflenet.inference.video_records import VideoRecords
 
     incomplete = []
-    with VideoRecords(output_dir, predictor.skeleton) as records, _interruptible() as interrupted:
+    with VideoRecords(output_dir, columns) as records, _interruptible() as interrupted:
         for (name, opener), output in zip(openers, outputs, strict=True):
-            tracker = Tracker(
-                similarity=options.track_by or "iou+oks",
-                start_score=min(1.0, score_threshold + START_MARGIN),
-                skeleton=predictor.skeleton,
-            )
-            video = VideoPosePredictor(
-                predictor,
-                detection_interval=options.detection_interval or DETECTION_INTERVAL,
-                tracker=tracker,
-                smoothing=options.smoothing is not False,
-            )
             with closing(opener()) as source:
-                line, complete = _predict(
-                    source, video, output, records, keypoint_threshold, interrupted
-                )
+                predictor = start(Path(source.name).name)
+                line, complete = _predict(source, predictor, output, records, interrupted)
             typer.echo(line)
             if not complete:
                 incomplete.append(name)
@@ -98,27 +98,22 @@ def predict_videos(
 
 def _predict(
     source: "FrameSource",
-    video: Any,
+    predictor: FramePredictor,
     output: Path,
     records: "VideoRecords",
-    keypoint_threshold: float,
     interrupted: Callable[[], bool],
 ) -> tuple[str, bool]:
     """Predict a video: a line that says what was done, and whether all of it could be read."""
-    from keras_shufflenet.inference.track_drawing import draw_tracks
     from keras_shufflenet.inference.video_reader import VideoReader
     from keras_shufflenet.inference.video_writer import VideoWriter
 
-    persons, count, start = set(), 0, time.perf_counter()
-    skeleton = video.pose.skeleton
+    count, start = 0, time.perf_counter()
     with VideoWriter(output, source.fps) as writer, _progress() as progress:
         task = progress.add_task(source.name, total=source.num_frames)
         for frame in source:
-            poses = video.predict_frame(frame)
-            drawn = draw_tracks(frame.pixels, poses, skeleton, keypoint_threshold)
+            drawn, found = predictor.predict(frame)
             writer.write(drawn, frame.time)
-            records.write(Path(source.name).name, poses)
-            persons |= set(poses.track_ids.tolist())
+            records.write(found)
             count += 1
             progress.advance(task)
             if interrupted():
@@ -127,8 +122,8 @@ def _predict(
     complete = interrupted() or not isinstance(source, VideoReader) or not source.lacks(count)
     stopped = ", stopped by Ctrl-C" if interrupted() else ""
     line = (
-        f"{output}: {count} frame{'s' * (count != 1)}, {len(persons)} "
-        f"person{'s' * (len(persons) != 1)}, {speed:.1f} frames per second{stopped}"
+        f"{output}: {count} frame{'s' * (count != 1)}, {predictor.summary()}, "
+        f"{speed:.1f} frames per second{stopped}"
     )
     if not complete:
         of = f" of {source.num_frames}" if source.num_frames else ""

@@ -66,14 +66,14 @@ FramesPerSecond = Annotated[
 class VideoOptions:
     """The options of videos; None where they are not given."""
 
-    detection_interval: int | None
-    smoothing: bool | None
-    track_by: str | None
-    fps: float | None
+    detection_interval: int | None = None
+    smoothing: bool | None = None
+    track_by: str | None = None
+    fps: float | None = None
 
 
 def has_videos(words: Sequence[str], options: VideoOptions) -> bool:
-    """Return whether the arguments of `predict pose`, after MODEL, are videos.
+    """Return whether the arguments of `predict`, after MODEL, are videos.
 
     Raises:
         ValueError: If they are images, and options of videos are given, or if they are both; if

@@ -107,13 +107,13 @@ def _local(word: str) -> list[Path]:
         what = f"a folder with images ({', '.join(sorted(IMAGE_SUFFIXES))})"
         if not found and (videos := sorted(filter(is_video, map(str, path.iterdir())))):
             pattern = path / f"*{Path(videos[0]).suffix}"
-            what = f"a folder with images; `predict pose` takes videos by a pattern: '{pattern}'"
+            what = f"a folder with images; `predict` takes videos by a pattern: '{pattern}'"
     elif path.is_file():
         check_name(path)
         if is_video(word):
             raise ValueError(
-                "IMAGE must be images; videos are arguments of `predict pose`, without images "
-                f"or lists. Received: {word}"
+                "IMAGE must be images; videos are arguments of `predict detect` and `predict pose`"
+                f", without images or lists. Received: {word}"
             )
         if path.suffix.lower() not in IMAGE_SUFFIXES:
             displayed_size(path)  # raises before a network is loaded for it

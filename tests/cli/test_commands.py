@@ -133,7 +133,9 @@ def test_pose_mistakes(command, photo, pose_file, arguments, message):
     [
         ("no json", "--bboxes must be a json file"),
         ('{"photo.png": [[1, 2, 3, 4]], "photo.png": []}', "an object with two fields 'photo.png'"),
-        ("[]", "--bboxes must hold {file name: [[x, y, width, height], ...]}. Received: list"),
+        ("[]", "--bboxes must hold {file name: [[x, y, width, height], ...]}, or the records of"),
+        ('[{"bbox": [1, 2, 3, 4]}]', "must hold records with 'file_name' and 'bbox', if it is a"),
+        ('[{"file_name": "photo.png"}]', "Received: [None] for photo.png in"),
         ('{"photo.png": [[1, 2, 3]]}', "Received: [[1, 2, 3]] for photo.png"),
         ('{"photo.png": [[1, 2, 3, Infinity]]}', "Received: [[1, 2, 3, inf]] for photo.png"),
         ('{"phto.png": [[1, 2, 3, 4]]}', "must name at least one IMAGE. Received: phto.png in"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_shufflenet.cli import predict, predict_pose
+from keras_shufflenet.cli import image_arguments, predict_detect
 from keras_shufflenet.inference import detection
 from keras_shufflenet.inference.visualization import distinct_color
 from tests.cli.conftest import PERSON, save_pose_net
@@ -112,7 +112,19 @@ def test_the_detector_looks_where_there_are_no_boxes(
     [
         (("--pose", "photo.png"), "MODEL must come before IMAGE"),
         (("--pose", "none.keras"), "--pose must be an existing file. Received: none.keras"),
-        (("--bbox", "1,2,3,4", "--detector", "FILE"), "--bbox takes the place of --detector"),
+        (
+            ("--bbox", "1,2,3,4", "--detector", "FILE"),
+            "--detector must not be given with --bbox, which takes the place of the detector",
+        ),
+        (
+            ("--bbox", "1,2,3,4", "--category", "dog", "--score-threshold", "0.5"),
+            "--category and --score-threshold must not be given with --bbox, which takes the place "
+            "of the detector. Received: --category dog --score-threshold 0.5",
+        ),
+        (
+            ("--detector", "none", "--iou-threshold", "0.5"),
+            "--iou-threshold must not be given with --detector none",
+        ),
         (("--detector", "nanodet_plus"), "such as nanodet_plus_m. Received: nanodet_plus"),
         (("--detector", "shufflenet_v2_x1_0"), "such as nanodet_plus_m_416. Received: shuffle"),
         (("--detector", "none.keras"), "--detector must be an existing file. Received: none"),
@@ -122,7 +134,7 @@ def test_the_detector_looks_where_there_are_no_boxes(
         ),
         (
             ("--detector", "none", "--detector-weights", "coco"),
-            "--detector-weights must not be given with --detector none. Received: coco",
+            "--detector-weights must not be given with --detector none, which",
         ),
         (("--detector", "nanodet_m"), "or pass the path of a file as --detector-weights. Received"),
         (
@@ -164,8 +176,29 @@ def test_other_models_detect_nothing(command, photo, model):
     assert "MODEL must be a .keras or .tflite file, or the name of a detector, such as nano" in err
 
 
-@pytest.mark.parametrize("function", [predict.detect, predict_pose.pose])
-def test_thresholds_are_those_of_python(function):
-    defaults = {name: each.default for name, each in inspect.signature(function).parameters.items()}
-    assert defaults["score_threshold"] == detection.PREDICTION_SCORE_THRESHOLD
-    assert defaults["iou_threshold"] == detection.PREDICTION_IOU_THRESHOLD
+def test_thresholds_are_those_of_python():
+    defaults = inspect.signature(predict_detect.detect).parameters
+    for name in ("score_threshold", "iou_threshold"):
+        expected = getattr(detection, f"PREDICTION_{name.upper()}")
+        assert defaults[name].default == getattr(image_arguments, name.upper()) == expected
+
+
+def test_detected_boxes_are_those_of_poses(command, photo, tiny_pose_file, detector_file, tmp_path):
+    """What `predict detect` and `predict pose` write is what --bboxes takes."""
+    words = (photo, "--output-dir", tmp_path / "out")
+    assert command("predict", "detect", detector_file, *words)[0] == 0
+    for _ in range(2):
+        found = tmp_path / "found.json"
+        found.write_bytes((tmp_path / "out" / "predictions.json").read_bytes())
+        code, _, err = command("predict", "pose", tiny_pose_file, *words, "--bboxes", found)
+        assert (code, err) == (0, "")
+        (record,), _ = read(tmp_path / "out")
+        assert record["bbox"] == pytest.approx(WHOLE, abs=1e-3)
+        assert record["bbox_score"] == 1
+    found.write_text('[{"file_name": "photo.png", "category": "cat", "bbox": [1, 2, 3, 4]}]')
+    code, _, err = command("predict", "pose", tiny_pose_file, *words, "--bboxes", found)
+    assert code == 1
+    assert "--bboxes must hold boxes of --category, person. Received: cat in" in err
+    words = (*words, "--bboxes", found, "--category", "cat", "--detector", "none")
+    assert command("predict", "pose", tiny_pose_file, *words)[0] == 0
+    assert read(tmp_path / "out")[0][0]["bbox"] == [1, 2, 3, 4]

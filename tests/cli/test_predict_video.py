@@ -1,4 +1,4 @@
-"""`predict pose` on videos: a tiny clip of synthetic people, and what users get wrong."""
+"""`predict` on videos: a tiny clip of synthetic people, and what users get wrong."""
 
 import _thread
 import csv
@@ -77,6 +77,39 @@ def test_a_clip(predict, clip, frames, tmp_path):
     ]
 
 
+def test_objects_of_a_clip(command, clip, frames, detector_file, tmp_path):
+    """The detector takes every frame for a person."""
+    code, output, errors = command(
+        "predict", "detect", detector_file, clip, "--output-dir", tmp_path
+    )
+    assert (code, errors) == (0, "")
+    assert f"{tmp_path / 'clip.mp4'}: 6 frames, 6 detections, " in output
+    drawn = read(tmp_path / "clip.mp4")
+    assert [frame.pixels.shape for frame in drawn] == 6 * [(*SIZE, 3)]
+    assert np.abs(drawn[5].pixels.astype(int) - frames[5]).mean() > 1
+    records = json.loads((tmp_path / "predictions.json").read_text())
+    assert [record["frame"] for record in records] == list(range(6))
+    assert records[5] == {
+        **{"file_name": "clip.mp4", "frame": 5, "time": pytest.approx(5 / 6, abs=1e-3)},
+        **{"category": "person", "score": 0.9},
+        "bbox": pytest.approx([0, 0, SIZE[1], SIZE[0]], abs=1e-3),
+    }
+    with (tmp_path / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["bbox_width"]) for row in rows] == [each["bbox"][2] for each in records]
+
+
+def test_frames_without_an_object(command, frames, detector_file, tmp_path):
+    Image.fromarray(frames[0]).save(tmp_path / "frame.png")
+    words = (tmp_path / "*.png", "--fps", 5, "--category", "cat", "--output-dir", tmp_path / "out")
+    code, output, errors = command("predict", "detect", detector_file, *words)
+    assert (code, errors) == (0, "")
+    assert "1 frame, 0 detections, " in output
+    assert json.loads((tmp_path / "out" / "predictions.json").read_text()) == []
+    header = (tmp_path / "out" / "predictions.csv").read_text().strip()
+    assert header.startswith("file_name,frame,time,category,score,bbox_x,")
+
+
 def test_a_folder_of_frames_is_a_video(predict, frames, tmp_path):
     folder = tmp_path / "frames"
     folder.mkdir()
@@ -151,7 +184,7 @@ def test_ctrl_c_completes_the_video(predict, clip, tmp_path, monkeypatch):
         (("camera:0", "clip.mp4"), "must be the last"),
         (("clip.mp4", "--fps", 5), "--fps must be given for folders or patterns of images"),
         (("https://example.org/clip.mp4",), "must be a file, not a URL: download it"),
-        (("other",), "`predict pose` takes videos by a pattern: 'other/*.mov'"),
+        (("other",), "`predict` takes videos by a pattern: 'other/*.mov'"),
         (("-", "--fps", 5), "--fps must be given for folders or patterns of images"),
         (("clip.mp4", "--output-dir", "."), "--output-dir must be another folder"),
         (("clip.mp4", "--track-by", "color"), "'color' is not one of"),
