@@ -1,14 +1,10 @@
-"""Batch normalization in training: re-estimated statistics and a fused kernel.
+"""Statistics of batch normalizations: restored where they were folded, re-estimated after training.
 
 Some published checkpoints, dequantized ones for example, hold folded batch normalizations: mean 0,
 variance 1, gamma 1, and as beta the bias of the folded convolution. Inference is right, but the
 first training step normalizes with the batch's own statistics, which destroys what the network has
 learned. `restore_statistics` gives such layers statistics measured on images, with the gamma and
 beta that leave the outputs unchanged.
-
-Keras computes batch normalization from a dozen elementary operations, which take a third of a
-ShuffleNet's training step on a CPU; TensorFlow has a single kernel. It is not part of a Keras
-layer, so only the copy of `training_copy` uses it, and the weights go back into the plain model.
 """
 
 from collections.abc import Iterable
@@ -117,65 +113,3 @@ def _assign(layer: Any, mean: np.ndarray, variance: np.ndarray) -> None:
     layer.beta.assign(old["beta"] + slope * (mean - old["moving_mean"]))
     layer.moving_mean.assign(mean)
     layer.moving_variance.assign(variance)
-
-
-class FusedBatchNormalization(keras.layers.BatchNormalization):
-    """Batch normalization over all axes but the last with TensorFlow's fused kernel.
-
-    The moving variance is that of the unbiased estimator, as in PyTorch and the old Keras.
-    """
-
-    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """Normalize (batch, height, width, channels); update moving statistics in training."""
-        if not (training and self.trainable):
-            return super().call(inputs, training=False, mask=mask)
-        import tensorflow as tf
-
-        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-            x=inputs,
-            scale=self.gamma,
-            offset=self.beta,
-            mean=tf.zeros([0]),
-            variance=tf.zeros([0]),
-            epsilon=self.epsilon,
-        )
-        self._follow(self.moving_mean, mean)
-        self._follow(self.moving_variance, variance)
-        return outputs
-
-    def _follow(self, moving: keras.Variable, value: Any) -> None:
-        moving.assign(moving * self.momentum + value * (1.0 - self.momentum))
-
-
-def training_copy(model: keras.Model, min_momentum: float = 0.0) -> keras.Model:
-    """Return a copy with the same weights, layer names and order of variables.
-
-    Args:
-        model: A functional model. With a backend other than TensorFlow its layers are copied
-            without the fused kernel.
-        min_momentum: Minimum momentum of the moving statistics. Where weights are averaged, the
-            statistics belong to the averages if their momentum is that of the averages.
-    """
-
-    def copied(layer: keras.Layer) -> keras.Layer:
-        kind, config = type(layer), layer.get_config()
-        if kind is keras.layers.BatchNormalization:
-            config["momentum"] = max(layer.momentum, min_momentum)
-            kind = FusedBatchNormalization if _is_fusible(layer) else kind
-        return kind.from_config(config)
-
-    copy = keras.models.clone_model(model, clone_function=copied)
-    copy.set_weights(model.get_weights())
-    return copy
-
-
-def _is_fusible(layer: keras.layers.BatchNormalization) -> bool:
-    shape = layer.output.shape
-    return (
-        keras.backend.backend() == "tensorflow"
-        and len(shape) == 4
-        and layer.axis in (-1, 3)
-        and layer.scale
-        and layer.center
-        and layer.compute_dtype == "float32"
-    )

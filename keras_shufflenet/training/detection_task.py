@@ -19,11 +19,11 @@ from keras_shufflenet.training.batch_norm import (
     estimate_statistics,
     folded_layers,
     restore_statistics,
-    training_copy,
 )
 from keras_shufflenet.training.criteria import Criterion, find_criterion
 from keras_shufflenet.training.detection_recipes import ATTACHED, DetectionRecipe
 from keras_shufflenet.training.trainer import Task, jit_compile, train
+from keras_shufflenet.training.training_copy import training_copy
 
 Source = tuple[str | Path | COCOBoxes, str | Path]  # annotations, folder of the images
 

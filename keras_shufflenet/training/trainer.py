@@ -19,8 +19,8 @@ from keras_shufflenet._checks import check_integer
 from keras_shufflenet._files import atomic_write, remove_partial_files
 from keras_shufflenet.data.pipeline import file_errors
 from keras_shufflenet.training import callbacks
-from keras_shufflenet.training.batch_norm import training_copy
 from keras_shufflenet.training.curves import CurvesPlot
+from keras_shufflenet.training.training_copy import training_copy
 
 RUN = "run.json"
 LOG = "log.csv"

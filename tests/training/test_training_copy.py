@@ -3,7 +3,11 @@ import numpy as np
 import pytest
 
 from keras_shufflenet.models import PoseEstimator
-from keras_shufflenet.training.batch_norm import FusedBatchNormalization, training_copy
+from keras_shufflenet.training.training_copy import (
+    ChannelSlice,
+    FusedBatchNormalization,
+    training_copy,
+)
 from tests.noise import TOLERANCE, assert_exact
 from tests.rounding import EPSILON32, rounding_error
 
@@ -24,12 +28,15 @@ def layers_of(model, kind):
     return [layer for layer in model.layers if isinstance(layer, kind)]
 
 
-def test_every_batch_normalization_is_fused_and_nothing_else_changes(model):
+def test_batch_normalizations_are_fused_slices_plain_and_nothing_else_changes(model):
     copy = training_copy(model)
     norms = layers_of(copy, keras.layers.BatchNormalization)
     assert norms
     assert all(type(layer) is FusedBatchNormalization for layer in norms)
-    assert not layers_of(model, FusedBatchNormalization)
+    slices = layers_of(copy, keras.layers.Cropping2D)
+    assert slices
+    assert all(type(layer) is ChannelSlice for layer in slices)
+    assert not layers_of(model, (FusedBatchNormalization, ChannelSlice))
     assert [layer.name for layer in copy.layers] == [layer.name for layer in model.layers]
     assert [v.path for v in copy.variables] == [v.path for v in model.variables]
 
