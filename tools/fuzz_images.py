@@ -150,7 +150,9 @@ def classifier_reader() -> TrainingReader:
     draws = tf.constant(np.random.default_rng(1).uniform(size=DRAWS))
 
     def load(path: tf.Tensor, _: tf.Tensor) -> tf.Tensor:
-        return tf.ensure_shape(random_resized_crop(path, draws, (64, 64)), (64, 64, 3))
+        return tf.ensure_shape(
+            random_resized_crop(path, tf.io.read_file(path), draws, (64, 64)), (64, 64, 3)
+        )
 
     return TrainingReader(load)
 

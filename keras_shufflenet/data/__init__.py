@@ -13,6 +13,11 @@ if TYPE_CHECKING:
         MPII_AUGMENTATION,
         Augmentation,
     )
+    from keras_shufflenet.data.classification_augmentation import ClassificationAugmentation
+    from keras_shufflenet.data.classification_dataset import (
+        ClassificationDataset,
+        load_classification_dataset,
+    )
     from keras_shufflenet.data.classification_pipeline import classification
     from keras_shufflenet.data.detection_augmentation import (
         NANODET_AUGMENTATION,
@@ -34,12 +39,15 @@ __all__ = [
     "NANODET_AUGMENTATION",
     "NANODET_PLUS_AUGMENTATION",
     "Augmentation",
+    "ClassificationAugmentation",
+    "ClassificationDataset",
     "DetectionAugmentation",
     "DetectionDataset",
     "KeypointDataset",
     "classification",
     "detection",
     "keypoints",
+    "load_classification_dataset",
     "load_detection_dataset",
     "load_keypoint_dataset",
     "person_instances",
@@ -52,11 +60,14 @@ _MODULES = {
     "NANODET_AUGMENTATION": "detection_augmentation",
     "NANODET_PLUS_AUGMENTATION": "detection_augmentation",
     "Augmentation": "augmentation",
+    "ClassificationAugmentation": "classification_augmentation",
+    "ClassificationDataset": "classification_dataset",
     "DetectionAugmentation": "detection_augmentation",
     "DetectionDataset": "detection_dataset",
     "KeypointDataset": "keypoint_dataset",
     "classification": "classification_pipeline",
     "detection": "detection_pipeline",
+    "load_classification_dataset": "classification_dataset",
     "load_detection_dataset": "detection_dataset",
     "load_keypoint_dataset": "keypoint_dataset",
     "keypoints": "keypoint_pipeline",

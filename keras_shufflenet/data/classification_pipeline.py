@@ -10,9 +10,18 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_shufflenet._types import Size
-from keras_shufflenet.data.class_folders import read_labeled_images
+from keras_shufflenet.data.classification_augmentation import (
+    ClassificationAugmentation,
+    augment_image,
+    augmentation_draws,
+)
+from keras_shufflenet.data.classification_dataset import (
+    ClassificationDataset,
+    load_classification_dataset,
+)
 from keras_shufflenet.data.decode import Window, decode_jpeg, decode_other, is_plain
 from keras_shufflenet.data.image_files import decode_image
+from keras_shufflenet.data.mixing import mix_batches
 from keras_shufflenet.data.pipeline import (
     ALL,
     Shard,
@@ -27,15 +36,14 @@ from keras_shufflenet.data.resizing import ResizeMethod, as_size, eval_transform
 
 WORKERS = max(2, os.cpu_count() or 1)  # files decoded in parallel
 
-# RandomResizedCrop of torchvision
-AREA_RANGE = (0.08, 1.0)
-RATIO_RANGE = (3 / 4, 4 / 3)
+CROPS_AND_FLIPS = ClassificationAugmentation()
+RATIO_RANGE = (3 / 4, 4 / 3)  # of RandomResizedCrop of torchvision
 _TRIALS = 10
 DRAWS = 4 * _TRIALS + 1  # random numbers of a crop
 
 
 def classification(
-    source: str | Path,
+    source: str | Path | ClassificationDataset,
     image_dir: str | Path | None = None,
     *,
     resize_size: int | None = None,
@@ -46,18 +54,18 @@ def classification(
     seed: int = 0,
     start_step: int = 0,
     shard: Shard = ALL,
+    augmentation: ClassificationAugmentation = CROPS_AND_FLIPS,
 ) -> tf.data.Dataset:
     """Build the dataset to train or evaluate a classifier.
 
     With `training=True` the dataset is infinite: every epoch has all images in a new order, each
-    in a random crop (8 to 100 % of the area) and with random horizontal flips.
+    in a random crop (8 to 100 % of the area) and with random horizontal flips, or as the
+    augmentation says.
 
     Args:
-        source: A csv file with the columns `filename` and `class_index`, a folder with such a file
-            named labels.csv, or a folder with one subfolder of images per class. Subfolders are
-            numbered in the order of their names, which for WordNet ids is the order of ImageNet;
-            those that begin with ".", "__" or "@" are no classes.
-            Images in a folder without subfolders have the class -1 and serve for calibration only.
+        source: From `load_classification_dataset`, or what that takes: a csv file with the columns
+            `filename` and `class_index`, a folder with such a file named labels.csv, or a folder
+            with one subfolder of images per class.
         image_dir: Image folder of the csv file; by default the folder `images` beside it.
         resize_size: Length of the shorter side before the center crop, in pixels; by default
             256/224 of the longer side of the crop. Not used in training.
@@ -66,13 +74,15 @@ def classification(
             (OpenCV's bilinear interpolation without). Not used in training.
         training: Whether to shuffle, augment and repeat.
         batch_size: Images per batch; without `training` the last batch may be smaller.
-        seed: Seed of order and crops in training.
+        seed: Seed of order and augmentation in training.
         start_step: Number of batches to skip.
         shard: (index, count) of one of several workers, which each read their part of every batch:
             `batch_size / count` images. Those of all workers one after another are the batch.
+        augmentation: Augmentation in training.
 
     Returns:
-        A dataset of images (B, height, width, 3) float32 RGB 0..255 and classes (B,) int64. Its
+        A dataset of images (B, height, width, 3) float32 RGB 0..255 and classes (B,) int64; where
+        images are mixed in training, shares (B, classes) float32 of the classes instead. Its
         attribute `report` says what was read and left out, `class_names` are the names of the
         folders, and `classes` (N,) the classes of the files, -1 for none.
 
@@ -84,34 +94,33 @@ def classification(
     """
     transform = eval_transform(resize_size, crop_size, resize_method)
     check_batch(batch_size, start_step, shard)
-    files, classes, names, report = read_labeled_images(Path(source), image_dir)
-    size = as_size(crop_size)
-    if training and classes.min() < 0:
-        raise ValueError(
-            "Every image must have a class for training: `source` must be a folder with one "
-            "subfolder per class, or a csv file without classes of -1. "
-            f"Received: source={str(source)!r}"
-        )
-    numbers = sample_numbers(batch_size, start_step, shard, None if training else len(files))
-    share = batch_size // shard[1]
+    data = source
+    if not isinstance(data, ClassificationDataset):
+        data = load_classification_dataset(data, image_dir)
+    numbers = sample_numbers(batch_size, start_step, shard, None if training else len(data))
+    size, share = as_size(crop_size), batch_size // shard[1]
     if training:
-        dataset = _training(files, classes, size, share, seed, numbers)
+        data.check_training()
+        dataset = _training(data, size, share, seed, numbers, augmentation)
+        if augmentation.mixes:
+            dataset = mix_batches(dataset, augmentation, data.num_classes, seed, start_step)
+        dataset = prefetched(dataset, 2)
     else:
-        dataset = _evaluation(files, classes, size, share, numbers, transform)
-    dataset.report, dataset.class_names, dataset.classes = report, names, classes
+        dataset = prefetched(_evaluation(data, size, share, numbers, transform), 1)
+    dataset.report, dataset.class_names = data.report, data.class_names
+    dataset.classes = data.classes
     return dataset
 
 
 def _evaluation(
-    files: list[str],
-    classes: np.ndarray,
+    data: ClassificationDataset,
     size: Size,
     batch_size: int,
     numbers: tf.data.Dataset,
     transform: Callable[[Image.Image], np.ndarray],
 ) -> tf.data.Dataset:
     """Return the batches of the files with these numbers."""
-    table = tf.constant(files), tf.constant(classes)
+    table = tf.constant(data.paths), tf.constant(data.classes)
 
     def pixels(name: bytes, contents: bytes) -> np.ndarray:
         return transform(decode_image(contents, name.decode()))
@@ -125,77 +134,92 @@ def _evaluation(
     batches = load_batches(
         samples, load, lambda sample: sample[0], batch_size=batch_size, workers=WORKERS
     )
-    return prefetched(batches.apply(tf.data.experimental.assert_cardinality(len(samples))), 1)
+    return batches.apply(tf.data.experimental.assert_cardinality(len(samples)))
 
 
 def _training(
-    files: list[str],
-    classes: np.ndarray,
+    data: ClassificationDataset,
     size: Size,
     batch_size: int,
     seed: int,
     numbers: tf.data.Dataset,
+    augmentation: ClassificationAugmentation,
 ) -> tf.data.Dataset:
     """Return the batches of random crops with these numbers."""
-    table = tf.constant(files), tf.constant(classes)
+    table = tf.constant(data.paths), tf.constant(data.classes)
 
-    def draw(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        row = shuffled(number, len(files), seed)
-        return table[0][row], table[1][row], uniform(number, DRAWS, seed)
+    def draw(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        row = shuffled(number // augmentation.repeats, len(data), seed)
+        draws = uniform(number, DRAWS, seed), augmentation_draws(number, seed)
+        return table[0][row], table[1][row], *draws
 
-    def load(sample: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-        path, index, draws = sample
-        return tf.ensure_shape(random_resized_crop(path, draws, size), (*size, 3)), index
+    def load(sample: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, tf.Tensor]:
+        path, index, crop, draws = sample
+        image = random_resized_crop(path, tf.io.read_file(path), crop, size, augmentation)
+        return augment_image(tf.ensure_shape(image, (*size, 3)), draws, augmentation), index
 
     batches = numbers.map(draw).batch(batch_size)
-    loaded = load_batches(
+    return load_batches(
         batches, load, lambda sample: sample[0], batch_size=batch_size, workers=WORKERS
     )
-    return prefetched(loaded, 2)
 
 
-def random_resized_crop(path: tf.Tensor, draws: tf.Tensor, size: Size) -> tf.Tensor:
+def random_resized_crop(
+    name: tf.Tensor,
+    contents: tf.Tensor,
+    draws: tf.Tensor,
+    size: Size,
+    augmentation: ClassificationAugmentation = CROPS_AND_FLIPS,
+) -> tf.Tensor:
     """Crop a random box of an image, resize it with antialiasing, and flip half of the images.
 
     torchvision's RandomResizedCrop and RandomHorizontalFlip.
 
     Args:
-        path: Path of an image file, see `image_files`.
+        name: Name of the image file, for messages.
+        contents: The bytes of the file, see `image_files`.
         draws: (`DRAWS`,) random numbers in [0, 1).
         size: Crop size (height, width).
+        augmentation: Range of the area and probability of the flip.
 
     Returns:
         (height, width, 3) float32 RGB 0..255.
     """
-    contents, numbers = tf.io.read_file(path), tf.reshape(draws[1:], [4, _TRIALS])
+    numbers, area = tf.reshape(draws[1:], [4, _TRIALS]), augmentation.area
 
     def crop_jpeg() -> tf.Tensor:
         size = tf.io.extract_jpeg_shape(contents)[:2]
-        return decode_jpeg(contents, Window(random_box(size, numbers), tf.constant(0), size))
+        return decode_jpeg(contents, Window(random_box(size, numbers, area), tf.constant(0), size))
 
     def crop_other() -> tf.Tensor:
-        image = decode_other(path, contents, tf.zeros(2, tf.int32))
-        top, left, height, width = tf.unstack(random_box(tf.shape(image)[:2], numbers))
+        image = decode_other(name, contents, tf.zeros(2, tf.int32))
+        box = random_box(tf.shape(image)[:2], numbers, area)
+        top, left, height, width = tf.unstack(box)
         return image[top : top + height, left : left + width]
 
     image = tf.cond(is_plain(contents), crop_jpeg, crop_other)
     image = tf.image.resize(image, size, "bilinear", antialias=True)
-    return tf.cond(draws[0] < 0.5, lambda: image[:, ::-1], lambda: image)
+    return tf.cond(draws[0] < augmentation.flip_prob, lambda: image[:, ::-1], lambda: image)
 
 
-def random_box(image_size: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
+def random_box(
+    image_size: tf.Tensor,
+    draws: tf.Tensor,
+    area_range: tuple[float, float] = CROPS_AND_FLIPS.area,
+) -> tf.Tensor:
     """Return a box of random area and aspect ratio: the first of ten that fits the image.
 
     Args:
         image_size: (2,) int32 height and width.
         draws: (4, 10) random numbers in [0, 1) for area, aspect ratio, top and left.
+        area_range: Smallest and largest area as fractions of the image.
 
     Returns:
         (4,) int32 top, left, height and width; if none fits, the largest center box whose aspect
         ratio is in `RATIO_RANGE`.
     """
     image = tf.cast(image_size, draws.dtype)
-    area = tf.reduce_prod(image) * (AREA_RANGE[0] + (AREA_RANGE[1] - AREA_RANGE[0]) * draws[0])
+    area = tf.reduce_prod(image) * (area_range[0] + (area_range[1] - area_range[0]) * draws[0])
     ratio = tf.exp(log(RATIO_RANGE[0]) + (log(RATIO_RANGE[1]) - log(RATIO_RANGE[0])) * draws[1])
     size = tf.round(tf.sqrt(tf.stack([area / ratio, area * ratio], axis=-1)))
     corner = tf.floor(tf.transpose(draws[2:]) * (image - size + 1))

@@ -97,7 +97,9 @@ def test_every_way_sees_the_same_picture(views, name):
 def test_training_of_classifiers(folder, tmp_path):
     """The same draws give the same crop of a file and of a lossless copy of its pixels."""
     draws = tf.constant(np.random.default_rng(1).uniform(size=DRAWS))
-    crop = tf.function(lambda path: random_resized_crop(path, draws, (32, 32)))
+    crop = tf.function(
+        lambda path: random_resized_crop(path, tf.io.read_file(path), draws, (32, 32))
+    )
     for name, (_, pixels) in ODD.items():
         copy = tmp_path / f"{name}.bmp"
         Image.fromarray(pixels.astype(np.uint8)).save(copy)
