@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 DETECTOR = "nanodet_plus_m_416"
 NO_DETECTOR = "none"
+NANODET, RETINANET = "nanodet_", "retinanet_"  # what names of detectors begin with
 
 DetectorWeights = Annotated[
     str | None,
@@ -65,18 +66,24 @@ def check_detector_name(
     Raises:
         ValueError: If it is the name of a network of another task, or of none.
     """
-    from keras_shufflenet.models import MODEL_STATS  # without Keras
-    from keras_shufflenet.weights.catalog import list_weights
-
-    if is_model_file(detector):
+    if is_model_file(detector) or is_detector(detector):
         return
-    trained_on = {entry.dataset for entry in list_weights(detector)}
-    is_other = detector.startswith("pose_") or "imagenet" in trained_on
-    if detector not in MODEL_STATS or is_other:
-        near = [] if is_other else difflib.get_close_matches(detector, MODEL_STATS, 1, 0.8)
-        raise ValueError(
-            f"{option} must be {allowed}, such as {[*near, DETECTOR][0]}. Received: {detector}"
-        )
+    from keras_shufflenet.models import MODEL_STATS  # without Keras
+
+    near = difflib.get_close_matches(detector, filter(is_detector, MODEL_STATS), 1, 0.8)
+    raise ValueError(
+        f"{option} must be {allowed}, such as {[*near, DETECTOR][0]}. Received: {detector}"
+    )
+
+
+def is_detector(name: str) -> bool:
+    """Return whether a detector has this name: RetinaNet takes that of any backbone."""
+    from keras_shufflenet.models import MODEL_STATS  # without Keras
+
+    if not name.startswith(RETINANET):
+        return name in MODEL_STATS and name.startswith(NANODET)
+    backbone = name.removeprefix(RETINANET)
+    return backbone in MODEL_STATS and not backbone.startswith(("pose_", NANODET, RETINANET))
 
 
 def open_detector(detector: str, weights: str | None) -> "keras.Model | str":

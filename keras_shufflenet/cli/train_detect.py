@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from keras_shufflenet._files import check_output_dir
-from keras_shufflenet.cli.detectors import check_detector_name
+from keras_shufflenet.cli.detectors import RETINANET, check_detector_name
 from keras_shufflenet.cli.options import (
     ImageDirs,
     import_tensorflow,
@@ -40,6 +40,8 @@ keras-shufflenet train detect nanodet_plus_m --initial-checkpoint coco --annotat
 --image-dir images --val-annotations val.json --val-image-dir images --output-dir runs/detector
 keras-shufflenet train detect nanodet_plus_m --recipe nanodet_plus \
 --annotations instances_train2017.json --image-dir train2017 --output-dir runs/plus
+keras-shufflenet train detect retinanet_shufflenet_v2_x1_0 --fpn-channels 96 --head-convs 2 \
+--annotations train.json --image-dir images --output-dir runs/retinanet
 """
 
 BoxAnnotations = Annotated[
@@ -56,7 +58,11 @@ def detect(
     output_dir: OutputDir,
     model: Annotated[
         str,
-        typer.Argument(metavar="MODEL", help="A detector's name of `keras-shufflenet models`."),
+        typer.Argument(
+            metavar="MODEL",
+            help="A detector's name of `keras-shufflenet models`, or retinanet_ and the name of "
+            "any classifier, its backbone.",
+        ),
     ] = "nanodet_plus_m",
     category: Annotated[
         list[str] | None,
@@ -71,6 +77,14 @@ def detect(
         typer.Option(
             help="HEIGHTxWIDTH of the input in pixels, multiples of 32. Default: the model's."
         ),
+    ] = None,
+    fpn_channels: Annotated[
+        int | None,
+        typer.Option(min=1, help="Channels of RetinaNet's pyramid and head. Default: 256."),
+    ] = None,
+    head_convs: Annotated[
+        int | None,
+        typer.Option(min=0, help="Convolutions of RetinaNet's towers. Default: 4."),
     ] = None,
     weights: BackboneWeights = None,
     initial_checkpoint: Annotated[
@@ -105,6 +119,7 @@ def detect(
     size = None if input_size is None else parse_size(input_size)
     validation = parse_validation(val_annotations, val_image_dir)
     _check_detector(model)
+    width = _retinanet_arguments(model, fpn_channels=fpn_channels, head_convs=head_convs)
     check_initial(initial_checkpoint, weights)
     check_output_dir("output_dir", output_dir)
     from keras_shufflenet.detection.coco_boxes import COCOBoxes
@@ -124,6 +139,7 @@ def detect(
     keras.utils.set_random_seed(seed)
     network = ks.create_model(
         model,
+        **width,
         classes=names,
         input_shape=None if size is None else (*size, 3),
         weights=initial_checkpoint,
@@ -149,6 +165,15 @@ def _check_detector(model: str) -> None:
             f"given by --initial-checkpoint. Received: {model}"
         )
     check_detector_name(model, allowed="the name of a detector")
+
+
+def _retinanet_arguments(model: str, **arguments: int | None) -> dict[str, int]:
+    """Return the arguments that are given, and are RetinaNet's alone."""
+    given = {name: value for name, value in arguments.items() if value is not None}
+    if given and not model.startswith(RETINANET):
+        options = " and ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise ValueError(f"{options} must be given for a RetinaNet. Received: {model}")
+    return given
 
 
 def _classes(file: "COCOBoxes", wanted: Sequence[str] | None) -> list[str]:

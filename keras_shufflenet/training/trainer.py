@@ -145,6 +145,9 @@ def train(
             best=callbacks.best_value(directory / LOG, task.best_metric),
         )
         checkpoint = callbacks.Checkpoint(directory, checkpoint_minutes)
+        if verbose != 0:
+            place = f"{task.model.name}, step {done + 1} of {task.epochs * steps}"
+            print(f"training {place}: the first one is traced, which takes longer", flush=True)
         with file_errors():
             trained.fit(
                 task.data(done),

@@ -35,6 +35,7 @@ def test_train_then_finetune_with_another_category(
             *("--weights", "none", "--output-dir", first),
         )
         assert code == 0, err
+        assert "training nanodet_m_x0_5, step 1 of 1: the first one is traced" in out
         assert f"trained: {first / 'model.keras'}" in out
         code, _, err = command(
             *("train", "detect", "nanodet_m_x0_5", "--annotations", two_categories, *common),
@@ -51,9 +52,26 @@ def test_train_then_finetune_with_another_category(
     assert [recipe["optimizer"] for recipe in recipes] == ["sgd", "adamw"]
 
 
+def test_retinanet_on_any_backbone(command, people, shallow, tmp_path):
+    words = ("--fpn-channels", 8, "--head-convs", 1, "--input-size", "64x64", "--weights", "none")
+    with shallow(), eager_training():
+        code, _, err = command(
+            *("train", "detect", "retinanet_shufflenet_v2_x0_25", *words, "--epochs", 1),
+            *("--annotations", people[0], "--image-dir", people[1], "--batch-size", 6),
+            *("--output-dir", tmp_path),
+        )
+    assert code == 0, err
+    model = keras.saving.load_model(tmp_path / "model.keras")
+    names = [layer.name for layer in model.layers if layer.name.startswith("tower_boxes")]
+    assert names == ["tower_boxes_conv0", "tower_boxes_final"]
+    assert model.get_layer("tower_boxes_conv0").filters == 8
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["retinanet_nanodet_m"], "such as nanodet_plus_m_416. Received: retinanet_"),
+        (["--fpn-channels", "8"], "--fpn-channels must be given for a RetinaNet. Received: nano"),
         (
             ["shufflenet_v2_x1_0"],
             "MODEL must be the name of a detector, such as nanodet_plus_m_416.",
