@@ -32,6 +32,16 @@ class VariableRateAdam(keras.optimizers.Adam):
             super()._backend_update_step(gradients, variables, learning_rate * factor)
 
 
+def variable_index(optimizer: keras.optimizers.Optimizer, variable: Any) -> int:
+    """Return which of an optimizer's variables one is; `update_step` may get its value instead."""
+    return optimizer._get_variable_index(variable)
+
+
+def has_weight_decay(optimizer: keras.optimizers.Optimizer, variable: Any) -> bool:
+    """Return whether `exclude_from_weight_decay` did not name a variable."""
+    return optimizer._use_weight_decay(variable)
+
+
 def functional(model: Any) -> keras.Model | None:
     """Return a functional model itself, the functional model inside a sequential one, or None."""
     if isinstance(model, keras.Sequential):

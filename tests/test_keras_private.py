@@ -42,3 +42,13 @@ def test_each_variable_has_its_own_rate(model):
     moved = [np.abs(new - old).max() for new, old in zip(model.get_weights(), before, strict=True)]
     # The first step of Adam is the learning rate, but it computes 1 - 0.999 in float32.
     np.testing.assert_allclose(moved, [0.05, 0.05, 0.1, 0.1], rtol=EPSILON32 / 0.001)
+
+
+def test_an_optimizer_knows_its_variables(model):
+    optimizer = keras.optimizers.SGD()
+    first, *others = model.trainable_variables
+    optimizer.exclude_from_weight_decay(var_list=[first])
+    optimizer.build(model.trainable_variables)
+    assert private.variable_index(optimizer, others[0]) == 1
+    decays = [private.has_weight_decay(optimizer, v) for v in model.trainable_variables]
+    assert decays == [False, True, True, True]

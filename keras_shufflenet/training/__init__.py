@@ -4,13 +4,19 @@ from keras_shufflenet.training import detection_recipes, recipes
 from keras_shufflenet.training.detection_recipes import DetectionRecipe
 from keras_shufflenet.training.detection_task import DetectionTask, train_detection
 from keras_shufflenet.training.losses import HeatmapPCK, KeypointMSELoss
-from keras_shufflenet.training.optimizers import BackboneAdam, WarmupMultiStepDecay
+from keras_shufflenet.training.optimizers import (
+    BackboneAdam,
+    CoupledSGD,
+    WarmupMultiStepDecay,
+)
 from keras_shufflenet.training.recipes import Recipe
+from keras_shufflenet.training.schedules import WarmupDecay
 from keras_shufflenet.training.tasks import PoseTask, compile_pose_model, train_pose
 from keras_shufflenet.training.trainer import Task, train
 
 __all__ = [
     "BackboneAdam",
+    "CoupledSGD",
     "DetectionRecipe",
     "DetectionTask",
     "HeatmapPCK",
@@ -18,6 +24,7 @@ __all__ = [
     "PoseTask",
     "Recipe",
     "Task",
+    "WarmupDecay",
     "WarmupMultiStepDecay",
     "compile_pose_model",
     "detection_recipes",

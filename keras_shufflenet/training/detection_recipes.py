@@ -13,13 +13,12 @@ from keras_shufflenet.data import (
     NANODET_PLUS_AUGMENTATION,
     DetectionAugmentation,
 )
-from keras_shufflenet.training.optimizers import WarmupMultiStepDecay
+from keras_shufflenet.training.optimizers import WarmupMultiStepDecay, averaging_momentum
 from keras_shufflenet.training.recipes import MAX_WARMUP
 
 DROPS = (240 / 280, 260 / 280, 275 / 280)  # of the steps, as fractions of the training
 CLIP_NORM = 35.0  # of the gradient of all weights
 MOMENTUM = 0.9
-MAX_AVERAGING = 0.05  # of a short training
 ATTACHED = 10 / 300  # share of the training in which the guidance module trains the detector
 RETINANET_DROPS = (60 / 90, 80 / 90)
 FLIPS = DetectionAugmentation((1.0, 1.0), (1.0, 1.0), 0.0, color_prob=0.0)
@@ -79,17 +78,11 @@ class DetectionRecipe:
         check_choice("schedule", self.schedule, ("cosine", "step"))
         check_bool("guidance", self.guidance)
         check_bool("precise_statistics", self.precise_statistics)
-        if self.ema_momentum is not None and not 0 <= self.ema_momentum < 1:
-            raise ValueError(
-                "`ema_momentum` must be at least 0 and below 1, or None. "
-                f"Received: ema_momentum={self.ema_momentum!r}"
-            )
+        averaging_momentum(self.ema_momentum, 1)
 
     def averaging(self, steps: int) -> float | None:
         """Return the momentum of the averages in a training of a number of steps."""
-        if self.ema_momentum is None:
-            return None
-        return min(self.ema_momentum, 1 - 1 / max(1.0, MAX_AVERAGING * steps))
+        return averaging_momentum(self.ema_momentum, steps)
 
     def make_optimizer(self, steps: int) -> keras.optimizers.Optimizer:
         """Return the optimizer with its schedule scaled to a number of steps."""

@@ -6,8 +6,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_shufflenet._keras_private import VariableRateAdam
+from keras_shufflenet._keras_private import VariableRateAdam, has_weight_decay, variable_index
 from keras_shufflenet._layer_names import HEAD_PREFIX
+
+MAX_AVERAGING = 0.05  # of a short training
 
 
 @keras.saving.register_keras_serializable(package="keras_shufflenet")
@@ -43,6 +45,100 @@ class BackboneAdam(VariableRateAdam):
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of the constructor."""
         return super().get_config() | {"backbone_lr_multiplier": self.backbone_lr_multiplier}
+
+
+@keras.saving.register_keras_serializable(package="keras_shufflenet")
+class CoupledSGD(keras.optimizers.Optimizer):
+    """SGD with momentum and weight decay as in PyTorch, for recipes that were made there.
+
+    The weight decay is added to the gradient, ``g = g + weight_decay * w``, and goes through the
+    momentum, ``m = momentum * m + g``, and the step is ``w = w - learning_rate * m``. Keras' own
+    `SGD` subtracts the decay from the weights at once, and its momentum holds the learning rates
+    of earlier steps, which differ where there is a schedule.
+
+    Args:
+        learning_rate: A number or a schedule.
+        momentum: Momentum, from 0 to below 1.
+        coupled_weight_decay: What PyTorch calls `weight_decay`; `exclude_from_weight_decay` names
+            variables that have none.
+        nesterov: Whether to take the step from g + momentum * m.
+        **kwargs: As for `keras.optimizers.Optimizer`.
+
+    Raises:
+        ValueError: If the momentum or the weight decay is out of range.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.01,
+        momentum: float = 0.9,
+        coupled_weight_decay: float = 0.0,
+        nesterov: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        if not 0 <= momentum < 1:
+            raise ValueError(
+                f"`momentum` must be at least 0 and below 1. Received: momentum={momentum!r}"
+            )
+        if coupled_weight_decay < 0:
+            raise ValueError(
+                "`coupled_weight_decay` must not be negative. "
+                f"Received: coupled_weight_decay={coupled_weight_decay!r}"
+            )
+        super().__init__(learning_rate, **kwargs)
+        self.momentum = momentum
+        self.coupled_weight_decay = coupled_weight_decay
+        self.nesterov = nesterov
+        self._momenta: list[keras.Variable] = []
+
+    def build(self, variables: list[keras.Variable]) -> None:
+        """Make a variable for the momentum of each."""
+        if self.built:
+            return
+        super().build(variables)
+        self._momenta = self.add_optimizer_variables(variables, "momentum")
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Update a variable."""
+        momentum = self._momenta[variable_index(self, variable)]
+        rate = ops.cast(learning_rate, variable.dtype)
+        gradient = ops.cast(gradient, variable.dtype)
+        if self.coupled_weight_decay and has_weight_decay(self, variable):
+            gradient = gradient + self.coupled_weight_decay * variable
+        new = self.momentum * momentum + gradient
+        self.assign(momentum, new)
+        step = gradient + self.momentum * new if self.nesterov else new
+        self.assign_sub(variable, rate * step)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of the constructor."""
+        return super().get_config() | {
+            "momentum": self.momentum,
+            "coupled_weight_decay": self.coupled_weight_decay,
+            "nesterov": self.nesterov,
+        }
+
+
+def averaging_momentum(momentum: float | None, steps: int) -> float | None:
+    """Return the momentum of averages of the weights in a training of a number of steps.
+
+    Averages reach back a twentieth of a short training at most.
+
+    Args:
+        momentum: Momentum in a long training; None for no averages.
+        steps: Number of steps.
+
+    Raises:
+        ValueError: If the momentum is out of range.
+    """
+    if momentum is None:
+        return None
+    if not 0 <= momentum < 1:
+        raise ValueError(
+            "`ema_momentum` must be at least 0 and below 1, or None. "
+            f"Received: ema_momentum={momentum!r}"
+        )
+    return min(momentum, 1 - 1 / max(1.0, MAX_AVERAGING * steps))
 
 
 @keras.saving.register_keras_serializable(package="keras_shufflenet")
