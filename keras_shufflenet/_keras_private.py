@@ -42,6 +42,39 @@ def has_weight_decay(optimizer: keras.optimizers.Optimizer, variable: Any) -> bo
     return optimizer._use_weight_decay(variable)
 
 
+class LossScaling(keras.optimizers.LossScaleOptimizer):
+    """Keras' loss scaling, which counts the steps that it leaves out, too.
+
+    Steps, the learning rate's schedule and the samples that a resumed training begins with go by
+    `iterations`. Keras does not count a step whose gradients overflow.
+    """
+
+    def _stateful_handle_non_finite_grads(self) -> None:
+        super()._stateful_handle_non_finite_grads()
+        self.inner_optimizer.iterations.assign_add(1)
+
+
+def take_reduced_gradients(optimizer: keras.optimizers.Optimizer) -> None:
+    """Let an optimizer of TensorFlow take gradients that are the same on all replicas.
+
+    Keras sums them in the update itself, after every replica has clipped its own.
+    """
+    optimizer._all_reduce_sum_gradients = lambda pairs: pairs
+
+
+def build_for(model: keras.Model, strategy: Any, element_spec: Any) -> None:
+    """Create what a compiled model creates with its first batch, under a `tf.distribute` strategy.
+
+    `fit` would take a batch for it, and fails at that under a strategy of several workers.
+    """
+
+    def build(iterator: Any = None, data_batch: Any = None) -> None:
+        with strategy.scope():
+            model._symbolic_build(data_batch=element_spec)
+
+    model._maybe_symbolic_build = build
+
+
 def functional(model: Any) -> keras.Model | None:
     """Return a functional model itself, the functional model inside a sequential one, or None."""
     if isinstance(model, keras.Sequential):

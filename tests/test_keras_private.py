@@ -31,6 +31,12 @@ def test_the_functional_model_of_a_sequential_one():
     assert len(list(private.calls(private.functional(model)))) == 1
 
 
+def test_an_overflow_is_a_step(model):
+    model.compile(private.LossScaling(keras.optimizers.SGD(0.1)), "mse")
+    model.train_on_batch(np.ones((1, 2)), np.full((1, 1), np.inf))
+    assert int(model.optimizer.iterations) == 1
+
+
 def test_each_variable_has_its_own_rate(model):
     class Halved(private.VariableRateAdam):
         def rate_factor(self, variable):

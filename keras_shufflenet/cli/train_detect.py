@@ -17,18 +17,26 @@ from keras_shufflenet.cli.options import (
     parse_weights,
 )
 from keras_shufflenet.cli.training_options import (
+    AccumulationSteps,
     BackboneWeights,
     BatchSize,
     Epochs,
     LearningRate,
+    Loggers,
     OutputDir,
+    Patience,
+    Precision,
     Resume,
     Seed,
+    Strategy,
+    SyncBatchNorm,
     ValAnnotations,
     ValImageDir,
     ValInterval,
     check_initial,
+    check_strategy,
     choose_recipe,
+    parse_loggers,
     parse_validation,
 )
 
@@ -110,6 +118,12 @@ def detect(
     val_image_dir: ValImageDir = None,
     val_interval: ValInterval = 10,
     resume: Resume = True,
+    patience: Patience = None,
+    strategy: Strategy = None,
+    sync_batch_norm: SyncBatchNorm = False,
+    precision: Precision = "float32",
+    accumulation_steps: AccumulationSteps = 1,
+    logger: Loggers = None,
 ) -> None:
     """Train a detector on images with annotated boxes.
 
@@ -121,6 +135,8 @@ def detect(
     _check_detector(model)
     width = _retinanet_arguments(model, fpn_channels=fpn_channels, head_convs=head_convs)
     check_initial(initial_checkpoint, weights)
+    check_strategy(strategy)
+    loggers = parse_loggers(logger)
     check_output_dir("output_dir", output_dir)
     from keras_shufflenet.detection.coco_boxes import COCOBoxes
 
@@ -131,6 +147,7 @@ def detect(
 
     import keras_shufflenet as ks
 
+    opened = ks.training.open_strategy(strategy)  # before anything is computed
     recipes = ks.training.detection_recipes.DETECTION_RECIPES
     if recipe is None:
         own = max((name for name in recipes if model.startswith(name)), key=len)
@@ -154,6 +171,12 @@ def detect(
         seed=seed,
         resume=resume,
         val_interval=val_interval,
+        patience=patience,
+        strategy=opened,
+        sync_batch_norm=sync_batch_norm,
+        precision=precision,
+        accumulation_steps=accumulation_steps,
+        loggers=loggers,
     )
     typer.echo(f"trained: {output_dir / 'model.keras'}")
 

@@ -18,18 +18,26 @@ from keras_shufflenet.cli.options import (
     parse_weights,
 )
 from keras_shufflenet.cli.training_options import (
+    AccumulationSteps,
     BackboneWeights,
     BatchSize,
     Epochs,
     LearningRate,
+    Loggers,
     OutputDir,
+    Patience,
+    Precision,
     Resume,
     Seed,
+    Strategy,
+    SyncBatchNorm,
     ValAnnotations,
     ValImageDir,
     ValInterval,
     check_initial,
+    check_strategy,
     choose_recipe,
+    parse_loggers,
     parse_validation,
 )
 
@@ -82,6 +90,12 @@ def pose(
     val_interval: ValInterval = 10,
     category: Category = None,
     resume: Resume = True,
+    patience: Patience = None,
+    strategy: Strategy = None,
+    sync_batch_norm: SyncBatchNorm = False,
+    precision: Precision = "float32",
+    accumulation_steps: AccumulationSteps = 1,
+    logger: Loggers = None,
 ) -> None:
     """Train a pose estimator on instances with annotated keypoints.
 
@@ -91,6 +105,8 @@ def pose(
     validation = parse_validation(val_annotations, val_image_dir)
     _check_backbone(model)
     check_initial(initial_checkpoint, weights)
+    check_strategy(strategy)
+    loggers = parse_loggers(logger)
     check_output_dir("output_dir", output_dir)
     from keras_shufflenet.keypoints import COCOFile
 
@@ -100,6 +116,7 @@ def pose(
 
     import keras_shufflenet as ks
 
+    opened = ks.training.open_strategy(strategy)  # before anything is computed
     chosen = choose_recipe(ks.training.recipes.RECIPES, recipe, epochs, batch_size, learning_rate)
     keras.utils.set_random_seed(seed)
     network = ks.PoseEstimator(
@@ -120,6 +137,12 @@ def pose(
         seed=seed,
         resume=resume,
         val_interval=val_interval,
+        patience=patience,
+        strategy=opened,
+        sync_batch_norm=sync_batch_norm,
+        precision=precision,
+        accumulation_steps=accumulation_steps,
+        loggers=loggers,
     )
     typer.echo(f"trained: {output_dir / 'model.keras'}")
 

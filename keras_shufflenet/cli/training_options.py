@@ -1,10 +1,17 @@
 """Options of the commands that train, and what they check."""
 
-from collections.abc import Callable, Mapping
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
+
+from keras_shufflenet._requirements import check_installed
+
+CSV = "csv"
+LOGGERS = (CSV, "tensorboard", "wandb")
 
 Recipe = TypeVar("Recipe")
 
@@ -31,6 +38,79 @@ ValImageDir = Annotated[
 ]
 ValInterval = Annotated[int, typer.Option(help="Epochs between two validations.")]
 Resume = Annotated[bool, typer.Option(help="Resume the training in the folder, or replace it.")]
+Patience = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Epochs without a better model after which the training ends. Default: never."
+    ),
+]
+Strategy = Annotated[
+    Literal["mirrored", "multi_worker", "data_parallel"] | None,
+    typer.Option(
+        help="mirrored: all GPUs of this machine; multi_worker: the workers of TF_CONFIG; "
+        "data_parallel: all devices, with JAX. Default: one device.",
+    ),
+]
+SyncBatchNorm = Annotated[
+    bool,
+    typer.Option(help="Normalize with the statistics of all devices, or with those of each."),
+]
+Precision = Annotated[
+    Literal["float32", "bfloat16", "float16"],
+    typer.Option(help="Layers compute in it; variables, outputs and losses are float32."),
+]
+AccumulationSteps = Annotated[
+    int, typer.Option(min=1, help="Parts of a batch that are computed one after another.")
+]
+Loggers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--logger",
+        help="Where metrics go: csv (log.csv, always written), tensorboard, wandb; may be "
+        "repeated. Default: csv, and tensorboard if it is installed.",
+    ),
+]
+
+
+def parse_loggers(loggers: Sequence[str] | None) -> list[str] | None:
+    """Return the loggers beside log.csv; None for the default.
+
+    Raises:
+        ImportError: If one is not installed.
+        ValueError: If there is no such logger.
+    """
+    if not loggers:
+        return None
+    for name in loggers:
+        if name not in LOGGERS:
+            raise ValueError(f"--logger must be one of {', '.join(LOGGERS)}. Received: {name}")
+    beside = [name for name in loggers if name != CSV]
+    for name in beside:
+        check_installed(f"The logger {name}", name, (name,))
+    return beside
+
+
+def check_strategy(strategy: str | None) -> None:
+    """Check that the workers of `--strategy multi_worker` are known.
+
+    Raises:
+        ValueError: If TF_CONFIG does not name them.
+    """
+    if strategy != "multi_worker":
+        return
+    text = os.environ.get("TF_CONFIG", "")
+    try:
+        config = json.loads(text or "{}")
+        kind, index = config["task"]["type"], int(config["task"]["index"])
+        known = kind in ("chief", "worker") and bool(config["cluster"][kind][index])
+    except (ValueError, KeyError, IndexError, TypeError):
+        known = False
+    if not known:
+        raise ValueError(
+            "--strategy multi_worker must have the environment variable TF_CONFIG, as "
+            '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", '
+            f'"index": 0}}}}. Received: TF_CONFIG={text!r}'
+        )
 
 
 def check_initial(checkpoint: str | None, weights: str | None) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 
 from keras_shufflenet._files import atomic_write
+from keras_shufflenet.training.precision import updating_optimizer
 
 LAST = "last.weights.h5"
 PREVIOUS = "previous.weights.h5"
@@ -26,7 +27,7 @@ def copy_weights(trained: keras.Model, model: keras.Model) -> keras.Model:
     Returns:
         The plain model.
     """
-    optimizer, kept = trained.optimizer, []
+    optimizer, kept = updating_optimizer(trained.optimizer), []
     if optimizer is not None and optimizer.use_ema:
         kept = [keras.ops.convert_to_numpy(v) for v in trained.trainable_variables]
         optimizer.finalize_variable_values(trained.trainable_variables)
@@ -118,11 +119,12 @@ def restore(model: keras.Model, directory: Path) -> int:
         ValueError: If there are checkpoints and none can be read.
     """
     paths = [path for name in (LAST, PREVIOUS) if (path := directory / name).exists()]
-    model.optimizer.build(model.trainable_variables)
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
     for path in paths:
         with contextlib.suppress(OSError, KeyError, ValueError):
             model.load_weights(path)
-            return int(model.optimizer.iterations)
+            return int(keras.ops.convert_to_numpy(model.optimizer.iterations))
     if paths:
         raise ValueError(
             "No checkpoint of the training can be read; start again with resume=False "

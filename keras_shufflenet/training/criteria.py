@@ -1,8 +1,9 @@
 """What the outputs of a detector must be: assignment and losses, by the design of the detector.
 
-A criterion maps annotated boxes and outputs to the parts of the loss. `CRITERIA` has one for each
-design. Sources: https://github.com/RangiLyu/nanodet, commit be9b4a9, `nanodet/model/head`; see
-`focal_loss` for RetinaNet.
+A criterion maps annotated boxes and outputs to the parts of the loss. Those of replicas that share
+a batch add up to the parts of the batch. `CRITERIA` has one for each design. Sources:
+https://github.com/RangiLyu/nanodet, commit be9b4a9, `nanodet/model/head`; see `focal_loss` for
+RetinaNet.
 """
 
 from abc import ABC, abstractmethod
@@ -37,6 +38,7 @@ from keras_shufflenet.training.focal_loss import (
     sigmoid_focal_loss,
 )
 from keras_shufflenet.training.label_assignment import Assignment, atss, dynamic_soft_label
+from keras_shufflenet.training.train_step import sum_over_replicas
 
 QFL, GIOU, DFL = "qfl", "giou", "dfl"
 FOCAL, L1 = "focal", "l1"
@@ -128,7 +130,7 @@ class _GeneralizedFocal(Criterion):
         qfl = ops.sum(quality_focal_loss(predicted.logits, qualities)) / positives
         scores = ops.stop_gradient(ops.sigmoid(ops.max(predicted.logits, axis=-1)))
         weights = ops.where(targets.is_positive, scores, 0.0)
-        weights = weights / ops.maximum(ops.sum(weights), least)
+        weights = weights / ops.maximum(sum_over_replicas(ops.sum(weights)), least)
         box = GIOU_WEIGHT * ops.sum(weights * (1.0 - giou(predicted.boxes, targets.boxes)))
         points, stride = self.priors[:, :2], self.priors[:, 2:]
         sides = [points - targets.boxes[..., :2], targets.boxes[..., 2:] - points]
@@ -153,7 +155,7 @@ class ATSSCriterion(_GeneralizedFocal):
         quality = ops.stop_gradient(aligned_iou(predicted.boxes, targets.boxes))
         # An image without a positive point counts as one.
         number = ops.sum(ops.cast(assignment.is_positive, "float32"), axis=1)
-        positives = ops.sum(ops.maximum(number, 1.0))
+        positives = sum_over_replicas(ops.sum(ops.maximum(number, 1.0)))
         least = keras.config.epsilon()
         losses = self._losses(predicted, targets, quality, positives, least)
         return dict(zip(self.parts(1), losses, strict=True))
@@ -171,7 +173,7 @@ class DynamicSoftLabelCriterion(_GeneralizedFocal):
         guide = predictions[-1]
         assignment = dynamic_soft_label(boxes, labels, guide.logits, guide.boxes, self.priors)
         targets = self._targets(boxes, labels, assignment, guide.logits.shape[-1])
-        number = ops.sum(ops.cast(assignment.is_positive, "float32"))
+        number = sum_over_replicas(ops.sum(ops.cast(assignment.is_positive, "float32")))
         positives = ops.maximum(number, 1.0)
         losses = [
             loss
@@ -206,7 +208,8 @@ class FocalLossCriterion(Criterion):
         is_counted = ops.cast(ops.expand_dims(assigned != IGNORED, -1), "float32")
         focal = sigmoid_focal_loss(logits, targets) * is_counted
         errors = ops.abs(deltas - encode_deltas(target_boxes, self.priors))
-        positives = ops.maximum(ops.sum(ops.cast(is_positive, "float32")), 1.0)
+        number = sum_over_replicas(ops.sum(ops.cast(is_positive, "float32")))
+        positives = ops.maximum(number, 1.0)
         return {
             FOCAL: ops.sum(focal) / positives,
             L1: ops.sum(ops.where(ops.expand_dims(is_positive, -1), errors, 0.0)) / positives,

@@ -4,12 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 
 from keras_shufflenet import data, metrics
 from keras_shufflenet.data.annotated_files import resolve_image_files
+from keras_shufflenet.data.pipeline import ALL, Shard
 from keras_shufflenet.detection import coco_classes
 from keras_shufflenet.detection.coco_boxes import METRICS, COCOBoxes, evaluate_boxes
 from keras_shufflenet.detection.priors import NANODET_PLUS
@@ -22,7 +23,8 @@ from keras_shufflenet.training.batch_norm import (
 )
 from keras_shufflenet.training.criteria import Criterion, find_criterion
 from keras_shufflenet.training.detection_recipes import ATTACHED, DetectionRecipe
-from keras_shufflenet.training.trainer import Task, jit_compile, train
+from keras_shufflenet.training.train_step import replica_count
+from keras_shufflenet.training.trainer import Task, TrainingOptions, jit_compile, train
 from keras_shufflenet.training.training_copy import training_copy
 
 Source = tuple[str | Path | COCOBoxes, str | Path]  # annotations, folder of the images
@@ -58,8 +60,9 @@ class DetectorInTraining(keras.Model):
         """Return the sum of the criterion's parts."""
         outputs = y_pred if isinstance(y_pred, list | tuple) else [y_pred]
         parts = self._criterion(y["boxes"], y["labels"], outputs)
+        # Those of several replicas, whose metrics are means, add up to that of the batch.
         for name, value in parts.items():
-            self._parts[name].update_state(value)
+            self._parts[name].update_state(value * replica_count())
         return sum(parts.values())
 
 
@@ -149,7 +152,7 @@ class DetectionTask(Task):
         twin = training_copy(model, min_momentum=self._recipe.averaging(steps) or 0.0)
         return DetectorInTraining(twin.inputs, twin.outputs, self._criterion, twin.name)
 
-    def data(self, start_step: int) -> Any:
+    def data(self, start_step: int, shard: Shard = ALL) -> Any:
         """Return images and boxes."""
         return data.detection(
             self._dataset,
@@ -158,6 +161,7 @@ class DetectionTask(Task):
             batch_size=self._recipe.batch_size,
             seed=self._seed,
             start_step=start_step,
+            shard=shard,
             augmentation=self._recipe.augmentation,
         )
 
@@ -182,10 +186,7 @@ def train_detection(
     *,
     val_data: Source | None = None,
     seed: int = 0,
-    resume: bool = True,
-    val_interval: int = 10,
-    checkpoint_minutes: float = 10.0,
-    verbose: str | int = "auto",
+    **options: Unpack[TrainingOptions],
 ) -> list[dict[str, float]]:
     """Train a detector on images with annotated boxes.
 
@@ -205,11 +206,8 @@ def train_detection(
         recipe: The recipe.
         val_data: The pair on which box AP is computed.
         seed: Seed of the order of the images and of their augmentation.
-        resume: Whether to resume the training in the folder; otherwise it is replaced.
-        val_interval: Number of epochs between two validations; the last epoch is always validated.
-        checkpoint_minutes: Maximum age of the checkpoint within an epoch.
-        verbose: As for `fit`; "auto" is a progress bar on a terminal and a line per epoch
-            elsewhere.
+        **options: As for `train`: resume, val_interval, patience, strategy, precision,
+            accumulation_steps, loggers, callbacks and others.
 
     Returns:
         The rows of the log.
@@ -221,14 +219,7 @@ def train_detection(
             is out of range.
     """
     task = DetectionTask(model, train_data, recipe, val_data=val_data, seed=seed)
-    return train(
-        task,
-        output_dir,
-        resume=resume,
-        val_interval=val_interval,
-        checkpoint_minutes=checkpoint_minutes,
-        verbose=verbose,
-    )
+    return train(task, output_dir, **options)
 
 
 def _class_names(model: keras.Model, count: int) -> tuple[str, ...]:

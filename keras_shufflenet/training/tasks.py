@@ -4,11 +4,12 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 
 from keras_shufflenet import data, metrics
+from keras_shufflenet.data.pipeline import ALL, Shard
 from keras_shufflenet.keypoints import skeletons
 from keras_shufflenet.keypoints.coco_file import COCOFile
 from keras_shufflenet.keypoints.codec import HeatmapCodec
@@ -17,7 +18,7 @@ from keras_shufflenet.models import model_skeleton
 from keras_shufflenet.training.batch_norm import restore_statistics
 from keras_shufflenet.training.losses import HeatmapPCK, KeypointMSELoss
 from keras_shufflenet.training.recipes import Recipe
-from keras_shufflenet.training.trainer import Task, jit_compile, train
+from keras_shufflenet.training.trainer import Task, TrainingOptions, jit_compile, train
 
 Source = tuple[str | Path | COCOFile, str | Path]  # annotations, folder of the images
 
@@ -93,7 +94,7 @@ class PoseTask(Task):
         few = self._dataset.select(slice(STATISTICS_INSTANCES))
         restore_statistics(self.model, data.person_instances(few, self._codec))
 
-    def data(self, start_step: int) -> Any:
+    def data(self, start_step: int, shard: Shard = ALL) -> Any:
         """Return crops, heatmaps and weights."""
         return data.keypoints(
             self._dataset,
@@ -101,6 +102,7 @@ class PoseTask(Task):
             batch_size=self._recipe.batch_size,
             seed=self._seed,
             start_step=start_step,
+            shard=shard,
             codec=self._codec,
             augmentation=self._recipe.augmentation,
         )
@@ -130,10 +132,7 @@ def train_pose(
     skeleton: SkeletonLike | None = None,
     category: str | int | None = None,
     seed: int = 0,
-    resume: bool = True,
-    val_interval: int = 10,
-    checkpoint_minutes: float = 10.0,
-    verbose: str | int = "auto",
+    **options: Unpack[TrainingOptions],
 ) -> list[dict[str, float]]:
     """Train a pose estimator on instances with annotated keypoints.
 
@@ -154,11 +153,8 @@ def train_pose(
         category: Name or id of the category of the persons; by default the only one with
             annotations.
         seed: Seed of the order of the instances and of their augmentation.
-        resume: Whether to resume the training in the folder; otherwise it is replaced.
-        val_interval: Number of epochs between two validations; the last epoch is always validated.
-        checkpoint_minutes: Maximum age of the checkpoint within an epoch.
-        verbose: As for `fit`; "auto" is a progress bar on a terminal and a line per epoch
-            elsewhere.
+        **options: As for `train`: resume, val_interval, patience, strategy, precision,
+            accumulation_steps, loggers, callbacks and others.
 
     Returns:
         The rows of the log.
@@ -177,14 +173,7 @@ def train_pose(
         category=category,
         seed=seed,
     )
-    return train(
-        task,
-        output_dir,
-        resume=resume,
-        val_interval=val_interval,
-        checkpoint_minutes=checkpoint_minutes,
-        verbose=verbose,
-    )
+    return train(task, output_dir, **options)
 
 
 def compile_pose_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> keras.Model:

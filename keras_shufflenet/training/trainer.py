@@ -4,30 +4,46 @@ The trainer knows nothing of the task: folder, resuming, checkpoints, log, best 
 at NaN are the same for all. A `Task` supplies the model, its data, loss and validation.
 """
 
-import hashlib
-import json
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypedDict
 
 import keras
 
-from keras_shufflenet._checks import check_integer
-from keras_shufflenet._files import atomic_write, remove_partial_files
-from keras_shufflenet.data.pipeline import file_errors
-from keras_shufflenet.training import callbacks
+from keras_shufflenet._checks import check_bool, check_integer
+from keras_shufflenet.data.pipeline import ALL, Shard, file_errors
+from keras_shufflenet.training.callbacks import (
+    Checkpoint,
+    EarlyEnd,
+    EpochLog,
+    StopAtNaN,
+    Validation,
+    best_value,
+    copy_weights,
+    read_log,
+    restore,
+    save_plain,
+)
 from keras_shufflenet.training.curves import CurvesPlot
-from keras_shufflenet.training.training_copy import training_copy
-
-RUN = "run.json"
-LOG = "log.csv"
-FINAL = "model.keras"
-BEST = "best.keras"
-CURVES = "curves.png"
-TENSORBOARD = "tensorboard"
+from keras_shufflenet.training.distribution import (
+    Distribution,
+    FollowChief,
+    Strategy,
+    agree,
+    find_distribution,
+    lost_workers,
+)
+from keras_shufflenet.training.loggers import check_loggers, make_loggers
+from keras_shufflenet.training.precision import (
+    Precision,
+    check_precision,
+    scale_losses,
+    set_precision,
+)
+from keras_shufflenet.training.run_folder import BEST, CURVES, FINAL, LOG, open_folder
+from keras_shufflenet.training.training_copy import synchronize_statistics, training_copy
 
 
 class Task(ABC):
@@ -53,8 +69,14 @@ class Task(ABC):
         """Return what defines the training, as JSON: a folder is resumed only if it is the same."""
 
     @abstractmethod
-    def data(self, start_step: int) -> Any:
-        """Return the infinite, shuffled dataset of `fit`, from a step on."""
+    def data(self, start_step: int, shard: Shard = ALL) -> Any:
+        """Return the infinite, shuffled dataset of `fit`, from a step on.
+
+        Args:
+            start_step: Number of batches to skip.
+            shard: (index, count) of the worker, which has its part of each batch; given only where
+                there are several.
+        """
 
     @abstractmethod
     def compile(self, model: keras.Model) -> None:
@@ -84,6 +106,22 @@ class Task(ABC):
         return
 
 
+class TrainingOptions(TypedDict, total=False):
+    """The keyword arguments of `train`, which has their meanings and defaults."""
+
+    resume: bool
+    val_interval: int
+    checkpoint_minutes: float
+    patience: int | None
+    strategy: Strategy
+    sync_batch_norm: bool
+    precision: Precision
+    accumulation_steps: int
+    loggers: Sequence[str] | None
+    callbacks: Sequence[keras.callbacks.Callback]
+    verbose: str | int
+
+
 def train(
     task: Task,
     output_dir: str | Path,
@@ -92,6 +130,12 @@ def train(
     val_interval: int = 10,
     checkpoint_minutes: float = 10.0,
     patience: int | None = None,
+    strategy: Strategy = None,
+    sync_batch_norm: bool = False,
+    precision: Precision = "float32",
+    accumulation_steps: int = 1,
+    loggers: Sequence[str] | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: str | int = "auto",
 ) -> list[dict[str, float]]:
     """Train a task.
@@ -103,12 +147,28 @@ def train(
 
     Args:
         task: What is trained.
-        output_dir: Folder of the training.
+        output_dir: Folder of the training. Of several workers the chief writes it, and the others
+            need not see it.
         resume: Whether to resume the training in the folder; otherwise it is replaced.
         val_interval: Number of epochs between two validations; the last epoch is always validated.
         checkpoint_minutes: Maximum age of the checkpoint within an epoch.
         patience: Number of epochs without a better model after which the training ends; None for
             no early end.
+        strategy: "mirrored" for all GPUs of this machine, "multi_worker" for the workers of the
+            environment variable TF_CONFIG, "data_parallel" for all devices with JAX, or an object
+            of `tf.distribute` or `keras.distribution`; None for one device. The batch size is that
+            of all devices together.
+        sync_batch_norm: Whether batches are normalized with the statistics of all replicas, which
+            takes time, instead of those of each, of which the chief's are saved. TensorFlow only;
+            with JAX they are always those of all.
+        precision: "float32", "bfloat16" or "float16", in which layers compute; variables, outputs
+            and losses are float32.
+        accumulation_steps: Number of parts of a batch that are computed one after another, with
+            the memory of a part.
+        loggers: Where the metrics of each epoch go beside log.csv: any of "tensorboard" and
+            "wandb", or nowhere. By default TensorBoard if it is installed.
+        callbacks: Further callbacks of `fit`, which all workers call. They see a training that was
+            interrupted in an epoch as two.
         verbose: As for `fit`; "auto" is a progress bar on a terminal and a line per epoch
             elsewhere.
 
@@ -116,62 +176,117 @@ def train(
         The rows of the log.
 
     Raises:
+        ConnectionError: If another worker is lost.
+        ImportError: If a logger is not installed.
+        OSError: If a file cannot be written; the checkpoint before is kept.
         ValueError: If the folder holds another training, the loss is not finite, an image cannot
             be decoded, or an argument is out of range.
     """
     check_integer("val_interval", val_interval)
+    check_integer("accumulation_steps", accumulation_steps)
+    check_bool("sync_batch_norm", sync_batch_norm)
+    check_precision(precision)
+    check_loggers(loggers)
     if patience is not None:
         check_integer("patience", patience)
-    directory = Path(output_dir)
-    _open_folder(directory, {**_describe_model(task.model), **task.description()}, resume)
+    distribution = find_distribution(strategy)
+    run = _Run(task, Path(output_dir), distribution, val_interval, checkpoint_minutes)
+    if distribution.is_chief:
+        open_folder(run.directory, task.model, task.description(), precision, resume)
     task.prepare()
-    trained, steps = task.training_model(), task.steps_per_epoch
-    task.compile(trained)
-    # At its end `fit` replaces the weights by their averages if there are such; the checkpoint has
-    # those in training.
-    early = callbacks.EarlyEnd(directory / LOG, task.best_metric, patience)
-    while (done := callbacks.restore(trained, directory)) < task.epochs * steps:
-        if done % steps == 0 and early.is_due():
-            break
-        # `fit` has one number of steps for all epochs, so a partial epoch takes a `fit` of its own.
-        epoch, offset = divmod(done, steps)
-        epochs = epoch + 1 if offset else task.epochs
-        validation = callbacks.Validation(
-            lambda model: task.validate(_updated(task, model)),
-            lambda _: callbacks.save_plain(task.model, directory / BEST),
-            metric=task.best_metric,
-            interval=val_interval,
-            epochs=task.epochs,
-            best=callbacks.best_value(directory / LOG, task.best_metric),
-        )
-        checkpoint = callbacks.Checkpoint(directory, checkpoint_minutes)
-        if verbose != 0:
-            place = f"{task.model.name}, step {done + 1} of {task.epochs * steps}"
-            print(f"training {place}: the first one is traced, which takes longer", flush=True)
-        with file_errors():
-            trained.fit(
-                task.data(done),
-                initial_epoch=epoch,
-                epochs=epochs,
-                steps_per_epoch=steps - offset,
-                shuffle=False,  # the dataset is shuffled
-                callbacks=[
-                    callbacks.StopAtNaN(),
-                    validation,
-                    *_logs(task, directory, epoch),
-                    checkpoint,
-                    early,
-                ],
-                verbose=_verbosity(verbose),
-            )
-    callbacks.save_plain(_updated(task, trained), directory / FINAL)
-    task.report(task.model, directory)
-    return callbacks.read_log(directory / LOG)
+    early = EarlyEnd(run.directory / LOG, task.best_metric, patience)
+    with file_errors(), lost_workers():
+        trained = _training_model(task, distribution, sync_batch_norm, precision)
+        distribution.prepare(trained, accumulation_steps)
+        steps = task.steps_per_epoch
+        # At its end `fit` replaces the weights by their averages if there are such; the checkpoint
+        # has those in training.
+        while (done := _restore(trained, run)) < task.epochs * steps:
+            if agree(distribution, done % steps == 0 and early.is_due()):
+                break
+            # `fit` has one number of steps for all epochs, so a partial epoch takes a `fit` of its
+            # own.
+            epoch, offset = divmod(done, steps)
+            parts = {} if distribution.shard == ALL else {"shard": distribution.shard}
+            own = [*run.callbacks(epoch, loggers), early] if distribution.is_chief else []
+            shown = _verbosity(verbose) if distribution.is_chief else 0
+            if shown != 0:
+                place = f"{task.model.name}, step {done + 1} of {task.epochs * steps}"
+                print(f"training {place}: the first one is traced, which takes longer", flush=True)
+            with distribution.fit_scope():
+                trained.fit(
+                    distribution.distribute(task.data(done, **parts), trained),
+                    initial_epoch=epoch,
+                    epochs=epoch + 1 if offset else task.epochs,
+                    steps_per_epoch=steps - offset,
+                    shuffle=False,  # the dataset is shuffled
+                    callbacks=[StopAtNaN(), *own, *callbacks, FollowChief(distribution)],
+                    verbose=shown,
+                )
+        model = _updated(task, trained)
+        if distribution.is_chief:
+            save_plain(model, run.directory / FINAL)
+            task.report(model, run.directory)
+    return read_log(run.directory / LOG)
+
+
+class _Run(NamedTuple):
+    """A training in its folder."""
+
+    task: Task
+    directory: Path
+    distribution: Distribution
+    val_interval: int
+    checkpoint_minutes: float
+
+    def callbacks(
+        self, epoch: int, loggers: Sequence[str] | None
+    ) -> list[keras.callbacks.Callback]:
+        """Return what validates, logs and saves, from an epoch on."""
+        task, log = self.task, self.directory / LOG
+        panels = [("loss", "val_loss"), *(task.curves or [(task.best_metric,)]), ("learning_rate",)]
+        return [
+            Validation(
+                lambda model: task.validate(_updated(task, model)),
+                lambda _: save_plain(task.model, self.directory / BEST),
+                metric=task.best_metric,
+                interval=self.val_interval,
+                epochs=task.epochs,
+                best=best_value(log, task.best_metric),
+            ),
+            EpochLog(log, epoch),
+            CurvesPlot(log, self.directory / CURVES, panels),
+            *make_loggers(loggers, self.directory),
+            Checkpoint(self.directory, self.checkpoint_minutes),
+        ]
+
+
+def _training_model(
+    task: Task, distribution: Distribution, sync_batch_norm: bool, precision: Precision
+) -> keras.Model:
+    """Return the compiled model that is trained."""
+    with distribution.scope():
+        trained = task.training_model()
+        if sync_batch_norm:
+            synchronize_statistics(trained)
+        set_precision(trained, precision)
+        task.compile(trained)
+        scale_losses(trained, precision)
+        if not trained.optimizer.built:
+            trained.optimizer.build(trained.trainable_variables)
+    return trained
+
+
+def _restore(trained: keras.Model, run: _Run) -> int:
+    """Load the last checkpoint into the models of all workers, and return the steps done."""
+    if run.distribution.is_chief:
+        restore(trained, run.directory)
+    return run.distribution.synchronize(trained)
 
 
 def _updated(task: Task, trained: keras.Model) -> keras.Model:
     """Return the task's model with the weights of the one in training."""
-    model = callbacks.copy_weights(trained, task.model)
+    model = copy_weights(trained, task.model)
     task.finish(model)
     return model
 
@@ -187,59 +302,3 @@ def jit_compile() -> bool | str:
 
 def _verbosity(verbose: str | int) -> str | int:
     return 2 if verbose == "auto" and not sys.stdout.isatty() else verbose
-
-
-def _describe_model(model: keras.Model) -> dict[str, str]:
-    # Without layer names: Keras numbers the layers that were given none.
-    layers = [(type(layer).__name__, [v.shape for v in layer.variables]) for layer in model.layers]
-    return {
-        "model": model.name,
-        "network": hashlib.sha256(repr(layers).encode()).hexdigest()[:16],
-    }
-
-
-def _open_folder(directory: Path, description: dict[str, Any], resume: bool) -> None:
-    """Create the folder, or check that the training in it is the same one."""
-    directory.mkdir(parents=True, exist_ok=True)
-    remove_partial_files(directory)
-    path = directory / RUN
-    text = json.dumps(description, indent=2) + "\n"
-    if resume and path.exists():
-        _check_same(path, json.loads(text))
-        return
-    for name in (callbacks.LAST, callbacks.PREVIOUS, LOG, CURVES, BEST, FINAL):
-        (directory / name).unlink(missing_ok=True)
-    atomic_write(path, lambda beside: beside.write_text(text))
-
-
-def _check_same(path: Path, description: dict[str, Any]) -> None:
-    changed = _differences(json.loads(path.read_text()), description)
-    if changed:
-        raise ValueError(
-            f"`output_dir` holds another training: {', '.join(changed)}. Pass the same arguments, "
-            "another folder, or replace the training with resume=False (--no-resume). "
-            f"Received: {path.parent}"
-        )
-
-
-def _differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
-    """Describe the values that have changed."""
-    found = []
-    for name, value in now.items():
-        old, title = before.get(name), f"{prefix}{name}"
-        if isinstance(value, dict) and isinstance(old, dict):
-            found += _differences(old, value, f"{title}.")
-        elif old != value:
-            found.append(f"{title} was {old} and is {value}")
-    return found
-
-
-def _logs(task: Task, directory: Path, first_epoch: int) -> list[keras.callbacks.Callback]:
-    panels = [("loss", "val_loss"), *(task.curves or [(task.best_metric,)]), ("learning_rate",)]
-    logs: list[keras.callbacks.Callback] = [
-        callbacks.EpochLog(directory / LOG, first_epoch),
-        CurvesPlot(directory / LOG, directory / CURVES, panels),
-    ]
-    if find_spec("tensorboard") and keras.backend.backend() != "torch":
-        logs.append(keras.callbacks.TensorBoard(directory / TENSORBOARD, write_graph=False))
-    return logs

@@ -22,8 +22,8 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Normalize (batch, height, width, channels); update moving statistics in training."""
-        if not (training and self.trainable):
-            return super().call(inputs, training=False, mask=mask)
+        if not (training and self.trainable) or self.synchronized:
+            return super().call(inputs, training=training, mask=mask)
         import tensorflow as tf
 
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
@@ -76,6 +76,13 @@ def training_copy(model: keras.Model, min_momentum: float = 0.0) -> keras.Model:
     copy = keras.models.clone_model(model, clone_function=copied)
     copy.set_weights(model.get_weights())
     return copy
+
+
+def synchronize_statistics(model: keras.Model) -> None:
+    """Let batch normalizations of a model take their statistics of all replicas (TensorFlow)."""
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = True
 
 
 def _is_fusible(layer: keras.layers.BatchNormalization) -> bool:

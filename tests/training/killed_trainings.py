@@ -26,6 +26,7 @@ from keras_shufflenet.training import (
     detection_recipes,
     train,
     train_pose,
+    trainer,
 )
 from tests.shortcuts import eager_training
 from tests.training.conftest import tiny_detector, tiny_guidance
@@ -98,7 +99,7 @@ def run(kind, annotations, images, directory, seed, kill_at=0, while_writing=Fal
                 kill()
             super().on_train_batch_end(batch, logs)
 
-    callbacks.Checkpoint = Killer
+    trainer.Checkpoint = Killer
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)
     start = {"pose": train_heatmaps, "detection": train_boxes}[kind]

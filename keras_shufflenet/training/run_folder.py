@@ -1,0 +1,76 @@
+"""The folder of a training: the names of its files, and what it was begun with."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_shufflenet._files import atomic_write, remove_partial_files
+from keras_shufflenet.training.callbacks import LAST, PREVIOUS
+
+RUN = "run.json"
+LOG = "log.csv"
+FINAL = "model.keras"
+BEST = "best.keras"
+CURVES = "curves.png"
+
+
+def open_folder(
+    directory: Path, model: keras.Model, task: dict[str, Any], precision: str, resume: bool
+) -> None:
+    """Create the folder, or check that the training in it is the same one.
+
+    Args:
+        directory: The folder.
+        model: What is trained.
+        task: Description of the task, as JSON.
+        precision: In which the model is trained.
+        resume: Whether the training in the folder is to be resumed; otherwise it is replaced.
+
+    Raises:
+        ValueError: If the folder holds another training.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    remove_partial_files(directory)
+    path = directory / RUN
+    own = {} if precision == "float32" else {"precision": precision}
+    text = json.dumps({**_describe_model(model), **task, **own}, indent=2) + "\n"
+    if resume and path.exists():
+        _check_same(path, json.loads(text))
+        return
+    for name in (LAST, PREVIOUS, LOG, CURVES, BEST, FINAL):
+        (directory / name).unlink(missing_ok=True)
+    atomic_write(path, lambda beside: beside.write_text(text))
+
+
+def _describe_model(model: keras.Model) -> dict[str, str]:
+    # Without layer names: Keras numbers the layers that were given none.
+    layers = [(type(layer).__name__, [v.shape for v in layer.variables]) for layer in model.layers]
+    return {
+        "model": model.name,
+        "network": hashlib.sha256(repr(layers).encode()).hexdigest()[:16],
+    }
+
+
+def _check_same(path: Path, description: dict[str, Any]) -> None:
+    changed = _differences(json.loads(path.read_text()), description)
+    if changed:
+        raise ValueError(
+            f"`output_dir` holds another training: {', '.join(changed)}. Pass the same arguments, "
+            "another folder, or replace the training with resume=False (--no-resume). "
+            f"Received: {path.parent}"
+        )
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
+    """Describe the values that have changed."""
+    found = []
+    for name in dict.fromkeys([*before, *now]):
+        old, new, title = before.get(name), now.get(name), f"{prefix}{name}"
+        if isinstance(new, dict) and isinstance(old, dict):
+            found += _differences(old, new, f"{title}.")
+        elif old != new:
+            found.append(f"{title} was {old} and is {new}")
+    return found

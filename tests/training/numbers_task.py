@@ -1,0 +1,58 @@
+"""A task of a few numbers, whose batches are functions of the step, in parts for workers."""
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+from keras_shufflenet.data.pipeline import ALL, sample_numbers
+from keras_shufflenet.training import BackboneAdam, Task, WarmupMultiStepDecay
+
+IMAGE = (6, 6, 3)
+BATCH_SIZE = 8
+
+
+def network(normalized=False):
+    keras.utils.set_random_seed(0)
+    image = keras.Input(IMAGE)
+    x = layers.Conv2D(8, 3, name="stem")(layers.Rescaling(0.5)(image))
+    if normalized:
+        x = layers.BatchNormalization(name="norm")(x)
+    x = layers.ReLU()(x)
+    x = layers.Conv2D(8, 3, name="middle")(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(image, layers.Dense(2, name="head_out")(x), name="numbers")
+
+
+def sample(number):
+    image = tf.random.stateless_normal(IMAGE, tf.stack([number, 7]))
+    return image, tf.reduce_mean(image, axis=(0, 1))[:2] * 5
+
+
+class Numbers(Task):
+    best_metric = "score"
+    epochs, steps_per_epoch = 2, 4
+
+    def __init__(self, model, optimizer=None):
+        self.model = model
+        self.optimizer = optimizer or adam()
+
+    def description(self):
+        return {"task": "numbers"}
+
+    def data(self, start_step, shard=ALL):
+        numbers = sample_numbers(BATCH_SIZE, start_step, shard)
+        return numbers.map(sample).batch(BATCH_SIZE // shard[1])
+
+    def compile(self, model):
+        optimizer = type(self.optimizer).from_config(self.optimizer.get_config())
+        model.compile(optimizer, loss="mse", metrics=["mae"], jit_compile=False)
+
+    def validate(self, model):
+        x, y = next(iter(self.data(1000)))
+        return {"score": -float(tf.reduce_mean((model(x) - y) ** 2))}
+
+
+def adam():
+    """What makes the count of steps count: a schedule, averages, a clipped norm."""
+    rate = WarmupMultiStepDecay(1e-2, [3, 6], gamma=0.5, warmup_steps=2)
+    return BackboneAdam(rate, 0.5, use_ema=True, ema_momentum=0.5, global_clipnorm=0.5)

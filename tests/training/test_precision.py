@@ -1,0 +1,78 @@
+import json
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from keras_shufflenet.training import train
+from keras_shufflenet.training.precision import (
+    inner_layers,
+    scale_losses,
+    set_precision,
+    updating_optimizer,
+)
+from keras_shufflenet.training.training_copy import training_copy
+from tests.training.numbers_task import Numbers, network
+
+
+def names(model):
+    return [layer.name for layer in inner_layers(model)]
+
+
+def test_pixels_and_outputs_stay_float32():
+    image = keras.Input((8, 8, 3))
+    x = layers.Rescaling(1 / 255, name="scale")(image)
+    x = layers.Normalization(mean=[0.5] * 3, variance=[0.1] * 3, name="normalize")(x)
+    x = layers.ReLU(name="relu")(layers.Conv2D(4, 3, name="stem")(x))
+    parts = [layers.Conv2D(2, size, padding="same", name=f"head{size}")(x) for size in (1, 3)]
+    x = layers.Concatenate(name="join")([layers.Reshape((-1, 2))(part) for part in parts])
+    model = keras.Model(image, layers.Softmax(name="shares")(x))
+    assert names(model) == ["stem", "relu"]
+    set_precision(model, "bfloat16")
+    assert model(np.zeros((1, 8, 8, 3))).dtype == "float32"
+    assert model.get_layer("relu").compute_dtype == "bfloat16"
+    assert {v.dtype for v in model.weights} == {"float32"}
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_the_saved_model_is_a_plain_one(precision, tmp_path):
+    """And it has learned: the error is a small part of that of the untrained network."""
+    errors = {}
+    for each in ("float32", precision):
+        task = Numbers(network(normalized=True))
+        log = train(task, tmp_path / each, val_interval=1, precision=each, verbose=0)
+        errors[each] = -log[-1]["score"]
+    assert errors[precision] == pytest.approx(errors["float32"], rel=0.05)
+    with zipfile.ZipFile(tmp_path / precision / "model.keras") as archive:
+        assert "float16" not in archive.read("config.json").decode()
+    saved = keras.saving.load_model(tmp_path / precision / "model.keras")
+    for got, wanted in zip(saved.get_weights(), task.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(got, wanted)
+    again = Numbers(network(normalized=True))
+    assert train(again, tmp_path / precision, precision=precision, verbose=0) == log
+    run = json.loads((tmp_path / precision / "run.json").read_text())
+    assert run["precision"] == precision
+    with pytest.raises(ValueError, match=f"precision was {precision} and is None"):
+        train(again, tmp_path / precision, verbose=0)
+    with pytest.raises(
+        ValueError, match=r"`precision` must be one of .*Received: precision='half'"
+    ):
+        train(again, tmp_path, precision="half")
+
+
+def test_a_step_whose_gradients_overflow_counts():
+    model = training_copy(network())
+    model.compile(keras.optimizers.SGD(0.1), "mse", jit_compile=False)
+    scale_losses(model, "float16")
+    before = model.get_weights()
+    x, y = np.ones((2, 6, 6, 3), "float32"), np.zeros((2, 2), "float32")
+    model.train_on_batch(x, y + np.inf)
+    for got, wanted in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(got, wanted)
+    assert int(model.optimizer.iterations) == 1
+    assert float(model.optimizer.dynamic_scale) == model.optimizer.initial_scale / 2
+    model.train_on_batch(x, y)
+    assert int(updating_optimizer(model.optimizer).iterations) == 2
+    assert np.abs(model.get_weights()[0] - before[0]).max() > 0
