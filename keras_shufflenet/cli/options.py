@@ -300,7 +300,7 @@ def classification_data(
 
 def _for_channels(dataset: Any, network: "keras.Model") -> Any:
     """Return a dataset of photographs, of their luma for a network of gray images."""
-    from keras_shufflenet.data.pipeline import to_gray
+    from keras_shufflenet.data.pipeline import mapped, to_gray
 
     channels = network.input_shape[-1]
     if channels == 3:
@@ -311,7 +311,7 @@ def _for_channels(dataset: Any, network: "keras.Model") -> Any:
             "in Python, datasets may have any number. "
             f"Received: {network.name} with {channels} channels"
         )
-    return dataset.map(lambda images, *others: (to_gray(images), *others))
+    return mapped(dataset, lambda images, *others: (to_gray(images), *others))
 
 
 def report(

@@ -27,6 +27,7 @@ from keras_shufflenet.data.pipeline import (
     Shard,
     check_batch,
     load_batches,
+    mapped,
     prefetched,
     sample_numbers,
     shuffled,
@@ -130,7 +131,8 @@ def _evaluation(
         image = tf.numpy_function(pixels, [path, tf.io.read_file(path)], tf.uint8)
         return tf.cast(tf.ensure_shape(image, (*size, 3)), tf.float32), index
 
-    samples = numbers.map(lambda number: (table[0][number], table[1][number])).batch(batch_size)
+    samples = mapped(numbers, lambda number: (table[0][number], table[1][number]))
+    samples = samples.batch(batch_size)
     batches = load_batches(
         samples, load, lambda sample: sample[0], batch_size=batch_size, workers=WORKERS
     )
@@ -158,7 +160,7 @@ def _training(
         image = random_resized_crop(path, tf.io.read_file(path), crop, size, augmentation)
         return augment_image(tf.ensure_shape(image, (*size, 3)), draws, augmentation), index
 
-    batches = numbers.map(draw).batch(batch_size)
+    batches = mapped(numbers, draw).batch(batch_size)
     return load_batches(
         batches, load, lambda sample: sample[0], batch_size=batch_size, workers=WORKERS
     )

@@ -37,6 +37,7 @@ from keras_shufflenet.data.pipeline import (
     check_batch,
     check_channels,
     load_batches,
+    mapped,
     prefetched,
     sample_numbers,
     shuffled,
@@ -167,9 +168,9 @@ def detection(
     numbers = sample_numbers(batch_size, start_step, shard, None if training else count)
     if training:
         _log_unseen(dataset)
-        samples = numbers.map(draw).batch(share).map(augment)
+        samples = mapped(mapped(numbers, draw).batch(share), augment)
     else:
-        samples = numbers.batch(share).map(plain)
+        samples = mapped(numbers.batch(share), plain)
 
     def load(sample: _Sample) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         image = read_crop(sample.path, sample.view, wanted.size, quantize=True)

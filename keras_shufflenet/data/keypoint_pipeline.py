@@ -41,6 +41,7 @@ from keras_shufflenet.data.pipeline import (
     check_batch,
     check_channels,
     load_batches,
+    mapped,
     prefetched,
     sample_numbers,
     shuffled,
@@ -150,9 +151,9 @@ def keypoints(
     numbers = sample_numbers(batch_size, start_step, shard, None if training else count)
     if training:
         _log_unpaired(dataset.skeleton, augmentation)
-        samples = numbers.map(draw).batch(share).map(augment)
+        samples = mapped(mapped(numbers, draw).batch(share), augment)
     else:
-        samples = numbers.batch(share).map(plain)
+        samples = mapped(numbers.batch(share), plain)
     crops = _read_crops(samples.prefetch(1), codec.input_size, share)
 
     def encode(
@@ -161,7 +162,7 @@ def keypoints(
         image = to_gray(image) if is_gray else image
         return image, *heatmaps.encode(keypoints, visible, codec)
 
-    encoded = prefetched(crops.prefetch(1).map(encode), 2)
+    encoded = prefetched(mapped(crops.prefetch(1), encode), 2)
     encoded.report = dataset.report
     return encoded
 
@@ -188,9 +189,9 @@ def person_instances(
     """
     table = _table(dataset, codec.input_size)
     rows = tf.data.Dataset.range(len(dataset)).batch(batch_size)
-    samples = rows.map(lambda index: _plain_samples(_rows(table, index), codec))
+    samples = mapped(rows, lambda index: _plain_samples(_rows(table, index), codec))
     crops = _read_crops(samples, codec.input_size, batch_size)
-    return prefetched(crops.map(lambda image, *_: image), 1)
+    return prefetched(mapped(crops, lambda image, *_: image), 1)
 
 
 def _read_crops(samples: tf.data.Dataset, size: Size, batch_size: int) -> tf.data.Dataset:

@@ -9,7 +9,7 @@ who share a batch mix the same images as one.
 import tensorflow as tf
 
 from keras_shufflenet.data.classification_augmentation import ClassificationAugmentation
-from keras_shufflenet.data.pipeline import uniform
+from keras_shufflenet.data.pipeline import mapped, uniform
 
 _STREAM = 1 << 41  # added to the seed: other numbers than those of single images
 
@@ -47,7 +47,7 @@ def mix_batches(
         images = share * images + (1 - share) * others
         return images, weight * targets + (1 - weight) * tf.gather(targets, partners)
 
-    return dataset.enumerate(start_step).map(lambda step, batch: mixed(step, batch))
+    return mapped(dataset.enumerate(start_step), mixed)
 
 
 def _weights(step: tf.Tensor, augmentation: ClassificationAugmentation, seed: int) -> tf.Tensor:

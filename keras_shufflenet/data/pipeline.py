@@ -70,7 +70,7 @@ def sample_numbers(
     numbers = tf.data.Dataset.range(min(start_step * share, own), own)
     if shard[1] == 1:
         return numbers
-    return numbers.map(lambda number: number // share * batch_size + first + number % share)
+    return mapped(numbers, lambda number: number // share * batch_size + first + number % share)
 
 
 def check_channels(model: Any) -> int:
@@ -136,11 +136,23 @@ def load_batches(
         zeros = tf.nest.map_structure(lambda output: tf.zeros(output.shape, output.dtype), outputs)
         return row, previous, tf.cond(is_sentinel, lambda: zeros, lambda: traced(sample))
 
-    rows = batches.map(
-        lambda *batch: _append_sentinel(batch[0] if len(batch) == 1 else batch, path)
+    rows = mapped(
+        batches, lambda *batch: _append_sentinel(batch[0] if len(batch) == 1 else batch, path)
     )
-    loaded = rows.unbatch().map(load_row, num_parallel_calls=workers)
-    return loaded.ignore_errors().batch(batch_size + 1).map(_check_rows)
+    loaded = mapped(rows.unbatch(), load_row, workers)
+    return mapped(loaded.ignore_errors().batch(batch_size + 1), _check_rows)
+
+
+def mapped(
+    dataset: tf.data.Dataset, function: Callable[..., Any], workers: int | None = None
+) -> tf.data.Dataset:
+    """Map a dataset by a function of TensorFlow's operations, in parallel if there are workers.
+
+    Without AutoGraph, which takes seconds to rewrite `if`, `for` and `while`: there are none that
+    depend on tensors.
+    """
+    as_it_is = tf.autograph.experimental.do_not_convert(function)
+    return dataset.map(as_it_is, num_parallel_calls=workers)
 
 
 def prefetched(dataset: tf.data.Dataset, batches: int) -> tf.data.Dataset:
