@@ -23,7 +23,7 @@ LAYERS = (
     ("weights",),
     ("keypoints",),
     ("detection",),
-    ("models", "litert", "synthetic_people"),
+    ("models", "litert", "synthetic_people", "datasets"),
     ("data",),
     ("inference",),
     ("metrics",),
@@ -36,8 +36,9 @@ LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 
 # Names that several packages may use: those of tasks, datasets, formats and families.
 SHARED_NAMES = {
-    "coco", "detection", "detnas", "heatmaps", "imagenet", "litert", "mobilenet_v2", "mpii",
-    "options", "pose", "search_space", "shufflenet_v1", "shufflenet_v2", "shufflenet_v2_large",
+    "__main__", "coco", "detection", "detnas", "heatmaps", "imagenet", "litert", "mobilenet_v2",
+    "mpii", "options", "pose", "search_space", "shufflenet_v1", "shufflenet_v2",
+    "shufflenet_v2_large",
 }  # fmt: skip
 LONGEST, SHORTEST = 350, 50
 LONGER = {
@@ -45,8 +46,8 @@ LONGER = {
 }
 SHORTER = {
     "__main__.py", "version.py", "_layer_names.py", "_types.py",
-    "benchmark/engines/litert.py", "detection/coco_classes.py", "export/_tensorflow_private.py",
-    "metrics/tables.py", "weights/errors.py",
+    "benchmark/engines/litert.py", "datasets/__main__.py", "detection/coco_classes.py",
+    "export/_tensorflow_private.py", "metrics/tables.py", "weights/errors.py",
 }  # fmt: skip
 
 # Words of our own, each with the term of the field that says it.

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         resolve_image_paths,
     )
     from keras_shufflenet.data.keypoint_pipeline import keypoints, person_instances
+    from keras_shufflenet.data.tfds_source import TFDSSource, tfds
 
 __all__ = [
     "COCO_AUGMENTATION",
@@ -44,6 +45,7 @@ __all__ = [
     "DetectionAugmentation",
     "DetectionDataset",
     "KeypointDataset",
+    "TFDSSource",
     "classification",
     "detection",
     "keypoints",
@@ -52,6 +54,7 @@ __all__ = [
     "load_keypoint_dataset",
     "person_instances",
     "resolve_image_paths",
+    "tfds",
 ]
 
 _MODULES = {
@@ -65,6 +68,7 @@ _MODULES = {
     "DetectionAugmentation": "detection_augmentation",
     "DetectionDataset": "detection_dataset",
     "KeypointDataset": "keypoint_dataset",
+    "TFDSSource": "tfds_source",
     "classification": "classification_pipeline",
     "detection": "detection_pipeline",
     "load_classification_dataset": "classification_dataset",
@@ -73,6 +77,7 @@ _MODULES = {
     "keypoints": "keypoint_pipeline",
     "resolve_image_paths": "keypoint_dataset",
     "person_instances": "keypoint_pipeline",
+    "tfds": "tfds_source",
 }
 
 

@@ -17,8 +17,9 @@ import numpy as np
 
 from keras_shufflenet._read_report import LOGGER
 from keras_shufflenet.data.image_files import displayed_and_stored_size
+from keras_shufflenet.data.records import image_exists, is_record
 
-Folder = str | Path
+Folder = str | Path | None  # None for images in records
 CHECKED_IMAGES = 16  # whose sizes are compared with those of the annotations before all are read
 _NAMED = 3  # names that a message lists
 
@@ -30,13 +31,17 @@ def pair_with_folders(
 
     Args:
         annotations: A file, or a list of them.
-        image_dir: A folder for all files, or a list with one for each.
+        image_dir: A folder or None for all files, or a list with one for each.
 
     Raises:
         ValueError: If there is no file, or another number of folders.
     """
     files = list(annotations) if isinstance(annotations, list | tuple) else [annotations]
-    folders = [image_dir] * len(files) if isinstance(image_dir, str | Path) else list(image_dir)
+    folders: list[Folder]
+    if image_dir is None or isinstance(image_dir, str | Path):
+        folders = [image_dir] * len(files)
+    else:
+        folders = list(image_dir)
     if not files or len(folders) != len(files):
         raise ValueError(
             "`image_dir` must be a folder, or a list with one folder for each annotation file. "
@@ -72,7 +77,7 @@ def _check_size(path: str, size: np.ndarray) -> None:
 
 
 def resolve_image_files(
-    names: Sequence[str], image_dir: Path, source: str, field: str = "file_name"
+    names: Sequence[str], image_dir: Folder, source: str, field: str = "file_name"
 ) -> list[str]:
     """Return the path of the image file for each of N different names.
 
@@ -80,27 +85,30 @@ def resolve_image_files(
 
     Args:
         names: Names in the annotation file.
-        image_dir: Image folder.
+        image_dir: Image folder; None if all images are in records.
         source: Name of the annotation file, for messages.
         field: Its field of the names, for messages.
 
     Raises:
         FileNotFoundError: If files do not exist.
-        ValueError: If two names lead to the same file.
+        ValueError: If two names lead to the same file, or there is no folder.
     """
-    paths = [_find(name, image_dir) for name in names]
+    if image_dir is None:
+        _check_records(names, source)
+    folder = Path(image_dir or "")
+    paths = [_find(name, folder) for name in names]
     missing = [name for name, path in zip(names, paths, strict=True) if path is None]
     if missing:
         raise FileNotFoundError(
             f"`image_dir` must contain every image of the annotations. Received: {image_dir}, "
-            f"{len(missing)} of {len(names)} are missing, first {str(image_dir / missing[0])!r} "
+            f"{len(missing)} of {len(names)} are missing, first {str(folder / missing[0])!r} "
             f"({field!r} {missing[0]!r} in {source})"
         )
     found = [path for path in paths if path is not None]
     renamed = [
         (name, path)
         for name, path in zip(names, found, strict=True)
-        if path != str(image_dir / name)
+        if path not in (name, str(folder / name))
     ]
     if renamed:
         _check_different(names, found, source, field)
@@ -110,6 +118,14 @@ def resolve_image_files(
             *(source, len(renamed), len(names), listed, ", …" if len(renamed) > _NAMED else ""),
         )
     return found
+
+
+def _check_records(names: Sequence[str], source: str) -> None:
+    if files := [name for name in names if not is_record(name)]:
+        raise ValueError(
+            f"`image_dir` must be the image folder of the annotations. Received: image_dir=None, "
+            f"{len(files)} image files in {source}"
+        )
 
 
 def _check_different(names: Sequence[str], paths: Sequence[str], source: str, field: str) -> None:
@@ -125,6 +141,8 @@ def _check_different(names: Sequence[str], paths: Sequence[str], source: str, fi
 
 
 def _find(name: str, image_dir: Path) -> str | None:
+    if is_record(name):
+        return name if image_exists(name) else None
     for candidate in _candidates(name):
         path = str(image_dir / candidate)
         if os.path.isfile(path):

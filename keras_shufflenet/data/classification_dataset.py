@@ -11,6 +11,7 @@ from keras_shufflenet._checks import check_integer, check_names
 from keras_shufflenet._read_report import ReadReport
 from keras_shufflenet.data.class_folders import read_labeled_images
 from keras_shufflenet.data.labels_csv import UNKNOWN
+from keras_shufflenet.data.tfds_source import TFDSSource, opened
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,13 +133,13 @@ class ClassificationDataset:
         if self.classes.min() == UNKNOWN:
             raise ValueError(
                 "Every image must have a class for training: `source` must be a folder with one "
-                "subfolder per class, or a csv file without classes of -1. "
+                "subfolder per class, or a csv file or dataset without classes of -1. "
                 f"Received: source={self.report.source!r}"
             )
 
 
 def load_classification_dataset(
-    source: str | Path, image_dir: str | Path | None = None
+    source: str | Path | TFDSSource, image_dir: str | Path | None = None
 ) -> ClassificationDataset:
     """Read the classes and paths of images.
 
@@ -148,11 +149,16 @@ def load_classification_dataset(
             numbered in the order of their names, which for WordNet ids is the order of ImageNet;
             those that begin with ".", "__" or "@" are no classes.
             Images in a folder without subfolders have the class -1 and serve for calibration only.
+            Or a dataset of `data.tfds`, or its name ("tfds:imagenette/320px-v2:train").
         image_dir: Image folder of the csv file; by default the folder `images` beside it.
 
     Raises:
         FileNotFoundError: If `source` or an image does not exist.
         ValueError: If the csv file is invalid, or a class or the folder has no image.
     """
-    files, classes, names, report = read_labeled_images(Path(source), image_dir)
+    source = opened(source)
+    if isinstance(source, TFDSSource):
+        files, classes, names, report = source.labeled_images
+    else:
+        files, classes, names, report = read_labeled_images(Path(source), image_dir)
     return ClassificationDataset(np.array(files), classes, names, report)

@@ -29,11 +29,13 @@ from keras_shufflenet.data.pipeline import (
     load_batches,
     mapped,
     prefetched,
+    read_contents,
     sample_numbers,
     shuffled,
     uniform,
 )
 from keras_shufflenet.data.resizing import ResizeMethod, as_size, eval_transform
+from keras_shufflenet.data.tfds_source import TFDSSource
 
 WORKERS = max(2, os.cpu_count() or 1)  # files decoded in parallel
 
@@ -44,7 +46,7 @@ DRAWS = 4 * _TRIALS + 1  # random numbers of a crop
 
 
 def classification(
-    source: str | Path | ClassificationDataset,
+    source: str | Path | TFDSSource | ClassificationDataset,
     image_dir: str | Path | None = None,
     *,
     resize_size: int | None = None,
@@ -65,8 +67,8 @@ def classification(
 
     Args:
         source: From `load_classification_dataset`, or what that takes: a csv file with the columns
-            `filename` and `class_index`, a folder with such a file named labels.csv, or a folder
-            with one subfolder of images per class.
+            `filename` and `class_index`, a folder with such a file named labels.csv, a folder with
+            one subfolder of images per class, or a dataset of `data.tfds` or its name.
         image_dir: Image folder of the csv file; by default the folder `images` beside it.
         resize_size: Length of the shorter side before the center crop, in pixels; by default
             256/224 of the longer side of the crop. Not used in training.
@@ -85,7 +87,7 @@ def classification(
         A dataset of images (B, height, width, 3) float32 RGB 0..255 and classes (B,) int64; where
         images are mixed in training, shares (B, classes) float32 of the classes instead. Its
         attribute `report` says what was read and left out, `class_names` are the names of the
-        folders, and `classes` (N,) the classes of the files, -1 for none.
+        folders or of the dataset, and `classes` (N,) the classes of the files, -1 for none.
 
     Raises:
         FileNotFoundError: If `source` or an image does not exist.
@@ -128,7 +130,7 @@ def _evaluation(
 
     def load(sample: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         path, index = sample
-        image = tf.numpy_function(pixels, [path, tf.io.read_file(path)], tf.uint8)
+        image = tf.numpy_function(pixels, [path, read_contents(path)], tf.uint8)
         return tf.cast(tf.ensure_shape(image, (*size, 3)), tf.float32), index
 
     samples = mapped(numbers, lambda number: (table[0][number], table[1][number]))
@@ -157,7 +159,7 @@ def _training(
 
     def load(sample: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, tf.Tensor]:
         path, index, crop, draws = sample
-        image = random_resized_crop(path, tf.io.read_file(path), crop, size, augmentation)
+        image = random_resized_crop(path, read_contents(path), crop, size, augmentation)
         return augment_image(tf.ensure_shape(image, (*size, 3)), draws, augmentation), index
 
     batches = mapped(numbers, draw).batch(batch_size)

@@ -23,6 +23,7 @@ from PIL import Image
 from keras_shufflenet._types import Size
 from keras_shufflenet.data.geometry import transform_points
 from keras_shufflenet.data.image_files import decode_image, is_plain_jpeg
+from keras_shufflenet.data.pipeline import read_contents
 
 _DCT_SCALES = (1, 2, 4, 8)
 _MARGIN = 2
@@ -91,7 +92,7 @@ def read_crop(path: tf.Tensor, view: View, size: Size, *, quantize: bool = False
     """Read a crop from an image file.
 
     Args:
-        path: Path of an image file, see `image_files`.
+        path: Path of an image file, see `image_files`, or of a record.
         view: Window and matrix of the crop.
         size: Crop size (height, width).
         quantize: As for `warp`.
@@ -103,7 +104,7 @@ def read_crop(path: tf.Tensor, view: View, size: Size, *, quantize: bool = False
         tf.errors.OpError: If the file cannot be decoded or has another size than
             `view.window.image_size`, as it is displayed and as it is stored.
     """
-    contents, window = tf.io.read_file(path), view.window
+    contents, window = read_contents(path), view.window
     image = tf.cond(
         is_plain(contents),
         lambda: decode_jpeg(contents, window),

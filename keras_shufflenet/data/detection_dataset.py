@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +11,12 @@ import numpy as np
 from keras_shufflenet._checks import check_bool, check_names
 from keras_shufflenet._read_report import ReadReport
 from keras_shufflenet.data.annotated_files import (
+    Folder,
     check_image_sizes,
     pair_with_folders,
     resolve_image_files,
 )
+from keras_shufflenet.data.tfds_source import opened
 from keras_shufflenet.detection import coco_classes
 from keras_shufflenet.detection.coco_boxes import COCOBox, COCOBoxes
 from keras_shufflenet.keypoints.coco_file import CROWD, DUPLICATE, OTHER_CATEGORY, OUTSIDE
@@ -69,7 +70,7 @@ class DetectionDataset:
 
 def load_detection_dataset(
     annotations: Any,
-    image_dir: str | Path | Sequence[str | Path],
+    image_dir: Folder | Sequence[Folder] = None,
     *,
     class_names: Sequence[str] | None = None,
     filter_empty_images: bool = False,
@@ -80,9 +81,11 @@ def load_detection_dataset(
     of which less than a pixel is inside of the image are left out.
 
     Args:
-        annotations: A COCO json with boxes (path, content or a `detection.COCOBoxes`), or a list of
-            them to concatenate. Annotations need no keypoints.
-        image_dir: Image folder, or a list with one for each annotation file.
+        annotations: A COCO json with boxes (path, content or a `detection.COCOBoxes`), a dataset of
+            `data.tfds` or its name ("tfds:coco/2017:train"), or a list of them to concatenate.
+            Annotations need no keypoints.
+        image_dir: Image folder, or a list with one for each annotation file; None for datasets of
+            tfds.
         class_names: Names of the classes, which categories go by, without regard to case, spaces
             and punctuation. Defaults to the 80 of COCO.
         filter_empty_images: Whether images without a box are left out. If False, they are examples
@@ -101,7 +104,7 @@ def load_detection_dataset(
     if class_names is not None:
         names = check_names("class_names", class_names, "a list of names")
     pairs = pair_with_folders(annotations, image_dir)
-    parts = [_read(file, folder, names, filter_empty_images) for file, folder in pairs]
+    parts = [_read(opened(file), folder, names, filter_empty_images) for file, folder in pairs]
     return DetectionDataset(
         names,
         np.concatenate([part.paths for part in parts]),
@@ -113,7 +116,7 @@ def load_detection_dataset(
 
 
 def _read(
-    annotations: Any, folder: str | Path, names: tuple[str, ...], filter_empty: bool
+    annotations: Any, folder: Folder, names: tuple[str, ...], filter_empty: bool
 ) -> DetectionDataset:
     file = annotations if isinstance(annotations, COCOBoxes) else COCOBoxes(annotations)
     label_of = {category_id: label for label, category_id in file.classes(names).items()}
@@ -147,7 +150,7 @@ def _read(
         if boxes or not filter_empty
     }
     images = [file.images[image_id] for image_id in kept]
-    paths = resolve_image_files([image.file_name for image in images], Path(folder), file.place)
+    paths = resolve_image_files([image.file_name for image in images], folder, file.place)
     sizes = np.array([image.size for image in images], np.int64)
     check_image_sizes(paths, sizes)
     return DetectionDataset(

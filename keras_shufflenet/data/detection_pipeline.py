@@ -6,7 +6,6 @@ pure functions of the seed and this number, so that training can be resumed at a
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +14,7 @@ import tensorflow as tf
 from keras_shufflenet._checks import check_bool, check_names, check_size
 from keras_shufflenet._read_report import LOGGER
 from keras_shufflenet._types import Size
+from keras_shufflenet.data.annotated_files import Folder
 from keras_shufflenet.data.decode import View, plan_views, read_crop
 from keras_shufflenet.data.detection_augmentation import (
     NANODET_AUGMENTATION,
@@ -93,7 +93,7 @@ class _Input(NamedTuple):
 
 def detection(
     annotations: Any,
-    image_dir: str | Path | list[str | Path] | None = None,
+    image_dir: Folder | list[Folder] = None,
     *,
     model: Any = None,
     input_size: Size | None = None,
@@ -114,10 +114,11 @@ def detection(
     and the pixels are those of `detection.fit_image`, as in prediction.
 
     Args:
-        annotations: A COCO json with boxes (path, content or a `detection.COCOBoxes`), a list of
-            them, or a `DetectionDataset`.
-        image_dir: Image folder, or a list with one for each annotation file; not used with a
+        annotations: A COCO json with boxes (path, content or a `detection.COCOBoxes`), a dataset of
+            `data.tfds` or its name ("tfds:coco/2017:train"), a list of them, or a
             `DetectionDataset`.
+        image_dir: Image folder, or a list with one for each annotation file; not used with a
+            `DetectionDataset` and datasets of tfds.
         model: A detector, which gives the defaults of the next three. One of gray images gets the
             luma.
         input_size: (height, width) of the input in pixels; by default the model's, else 320 × 320.
@@ -272,10 +273,6 @@ def _dataset(
     annotations: Any, image_dir: Any, names: tuple[str, ...] | None, filter_empty_images: bool
 ) -> DetectionDataset:
     if not isinstance(annotations, DetectionDataset):
-        if image_dir is None:
-            raise ValueError(
-                "`image_dir` must be the image folder of the annotations. Received: image_dir=None"
-            )
         return load_detection_dataset(
             annotations, image_dir, class_names=names, filter_empty_images=filter_empty_images
         )

@@ -36,6 +36,7 @@ from keras_shufflenet.data.jpeg_header import (
     is_jpeg,
     read_jpeg_header,
 )
+from keras_shufflenet.data.records import image_exists, read_bytes
 
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
 IMAGE_SUFFIXES = frozenset(  # of these formats, in lower case
@@ -144,9 +145,9 @@ def read_image(path: str | os.PathLike[str]) -> Image.Image:
         FileNotFoundError: If the file does not exist.
         ValueError: If it is not a complete image; the message names it.
     """
-    if not Path(path).is_file():
+    if not image_exists(path):
         raise FileNotFoundError(f"An image must be an existing file. Received: {path}")
-    return decode_image(Path(path).read_bytes(), os.fspath(path))
+    return decode_image(read_bytes(path), os.fspath(path))
 
 
 def decode_image(contents: bytes, name: str, size: tuple[int, int] | None = None) -> Image.Image:
@@ -201,7 +202,15 @@ def displayed_and_stored_size(path: str | os.PathLike[str]) -> tuple[Size, Size]
     Raises:
         ValueError: If it is not an image.
     """
-    contents = Path(path).read_bytes()
+    return image_sizes(read_bytes(path), os.fspath(path))
+
+
+def image_sizes(contents: bytes, name: str) -> tuple[Size, Size]:
+    """Return the same for the contents of an image file of a name.
+
+    Raises:
+        ValueError: If it is not an image.
+    """
     try:
         with _strictly(), _open(contents) as image:
             width, height = image.size
@@ -211,7 +220,7 @@ def displayed_and_stored_size(path: str | os.PathLike[str]) -> tuple[Size, Size]
     except Exception as error:  # as above
         raise ValueError(
             f"An image must be a file of {', '.join(FORMATS)} ({_reason(contents, error)}). "
-            f"Received: {os.fspath(path)}"
+            f"Received: {name}"
         ) from error
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,9 +15,11 @@ from keras_shufflenet.data.annotated_files import (
     resolve_image_files,
 )
 from keras_shufflenet.data.image_files import displayed_size
+from keras_shufflenet.data.tfds_source import is_mpii, opened
 from keras_shufflenet.keypoints.annotations import PoseInstances
 from keras_shufflenet.keypoints.coco_file import COCOFile
 from keras_shufflenet.keypoints.coco_reader import read_coco, read_detections
+from keras_shufflenet.keypoints.mpii import read_mpii
 from keras_shufflenet.keypoints.skeletons import Skeleton, SkeletonLike
 
 
@@ -59,7 +60,7 @@ class KeypointDataset:
 
 def load_keypoint_dataset(
     annotations: Any,
-    image_dir: Folder | Sequence[Folder],
+    image_dir: Folder | Sequence[Folder] = None,
     *,
     skeleton: SkeletonLike | None = None,
     category: str | int | None = None,
@@ -69,9 +70,10 @@ def load_keypoint_dataset(
     """Read the instances of COCO files and resolve their image paths.
 
     Args:
-        annotations: A COCO keypoint file (path, content or a `keypoints.COCOFile`), or a list of
-            them to concatenate.
-        image_dir: Image folder, or a list with one for each annotation file.
+        annotations: A COCO keypoint file (path, content or a `keypoints.COCOFile`), a dataset of
+            `data.tfds` or its name ("tfds:coco_keypoints:train"), or a list of them to concatenate.
+        image_dir: Image folder, or a list with one for each annotation file; None for datasets of
+            tfds.
         skeleton: Keypoints of the annotation files, which may have them in another order. Defaults
             to those of the category in the first file, or COCO's if it names none.
         category: Name or id of the category to be read; by default the only one with annotations.
@@ -88,7 +90,9 @@ def load_keypoint_dataset(
             remain, or the numbers of annotation files and image folders differ.
     """
     pairs = pair_with_folders(annotations, image_dir)
-    files, folders = [file for file, _ in pairs], [folder for _, folder in pairs]
+    files, folders = [opened(file) for file, _ in pairs], [folder for _, folder in pairs]
+    if any(is_mpii(file) for file in files):
+        return _load_mpii(files, detections)
     files[0] = COCOFile.open(files[0], category, skeleton)
     skeleton = files[0].skeleton
     if detections is None:
@@ -111,7 +115,7 @@ def resolve_image_paths(instances: PoseInstances, image_dir: Folder) -> Keypoint
     Args:
         instances: Instances, as from `keypoints.read_mpii`; image sizes that are not known are
             read from the files.
-        image_dir: Image folder.
+        image_dir: Image folder; None for images in records.
 
     Returns:
         The instances with their image files.
@@ -122,7 +126,7 @@ def resolve_image_paths(instances: PoseInstances, image_dir: Folder) -> Keypoint
             checked here, and all when they are read.
     """
     names, index = np.unique(instances.file_name, return_inverse=True)
-    paths = resolve_image_files(names.tolist(), Path(image_dir), instances.report.source)
+    paths = resolve_image_files(names.tolist(), image_dir, instances.report.source)
     unknown = np.flatnonzero((instances.image_size <= 0).any(axis=1))
     if len(unknown):
         sizes = instances.image_size.copy()
@@ -131,6 +135,15 @@ def resolve_image_paths(instances: PoseInstances, image_dir: Folder) -> Keypoint
     first = np.unique(index, return_index=True)[1]
     check_image_sizes(paths, instances.image_size[first])
     return KeypointDataset(instances, np.array(paths)[index])
+
+
+def _load_mpii(files: list[Any], detections: Any) -> KeypointDataset:
+    if not all(is_mpii(file) for file in files) or detections is not None:
+        raise ValueError(
+            "The dataset mpii_pose must be read without files of other keypoints and without "
+            f"`detections`. Received: {', '.join(map(str, files))}, detections={detections!r}"
+        )
+    return _concatenate([resolve_image_paths(read_mpii(file), None) for file in files])
 
 
 def _concatenate(parts: list[KeypointDataset]) -> KeypointDataset:

@@ -5,7 +5,6 @@ are pure functions of the seed and this number, so that training can be resumed 
 """
 
 import os
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -14,6 +13,7 @@ from keras_shufflenet._checks import check_choice
 from keras_shufflenet._read_report import LOGGER
 from keras_shufflenet._types import Size
 from keras_shufflenet.data import heatmaps
+from keras_shufflenet.data.annotated_files import Folder
 from keras_shufflenet.data.augmentation import (
     COCO_AUGMENTATION,
     Augmentation,
@@ -77,7 +77,7 @@ class _Sample(NamedTuple):
 
 def keypoints(
     annotations: Any,
-    image_dir: str | Path | list[str | Path] | None = None,
+    image_dir: Folder | list[Folder] = None,
     *,
     model: Any = None,
     input_size: Size = (256, 192),
@@ -97,10 +97,10 @@ def keypoints(
     with new augmentation. Otherwise it is one pass in the order of the file without augmentation.
 
     Args:
-        annotations: A COCO keypoint file (path or content), a list of them, or a
-            `KeypointDataset`.
+        annotations: A COCO keypoint file (path or content), a dataset of `data.tfds` or its name
+            ("tfds:coco_keypoints:train"), a list of them, or a `KeypointDataset`.
         image_dir: Image folder, or a list with one for each annotation file; not used with a
-            `KeypointDataset`.
+            `KeypointDataset` and datasets of tfds.
         model: A pose network whose input and output sizes replace `input_size`. One of gray images
             gets the luma of the crops.
         input_size: Input size (height, width) of the network; heatmaps are a quarter of it.
@@ -268,10 +268,6 @@ def _dataset(
 ) -> KeypointDataset:
     if isinstance(annotations, KeypointDataset):
         return annotations
-    if image_dir is None:
-        raise ValueError(
-            "`image_dir` must be the image folder of the annotations. Received: image_dir=None"
-        )
     return load_keypoint_dataset(annotations, image_dir, skeleton=skeleton, category=category)
 
 

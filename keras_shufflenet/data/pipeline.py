@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from keras_shufflenet._checks import check_integer, is_integer
 from keras_shufflenet.data.image_files import LUMA, read_image
+from keras_shufflenet.data.records import SCHEME, read_bytes
 
 Shard = tuple[int, int]  # index of a worker, number of workers
 
@@ -102,6 +103,17 @@ def uniform(number: tf.Tensor, count: int, seed: int) -> tf.Tensor:
     """Return `count` random numbers in [0, 1), float64, for sample `number` (int64 scalar)."""
     state = tf.stack([tf.constant(seed, tf.int64), number])
     return tf.random.stateless_uniform([count], state, dtype=tf.float64, alg="philox")
+
+
+def read_contents(path: tf.Tensor) -> tf.Tensor:
+    """Return the bytes of an image file, or of an image in a record, by its path (a scalar)."""
+
+    def read_record() -> tf.Tensor:
+        contents = tf.numpy_function(lambda name: read_bytes(name.decode()), [path], tf.string)
+        return tf.ensure_shape(contents, ())
+
+    is_record = tf.strings.substr(path, 0, len(SCHEME)) == SCHEME
+    return tf.cond(is_record, read_record, lambda: tf.io.read_file(path))
 
 
 def load_batches(

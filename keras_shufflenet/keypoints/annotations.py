@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from numbers import Real
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -83,6 +83,21 @@ class PoseInstances:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return center (N, 2) and scale (N, 2) of the padded boxes for a network's input."""
         return box_to_center_scale(self.bboxes, input_size, padding)
+
+
+@runtime_checkable
+class AnnotationSource(Protocol):
+    """What stands for a JSON file: a dataset of tensorflow-datasets, from `data.tfds`.
+
+    Attributes:
+        place: What it is called in messages.
+    """
+
+    place: str
+
+    @property
+    def annotations(self) -> Any:
+        """The content of a JSON file, whose names of images are paths."""
 
 
 class JSONObject:
@@ -188,14 +203,16 @@ def read_json(source: Any, name: str) -> tuple[Any, str]:
     """Return the content of a JSON file and a name for error messages.
 
     Args:
-        source: Path of a JSON file, or its content. A file may be compressed by gzip, and may begin
-            with a byte order mark.
+        source: Path of a JSON file, its content, or an object with the content. A file may be
+            compressed by gzip, and may begin with a byte order mark.
         name: What content in memory is called in error messages; a file has its own name.
 
     Raises:
         FileNotFoundError: If the file does not exist.
         ValueError: If the file is not valid JSON, or an object in it has two fields of one name.
     """
+    if isinstance(source, AnnotationSource):
+        return source.annotations, source.place
     if not isinstance(source, str | Path):
         return source, name
     path = Path(source)

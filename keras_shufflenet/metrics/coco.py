@@ -15,6 +15,7 @@ from rich.progress import track
 from keras_shufflenet import data
 from keras_shufflenet._files import check_output
 from keras_shufflenet.data.annotated_files import resolve_image_files
+from keras_shufflenet.data.tfds_source import opened
 from keras_shufflenet.detection.decoding import IOU_THRESHOLD, SCORE_THRESHOLD
 from keras_shufflenet.inference.detection import Detector
 from keras_shufflenet.inference.person_boxes import PERSON, PersonDetector
@@ -30,8 +31,8 @@ DETECTOR_BATCH_SIZE = 8  # images
 
 def coco(
     model: Any,
-    annotations: Source | COCOFile,
-    image_dir: str | Path,
+    annotations: Source | COCOFile | data.TFDSSource,
+    image_dir: str | Path | None = None,
     *,
     detections: str | Path | list[dict[str, Any]] | None = None,
     score_threshold: float = 0.0,
@@ -54,8 +55,9 @@ def coco(
     Args:
         model: A `keras.Model`, the path of a `.keras` or `.tflite` file, or a function that maps
             images (N, H, W, 3) float32 RGB 0..255 to heatmaps (N, h, w, K).
-        annotations: A COCO keypoint json: its path, its content, or a `keypoints.COCOFile`.
-        image_dir: The folder of its images.
+        annotations: A COCO keypoint json: its path, its content, or a `keypoints.COCOFile`; or a
+            dataset of `data.tfds` or its name, such as "tfds:coco_keypoints:validation".
+        image_dir: The folder of its images; None for a dataset of tfds.
         detections: A detector's json of boxes (image_id, category_id, bbox, score), or its content.
             Defaults to the annotated boxes, with which the metrics are higher.
         score_threshold: Minimum score of detections.
@@ -100,7 +102,7 @@ def coco(
     predictor = PosePredictor.load(
         model, input_size=input_size, codec=codec, skeleton=skeleton, flip_test=flip_test
     )
-    file = COCOFile.open(annotations, category, predictor.skeleton)
+    file = COCOFile.open(opened(annotations), category, predictor.skeleton)
     if results_path is None:
         file.check_readable()
     if detector is not None:
@@ -152,11 +154,11 @@ def _person_detector(
 
 
 def _detect(
-    detector: PersonDetector, file: COCOFile, image_dir: str | Path, verbose: bool
+    detector: PersonDetector, file: COCOFile, image_dir: str | Path | None, verbose: bool
 ) -> list[dict[str, Any]]:
     """Return the persons that a detector finds in the images of a file, as in its results json."""
     names = [image.file_name for image in file.images.values()]
-    paths = resolve_image_files(names, Path(image_dir), file.place)
+    paths = resolve_image_files(names, image_dir, file.place)
     found = []
     for start in track(range(0, len(paths), DETECTOR_BATCH_SIZE), "Images", disable=not verbose):
         found += detector.detect(list(paths[start : start + DETECTOR_BATCH_SIZE]))

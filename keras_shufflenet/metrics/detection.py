@@ -5,8 +5,10 @@ from typing import Any
 
 from rich.progress import track
 
+from keras_shufflenet import data
 from keras_shufflenet._files import check_output
 from keras_shufflenet.data.annotated_files import resolve_image_files
+from keras_shufflenet.data.tfds_source import opened
 from keras_shufflenet.detection.coco_boxes import COCOBoxes, check_annotated, evaluate_boxes
 from keras_shufflenet.detection.decoding import IOU_THRESHOLD, MAX_DETECTIONS, SCORE_THRESHOLD
 from keras_shufflenet.inference.detection import Detector
@@ -16,8 +18,8 @@ from keras_shufflenet.keypoints.coco_file import Source
 
 def detection(
     model: Any,
-    annotations: Source | COCOBoxes,
-    image_dir: str | Path,
+    annotations: Source | COCOBoxes | data.TFDSSource,
+    image_dir: str | Path | None = None,
     *,
     category: str | int | None = None,
     score_threshold: float = SCORE_THRESHOLD,
@@ -34,9 +36,10 @@ def detection(
         model: A `keras.Model`, the path of a `.keras` or `.tflite` file, or a function that maps
             images (N, H, W, 3) float32 RGB 0..255 to raw outputs (N, priors, classes + 32) of
             NanoDet.
-        annotations: A COCO json: its path, its content, or a `detection.COCOBoxes`. Its categories
-            go by the names of the model's classes, which are COCO's for 80 classes without names.
-        image_dir: The folder of its images.
+        annotations: A COCO json: its path, its content, or a `detection.COCOBoxes`; or a dataset of
+            `data.tfds` or its name, such as "tfds:coco/2017:validation". Its categories go by the
+            names of the model's classes, which are COCO's for 80 classes without names.
+        image_dir: The folder of its images; None for a dataset of tfds.
         category: Name or id of the only category to be evaluated; by default all.
         score_threshold: Minimum score of a detection, 0..1.
         iou_threshold: Maximum IoU of two detections of a class that are both kept.
@@ -66,12 +69,14 @@ def detection(
         iou_threshold=iou_threshold,
         max_detections=max_detections,
     )
-    file = annotations if isinstance(annotations, COCOBoxes) else COCOBoxes(annotations, category)
+    if not isinstance(annotations, COCOBoxes):
+        annotations = COCOBoxes(opened(annotations), category)
+    file = annotations
     categories = file.classes(detector.class_names)
     check_annotated(file, list(categories.values()))
     image_ids = list(file.images)
     names = [image.file_name for image in file.images.values()]
-    paths = resolve_image_files(names, Path(image_dir), file.place)
+    paths = resolve_image_files(names, image_dir, file.place)
     results = []
     for start in track(range(0, len(paths), batch_size), "Images", disable=not verbose):
         rows = slice(start, start + batch_size)

@@ -21,7 +21,7 @@ CROP = 224
 
 def imagenet(
     model: Any,
-    source: str | Path,
+    source: str | Path | data.TFDSSource,
     image_dir: str | Path | None = None,
     *,
     resize_size: int | None = None,

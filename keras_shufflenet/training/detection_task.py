@@ -11,6 +11,8 @@ import keras
 from keras_shufflenet import data, metrics
 from keras_shufflenet.data.annotated_files import resolve_image_files
 from keras_shufflenet.data.pipeline import ALL, Shard
+from keras_shufflenet.data.records import absolute_path
+from keras_shufflenet.data.tfds_source import opened
 from keras_shufflenet.detection import coco_classes
 from keras_shufflenet.detection.coco_boxes import METRICS, COCOBoxes, evaluate_boxes
 from keras_shufflenet.detection.priors import NANODET_PLUS
@@ -27,7 +29,8 @@ from keras_shufflenet.training.train_step import replica_count
 from keras_shufflenet.training.trainer import Task, TrainingOptions, jit_compile, train
 from keras_shufflenet.training.training_copy import training_copy
 
-Source = tuple[str | Path | COCOBoxes, str | Path]  # annotations, folder of the images
+# Annotations and the folder of the images, which datasets of tfds do not have.
+Source = tuple[str | Path | COCOBoxes | data.TFDSSource, str | Path | None]
 
 STATISTICS_IMAGES = 128  # that re-estimate the statistics of folded batch normalizations
 STATISTICS_BATCH = 8
@@ -237,21 +240,23 @@ def _class_names(model: keras.Model, count: int) -> tuple[str, ...]:
     return coco_classes.class_names(names, count)
 
 
-def _checked_val_data(source: Source, names: Sequence[str]) -> tuple[COCOBoxes, str | Path]:
+def _checked_val_data(source: Source, names: Sequence[str]) -> tuple[COCOBoxes, str | Path | None]:
     """Read the annotations, and check before training that they can be evaluated.
 
     Images keep the paths that were found, and categories are those of the classes, so that the log
     says once what was read.
     """
     annotations, image_dir = source
-    file = copy(annotations) if isinstance(annotations, COCOBoxes) else COCOBoxes(annotations)
+    if not isinstance(annotations, COCOBoxes):
+        annotations = COCOBoxes(opened(annotations))
+    file = copy(annotations)
     ids = file.classes(names).values()
     file.categories = [category for category in file.categories if category.id in ids]
     evaluate_boxes(file, [])
     stated = [image.file_name for image in file.images.values()]
-    paths = resolve_image_files(stated, Path(image_dir), file.place)
+    paths = resolve_image_files(stated, image_dir, file.place)
     file.images = {
-        image_id: image._replace(file_name=str(Path(path).absolute()))
+        image_id: image._replace(file_name=absolute_path(path))
         for (image_id, image), path in zip(file.images.items(), paths, strict=True)
     }
     return file, image_dir

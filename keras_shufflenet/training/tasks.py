@@ -10,6 +10,8 @@ import keras
 
 from keras_shufflenet import data, metrics
 from keras_shufflenet.data.pipeline import ALL, Shard
+from keras_shufflenet.data.records import absolute_path
+from keras_shufflenet.data.tfds_source import opened
 from keras_shufflenet.keypoints import skeletons
 from keras_shufflenet.keypoints.coco_file import COCOFile
 from keras_shufflenet.keypoints.codec import HeatmapCodec
@@ -20,7 +22,8 @@ from keras_shufflenet.training.losses import HeatmapPCK, KeypointMSELoss
 from keras_shufflenet.training.recipes import Recipe
 from keras_shufflenet.training.trainer import Task, TrainingOptions, jit_compile, train
 
-Source = tuple[str | Path | COCOFile, str | Path]  # annotations, folder of the images
+# Annotations and the folder of the images, which datasets of tfds do not have.
+Source = tuple[str | Path | COCOFile | data.TFDSSource, str | Path | None]
 
 STATISTICS_INSTANCES = 256  # whose crops re-estimate the statistics of folded batch normalizations
 
@@ -198,16 +201,16 @@ def compile_pose_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int)
 
 def _checked_val_data(
     source: Source, skeleton: Skeleton, category: str | int | None
-) -> tuple[COCOFile, str | Path]:
+) -> tuple[COCOFile, str | Path | None]:
     """Read the annotations, and check before training that they can be evaluated.
 
     Images keep the paths that were found, so that the log says once how.
     """
-    file = COCOFile.open(source[0], category, skeleton)
+    file = COCOFile.open(opened(source[0]), category, skeleton)
     dataset = data.load_keypoint_dataset(file, source[1], skeleton=skeleton)
     for image_id, path in zip(dataset.instances.image_id.tolist(), dataset.paths, strict=True):
         image = file.images[image_id]
-        file.images[image_id] = image._replace(file_name=str(Path(path).absolute()))
+        file.images[image_id] = image._replace(file_name=absolute_path(path))
     return file, source[1]
 
 
