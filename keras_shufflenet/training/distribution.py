@@ -126,18 +126,26 @@ class TensorFlowDistribution(Distribution):
         """Return the chief's values by a sum to which the others add 0."""
         if self._workers == 1:
             return values
+        # All in one, of a type that has the integers, too.
+        flat = np.concatenate([value.astype(np.float64).ravel() for value in values])
+        shared = np.split(self._first(flat), np.cumsum([value.size for value in values])[:-1])
+        return [
+            found.reshape(value.shape).astype(value.dtype)
+            for found, value in zip(shared, values, strict=True)
+        ]
+
+    def _first(self, values: np.ndarray) -> np.ndarray:
+        """Return the values of the first replica."""
         import tensorflow as tf
 
-        def first(*mine: Any) -> Any:
+        def add(own: Any) -> Any:
             context = tf.distribute.get_replica_context()
             is_first = context.replica_id_in_sync_group == 0
-            chosen = [tf.where(is_first, value, tf.zeros_like(value)) for value in mine]
+            chosen = tf.where(is_first, own, tf.zeros_like(own))
             return context.all_reduce(tf.distribute.ReduceOp.SUM, chosen)
 
-        run = tf.function(lambda *mine: self.strategy.run(first, args=mine))
-        sums = run(*(tf.constant(_summable(value)) for value in values))
-        results = [self.strategy.experimental_local_results(total)[0].numpy() for total in sums]
-        return [found.astype(value.dtype) for found, value in zip(results, values, strict=True)]
+        total = self.strategy.run(add, args=(tf.constant(values),))
+        return self.strategy.experimental_local_results(total)[0].numpy()
 
     def synchronize(self, model: keras.Model) -> int:
         """Give all workers the variables of the chief."""
@@ -276,7 +284,3 @@ def _check_tensorflow(name: str, value: Any) -> None:
             f"`{name}` needs the backend tensorflow. "
             f"Received: {name}={value!r} and the backend {keras.backend.backend()}"
         )
-
-
-def _summable(value: np.ndarray) -> np.ndarray:
-    return value if value.dtype.kind == "f" else value.astype(np.int64)

@@ -81,6 +81,12 @@ def _gradients(model: keras.Model, data: Any, parts: int) -> list[Any]:
 
     zeros = [tf.zeros(v.shape, v.dtype) for v in model.trainable_variables]
     # One part after another: the memory of several would be that of the batch.
+    if tf.distribute.has_strategy():  # replicas cannot meet within a loop
+        sums = zeros
+        for index in range(parts):
+            with tf.control_dependencies(sums):
+                _, *sums = add(tf.constant(index), *sums)
+        return sums
     _, *sums = tf.while_loop(
         lambda index, *_: index < parts, add, (0, *zeros), parallel_iterations=1
     )
@@ -112,6 +118,7 @@ def _train_function(model: keras.Model, strategy: Any) -> Callable[[Any], dict[s
 
     names: list[str] = []
 
+    @tf.autograph.experimental.do_not_convert
     def replica_step(data: Any) -> Any:
         logs = model.train_step(data)
         names[:] = logs
@@ -121,7 +128,7 @@ def _train_function(model: keras.Model, strategy: Any) -> Callable[[Any], dict[s
         values = strategy.run(replica_step, args=(data,))
         return strategy.reduce(tf.distribute.ReduceOp.MEAN, values, axis=None)
 
-    run = step if model.run_eagerly else tf.function(step, reduce_retracing=True)
+    run = step if model.run_eagerly else tf.function(step, autograph=False, reduce_retracing=True)
 
     def train_function(iterator: Any) -> dict[str, Any]:
         return dict(zip(names, tf.unstack(run(next(iterator))), strict=True))
