@@ -10,6 +10,7 @@ from PIL import Image
 
 import keras_shufflenet as ks
 from keras_shufflenet.training.callbacks import read_log
+from tests.shortcuts import eager_training
 
 
 @pytest.fixture(scope="module")
@@ -183,9 +184,9 @@ def test_train_then_evaluate_with_a_results_row(command, people, shallow, tmp_pa
         *("shufflenet_v2_x0_25", "--annotations", annotations, "--image-dir", images),
         *("--val-annotations", annotations, "--val-image-dir", images, "--output-dir", run),
         *("--weights", "none", "--input-size", "64x64", "--recipe", "finetune"),
-        *("--epochs", 2, "--batch-size", 3, "--learning-rate", 0.002),
+        *("--epochs", 2, "--batch-size", 12, "--learning-rate", 0.002),
     )
-    with shallow():
+    with shallow(), eager_training():
         code, _, err = command("train", "pose", *arguments)
     assert code == 0, err
     log = read_log(run / "log.csv")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import keras_shufflenet as ks
+from tests.export.mediapipe_reader import MARK
 
 SIZE = (64, 64)
 PYRAMID_CHANNELS = 12
@@ -134,14 +135,24 @@ def exported(request, images, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def mediapipe():
-    """Run a command of mediapipe_reader.py."""
+def mediapipe(tmp_path_factory):
+    """Run a command of mediapipe_reader.py: all in one process, which takes seconds to start."""
     if not PYTHON.is_file():
         pytest.skip("MediaPipe's environment is not here: `make test` makes it")
 
     def run(*arguments):
-        command = [PYTHON, READER, *map(str, arguments)]
-        printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        return json.loads(printed.splitlines()[-1])
+        process.stdin.write(json.dumps([str(argument) for argument in arguments]) + "\n")
+        process.stdin.flush()
+        for line in process.stdout:
+            if line.startswith(MARK):
+                return json.loads(line.removeprefix(MARK))
+        raise AssertionError(f"MediaPipe failed: {log.read_text()}")
 
-    return run
+    log = tmp_path_factory.mktemp("mediapipe") / "log.txt"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with (
+        log.open("w") as errors,
+        subprocess.Popen([PYTHON, READER], stderr=errors, **pipes) as process,
+    ):
+        yield run
+        process.stdin.close()

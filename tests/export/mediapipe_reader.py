@@ -1,14 +1,14 @@
 """Run by an environment with MediaPipe, which does not go together with the tests' own.
 
-python mediapipe_reader.py metadata FILE.tflite
-python mediapipe_reader.py classify FILE.tflite IMAGE...
-python mediapipe_reader.py detect FILE.tflite IMAGE
+Each line of the standard input is a list in JSON, and is answered by a line of JSON after MARK:
 
-prints JSON.
+["metadata", FILE.tflite], ["classify", FILE.tflite, IMAGE, ...] or ["detect", FILE.tflite, IMAGE]
 """
 
 import json
 import sys
+
+MARK = "answer: "
 
 
 def metadata(path):
@@ -86,6 +86,7 @@ def detect(path, image):
 
 
 if __name__ == "__main__":
-    command, *arguments = sys.argv[1:]
     commands = {"metadata": metadata, "classify": classify, "detect": detect}
-    print(json.dumps(commands[command](*arguments)))
+    for line in sys.stdin:
+        command, *arguments = json.loads(line)
+        print(MARK + json.dumps(commands[command](*arguments)), flush=True)

@@ -1,9 +1,9 @@
 """Trainings one after another, each in a process of its own, which kills itself without a word.
 
-`python -m tests.training.killed_trainings KIND ANNOTATIONS IMAGES TRAININGS` trains a "pose" or
-"detection" model and prints the exit codes. `kill_at` is the step at which the process is killed,
-`while_writing` kills it there while a checkpoint is being written. TensorFlow has started nothing
-at the forks.
+`python -m tests.training.killed_trainings ANNOTATIONS IMAGES TRAININGS` trains models of a "kind",
+"pose" or "detection", and prints the exit codes. `kill_at` is the step at which the process is
+killed, `while_writing` kills it there while a checkpoint is being written. TensorFlow has started
+nothing at the forks.
 """
 
 import json
@@ -34,10 +34,10 @@ from tests.training.conftest import tiny_detector, tiny_guidance
 ROOT = Path(__file__).parents[2]
 
 
-def train_killed(kind, people, trainings):
+def train_killed(people, trainings):
     """Run trainings, and return their exit codes."""
     done = subprocess.run(
-        [sys.executable, "-m", __name__, kind, *map(str, people), json.dumps(trainings)],
+        [sys.executable, "-m", __name__, *map(str, people), json.dumps(trainings)],
         capture_output=True,
         text=True,
         check=False,
@@ -85,7 +85,7 @@ def kill():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def run(kind, annotations, images, directory, seed, kill_at=0, while_writing=False):
+def run(annotations, images, kind, directory, seed, kill_at=0, while_writing=False):
     steps = 0
 
     class Killer(callbacks.Checkpoint):

@@ -1,7 +1,6 @@
 """Training of detectors: loss, averages, the assign guidance module, resuming, mistakes."""
 
 import json
-import signal
 import zipfile
 
 import keras
@@ -10,10 +9,9 @@ import pytest
 
 import keras_shufflenet as ks
 from keras_shufflenet.models.assign_guidance import GradientGate, add_assign_guidance
-from keras_shufflenet.training import DetectionTask, callbacks, detection_recipes, train_detection
+from keras_shufflenet.training import DetectionTask, detection_recipes, train_detection
 from tests.shortcuts import eager_training
 from tests.training.conftest import tiny_detector, tiny_guidance
-from tests.training.killed_trainings import train_killed
 
 RECIPE = detection_recipes.nanodet_plus(epochs=2, batch_size=6)
 PARTS = {"qfl", "giou", "dfl"}
@@ -63,26 +61,6 @@ def test_a_finished_training_is_not_repeated(trained, people):
         assert train_detection(again, [people], directory, RECIPE, verbose=0) == log
     for got, expected in zip(again.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(got, expected)
-
-
-def test_a_training_killed_in_an_epoch_ends_like_one_that_was_not(people, tmp_path):
-    """With averaged weights and a guidance module that is detached meanwhile."""
-    killed, uninterrupted = tmp_path / "killed", tmp_path / "uninterrupted"
-    trainings = [
-        {"directory": str(uninterrupted), "seed": 0},
-        {"directory": str(killed), "seed": 0, "kill_at": 2},
-        # Other initial weights: everything must come from the checkpoint.
-        {"directory": str(killed), "seed": 1},
-    ]
-    codes = train_killed("detection", people, trainings)
-    assert codes == [0, -signal.SIGKILL, 0]
-    expected, found = (
-        keras.saving.load_model(folder / "model.keras").get_weights()
-        for folder in (uninterrupted, killed)
-    )
-    for got, wanted in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(got, wanted)
-    assert [row["epoch"] for row in callbacks.read_log(killed / "log.csv")] == [1, 2]
 
 
 def test_the_gradient_of_the_guidance_module_ends_and_its_inputs_stay():

@@ -1,5 +1,4 @@
 import json
-import signal
 import zipfile
 from functools import partial
 
@@ -10,10 +9,8 @@ from keras import layers
 
 import keras_shufflenet as ks
 from keras_shufflenet.training import PoseTask, Recipe, Task, callbacks, train, train_pose
-from tests.training.killed_trainings import train_killed
 
 RECIPE = Recipe(epochs=3, batch_size=4, peak_learning_rate=1e-3, warmup_steps=2)
-STEPS = 3  # of an epoch: twelve people
 
 
 def network(filters=8):
@@ -150,28 +147,6 @@ def test_the_log_says_once_what_was_read(people, tmp_path, caplog):
     counts, names = (message for message in caplog.messages if message.startswith("windows.json"))
     assert counts == "windows.json: read 12 of 13 instances; left out: 1 repeated"
     assert "8 of 8 images were found under other names" in names
-
-
-def test_a_training_killed_twice_ends_like_one_that_was_not(people, tmp_path):
-    """Once in an epoch, and once while a checkpoint is being written."""
-    killed, uninterrupted = tmp_path / "killed", tmp_path / "uninterrupted"
-    trainings = [
-        {"directory": str(uninterrupted), "seed": 0},
-        {"directory": str(killed), "seed": 0, "kill_at": STEPS + 2},
-        # Other initial weights: everything must come from the checkpoint.
-        {"directory": str(killed), "seed": 1, "kill_at": STEPS, "while_writing": True},
-        {"directory": str(killed), "seed": 2},
-    ]
-    codes = train_killed("pose", people, trainings)
-    assert codes == [0, -signal.SIGKILL, -signal.SIGKILL, 0]
-    expected, found = (
-        keras.saving.load_model(folder / "model.keras").get_weights()
-        for folder in (uninterrupted, killed)
-    )
-    for got, wanted in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(got, wanted)
-    assert [row["epoch"] for row in callbacks.read_log(killed / "log.csv")] == [1, 2, 3]
-    assert not [path.name for path in killed.iterdir() if path.name.startswith(".")]
 
 
 class Doubling(Task):
