@@ -25,6 +25,7 @@ from keras_shufflenet.cli import (
     evaluate,
     evaluate_coco,
     export,
+    label,
     models,
     predict_classify,
     predict_detect,
@@ -125,6 +126,7 @@ _add(app, "export", export.export, export.EXAMPLES)
 _add(app, "qat", qat.qat, qat.EXAMPLES)
 _add(app, "benchmark", benchmark.benchmark, benchmark.EXAMPLES)
 _add(app, "convert", convert.convert, convert.EXAMPLES)
+_add(app, "label", label.label, label.EXAMPLES)
 _add(app, "demo", demo.demo, demo.EXAMPLES)
 
 

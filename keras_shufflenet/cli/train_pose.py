@@ -1,5 +1,6 @@
 """`keras-shufflenet train pose`: train a pose estimator on your own data."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -80,7 +81,19 @@ def pose(
             "layer is left out.",
         ),
     ] = None,
-    recipe: Annotated[str, typer.Option(help="mmpose, finetune or from_scratch.")] = "mmpose",
+    recipe: Annotated[
+        str, typer.Option(help="mmpose, finetune, distill or from_scratch.")
+    ] = "mmpose",
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            help="Trained pose estimator that predicts targets, too: a .keras, .tflite or .onnx "
+            "file, or a name of `keras-shufflenet models`."
+        ),
+    ] = None,
+    teacher_weight: Annotated[
+        float, typer.Option(help="Share of the teacher in the targets, 0..1.")
+    ] = 0.5,
     epochs: Epochs = None,
     batch_size: BatchSize = None,
     learning_rate: LearningRate = None,
@@ -104,6 +117,7 @@ def pose(
     sources, size = pair(annotations, image_dir), parse_size(input_size)
     validation = parse_validation(val_annotations, val_image_dir)
     _check_backbone(model)
+    _check_teacher(teacher, teacher_weight)
     check_initial(initial_checkpoint, weights)
     check_strategy(strategy)
     loggers = parse_loggers(logger)
@@ -134,6 +148,7 @@ def pose(
         chosen,
         val_data=validation,
         category=category,
+        teacher=None if teacher is None else ks.training.Teacher(teacher, teacher_weight),
         seed=seed,
         resume=resume,
         val_interval=val_interval,
@@ -145,6 +160,14 @@ def pose(
         loggers=loggers,
     )
     typer.echo(f"trained: {output_dir / 'model.keras'}")
+
+
+def _check_teacher(teacher: str | None, weight: float) -> None:
+    from keras_shufflenet._checks import check_fraction
+
+    check_fraction("--teacher-weight", weight)
+    if teacher is not None and Path(teacher).suffix and not Path(teacher).is_file():
+        raise FileNotFoundError(f"--teacher must be an existing file. Received: {teacher}")
 
 
 def _check_backbone(model: str) -> None:

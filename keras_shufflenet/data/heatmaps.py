@@ -14,7 +14,7 @@ def encode(
 
     Args:
         keypoints: (B, K, 2) in input pixels.
-        keypoints_visible: (B, K), 1 for labeled keypoints and 0 for the others.
+        keypoints_visible: (B, K), weights of the labeled keypoints, and 0 for the others.
         codec: Codec whose encoding is one of `ENCODINGS`.
 
     Returns:
@@ -31,7 +31,7 @@ def encode(
     height, width = codec.heatmap_size
     columns = _profile(centers[..., 0], rounded[..., 0], width, codec.sigma, window)
     rows = _profile(centers[..., 1], rounded[..., 1], height, codec.sigma, window)
-    rows *= tf.cast(weights > 0.5, tf.float32)[:, None]
+    rows *= tf.cast(weights > 0, tf.float32)[:, None]
     if codec.keypoint_weights is not None:
         weights *= tf.constant(codec.keypoint_weights, tf.float32)
     return rows[:, :, None] * columns[:, None], weights[:, None, None]

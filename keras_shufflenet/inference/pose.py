@@ -34,6 +34,7 @@ from keras_shufflenet.keypoints.warping import warp
 
 if TYPE_CHECKING:
     from keras_shufflenet.data import KeypointDataset
+    from keras_shufflenet.inference.movenet import MoveNet
 
 
 BATCH_SIZE = 32  # persons
@@ -308,7 +309,7 @@ def predict_pose(
 
 
 def predict_dataset(
-    predictor: PosePredictor,
+    predictor: "PosePredictor | MoveNet",
     dataset: "KeypointDataset",
     batch_size: int = 32,
     verbose: bool = True,
@@ -316,7 +317,7 @@ def predict_dataset(
     """Predict the keypoints of all instances of a dataset, in order.
 
     Args:
-        predictor: The pose estimator.
+        predictor: The pose estimator, or a MoveNet.
         dataset: N instances with boxes.
         batch_size: Instances per batch.
         verbose: Whether to show a progress bar.

@@ -1,4 +1,4 @@
-"""One interface to run Keras models, `.tflite` files and functions on images.
+"""One interface to run Keras models, `.tflite` and ONNX files and functions on images.
 
 Keras is imported for Keras models only: a `.tflite` file requires NumPy and ai-edge-litert.
 """
@@ -22,6 +22,7 @@ from keras_shufflenet.inference.keras_outputs import (
     name_outputs,
     output_names,
 )
+from keras_shufflenet.inference.onnx_models import open_onnx
 from keras_shufflenet.litert import interpreter as runtime
 from keras_shufflenet.litert.metadata import ModelMetadata
 
@@ -74,16 +75,18 @@ class Predictor:
         """Create a predictor.
 
         Args:
-            source: A `keras.Model`, the path of a `.keras` or `.tflite` file, the name of a model
-                with published weights, which are taken, a function that maps images (N, H, W, 3)
-                float32 RGB 0..255 to an array (N, ...), or a predictor.
+            source: A `keras.Model`, the path of a `.keras` or `.tflite` file or of an `.onnx` file
+                that takes normalized images as mmpose's and torchvision's networks do, the name of
+                a model with published weights, which are taken, a function that maps images
+                (N, H, W, 3) float32 RGB 0..255 to an array (N, ...), or a predictor.
             input_size: (height, width) for a source with a variable input size.
-            num_threads: Threads of the interpreter of a `.tflite` file. Defaults to one per core,
-                at most four.
+            num_threads: Threads of a `.tflite` or `.onnx` file. Defaults to one per core, at most
+                four for `.tflite` files.
 
         Raises:
             FileNotFoundError: If the file is missing, or published weights cannot be downloaded.
-            ImportError: If ai-edge-litert is missing for a `.tflite` file.
+            ImportError: If ai-edge-litert is missing for a `.tflite` file, or onnxruntime for an
+                `.onnx` file.
             ValueError: If the file is broken or of another kind, there is no model of the name, or
                 `input_size` contradicts the model.
         """
@@ -281,8 +284,10 @@ def _from_file(path: Path, num_threads: int | None) -> Predictor:
         return _from_tflite(path, num_threads)
     if path.suffix == ".keras":
         return _from_keras(load_keras(path))
+    if path.suffix == ".onnx":
+        return _from_onnx(path, num_threads)
     raise ValueError(
-        "`source` must end in .keras or .tflite, or be the name of a published model. "
+        "`source` must end in .keras, .tflite or .onnx, or be the name of a published model. "
         f"Received: {str(path)!r}"
     )
 
@@ -312,6 +317,11 @@ def _from_tflite(path: Path, num_threads: int | None) -> Predictor:
         },
         metadata=ModelMetadata.read(path),
     )
+
+
+def _from_onnx(path: Path, num_threads: int | None) -> Predictor:
+    model = open_onnx(path, num_threads)
+    return Predictor(model.run, name=path.stem, input_size=model.input_size)
 
 
 def _check_single(what: str, name: str, inputs: int) -> None:

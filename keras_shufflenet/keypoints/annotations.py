@@ -37,7 +37,8 @@ class PoseInstances:
         bboxes: (N, 4) float64 as (x, y, width, height), without padding.
         bbox_scores: (N,) float64, the detector's scores; 1 for annotated persons.
         keypoints: (N, K, 2) float32, 0-based image pixels; 0 for detections.
-        keypoints_visible: (N, K) float32, 1 for labeled keypoints (occluded ones too), else 0.
+        keypoints_visible: (N, K) float32, 1 for labeled keypoints (occluded ones too), else 0;
+            between 0 and 1 for keypoints that a network predicted, as sure as it is.
         areas: (N,) float64, the annotated areas in square pixels, or those of the bounding boxes.
         report: How many entries of the file were read, and which were left out.
     """

@@ -55,22 +55,27 @@ class COCOPerson(NamedTuple):
     """An annotation of the category that is read.
 
     Attributes:
+        position: Index in the file's annotations.
         image_id: Id of a listed image.
         bbox: (4,) float64 as (x, y, width, height).
         clipped_bbox: The same, clipped to the image; 0 if it is outside.
         area: Square pixels.
         keypoints: (K, 3) float64 as (x, y, visibility), in the order of the skeleton; 0 for an
             annotation without keypoints.
+        keypoint_weights: (K,) float64, 0 for keypoints that are not labeled, 1 for those that are,
+            or their `keypoint_scores`.
         iscrowd: Whether it is a group of persons.
         left_out: Why the annotation is not read; None for those that are read.
         changed: What was replaced.
     """
 
+    position: int
     image_id: int
     bbox: np.ndarray
     clipped_bbox: np.ndarray
     area: float
     keypoints: np.ndarray
+    keypoint_weights: np.ndarray
     iscrowd: bool
     left_out: str | None
     changed: tuple[str, ...]
@@ -86,6 +91,8 @@ class COCOFile:
       no area, or none, is replaced by the extent of the labeled keypoints.
     - Annotations without keypoints are left out, and those that are there twice (equal, with the
       same id or without one) count once. Otherwise the ids of annotations do not matter.
+    - `keypoint_scores`, if there, are a number of 0 to 1 for each keypoint: how sure its label is,
+      as a network predicts it. It becomes the weight of the keypoint in training.
     - Coordinates lie between -100000 and 100000. Keypoints of a visibility above 0, up to 2, are
       labeled. They may lie outside of the image. A person is left out if more than half of them
       lie outside by more than the image's width or height, or if several are labeled, all at
@@ -130,9 +137,12 @@ class COCOFile:
         wanted = category_skeleton(self.category) if skeleton is None else skeletons.get(skeleton)
         self._order = keypoint_order(self.category, wanted, self.place)
         self.skeleton = add_sigmas(wanted, self.category)
-        chosen = [entry for entry, id_ in zip(entries, ids, strict=True) if id_ == self.category.id]
+        indices = [index for index, id_ in enumerate(ids) if id_ == self.category.id]
+        chosen = [entries[index] for index in indices]
         self._check_count(chosen)
-        everyone = [self._person(entry) for entry in chosen]
+        everyone = [
+            self._person(entry, index) for entry, index in zip(chosen, indices, strict=True)
+        ]
         self.persons = _without_duplicates(everyone, chosen)
         _check_pixels(self.persons, self.place)
         others = Counter({OTHER_CATEGORY: len(entries) - len(chosen)})
@@ -229,7 +239,7 @@ class COCOFile:
         unexpected = frozenset(counts) - expected
         return ReadReport(self.place, total, dict(counts), unexpected, changed=dict(changed))
 
-    def _person(self, entry: JSONObject) -> COCOPerson:
+    def _person(self, entry: JSONObject, position: int) -> COCOPerson:
         check_id(entry)
         image_id, iscrowd = listed_image_id(entry, self.images), entry.flag("iscrowd")
         stated, size = read_box(entry), self.images[image_id].size
@@ -253,15 +263,26 @@ class COCOFile:
             OUTSIDE: clipped is None,
         }
         return COCOPerson(
+            position,
             image_id,
             bbox,
             np.zeros(4) if clipped is None else clipped,
             area or float(bbox[2] * bbox[3]),
             keypoints,
+            self._keypoint_weights(entry, keypoints),
             iscrowd,
             next((reason for reason, applies in reasons.items() if applies), None),
             tuple(changed),
         )
+
+    def _keypoint_weights(self, entry: JSONObject, keypoints: np.ndarray) -> np.ndarray:
+        weights = (keypoints[:, 2] > 0).astype(np.float64)
+        if entry.has("keypoint_scores"):
+            scores = np.array(entry.numbers("keypoint_scores", len(self._order), 1.0))
+            if scores.min() < 0:
+                raise entry.error("keypoint_scores", "numbers between 0 and 1")
+            weights *= scores[self._order]
+        return weights
 
     def _check_count(self, entries: list[JSONObject]) -> None:
         """Raise ValueError if all persons of a category without names have another skeleton."""

@@ -36,6 +36,7 @@ class _Row(NamedTuple):
     bbox: np.ndarray
     score: float
     keypoints: np.ndarray
+    keypoint_weights: np.ndarray
     area: float
 
 
@@ -67,7 +68,14 @@ def read_coco(
     """
     file = COCOFile.open(annotations, category, skeleton)
     rows = [
-        _Row(person.image_id, person.clipped_bbox, 1.0, person.keypoints, person.area)
+        _Row(
+            person.image_id,
+            person.clipped_bbox,
+            1.0,
+            person.keypoints,
+            person.keypoint_weights,
+            person.area,
+        )
         for person in file.readable()
     ]
     return _instances(file, rows, file.report)
@@ -143,7 +151,8 @@ def _detection(entry: JSONObject, file: COCOFile, score_threshold: float) -> _Ro
         return LOW_SCORE
     if bbox[2:].min() == 0:
         return NO_AREA
-    return _Row(image_id, bbox, score, np.zeros((len(file.skeleton), 3)), bbox[2] * bbox[3])
+    count = len(file.skeleton)
+    return _Row(image_id, bbox, score, np.zeros((count, 3)), np.zeros(count), bbox[2] * bbox[3])
 
 
 def _instances(file: COCOFile, rows: list[_Row], report: ReadReport) -> PoseInstances:
@@ -157,7 +166,7 @@ def _instances(file: COCOFile, rows: list[_Row], report: ReadReport) -> PoseInst
         bboxes=np.stack([row.bbox for row in rows]),
         bbox_scores=np.array([row.score for row in rows], np.float64),
         keypoints=points[..., :2].astype(np.float32),
-        keypoints_visible=(points[..., 2] > 0).astype(np.float32),
+        keypoints_visible=np.stack([row.keypoint_weights for row in rows]).astype(np.float32),
         areas=np.array([row.area for row in rows], np.float64),
         report=report,
     )

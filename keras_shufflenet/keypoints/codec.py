@@ -108,7 +108,7 @@ class HeatmapCodec:
 
         Args:
             keypoints: (..., K, 2).
-            keypoints_visible: (..., K), 1 for labeled keypoints and 0 for the others.
+            keypoints_visible: (..., K), weights of the labeled keypoints, and 0 for the others.
 
         Returns:
             Heatmaps (..., h, w, K) float32 (3K channels for `"udp_combined"`) and target weights

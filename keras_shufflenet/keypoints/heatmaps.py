@@ -32,7 +32,7 @@ def gaussians(
     window = None if kind == "unbiased" else radius
     columns = _profile(centers[..., 0], rounded[..., 0], size[1], sigma, window)
     rows = _profile(centers[..., 1], rounded[..., 1], size[0], sigma, window)
-    return _outer(rows, columns, weights > 0.5), weights.astype(np.float32)
+    return _outer(rows, columns, weights > 0), weights.astype(np.float32)
 
 
 def offset_discs(
@@ -47,7 +47,7 @@ def offset_discs(
     rows, columns = np.indices(size)[..., None]
     x = (points[..., None, None, :, 0] - columns) / radius
     y = (points[..., None, None, :, 1] - rows) / radius
-    disc = (x**2 + y**2 <= 1) & (visible > 0.5)[..., None, None, :]
+    disc = (x**2 + y**2 <= 1) & (visible > 0)[..., None, None, :]
     heatmaps = np.stack([np.ones_like(x), x, y], axis=-1) * disc[..., None]
     return heatmaps.reshape(*heatmaps.shape[:-2], -1).astype(np.float32), visible.astype(np.float32)
 
@@ -62,7 +62,7 @@ def blurred_pixels(
     x, y = np.moveaxis(np.where(inside[..., None], pixel, 0), -1, 0)
     rows = np.swapaxes(_impulse_responses(size[0], kernel)[y], -1, -2)
     columns = np.swapaxes(_impulse_responses(size[1], kernel)[x], -1, -2)
-    return _outer(rows, columns, weights >= 1) * np.float32(255), weights
+    return _outer(rows, columns, weights > 0) * np.float32(255), weights
 
 
 def _overlaps_heatmap(centers: np.ndarray, size: Size, radius: int) -> np.ndarray:

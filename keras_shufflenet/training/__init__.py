@@ -3,6 +3,7 @@
 from keras_shufflenet.training import detection_recipes, recipes
 from keras_shufflenet.training.detection_recipes import DetectionRecipe
 from keras_shufflenet.training.detection_task import DetectionTask, train_detection
+from keras_shufflenet.training.distillation import Teacher
 from keras_shufflenet.training.distribution import open_strategy
 from keras_shufflenet.training.losses import HeatmapPCK, KeypointMSELoss
 from keras_shufflenet.training.optimizers import (
@@ -25,6 +26,7 @@ __all__ = [
     "PoseTask",
     "Recipe",
     "Task",
+    "Teacher",
     "WarmupDecay",
     "WarmupMultiStepDecay",
     "compile_pose_model",

@@ -13,12 +13,17 @@ import keras
 
 from keras_shufflenet._checks import check_choice, check_integer, check_positive
 from keras_shufflenet.data import COCO_AUGMENTATION, Augmentation
-from keras_shufflenet.training.optimizers import BackboneAdam, WarmupMultiStepDecay
+from keras_shufflenet.training.optimizers import (
+    BackboneAdam,
+    WarmupMultiStepDecay,
+    averaging_momentum,
+)
 
 DROPS = (170 / 210, 200 / 210)  # mmpose's, as fractions of the training
 WARMUP_RATIO = 0.001
 MAX_WARMUP = 0.05  # of a short training
 LIGHT_AUGMENTATION = Augmentation(scale_factor=0.25, rotate_factor=20.0, half_body_prob=0.1)
+DISTILLATION_AUGMENTATION = Augmentation(scale_factor=0.35, rotate_factor=30.0, half_body_prob=0.2)
 WEAK_AUGMENTATION = Augmentation(scale_factor=0.15, rotate_factor=12.0, half_body_prob=0.0)
 
 
@@ -36,9 +41,11 @@ class Recipe:
         sigma: Standard deviation of the targets in heatmap pixels; None for the codec's default.
         augmentation: Augmentation of the instances.
         backbone_lr_multiplier: Factor on the learning rate of all layers but the head's.
+        ema_momentum: Momentum of the averages of the weights, which are what is saved; less in a
+            short training, so that they reach back a twentieth of it. None for no averages.
 
     Raises:
-        ValueError: If a number is not positive or there is no such schedule.
+        ValueError: If a number is out of range or there is no such schedule.
     """
 
     epochs: int
@@ -49,6 +56,7 @@ class Recipe:
     sigma: float | None = None
     augmentation: Augmentation = COCO_AUGMENTATION
     backbone_lr_multiplier: float = 1.0
+    ema_momentum: float | None = None
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -57,13 +65,25 @@ class Recipe:
         check_positive("peak_learning_rate", self.peak_learning_rate)
         check_positive("backbone_lr_multiplier", self.backbone_lr_multiplier)
         check_choice("schedule", self.schedule, ("step", "cosine"))
+        averaging_momentum(self.ema_momentum, 1)
+
+    def averaging(self, steps: int) -> float | None:
+        """Return the momentum of the averages in a training of a number of steps."""
+        return averaging_momentum(self.ema_momentum, steps)
 
     def optimizer(self, steps_per_epoch: int) -> keras.optimizers.Optimizer:
         """Return the optimizer with its schedule scaled to the length of the training."""
         steps = self.epochs * steps_per_epoch
         warmup = min(self.warmup_steps, round(MAX_WARMUP * steps))
         schedule = self._cosine if self.schedule == "cosine" else self._step
-        return BackboneAdam(schedule(steps, warmup), self.backbone_lr_multiplier, epsilon=1e-8)
+        averaging = self.averaging(steps)
+        return BackboneAdam(
+            schedule(steps, warmup),
+            self.backbone_lr_multiplier,
+            epsilon=1e-8,
+            use_ema=averaging is not None,
+            ema_momentum=averaging or 0.0,
+        )
 
     def _step(self, steps: int, warmup: int) -> WarmupMultiStepDecay:
         boundaries = sorted({max(1, round(share * steps)) for share in DROPS})
@@ -134,6 +154,32 @@ def finetune(epochs: int = 12, batch_size: int = 16, peak_learning_rate: float =
     )
 
 
+def distill(epochs: int = 40, batch_size: int = 32, peak_learning_rate: float = 2e-3) -> Recipe:
+    """Return a recipe for a few hours on two cores with a trained teacher (`--teacher`).
+
+    Targets of the published width, strong augmentation, and averages of the weights::
+
+        keras-shufflenet train pose shufflenet_v2_x1_0 --head light --recipe distill
+            --annotations train.json --image-dir images --weights shufflenetv2_x1.0.pth
+            --teacher simplepose.onnx --teacher-weight 0.7 --output-dir runs/distill
+
+    Args:
+        epochs: Number of epochs.
+        batch_size: Instances per step.
+        peak_learning_rate: Peak learning rate.
+    """
+    return Recipe(
+        epochs,
+        batch_size,
+        peak_learning_rate,
+        schedule="cosine",
+        warmup_steps=300,
+        augmentation=DISTILLATION_AUGMENTATION,
+        backbone_lr_multiplier=0.5,
+        ema_momentum=0.999,
+    )
+
+
 def from_scratch(epochs: int = 5, batch_size: int = 16, peak_learning_rate: float = 2e-2) -> Recipe:
     """Return a recipe for minutes: a small network without pretrained weights, synthetic people.
 
@@ -157,5 +203,5 @@ def from_scratch(epochs: int = 5, batch_size: int = 16, peak_learning_rate: floa
 
 
 RECIPES: Mapping[str, Callable[..., Recipe]] = MappingProxyType(
-    {recipe.__name__: recipe for recipe in (mmpose, finetune, from_scratch)}
+    {recipe.__name__: recipe for recipe in (mmpose, finetune, distill, from_scratch)}
 )

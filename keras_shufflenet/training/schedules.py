@@ -22,7 +22,7 @@ class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
     - "cosine": (1 + cos(pi (i - W) / (T - W))) / 2, as in torchvision's recipes;
     - "linear": 1 - (i + 1) / T, which is 0 in the last step, as in Megvii's;
     - "poly": (1 - i / T) ** power, as in mmcls';
-    - "step": gamma ** floor(i / step_size);
+    - "step": gamma ** (i // step_size);
     - "constant": 1.
 
     In the warm-up that is multiplied by ``warmup_ratio``, which a linear warm-up increases to 1.

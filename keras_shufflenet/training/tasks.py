@@ -18,9 +18,11 @@ from keras_shufflenet.keypoints.codec import HeatmapCodec
 from keras_shufflenet.keypoints.skeletons import Skeleton, SkeletonLike
 from keras_shufflenet.models import model_skeleton
 from keras_shufflenet.training.batch_norm import restore_statistics
+from keras_shufflenet.training.distillation import Teacher, with_teacher
 from keras_shufflenet.training.losses import HeatmapPCK, KeypointMSELoss
 from keras_shufflenet.training.recipes import Recipe
 from keras_shufflenet.training.trainer import Task, TrainingOptions, jit_compile, train
+from keras_shufflenet.training.training_copy import training_copy
 
 # Annotations and the folder of the images, which datasets of tfds do not have.
 Source = tuple[str | Path | COCOFile | data.TFDSSource, str | Path | None]
@@ -40,11 +42,13 @@ class PoseTask(Task):
         skeleton: The keypoints. Defaults to those that the model was built with.
         category: Name or id of the category of the persons; by default the only one with
             annotations.
+        teacher: A trained pose estimator whose heatmaps are mixed into the targets.
         seed: Seed of the order of the instances and of their augmentation.
 
     Raises:
         FileNotFoundError: If an annotation file or an image is missing.
-        ValueError: If there is no training data, or it has other keypoints than the model.
+        ValueError: If there is no training data, or it or the teacher has other keypoints than the
+            model.
     """
 
     best_metric = "AP"
@@ -59,6 +63,7 @@ class PoseTask(Task):
         val_data: Source | None = None,
         skeleton: SkeletonLike | None = None,
         category: str | int | None = None,
+        teacher: Teacher | None = None,
         seed: int = 0,
     ) -> None:
         if not train_data:
@@ -75,6 +80,7 @@ class PoseTask(Task):
         self._recipe = recipe
         self._codec = _codec(model, recipe, self._skeleton)
         self._category = category
+        self._teacher = teacher
         self._has_validated = False
         self._seed = seed
         self.model = model
@@ -90,6 +96,7 @@ class PoseTask(Task):
             "seed": self._seed,
             **({} if is_published else {"keypoints": list(self._skeleton.keypoint_names)}),
             **({} if self._category is None else {"category": str(self._category)}),
+            **({} if self._teacher is None else {"teacher": self._teacher.description()}),
         }
 
     def prepare(self) -> None:
@@ -99,7 +106,7 @@ class PoseTask(Task):
 
     def data(self, start_step: int, shard: Shard = ALL) -> Any:
         """Return crops, heatmaps and weights."""
-        return data.keypoints(
+        dataset = data.keypoints(
             self._dataset,
             training=True,
             batch_size=self._recipe.batch_size,
@@ -109,6 +116,14 @@ class PoseTask(Task):
             codec=self._codec,
             augmentation=self._recipe.augmentation,
         )
+        if self._teacher is None:
+            return dataset
+        return with_teacher(dataset, self._teacher, self._skeleton.keypoint_names)
+
+    def training_model(self) -> keras.Model:
+        """Return a copy whose statistics follow the averages of the weights, if there are any."""
+        momentum = self._recipe.averaging(self.epochs * self.steps_per_epoch)
+        return training_copy(self.model, min_momentum=momentum or 0.0)
 
     def compile(self, model: keras.Model) -> None:
         """Compile with the recipe's optimizer."""
@@ -134,6 +149,7 @@ def train_pose(
     val_data: Source | None = None,
     skeleton: SkeletonLike | None = None,
     category: str | int | None = None,
+    teacher: Teacher | None = None,
     seed: int = 0,
     **options: Unpack[TrainingOptions],
 ) -> list[dict[str, float]]:
@@ -155,6 +171,7 @@ def train_pose(
         skeleton: The keypoints. Defaults to those that the model was built with.
         category: Name or id of the category of the persons; by default the only one with
             annotations.
+        teacher: A trained pose estimator whose heatmaps are mixed into the targets.
         seed: Seed of the order of the instances and of their augmentation.
         **options: As for `train`: resume, val_interval, patience, strategy, precision,
             accumulation_steps, loggers, callbacks and others.
@@ -174,6 +191,7 @@ def train_pose(
         val_data=val_data,
         skeleton=skeleton,
         category=category,
+        teacher=teacher,
         seed=seed,
     )
     return train(task, output_dir, **options)

@@ -1,0 +1,101 @@
+"""Knowledge distillation: targets that a trained pose estimator, the teacher, predicts.
+
+The teacher sees the same augmented crops as the student, so that every epoch brings new targets.
+Source: Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network", 2015,
+https://arxiv.org/abs/1503.02531; for heatmaps Zhang, Zhu and Ye, "Fast Human Pose Estimation",
+2019, https://arxiv.org/abs/1811.05419 (a mean of both squared errors, weighted by one factor).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_shufflenet._checks import check_fraction
+from keras_shufflenet.inference.pose import PosePredictor
+from keras_shufflenet.inference.predictor import Predictor
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A trained pose estimator and how much its heatmaps count.
+
+    Attributes:
+        model: As for `PosePredictor.load`: a `keras.Model`, the path of a `.keras`, `.tflite` or
+            `.onnx` file, the name of a published model, or a function. It must predict the
+            student's keypoints; other sizes are resized.
+        weight: Share of the teacher in the targets, 0..1. Keypoints that are not
+            labeled are learned from the teacher alone, with this weight.
+        flip_test: Whether the teacher's heatmaps are averaged with those of the mirrored crop.
+
+    Raises:
+        ValueError: If the weight is out of range.
+    """
+
+    model: Any
+    weight: float = 0.5
+    flip_test: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the weight."""
+        check_fraction("weight", self.weight)
+
+    @property
+    def name(self) -> str:
+        """The name of the file or of the model."""
+        if isinstance(self.model, str | Path):
+            return Path(self.model).name
+        names = (getattr(self.model, name, None) for name in ("name", "__name__"))
+        return str(next((name for name in names if name), type(self.model).__name__))
+
+    def description(self) -> dict[str, Any]:
+        """Return what defines the targets, as JSON."""
+        return {"model": self.name, "weight": self.weight, "flip_test": self.flip_test}
+
+
+def with_teacher(
+    dataset: tf.data.Dataset, teacher: Teacher, keypoint_names: tuple[str, ...]
+) -> tf.data.Dataset:
+    """Mix the heatmaps of a teacher into the targets of a dataset.
+
+    Args:
+        dataset: Batches of crops (B, H, W, 3) RGB 0..255, heatmaps (B, h, w, K) and weights
+            (B, 1, 1, K), as from `data.keypoints`.
+        teacher: The teacher.
+        keypoint_names: The K keypoints.
+
+    Returns:
+        The same crops, with the mixed heatmaps and weights.
+
+    Raises:
+        FileNotFoundError: If the teacher's file is missing.
+        ValueError: If it predicts other keypoints.
+    """
+    model = Predictor.load(teacher.model)
+    height, width = dataset.element_spec[0].shape[1:3]
+    own = None if model.has_input_size else (height, width)
+    predictor = PosePredictor.load(model, input_size=own, flip_test=teacher.flip_test)
+    if predictor.skeleton.keypoint_names != keypoint_names:
+        raise ValueError(
+            f"The teacher must predict the keypoints {', '.join(keypoint_names)}. Received: "
+            f"{teacher.name} with {', '.join(predictor.skeleton.keypoint_names)}"
+        )
+    size, share = predictor.codec.input_size, teacher.weight
+
+    def predict(crops: np.ndarray) -> np.ndarray:
+        return predictor.heatmaps(crops)
+
+    def mix(crops: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        shape = targets.shape
+        given = crops if crops.shape[1:3] == size else tf.image.resize(crops, size)
+        maps = tf.ensure_shape(tf.numpy_function(predict, [given], tf.float32), [None] * 4)
+        if predictor.codec.heatmap_size != tuple(shape[1:3]):
+            maps = tf.image.resize(maps, shape[1:3], antialias=True)
+        maps = tf.ensure_shape(maps, shape)
+        share_of_teacher = tf.where(weights > 0, share, 1.0)
+        mixed = targets + share_of_teacher * (maps - targets)
+        return crops, mixed, tf.where(weights > 0, weights, share)
+
+    return dataset.map(mix, num_parallel_calls=1).prefetch(2)
