@@ -75,7 +75,7 @@ def atomic_write(path: Path, write: Callable[[Path], Any]) -> None:
         write(partial)
         os.replace(partial, path)
     except OSError as error:
-        if error.filename is not None and Path(error.filename) == partial:
+        if error.errno and (error.filename is None or Path(error.filename) == partial):
             raise type(error)(error.errno, error.strerror, str(path)) from error
         raise
     finally:

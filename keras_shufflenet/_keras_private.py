@@ -5,6 +5,7 @@ them.
 """
 
 from collections.abc import Iterator
+from io import BytesIO
 from typing import Any
 
 import keras
@@ -73,6 +74,22 @@ def build_for(model: keras.Model, strategy: Any, element_spec: Any) -> None:
             model._symbolic_build(data_batch=element_spec)
 
     model._maybe_symbolic_build = build
+
+
+def weights_file(model: keras.Model) -> bytes:
+    """Return the contents of the .weights.h5 file of a model.
+
+    `save_weights` lets HDF5 write the file, which ends the process where a disk is full.
+    """
+    from keras.src.saving import saving_lib
+
+    buffer = BytesIO()
+    store = saving_lib.H5IOStore(buffer, mode="w")
+    saving_lib._save_state(
+        model, weights_store=store, assets_store=None, inner_path="", visited_saveables=set()
+    )
+    store.close()
+    return buffer.getvalue()
 
 
 def functional(model: Any) -> keras.Model | None:

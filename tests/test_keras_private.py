@@ -37,6 +37,19 @@ def test_an_overflow_is_a_step(model):
     assert int(model.optimizer.iterations) == 1
 
 
+def test_a_file_of_weights_can_be_loaded(model, tmp_path):
+    path = tmp_path / "saved.weights.h5"
+    model.compile("adam", "mse")
+    model.train_on_batch(np.ones((1, 2)), np.ones((1, 1)))
+    path.write_bytes(private.weights_file(model))
+    wanted = model.get_weights(), [v.numpy() for v in model.optimizer.variables]
+    model.train_on_batch(np.ones((1, 2)), np.ones((1, 1)))
+    model.load_weights(path)
+    found = model.get_weights(), [v.numpy() for v in model.optimizer.variables]
+    for got, expected in zip([*found[0], *found[1]], [*wanted[0], *wanted[1]], strict=True):
+        np.testing.assert_array_equal(got, expected)
+
+
 def test_each_variable_has_its_own_rate(model):
     class Halved(private.VariableRateAdam):
         def rate_factor(self, variable):

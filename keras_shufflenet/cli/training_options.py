@@ -44,6 +44,12 @@ Patience = Annotated[
         min=1, help="Epochs without a better model after which the training ends. Default: never."
     ),
 ]
+MaxCorruptImages = Annotated[
+    int,
+    typer.Option(
+        min=0, help="Images that may be unreadable, and are left out. Default: an error at one."
+    ),
+]
 Strategy = Annotated[
     Literal["mirrored", "multi_worker", "data_parallel"] | None,
     typer.Option(

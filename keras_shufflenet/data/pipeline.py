@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_shufflenet._checks import check_integer, is_integer
+from keras_shufflenet.data.corrupt_images import CorruptImages, active
 from keras_shufflenet.data.image_files import LUMA, read_image
 from keras_shufflenet.data.records import SCHEME, read_bytes
 
@@ -139,7 +140,8 @@ def load_batches(
 
     Returns:
         A dataset of batches of loaded samples. Iterating raises
-        `tf.errors.InvalidArgumentError` where `load` fails.
+        `tf.errors.InvalidArgumentError` where `load` fails, unless it is built in a context of
+        `skip_corrupt_images`.
     """
     traced = tf.function(load, autograph=False)
 
@@ -151,8 +153,22 @@ def load_batches(
     rows = mapped(
         batches, lambda *batch: _append_sentinel(batch[0] if len(batch) == 1 else batch, path)
     )
-    loaded = mapped(rows.unbatch(), load_row, workers)
-    return mapped(loaded.ignore_errors().batch(batch_size + 1), _check_rows)
+    if (corrupt := active()) is None:
+        loaded = mapped(rows.unbatch(), load_row, workers)
+        return mapped(loaded.ignore_errors().batch(batch_size + 1), _check_rows)
+
+    def load_batch(*batch: Any) -> tf.data.Dataset:
+        paths, each = batch[2][1:], tf.data.Dataset.from_tensor_slices(batch)
+        loaded = mapped(each, load_row, workers).ignore_errors().batch(batch_size + 1)
+        return mapped(loaded, lambda row, _, found: _fill_rows(row, paths, found, corrupt))
+
+    # A dataset for each batch, as rows that are missing would shift those of the next.
+    return rows.interleave(
+        tf.autograph.experimental.do_not_convert(load_batch),
+        cycle_length=2,
+        num_parallel_calls=2,
+        deterministic=True,
+    )
 
 
 def mapped(
@@ -226,14 +242,42 @@ def _check_rows(row: tf.Tensor, previous: tf.Tensor, loaded: Any) -> Any:
     return tf.nest.map_structure(lambda column: column[:-1], loaded)
 
 
+def _fill_rows(row: tf.Tensor, paths: tf.Tensor, loaded: Any, corrupt: CorruptImages) -> Any:
+    """Replace missing rows by the next ones of the batch; remove the sentinel."""
+
+    def report(missing: np.ndarray) -> bytes:
+        for path in missing:
+            if problem := corrupt.add(path.decode(), _reason(path.decode())):
+                return problem.encode()
+        return b""
+
+    wanted, found = tf.range(tf.size(paths)), row[:-1]
+    following = tf.searchsorted(found, wanted)
+    count = tf.size(found)
+    is_missing = tf.gather(tf.concat([found, [-1]], 0), following) != wanted
+    problem = tf.cond(
+        tf.reduce_any(is_missing),
+        lambda: tf.numpy_function(report, [tf.boolean_mask(paths, is_missing)], tf.string),
+        lambda: tf.constant(b""),
+    )
+    tf.debugging.Assert(tf.equal(problem, b""), [problem])
+    none = "A batch must have an image that can be read. Received: a batch of corrupt images"
+    tf.debugging.Assert(count > 0, [none])
+    rows = following % tf.maximum(count, 1)
+    return tf.nest.map_structure(lambda column: tf.gather(column[:-1], rows), loaded)
+
+
 def _explain(path: bytes) -> bytes:
     """Say why a file was not loaded."""
-    name = path.decode()
+    return _reason(path.decode()).encode()
+
+
+def _reason(name: str) -> str:
     try:
         width, height = read_image(name).size
     except (ValueError, OSError) as error:
-        return str(error).encode()
+        return str(error)
     return (
         "An image must have the size that its annotations state. "
         f"Received: {width} × {height} pixels in {name}"
-    ).encode()
+    )

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 
 from keras_shufflenet._files import atomic_write
+from keras_shufflenet._keras_private import weights_file
 from keras_shufflenet.training.precision import updating_optimizer
 
 LAST = "last.weights.h5"
@@ -95,12 +96,23 @@ class Checkpoint(keras.callbacks.Callback):
         self.save()
 
     def save(self) -> None:
-        """Write a checkpoint; there is a readable one at any moment."""
-        atomic_write(self.directory / LAST, self._rotate_after_writing)
+        """Write a checkpoint; there is a readable one at any moment.
+
+        Raises:
+            OSError: If it cannot be written, as on a full disk.
+        """
+        path = self.directory / LAST
+        try:
+            atomic_write(path, self._rotate_after_writing)
+        except OSError as error:
+            raise OSError(
+                f"A checkpoint must be written ({error.strerror or error}); the one before is "
+                f"kept. Make space, and start again by the same command. Received: {path}"
+            ) from error
         self.saved = time.monotonic()
 
     def _rotate_after_writing(self, path: Path) -> None:
-        self.model.save_weights(path)
+        path.write_bytes(weights_file(self.model))
         with contextlib.suppress(FileNotFoundError):
             os.replace(self.directory / LAST, self.directory / PREVIOUS)
 

@@ -10,6 +10,7 @@ import keras
 
 from keras_shufflenet import data, metrics
 from keras_shufflenet.data.annotated_files import resolve_image_files
+from keras_shufflenet.data.fingerprint import fingerprint
 from keras_shufflenet.data.pipeline import ALL, Shard
 from keras_shufflenet.data.records import absolute_path
 from keras_shufflenet.data.tfds_source import opened
@@ -123,6 +124,7 @@ class DetectionTask(Task):
         return {
             "recipe": asdict(self._recipe),
             "images": len(self._dataset),
+            "data": fingerprint(self._dataset),
             "boxes": sum(map(len, self._dataset.labels)),
             "classes": list(self._names),
             "seed": self._seed,

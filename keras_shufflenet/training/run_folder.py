@@ -15,6 +15,8 @@ LOG = "log.csv"
 FINAL = "model.keras"
 BEST = "best.keras"
 CURVES = "curves.png"
+CORRUPT = "corrupt_images.csv"
+DATA = "data"  # the fingerprint, which folders of earlier versions do not have
 
 
 def open_folder(
@@ -40,7 +42,7 @@ def open_folder(
     if resume and path.exists():
         _check_same(path, json.loads(text))
         return
-    for name in (LAST, PREVIOUS, LOG, CURVES, BEST, FINAL):
+    for name in (LAST, PREVIOUS, LOG, CURVES, CORRUPT, BEST, FINAL):
         (directory / name).unlink(missing_ok=True)
     atomic_write(path, lambda beside: beside.write_text(text))
 
@@ -55,13 +57,18 @@ def _describe_model(model: keras.Model) -> dict[str, str]:
 
 
 def _check_same(path: Path, description: dict[str, Any]) -> None:
-    changed = _differences(json.loads(path.read_text()), description)
+    before = json.loads(path.read_text())
+    changed = _differences(before, description if DATA in before else _without_data(description))
     if changed:
         raise ValueError(
             f"`output_dir` holds another training: {', '.join(changed)}. Pass the same arguments, "
             "another folder, or replace the training with resume=False (--no-resume). "
             f"Received: {path.parent}"
         )
+
+
+def _without_data(description: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in description.items() if name != DATA}
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any, Unpack
 import keras
 
 from keras_shufflenet import data, metrics
+from keras_shufflenet.data.fingerprint import fingerprint
 from keras_shufflenet.data.pipeline import ALL, Shard
 from keras_shufflenet.data.records import absolute_path
 from keras_shufflenet.data.tfds_source import opened
@@ -93,6 +94,7 @@ class PoseTask(Task):
         return {
             "recipe": asdict(self._recipe),
             "instances": len(self._dataset),
+            "data": fingerprint(self._dataset),
             "seed": self._seed,
             **({} if is_published else {"keypoints": list(self._skeleton.keypoint_names)}),
             **({} if self._category is None else {"category": str(self._category)}),

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypedDict
 import keras
 
 from keras_shufflenet._checks import check_bool, check_integer
+from keras_shufflenet.data.corrupt_images import CorruptImages, skip_corrupt_images
 from keras_shufflenet.data.pipeline import ALL, Shard, file_errors
 from keras_shufflenet.training.callbacks import (
     Checkpoint,
@@ -42,7 +43,7 @@ from keras_shufflenet.training.precision import (
     scale_losses,
     set_precision,
 )
-from keras_shufflenet.training.run_folder import BEST, CURVES, FINAL, LOG, open_folder
+from keras_shufflenet.training.run_folder import BEST, CORRUPT, CURVES, FINAL, LOG, open_folder
 from keras_shufflenet.training.training_copy import synchronize_statistics, training_copy
 
 
@@ -113,6 +114,7 @@ class TrainingOptions(TypedDict, total=False):
     val_interval: int
     checkpoint_minutes: float
     patience: int | None
+    max_corrupt_images: int
     strategy: Strategy
     sync_batch_norm: bool
     precision: Precision
@@ -130,6 +132,7 @@ def train(
     val_interval: int = 10,
     checkpoint_minutes: float = 10.0,
     patience: int | None = None,
+    max_corrupt_images: int = 0,
     strategy: Strategy = None,
     sync_batch_norm: bool = False,
     precision: Precision = "float32",
@@ -154,6 +157,9 @@ def train(
         checkpoint_minutes: Maximum age of the checkpoint within an epoch.
         patience: Number of epochs without a better model after which the training ends; None for
             no early end.
+        max_corrupt_images: Number of images that may be unreadable. Each is named in
+            ``corrupt_images.csv`` and replaced by the next sample of its batch; one more is an
+            error. Every worker counts its own.
         strategy: "mirrored" for all GPUs of this machine, "multi_worker" for the workers of the
             environment variable TF_CONFIG, "data_parallel" for all devices with JAX, or an object
             of `tf.distribute` or `keras.distribution`; None for one device. The batch size is that
@@ -184,6 +190,7 @@ def train(
     """
     check_integer("val_interval", val_interval)
     check_integer("accumulation_steps", accumulation_steps)
+    check_integer("max_corrupt_images", max_corrupt_images, minimum=0)
     check_bool("sync_batch_norm", sync_batch_norm)
     check_precision(precision)
     check_loggers(loggers)
@@ -195,7 +202,9 @@ def train(
         open_folder(run.directory, task.model, task.description(), precision, resume)
     task.prepare()
     early = EarlyEnd(run.directory / LOG, task.best_metric, patience)
-    with file_errors(), lost_workers():
+    corrupt = run.directory / CORRUPT if distribution.is_chief else None
+    images = CorruptImages(max_corrupt_images, corrupt)
+    with file_errors(), lost_workers(), skip_corrupt_images(images):
         trained = _training_model(task, distribution, sync_batch_norm, precision)
         distribution.prepare(trained, accumulation_steps)
         steps = task.steps_per_epoch
