@@ -6,6 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from keras_shufflenet._files import check_output
+from keras_shufflenet.cli.data_arguments import (
+    OR_DATASET,
+    check_image_dir,
+    data_name,
+    file_or_dataset,
+    path_or_dataset,
+)
 from keras_shufflenet.cli.options import (
     Model,
     ResizeMethod,
@@ -38,10 +45,19 @@ keras-shufflenet evaluate detection detector.keras --annotations person_keypoint
 """
 
 Annotations = Annotated[
-    Path, typer.Option("--annotations", exists=True, dir_okay=False, help="COCO json.")
+    Path,
+    typer.Option(
+        "--annotations", parser=file_or_dataset, metavar="FILE", help=f"COCO json, {OR_DATASET}."
+    ),
 ]
 ImageDir = Annotated[
-    Path, typer.Option("--image-dir", exists=True, file_okay=False, help="Folder of the images.")
+    Path | None,
+    typer.Option(
+        "--image-dir",
+        exists=True,
+        file_okay=False,
+        help="Folder of the images; none for a dataset of tfds.",
+    ),
 ]
 FlipTest = Annotated[
     bool, typer.Option(help="Average the heatmaps with those of the mirrored image.")
@@ -54,7 +70,10 @@ def imagenet(
     data: Annotated[
         Path,
         typer.Option(
-            "--data", exists=True, help="labels.csv, or a folder with a folder per class."
+            "--data",
+            parser=path_or_dataset,
+            metavar="PATH",
+            help=f"labels.csv, a folder with a folder per class, {OR_DATASET}.",
         ),
     ],
     weights: Weights = None,
@@ -79,10 +98,8 @@ def imagenet(
 
 def detection(
     model: Model,
-    annotations: Annotated[
-        Path, typer.Option("--annotations", exists=True, dir_okay=False, help="COCO json of boxes.")
-    ],
-    image_dir: ImageDir,
+    annotations: Annotations,
+    image_dir: ImageDir = None,
     weights: Weights = None,
     category: Annotated[
         str | None,
@@ -102,6 +119,7 @@ def detection(
     results_csv: ResultsCsv = None,
 ) -> None:
     """Compute the twelve COCO box metrics of a detector (0..1), and the AP of each class."""
+    check_image_dir([annotations], [image_dir] if image_dir else None)
     if output_json is not None:
         check_output("output_json", output_json, (".json",))
     network = open_checked(model, weights, results_csv)
@@ -128,19 +146,25 @@ def mpii(
     model: Model,
     annotations: Annotated[
         Path,
-        typer.Option("--annotations", exists=True, dir_okay=False, help="MPII json of mmpose."),
+        typer.Option(
+            "--annotations",
+            parser=file_or_dataset,
+            metavar="FILE",
+            help=f"MPII json of mmpose, {OR_DATASET} (mpii_pose).",
+        ),
     ],
-    image_dir: ImageDir,
     ground_truth: Annotated[
         Path,
         typer.Option(exists=True, dir_okay=False, help="mpii_gt_val.mat of the same instances."),
     ],
+    image_dir: ImageDir = None,
     weights: Weights = None,
     flip_test: FlipTest = True,
     batch_size: BatchSize = 32,
     results_csv: ResultsCsv = None,
 ) -> None:
     """Compute the PCKh of a pose estimator (0..1)."""
+    check_image_dir([annotations], [image_dir] if image_dir else None)
     network = open_checked(model, weights, results_csv)
     import keras_shufflenet as ks
 
@@ -169,4 +193,4 @@ def _subject(model: str, weights: str | None, data: Path) -> dict[str, str]:
     from keras_shufflenet.weights.catalog import default_dataset
 
     named = "" if is_model_file(model) else Path(weights or default_dataset(model)).name
-    return {"model": Path(model).name, "weights": named, "data": data.name}
+    return {"model": Path(model).name, "weights": named, "data": data_name(data)}

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from keras_shufflenet._files import check_output
+from keras_shufflenet.cli.data_arguments import check_image_dir, data_name, is_dataset, opened
 from keras_shufflenet.cli.detectors import DetectorWeights, check_detector, open_detector
 from keras_shufflenet.cli.evaluate import Annotations, BatchSize, FlipTest, open_checked
 from keras_shufflenet.cli.options import (
@@ -43,7 +44,12 @@ def coco(
     ] = None,
     image_dir: Annotated[
         Path | None,
-        typer.Option("--image-dir", exists=True, file_okay=False, help="Folder of the images."),
+        typer.Option(
+            "--image-dir",
+            exists=True,
+            file_okay=False,
+            help="Folder of the images; none for a dataset of tfds.",
+        ),
     ] = None,
     weights: Weights = None,
     detections: Annotated[
@@ -122,11 +128,12 @@ def coco(
         metrics = _score(annotations, results, category, keypoints, results_csv)
         _report(results.name, {"": metrics}, annotations, results_csv)
         return
-    if model is None or image_dir is None:
+    if model is None or (image_dir is None and not is_dataset(annotations)):
         raise ValueError(
             "MODEL and --image-dir must be given together, or --results instead. "
             f"Received: {_given(others) or 'neither'}"
         )
+    check_image_dir([annotations], [image_dir] if image_dir else None)
     if detector is None and _given(of_detector):
         raise ValueError(
             f"{', '.join(of_detector)} must be given with --detector. "
@@ -211,7 +218,7 @@ def _report(
     Console(markup=False).print(table)  # names may have brackets
     for boxes, metrics in columns.items():
         if results_csv is not None:
-            row = {"model": model, "boxes": boxes, "data": annotations.name}
+            row = {"model": model, "boxes": boxes, "data": data_name(annotations)}
             append_row(results_csv, {**row, **metrics})
 
 
@@ -226,4 +233,6 @@ def _score(
     from keras_shufflenet.keypoints import evaluate_keypoints
 
     _check_csv(results_csv)
-    return evaluate_keypoints(annotations, results, parse_keypoints(keypoints, category), category)
+    return evaluate_keypoints(
+        opened(annotations), results, parse_keypoints(keypoints, category), category
+    )

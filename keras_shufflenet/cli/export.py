@@ -8,6 +8,7 @@ import typer
 
 from keras_shufflenet._files import check_output
 from keras_shufflenet._requirements import check_installed
+from keras_shufflenet.cli.data_arguments import pair
 from keras_shufflenet.cli.detection_images import annotated_images, find_detector, folder_images
 from keras_shufflenet.cli.options import (
     Category,
@@ -21,7 +22,6 @@ from keras_shufflenet.cli.options import (
     import_tensorflow,
     keypoint_data,
     open_network,
-    pair,
     parse_keypoints,
     parse_size,
 )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from keras_shufflenet._requirements import check_installed
+from keras_shufflenet.cli.data_arguments import OR_DATASET, file_or_dataset, pair
 
 if TYPE_CHECKING:
     import keras
@@ -23,10 +24,15 @@ MODEL_FILES = (".keras", ".tflite")
 
 Annotations = Annotated[
     list[Path],
-    typer.Option("--annotations", exists=True, dir_okay=False, help="COCO json; may be repeated."),
+    typer.Option(
+        "--annotations",
+        parser=file_or_dataset,
+        metavar="FILE",
+        help=f"COCO json, {OR_DATASET}; may be repeated.",
+    ),
 ]
 ImageDirs = Annotated[
-    list[Path],
+    list[Path] | None,
     typer.Option(
         "--image-dir",
         exists=True,
@@ -158,29 +164,6 @@ def parse_keypoints(keypoints: str | None, category: str | None = None) -> "Skel
             f"Received: {keypoints}"
         )
     return read_skeleton(keypoints, category)
-
-
-def pair(
-    annotations: Sequence[Path], image_dirs: Sequence[Path], option: str = "--"
-) -> list[tuple[Path, Path]]:
-    """Pair annotation files with image folders, one folder for all or one for each.
-
-    Args:
-        annotations: The files.
-        image_dirs: The folders.
-        option: What the names of the two options begin with, for the message.
-
-    Raises:
-        ValueError: If there is another number of folders.
-    """
-    if len(image_dirs) == 1:
-        image_dirs = list(image_dirs) * len(annotations)
-    if len(annotations) != len(image_dirs):
-        raise ValueError(
-            f"{option}image-dir must be given once, or once for each {option}annotations. "
-            f"Received: {len(annotations)} annotation files and {len(image_dirs)} folders"
-        )
-    return list(zip(annotations, image_dirs, strict=True))
 
 
 def is_model_file(model: str) -> bool:

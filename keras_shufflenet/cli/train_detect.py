@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from keras_shufflenet._files import check_output_dir
+from keras_shufflenet.cli.data_arguments import OR_DATASET, file_or_dataset, opened, pair
 from keras_shufflenet.cli.detectors import RETINANET, check_detector_name
 from keras_shufflenet.cli.options import (
     ImageDirs,
     import_tensorflow,
     is_model_file,
-    pair,
     parse_size,
     parse_weights,
 )
@@ -56,14 +56,16 @@ keras-shufflenet train detect retinanet_shufflenet_v2_x1_0 --fpn-channels 96 --h
 BoxAnnotations = Annotated[
     list[Path],
     typer.Option(
-        "--annotations", exists=True, dir_okay=False, help="COCO json of boxes; may be repeated."
+        "--annotations",
+        parser=file_or_dataset,
+        metavar="FILE",
+        help=f"COCO json of boxes, {OR_DATASET}; may be repeated.",
     ),
 ]
 
 
 def detect(
     annotations: BoxAnnotations,
-    image_dir: ImageDirs,
     output_dir: OutputDir,
     model: Annotated[
         str,
@@ -73,6 +75,7 @@ def detect(
             "any classifier, its backbone.",
         ),
     ] = "nanodet_plus_m",
+    image_dir: ImageDirs = None,
     category: Annotated[
         list[str] | None,
         typer.Option(
@@ -142,14 +145,14 @@ def detect(
     check_output_dir("output_dir", output_dir)
     from keras_shufflenet.detection.coco_boxes import COCOBoxes
 
-    first = COCOBoxes(annotations[0])
+    first = COCOBoxes(opened(annotations[0]))
     names = _classes(first, category)
     import_tensorflow()
     import keras
 
     import keras_shufflenet as ks
 
-    opened = ks.training.open_strategy(strategy)  # before anything is computed
+    distribution = ks.training.open_strategy(strategy)  # before anything is computed
     recipes = ks.training.detection_recipes.DETECTION_RECIPES
     if recipe is None:
         own = max((name for name in recipes if model.startswith(name)), key=len)
@@ -175,7 +178,7 @@ def detect(
         val_interval=val_interval,
         patience=patience,
         max_corrupt_images=max_corrupt_images,
-        strategy=opened,
+        strategy=distribution,
         sync_batch_norm=sync_batch_norm,
         precision=precision,
         accumulation_steps=accumulation_steps,

@@ -1,11 +1,12 @@
 """`keras-shufflenet train pose`: train a pose estimator on your own data."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from keras_shufflenet._files import check_output_dir
+from keras_shufflenet.cli.data_arguments import opened, pair
 from keras_shufflenet.cli.options import (
     Annotations,
     Category,
@@ -13,7 +14,6 @@ from keras_shufflenet.cli.options import (
     InputSize,
     import_tensorflow,
     is_model_file,
-    pair,
     parse_keypoints,
     parse_size,
     parse_weights,
@@ -56,7 +56,6 @@ keras-shufflenet train pose shufflenet_v2_x0_5 --annotations hands.json --image-
 
 def pose(
     annotations: Annotations,
-    image_dir: ImageDirs,
     output_dir: OutputDir,
     model: Annotated[
         str,
@@ -64,6 +63,7 @@ def pose(
             metavar="MODEL", help="Backbone: a classifier's name of `keras-shufflenet models`."
         ),
     ] = "shufflenet_v2_x1_0",
+    image_dir: ImageDirs = None,
     keypoints: Annotated[
         str | None,
         typer.Option(
@@ -124,20 +124,25 @@ def pose(
     check_strategy(strategy)
     loggers = parse_loggers(logger)
     check_output_dir("output_dir", output_dir)
-    from keras_shufflenet.keypoints import COCOFile
+    from keras_shufflenet.data.tfds_source import is_mpii
+    from keras_shufflenet.keypoints import MPII, COCOFile
 
-    first = COCOFile(annotations[0], category, parse_keypoints(keypoints, category))
+    first: Any = opened(annotations[0])
+    skeleton = MPII
+    if not is_mpii(first):
+        first = COCOFile(first, category, parse_keypoints(keypoints, category))
+        skeleton = first.skeleton
     import_tensorflow()
     import keras
 
     import keras_shufflenet as ks
 
-    opened = ks.training.open_strategy(strategy)  # before anything is computed
+    distribution = ks.training.open_strategy(strategy)  # before anything is computed
     chosen = choose_recipe(ks.training.recipes.RECIPES, recipe, epochs, batch_size, learning_rate)
     keras.utils.set_random_seed(seed)
     network = ks.PoseEstimator(
         model,
-        first.skeleton,
+        skeleton,
         head=head,
         input_size=size,
         weights=initial_checkpoint,
@@ -156,7 +161,7 @@ def pose(
         val_interval=val_interval,
         patience=patience,
         max_corrupt_images=max_corrupt_images,
-        strategy=opened,
+        strategy=distribution,
         sync_batch_norm=sync_batch_norm,
         precision=precision,
         accumulation_steps=accumulation_steps,

@@ -9,6 +9,12 @@ from typing import Annotated, Any, Literal, TypeVar
 import typer
 
 from keras_shufflenet._requirements import check_installed
+from keras_shufflenet.cli.data_arguments import (
+    OR_DATASET,
+    check_image_dir,
+    file_or_dataset,
+    is_dataset,
+)
 
 CSV = "csv"
 LOGGERS = (CSV, "tensorboard", "wandb")
@@ -31,7 +37,10 @@ LearningRate = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="Seed of weights, order and augmentation.")]
 ValAnnotations = Annotated[
-    Path | None, typer.Option(exists=True, dir_okay=False, help="COCO json to compute AP on.")
+    Path | None,
+    typer.Option(
+        parser=file_or_dataset, metavar="FILE", help=f"COCO json to compute AP on, {OR_DATASET}."
+    ),
 ]
 ValImageDir = Annotated[
     Path | None, typer.Option(exists=True, file_okay=False, help="Folder of its images.")
@@ -139,15 +148,18 @@ def check_initial(checkpoint: str | None, weights: str | None) -> None:
         )
 
 
-def parse_validation(annotations: Path | None, image_dir: Path | None) -> tuple[Path, Path] | None:
+def parse_validation(
+    annotations: Path | None, image_dir: Path | None
+) -> tuple[Path, Path | None] | None:
     """Return the data to validate on; None if neither option is given."""
     if annotations is None and image_dir is None:
         return None
-    if annotations is None or image_dir is None:
+    if annotations is None or (image_dir is None and not is_dataset(annotations)):
         raise ValueError(
             "--val-annotations and --val-image-dir must be given together. "
             f"Received: {annotations} and {image_dir}"
         )
+    check_image_dir([annotations], [image_dir] if image_dir else None, "--val-")
     return annotations, image_dir
 
 

@@ -20,6 +20,7 @@ from keras_shufflenet.data.records import SCHEME, open_records, record_path
 from keras_shufflenet.data.tfrecords import FilePart, TFRecords
 
 _NAME = re.compile(r"(?P<name>[\w./+-]+(:[\d.*]+)?):(?P<split>[^\d/:][^/]*)")
+PACKAGES = ("tensorflow_datasets", "array_record", "importlib_resources")
 OWN = ("coco_keypoints", "mpii_pose")  # builders of keras_shufflenet.datasets
 
 
@@ -119,7 +120,7 @@ def tfds(
     """
     if split is None:
         name, split = parse_name(name)
-    check_installed("`data.tfds`", "datasets", ["tensorflow_datasets", "array_record"])
+    check_installed("`data.tfds`", "datasets", PACKAGES)
     import tensorflow_datasets
 
     if name.partition("/")[0].partition(":")[0] in OWN:

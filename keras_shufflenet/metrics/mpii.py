@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_shufflenet import data
+from keras_shufflenet.data.tfds_source import opened
 from keras_shufflenet.inference.pose import PosePredictor, predict_dataset
 from keras_shufflenet.keypoints.codec import HeatmapCodec
 from keras_shufflenet.keypoints.mpii import check_order, evaluate_pckh, load_truth, read_mpii
@@ -11,8 +12,8 @@ from keras_shufflenet.keypoints.mpii import check_order, evaluate_pckh, load_tru
 
 def mpii(
     model: Any,
-    annotations: str | Path,
-    image_dir: str | Path,
+    annotations: str | Path | data.TFDSSource,
+    image_dir: str | Path | None,
     ground_truth: str | Path | dict[str, Any],
     *,
     flip_test: bool = True,
@@ -28,8 +29,9 @@ def mpii(
     Args:
         model: A `keras.Model`, the path of a `.keras` or `.tflite` file, or a function that maps
             images (N, H, W, 3) float32 RGB 0..255 to heatmaps (N, h, w, 16).
-        annotations: A json list of image, center, scale, joints and joints_vis.
-        image_dir: The folder of its images.
+        annotations: A json list of image, center, scale, joints and joints_vis, or a dataset of
+            `data.tfds` or its name, such as "tfds:mpii_pose:validation".
+        image_dir: The folder of its images; None for a dataset of tfds.
         ground_truth: `mpii_gt_val.mat` of the same instances in the same order, or its arrays.
         flip_test: Whether to average the heatmaps with those of the mirrored image.
         batch_size: Instances per batch.
@@ -49,7 +51,7 @@ def mpii(
     predictor = PosePredictor.load(
         model, input_size=input_size, codec=codec, skeleton="mpii", flip_test=flip_test
     )
-    instances, truth = read_mpii(annotations), load_truth(ground_truth)
+    instances, truth = read_mpii(opened(annotations)), load_truth(ground_truth)
     check_order(instances, truth)
     dataset = data.resolve_image_paths(instances, image_dir)
     return evaluate_pckh(predict_dataset(predictor, dataset, batch_size, verbose), truth)
