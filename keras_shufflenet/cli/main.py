@@ -31,6 +31,7 @@ from keras_shufflenet.cli import (
     predict_detect,
     predict_pose,
     qat,
+    train_classify,
     train_detect,
     train_pose,
 )
@@ -80,7 +81,10 @@ def _option_names(function: Callable[..., Any]) -> dict[str, str]:
         if isinstance(info, ArgumentInfo):
             names[name] = info.metavar or name.upper()
         elif isinstance(info, OptionInfo):
-            names[name] = next(iter(info.param_decls or ()), f"--{name.replace('_', '-')}")
+            # Typer takes the first name for a default until it has read the annotation.
+            given = [info.default, *(info.param_decls or ())]
+            named = (each for each in given if isinstance(each, str) and each.startswith("--"))
+            names[name] = next(named, f"--{name.replace('_', '-')}")
     aliases = {"path": "output", "source": "data", "backbone": "model", "name": "model"}
     aliases["skeleton"] = "keypoints"
     return names | {alias: names[name] for alias, name in aliases.items() if name in names}
@@ -114,6 +118,7 @@ _add(prediction, "classify", predict_classify.classify, predict_classify.EXAMPLE
 _add(prediction, "detect", predict_detect.detect, predict_detect.EXAMPLES)
 _add(prediction, "pose", predict_pose.pose, predict_pose.EXAMPLES)
 app.add_typer(prediction, name="predict")
+_add(training, "classify", train_classify.classify, train_classify.EXAMPLES)
 _add(training, "detect", train_detect.detect, train_detect.EXAMPLES)
 _add(training, "pose", train_pose.pose, train_pose.EXAMPLES)
 app.add_typer(training, name="train")

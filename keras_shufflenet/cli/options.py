@@ -129,11 +129,11 @@ def debugs() -> bool:
     return os.environ.get(DEBUG) == "1"
 
 
-def parse_size(text: str) -> tuple[int, int]:
+def parse_size(text: str, option: str = "--input-size") -> tuple[int, int]:
     """Parse (height, width) from a text like 256x192."""
     match = re.fullmatch(r"(\d+)[x×](\d+)", text.strip().lower())
     if not match:
-        raise ValueError(f"--input-size must be HEIGHTxWIDTH, like 256x192. Received: {text}")
+        raise ValueError(f"{option} must be HEIGHTxWIDTH, like 256x192. Received: {text}")
     return int(match[1]), int(match[2])
 
 

@@ -1,16 +1,20 @@
 """Images with classes, and their files: the datasets of the classification pipeline."""
 
+import csv
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from keras_shufflenet._checks import check_integer, check_names
 from keras_shufflenet._read_report import ReadReport
 from keras_shufflenet.data.class_folders import read_labeled_images
-from keras_shufflenet.data.labels_csv import UNKNOWN
+from keras_shufflenet.data.labels_csv import COLUMNS, UNKNOWN
+from keras_shufflenet.data.records import absolute_path
 from keras_shufflenet.data.tfds_source import TFDSSource, opened
 
 
@@ -38,6 +42,16 @@ class ClassificationDataset:
     def num_classes(self) -> int:
         """The number of classes: of names, or else one more than the largest class."""
         return len(self.class_names) or int(self.classes.max()) + 1
+
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Return the number of batches that contain every image."""
+        return ceil(len(self) / batch_size)
+
+    def batches(self, **arguments: Any) -> Any:
+        """Return the tf.data dataset, see `data.classification` for the arguments."""
+        from keras_shufflenet.data.classification_pipeline import classification
+
+        return classification(self, **arguments)
 
     def counts(self) -> np.ndarray:
         """Return the number of images of each class, (classes,) int64."""
@@ -123,6 +137,14 @@ class ClassificationDataset:
                 f"Received: {len(self)} images of as many classes in {self.report.source}"
             )
         return self.select(~second), self.select(second)
+
+    def write_csv(self, path: Path) -> None:
+        """Write a csv file of the images and classes, which may be a source again."""
+        with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+            writer = csv.writer(file)
+            writer.writerow(COLUMNS)
+            for image, index in zip(self.paths.tolist(), self.classes.tolist(), strict=True):
+                writer.writerow([absolute_path(image), index])
 
     def check_training(self) -> None:
         """Check that every image has a class.

@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras_shufflenet.data.pipeline import to_gray
 
 _HISTOGRAM = 256
-_SMOOTH = tf.constant([[1, 1, 1], [1, 5, 1], [1, 1, 1]], tf.float32) / 13  # Pillow's SMOOTH filter
+_SMOOTH = ((1, 1, 1), (1, 5, 1), (1, 1, 1))  # Pillow's SMOOTH filter, times 13
 # Principal components of the colors of ImageNet: Krizhevsky et al., 2012, section 4.1; RGB.
 _EIGENVALUES = (0.2175, 0.0188, 0.0045)
 _EIGENVECTORS = (
@@ -41,11 +41,11 @@ def saturation(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
 
 def sharpness(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
     """Multiply the distance to the smoothed image by a factor; its outermost pixels stay."""
-    kernel = tf.tile(_SMOOTH[:, :, None, None], [1, 1, 3, 1])
+    smooth = tf.constant(_SMOOTH, tf.float32) / 13
+    kernel = tf.tile(smooth[:, :, None, None], [1, 1, 3, 1])
     inner = tf.nn.depthwise_conv2d(image[None], kernel, [1, 1, 1, 1], "VALID")[0]
     is_inner = tf.pad(tf.ones_like(inner), [[1, 1], [1, 1], [0, 0]]) > 0
-    smooth = tf.where(is_inner, tf.pad(inner, [[1, 1], [1, 1], [0, 0]]), image)
-    return blend(smooth, image, factor)
+    return blend(tf.where(is_inner, tf.pad(inner, [[1, 1], [1, 1], [0, 0]]), image), image, factor)
 
 
 def posterize(image: tf.Tensor, bits: tf.Tensor) -> tf.Tensor:

@@ -1,6 +1,11 @@
 """Training: tasks, recipes, losses, optimizers, and a trainer that can be resumed."""
 
-from keras_shufflenet.training import detection_recipes, recipes
+from keras_shufflenet.training import classification_recipes, detection_recipes, recipes
+from keras_shufflenet.training.classification_recipe import ClassificationRecipe
+from keras_shufflenet.training.classification_task import (
+    ClassificationTask,
+    train_classification,
+)
 from keras_shufflenet.training.detection_recipes import DetectionRecipe
 from keras_shufflenet.training.detection_task import DetectionTask, train_detection
 from keras_shufflenet.training.distillation import Teacher
@@ -18,6 +23,8 @@ from keras_shufflenet.training.trainer import Task, train
 
 __all__ = [
     "BackboneAdam",
+    "ClassificationRecipe",
+    "ClassificationTask",
     "CoupledSGD",
     "DetectionRecipe",
     "DetectionTask",
@@ -29,11 +36,13 @@ __all__ = [
     "Teacher",
     "WarmupDecay",
     "WarmupMultiStepDecay",
+    "classification_recipes",
     "compile_pose_model",
     "detection_recipes",
     "open_strategy",
     "recipes",
     "train",
+    "train_classification",
     "train_detection",
     "train_pose",
 ]

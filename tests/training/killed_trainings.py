@@ -1,9 +1,9 @@
 """Trainings one after another, each in a process of its own, which kills itself without a word.
 
 `python -m tests.training.killed_trainings ANNOTATIONS IMAGES TRAININGS` trains models of a "kind",
-"pose" or "detection", and prints the exit codes. `kill_at` is the step at which the process is
-killed, `while_writing` kills it there while a checkpoint is being written. TensorFlow has started
-nothing at the forks.
+"pose", "detection" or "classification", and prints the exit codes. `kill_at` is the step at which
+the process is killed, `while_writing` kills it there while a checkpoint is being written.
+TensorFlow has started nothing at the forks.
 """
 
 import json
@@ -19,12 +19,16 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from keras_shufflenet._read_report import ReadReport
+from keras_shufflenet.data import ClassificationAugmentation, ClassificationDataset
 from keras_shufflenet.training import (
+    ClassificationRecipe,
     DetectionTask,
     Recipe,
     callbacks,
     detection_recipes,
     train,
+    train_classification,
     train_pose,
     trainer,
 )
@@ -81,6 +85,35 @@ def train_boxes(annotations, images, directory):
         train(task, directory, checkpoint_minutes=0, verbose=0)
 
 
+def train_classes(_, images, directory):
+    """A frozen epoch and two others, of two steps each, on images of three classes."""
+    paths = np.array([str(path) for path in sorted(Path(images).iterdir())])
+    report = ReadReport(str(images), len(paths))
+    dataset = ClassificationDataset(paths, np.arange(len(paths)) % 3, ("a", "b", "c"), report)
+    train_data, val_data = dataset.split(0.25)
+    recipe = ClassificationRecipe(
+        2,
+        4,
+        0.05,
+        frozen_epochs=1,
+        ema_momentum=0.5,
+        augmentation=ClassificationAugmentation(color_jitter=0.3, cutmix_alpha=1.0),
+    )
+    model = keras.Sequential(
+        [
+            keras.Input((32, 32, 3)),
+            layers.Conv2D(4, 4, strides=4, use_bias=False),
+            layers.BatchNormalization(),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(3, activation="softmax", name="predictions"),
+        ]
+    )
+    with eager_training():
+        train_classification(
+            model, train_data, directory, recipe, val_data=val_data, checkpoint_minutes=0, verbose=0
+        )
+
+
 def kill():
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -102,7 +135,8 @@ def run(annotations, images, kind, directory, seed, kill_at=0, while_writing=Fal
     trainer.Checkpoint = Killer
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)
-    start = {"pose": train_heatmaps, "detection": train_boxes}[kind]
+    kinds = {"pose": train_heatmaps, "detection": train_boxes, "classification": train_classes}
+    start = kinds[kind]
     start(annotations, images, directory)
 
 

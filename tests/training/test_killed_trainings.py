@@ -17,7 +17,7 @@ KILLED = -signal.SIGKILL
 def trained(people, tmp_path_factory):
     """The folders of trainings by name, and their exit codes: all in one program."""
     folder = tmp_path_factory.mktemp("runs")
-    pose, boxes = ({"kind": kind} for kind in ("pose", "detection"))
+    pose, boxes, classes = ({"kind": kind} for kind in ("pose", "detection", "classification"))
     trainings = {
         "pose": [pose],
         # Once in an epoch, and once while a checkpoint is being written. With other initial
@@ -30,6 +30,9 @@ def trained(people, tmp_path_factory):
         # With averaged weights and a guidance module that is detached meanwhile.
         "detection": [boxes],
         "killed detection": [boxes | {"kill_at": 2}, boxes | {"seed": 1}],
+        # With two frozen steps before.
+        "classification": [classes],
+        "killed classification": [classes | {"kill_at": 3}, classes | {"seed": 1}],
     }
     plan = [
         {"seed": 0, "directory": str(folder / name), **training}
@@ -42,7 +45,11 @@ def trained(people, tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("kind", "codes", "epochs"),
-    [("pose", [KILLED, KILLED, 0], 3), ("detection", [KILLED, 0], 2)],
+    [
+        ("pose", [KILLED, KILLED, 0], 3),
+        ("detection", [KILLED, 0], 2),
+        ("classification", [KILLED, 0], 2),
+    ],
 )
 def test_a_killed_training_ends_like_one_that_was_not(trained, kind, codes, epochs):
     folder, found_codes = trained
