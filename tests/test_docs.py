@@ -25,7 +25,10 @@ from tests.models import golden_nets
 from tests.shortcuts import eager_training
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "docs/pose.md", "docs/finetune.md", "docs/export.md", "docs/benchmarks.md")
+PAGES = (
+    *("README.md", "docs/pose.md", "docs/finetune.md", "docs/export.md", "docs/benchmarks.md"),
+    "docs/distributed.md",
+)
 DATASETS = {"train2017": 8, "val2017": 2}
 CHECKPOINTS = {
     "shufflenet_v2_x1_0.torchvision": "torchvision_shufflenet_v2_x1_0",

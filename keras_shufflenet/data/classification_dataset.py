@@ -1,7 +1,6 @@
 """Images with classes, and their files: the datasets of the classification pipeline."""
 
 import csv
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil
@@ -56,12 +55,6 @@ class ClassificationDataset:
     def counts(self) -> np.ndarray:
         """Return the number of images of each class, (classes,) int64."""
         return np.bincount(self.classes[self.classes >= 0], minlength=self.num_classes)
-
-    def fingerprint(self) -> str:
-        """Return a text that is another one for other names of files or other classes."""
-        rows = zip(map(Path, self.paths.tolist()), self.classes.tolist(), strict=True)
-        text = "\n".join(f"{path.name}\t{index}" for path, index in rows)
-        return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:16]
 
     def named(self, class_names: Sequence[str]) -> "ClassificationDataset":
         """Return the same images with names of the classes.

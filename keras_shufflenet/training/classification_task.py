@@ -11,6 +11,7 @@ import keras
 from keras_shufflenet._files import atomic_write
 from keras_shufflenet._layer_names import is_head
 from keras_shufflenet.data import ClassificationDataset, load_classification_dataset
+from keras_shufflenet.data.fingerprint import fingerprint
 from keras_shufflenet.data.pipeline import ALL, Shard, check_channels, mapped, to_gray
 from keras_shufflenet.data.tfds_source import TFDSSource
 from keras_shufflenet.inference.predictor import Predictor
@@ -86,7 +87,7 @@ class ClassificationTask(Task):
         return {
             "recipe": json.loads(json.dumps(asdict(self._recipe))),
             "images": len(self._train_data),
-            "data": self._train_data.fingerprint(),
+            "data": fingerprint(self._train_data),
             "classes": list(self._train_data.class_names),
             "class_weights": weights,
             "input_size": list(self._size(self._trained_network or self.model)),

@@ -200,11 +200,11 @@ def train(
     run = _Run(task, Path(output_dir), distribution, val_interval, checkpoint_minutes)
     if distribution.is_chief:
         open_folder(run.directory, task.model, task.description(), precision, resume)
-    task.prepare()
     early = EarlyEnd(run.directory / LOG, task.best_metric, patience)
     corrupt = run.directory / CORRUPT if distribution.is_chief else None
     images = CorruptImages(max_corrupt_images, corrupt)
     with file_errors(), lost_workers(), skip_corrupt_images(images):
+        task.prepare()
         trained = _training_model(task, distribution, sync_batch_norm, precision)
         distribution.prepare(trained, accumulation_steps)
         steps = task.steps_per_epoch
