@@ -248,7 +248,9 @@ def test_the_extras_are_those_of_the_package():
     assert sorted(extras) == sorted(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
 
 
-@pytest.mark.parametrize("page", ["README.md", "CHANGELOG.md", *PAGES[1:], "docs/contributing.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "CHANGELOG.md", *PAGES[1:], "docs/contributing.md", "docs/datasets.md"]
+)
 def test_links_lead_somewhere(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     for target in re.findall(r"\]\((?!http)([^)#]+)", text):

@@ -66,7 +66,7 @@ def find(info: Any) -> Features:
             f"features {listed}"
         )
     label = _only(features, kinds.ClassLabel, (*supervised[1:2], "label"))
-    names = tuple(features[label].names) if label else ()
+    names = _names(features[label]) if label else ()
     for name, feature in features.items():
         inner = getattr(feature, "feature", None)
         if not isinstance(feature, kinds.Sequence) or not isinstance(inner, kinds.FeaturesDict):
@@ -74,7 +74,7 @@ def find(info: Any) -> Features:
         bbox = _only(dict(inner), kinds.BBoxFeature, ("bbox",))
         object_label = _only(dict(inner), kinds.ClassLabel, ("label",))
         if bbox and object_label:
-            names = tuple(inner[object_label].names)
+            names = _names(inner[object_label])
             return Features(image, label, name, bbox, object_label, names, listed)
         if name == PERSONS and set(MPII_FIELDS) <= set(inner):
             return Features(image, label, name, None, None, names, listed)
@@ -205,6 +205,12 @@ def _column(example: dict[str, Any], name: str, *shape: int) -> np.ndarray | Non
     if isinstance(values[0], bytes):  # float64 numbers that are kept exactly
         return np.frombuffer(b"".join(values), "<f8").reshape(-1, *shape)
     return np.array(values).reshape(-1, *shape)
+
+
+def _names(label: Any) -> tuple[str, ...]:
+    """Return the names of classes, COCO's for 80 classes without names."""
+    names, count = tuple(label.names), label.num_classes
+    return coco_classes.class_names(() if names == tuple(map(str, range(count))) else names, count)
 
 
 def _only(features: dict[str, Any], kind: type, preferred: Sequence[str]) -> str | None:
