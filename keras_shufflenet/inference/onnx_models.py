@@ -63,6 +63,8 @@ def open_onnx(path: Path, num_threads: int | None = None) -> ONNXModel:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads or 0
     options.log_severity_level = 3
+    # Threads that wait for work do so asleep: beside a training they would take its cores.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         session = onnxruntime.InferenceSession(path, options)
     except Exception as error:  # of classes that ONNX Runtime does not export
