@@ -1,9 +1,12 @@
 """`keras-shufflenet train pose`: train a pose estimator on your own data."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from keras_shufflenet.keypoints import Skeleton
 
 from keras_shufflenet._files import check_output_dir
 from keras_shufflenet.cli.data_arguments import opened, pair
@@ -83,7 +86,7 @@ def pose(
         ),
     ] = None,
     recipe: Annotated[
-        str, typer.Option(help="mmpose, finetune, distill or from_scratch.")
+        str, typer.Option(help="mmpose, mmpose_mpii, finetune, distill or from_scratch.")
     ] = "mmpose",
     teacher: Annotated[
         str | None,
@@ -101,6 +104,14 @@ def pose(
     seed: Seed = 0,
     val_annotations: ValAnnotations = None,
     val_image_dir: ValImageDir = None,
+    val_ground_truth: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="mpii_gt_val.mat of --val-annotations in MPII's format, for PCKh.",
+        ),
+    ] = None,
     val_interval: ValInterval = 10,
     category: Category = None,
     resume: Resume = True,
@@ -124,14 +135,7 @@ def pose(
     check_strategy(strategy)
     loggers = parse_loggers(logger)
     check_output_dir("output_dir", output_dir)
-    from keras_shufflenet.data.tfds_source import is_mpii
-    from keras_shufflenet.keypoints import MPII, COCOFile
-
-    first: Any = opened(annotations[0])
-    skeleton = MPII
-    if not is_mpii(first):
-        first = COCOFile(first, category, parse_keypoints(keypoints, category))
-        skeleton = first.skeleton
+    first, skeleton = _open_first(annotations[0], category, keypoints)
     import_tensorflow()
     import keras
 
@@ -154,6 +158,7 @@ def pose(
         output_dir,
         chosen,
         val_data=validation,
+        val_ground_truth=val_ground_truth,
         category=category,
         teacher=None if teacher is None else ks.training.Teacher(teacher, teacher_weight),
         seed=seed,
@@ -168,6 +173,26 @@ def pose(
         loggers=loggers,
     )
     typer.echo(f"trained: {output_dir / 'model.keras'}")
+
+
+def _open_first(
+    annotations: Path, category: str | None, keypoints: str | None
+) -> "tuple[Any, Skeleton]":
+    """Read the first annotations, which say what the keypoints are."""
+    from keras_shufflenet.data.tfds_source import is_mpii
+    from keras_shufflenet.keypoints import MPII, COCOFile
+    from keras_shufflenet.keypoints.mpii import is_mpii_json
+
+    first: Any = opened(annotations)
+    if not is_mpii(first) and not is_mpii_json(first):
+        file = COCOFile(first, category, parse_keypoints(keypoints, category))
+        return file, file.skeleton
+    if keypoints not in (None, MPII.name) or category is not None:
+        raise ValueError(
+            "--annotations of MPII have MPII's keypoints and no --category. Received: "
+            f"--keypoints {keypoints}, --category {category}"
+        )
+    return first, MPII
 
 
 def _check_teacher(teacher: str | None, weight: float) -> None:

@@ -16,11 +16,12 @@ from keras_shufflenet.data.annotated_files import (
 )
 from keras_shufflenet.data.image_files import displayed_size
 from keras_shufflenet.data.tfds_source import is_mpii, opened
+from keras_shufflenet.keypoints import skeletons
 from keras_shufflenet.keypoints.annotations import PoseInstances
 from keras_shufflenet.keypoints.coco_file import COCOFile
 from keras_shufflenet.keypoints.coco_reader import read_coco, read_detections
-from keras_shufflenet.keypoints.mpii import read_mpii
-from keras_shufflenet.keypoints.skeletons import Skeleton, SkeletonLike
+from keras_shufflenet.keypoints.mpii import is_mpii_json, read_mpii
+from keras_shufflenet.keypoints.skeletons import MPII, Skeleton, SkeletonLike
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +71,9 @@ def load_keypoint_dataset(
     """Read the instances of COCO files and resolve their image paths.
 
     Args:
-        annotations: A COCO keypoint file (path, content or a `keypoints.COCOFile`), a dataset of
-            `data.tfds` or its name ("tfds:coco_keypoints:train"), or a list of them to concatenate.
+        annotations: A COCO keypoint file (path, content or a `keypoints.COCOFile`), an MPII json as
+            mmpose has it, a dataset of `data.tfds` or its name ("tfds:coco_keypoints:train"), or a
+            list of them to concatenate.
         image_dir: Image folder, or a list with one for each annotation file; None for datasets of
             tfds.
         skeleton: Keypoints of the annotation files, which may have them in another order. Defaults
@@ -91,8 +93,8 @@ def load_keypoint_dataset(
     """
     pairs = pair_with_folders(annotations, image_dir)
     files, folders = [opened(file) for file, _ in pairs], [folder for _, folder in pairs]
-    if any(is_mpii(file) for file in files):
-        return _load_mpii(files, detections)
+    if any(_has_mpii(file) for file in files):
+        return _load_mpii(files, folders, skeleton, detections)
     files[0] = COCOFile.open(files[0], category, skeleton)
     skeleton = files[0].skeleton
     if detections is None:
@@ -137,13 +139,26 @@ def resolve_image_paths(instances: PoseInstances, image_dir: Folder) -> Keypoint
     return KeypointDataset(instances, np.array(paths)[index])
 
 
-def _load_mpii(files: list[Any], detections: Any) -> KeypointDataset:
-    if not all(is_mpii(file) for file in files) or detections is not None:
+def _has_mpii(source: Any) -> bool:
+    return is_mpii(source) or is_mpii_json(source)
+
+
+def _load_mpii(
+    files: list[Any], folders: list[Folder], skeleton: SkeletonLike | None, detections: Any
+) -> KeypointDataset:
+    names = MPII.keypoint_names if skeleton is None else skeletons.get(skeleton).keypoint_names
+    if names != MPII.keypoint_names or detections is not None or not all(map(_has_mpii, files)):
         raise ValueError(
-            "The dataset mpii_pose must be read without files of other keypoints and without "
-            f"`detections`. Received: {', '.join(map(str, files))}, detections={detections!r}"
+            "Persons of MPII must be read without those of other keypoints and without "
+            f"`detections`. Received: {', '.join(map(str, files))}, skeleton={skeleton!r}, "
+            f"detections={detections!r}"
         )
-    return _concatenate([resolve_image_paths(read_mpii(file), None) for file in files])
+    return _concatenate(
+        [
+            resolve_image_paths(read_mpii(file), folder)
+            for file, folder in zip(files, folders, strict=True)
+        ]
+    )
 
 
 def _concatenate(parts: list[KeypointDataset]) -> KeypointDataset:

@@ -3,6 +3,7 @@
 Source: mmpose v0.29.
 """
 
+import codecs
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,6 +32,14 @@ _GROUPS = {
     "Ankle": (0, 5),
 }
 _EXCLUDED = [6, 7]  # pelvis and thorax are not part of the mean
+
+
+def is_mpii_json(annotations: Any) -> bool:
+    """Return whether the path is that of a JSON list, which a COCO file is not."""
+    if not isinstance(annotations, str | Path) or not Path(annotations).is_file():
+        return False
+    with Path(annotations).open("rb") as file:
+        return file.read(64).removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"[")
 
 
 def read_mpii(annotations: str | Path | list[dict[str, Any]]) -> PoseInstances:

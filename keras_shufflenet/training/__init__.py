@@ -16,9 +16,9 @@ from keras_shufflenet.training.optimizers import (
     CoupledSGD,
     WarmupMultiStepDecay,
 )
+from keras_shufflenet.training.pose_task import PoseTask, compile_pose_model, train_pose
 from keras_shufflenet.training.recipes import Recipe
 from keras_shufflenet.training.schedules import WarmupDecay
-from keras_shufflenet.training.tasks import PoseTask, compile_pose_model, train_pose
 from keras_shufflenet.training.trainer import Task, train
 
 __all__ = [

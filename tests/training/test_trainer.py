@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from PIL import Image
 
 import keras_shufflenet as ks
 from keras_shufflenet.training import PoseTask, Recipe, Task, callbacks, train, train_pose
@@ -59,6 +60,12 @@ def test_the_saved_models_are_plain(trained):
     saved = keras.saving.load_model(directory / "model.keras")
     for got, expected in zip(saved.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(got, expected)
+
+
+def test_persons_of_the_validation_are_drawn(trained):
+    with Image.open(trained[0] / "validation.jpg") as picture:
+        assert picture.width > picture.height > 3 * 320  # twelve persons in rows of four
+        assert np.asarray(picture).std() > 10
 
 
 def test_tensorboard_logs_are_written(trained):

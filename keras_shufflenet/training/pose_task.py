@@ -1,4 +1,4 @@
-"""The tasks that can be trained."""
+"""Training of pose estimators on instances with annotated keypoints."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -16,11 +16,13 @@ from keras_shufflenet.data.tfds_source import opened
 from keras_shufflenet.keypoints import skeletons
 from keras_shufflenet.keypoints.coco_file import COCOFile
 from keras_shufflenet.keypoints.codec import HeatmapCodec
+from keras_shufflenet.keypoints.mpii import check_order, is_mpii_json, load_truth
 from keras_shufflenet.keypoints.skeletons import Skeleton, SkeletonLike
 from keras_shufflenet.models import model_skeleton
 from keras_shufflenet.training.batch_norm import restore_statistics
 from keras_shufflenet.training.distillation import Teacher, with_teacher
 from keras_shufflenet.training.losses import HeatmapPCK, KeypointMSELoss
+from keras_shufflenet.training.pose_pictures import draw_validation
 from keras_shufflenet.training.recipes import Recipe
 from keras_shufflenet.training.trainer import Task, TrainingOptions, jit_compile, train
 from keras_shufflenet.training.training_copy import training_copy
@@ -28,6 +30,7 @@ from keras_shufflenet.training.training_copy import training_copy
 # Annotations and the folder of the images, which datasets of tfds do not have.
 Source = tuple[str | Path | COCOFile | data.TFDSSource, str | Path | None]
 
+PICTURE = "validation.jpg"
 STATISTICS_INSTANCES = 256  # whose crops re-estimate the statistics of folded batch normalizations
 
 
@@ -36,10 +39,11 @@ class PoseTask(Task):
 
     Args:
         model: From `PoseEstimator`.
-        train_data: Pairs of a COCO keypoint json (path or `keypoints.COCOFile`) and the folder of
-            its images.
+        train_data: Pairs of a COCO keypoint json (path or `keypoints.COCOFile`) or an MPII json as
+            mmpose has it, and the folder of its images.
         recipe: The recipe.
         val_data: The pair on which AP is computed, with annotated boxes and flip test.
+        val_ground_truth: `mpii_gt_val.mat` of `val_data` in MPII's format, for PCKh.
         skeleton: The keypoints. Defaults to those that the model was built with.
         category: Name or id of the category of the persons; by default the only one with
             annotations.
@@ -53,7 +57,7 @@ class PoseTask(Task):
     """
 
     best_metric = "AP"
-    curves = (("pck",), ("AP", "AP .5", "AR"))
+    curves: Sequence[Sequence[str]] = (("pck",), ("AP", "AP .5", "AR"))
 
     def __init__(
         self,
@@ -62,6 +66,7 @@ class PoseTask(Task):
         recipe: Recipe,
         *,
         val_data: Source | None = None,
+        val_ground_truth: str | Path | None = None,
         skeleton: SkeletonLike | None = None,
         category: str | int | None = None,
         teacher: Teacher | None = None,
@@ -77,12 +82,13 @@ class PoseTask(Task):
         self._dataset = data.load_keypoint_dataset(
             list(annotations), list(image_dirs), skeleton=self._skeleton, category=category
         )
-        self._val_data = val_data and _checked_val_data(val_data, self._skeleton, category)
+        self._validation = _open_validation(val_data, val_ground_truth, self._skeleton, category)
+        if isinstance(self._validation, _PCKh):
+            self.best_metric, self.curves = "PCKh", (("pck",), ("PCKh", "PCKh@0.1"))
         self._recipe = recipe
         self._codec = _codec(model, recipe, self._skeleton)
         self._category = category
         self._teacher = teacher
-        self._has_validated = False
         self._seed = seed
         self.model = model
         self.epochs = recipe.epochs
@@ -132,14 +138,13 @@ class PoseTask(Task):
         compile_pose_model(model, self._recipe, self.steps_per_epoch)
 
     def validate(self, model: keras.Model) -> Mapping[str, float] | None:
-        """Return the ten COCO metrics."""
-        if self._val_data is None:
-            return None
-        with warnings.catch_warnings():
-            if self._has_validated:  # what it warned of is the same in every epoch
-                warnings.simplefilter("ignore", UserWarning)
-            self._has_validated = True
-            return metrics.coco(model, *self._val_data, skeleton=self._skeleton, verbose=False)
+        """Return the ten COCO metrics, or MPII's PCKh of all parts of the body."""
+        return None if self._validation is None else self._validation.compute(model)
+
+    def report(self, model: keras.Model, directory: Path) -> None:
+        """Draw the heatmaps and skeletons of some persons of the validation."""
+        if self._validation is not None:
+            draw_validation(model, self._validation.dataset, directory / PICTURE)
 
 
 def train_pose(
@@ -149,6 +154,7 @@ def train_pose(
     recipe: Recipe,
     *,
     val_data: Source | None = None,
+    val_ground_truth: str | Path | None = None,
     skeleton: SkeletonLike | None = None,
     category: str | int | None = None,
     teacher: Teacher | None = None,
@@ -170,6 +176,7 @@ def train_pose(
         output_dir: Folder of the training.
         recipe: The recipe.
         val_data: The pair on which AP is computed, with annotated boxes and flip test.
+        val_ground_truth: `mpii_gt_val.mat` of `val_data` in MPII's format, for PCKh.
         skeleton: The keypoints. Defaults to those that the model was built with.
         category: Name or id of the category of the persons; by default the only one with
             annotations.
@@ -191,6 +198,7 @@ def train_pose(
         train_data,
         recipe,
         val_data=val_data,
+        val_ground_truth=val_ground_truth,
         skeleton=skeleton,
         category=category,
         teacher=teacher,
@@ -219,19 +227,63 @@ def compile_pose_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int)
     return model
 
 
-def _checked_val_data(
-    source: Source, skeleton: Skeleton, category: str | int | None
-) -> tuple[COCOFile, str | Path | None]:
-    """Read the annotations, and check before training that they can be evaluated.
+class _AveragePrecision:
+    """Validation by COCO's average precision.
 
     Images keep the paths that were found, so that the log says once how.
     """
-    file = COCOFile.open(opened(source[0]), category, skeleton)
-    dataset = data.load_keypoint_dataset(file, source[1], skeleton=skeleton)
-    for image_id, path in zip(dataset.instances.image_id.tolist(), dataset.paths, strict=True):
-        image = file.images[image_id]
-        file.images[image_id] = image._replace(file_name=absolute_path(path))
-    return file, source[1]
+
+    def __init__(self, source: Source, skeleton: Skeleton, category: str | int | None) -> None:
+        self._file = COCOFile.open(opened(source[0]), category, skeleton)
+        self._image_dir, self._has_warned = source[1], False
+        self.dataset = data.load_keypoint_dataset(self._file, source[1], skeleton=skeleton)
+        instances, images = self.dataset.instances, self._file.images
+        for image_id, path in zip(instances.image_id.tolist(), self.dataset.paths, strict=True):
+            images[image_id] = images[image_id]._replace(file_name=absolute_path(path))
+
+    def compute(self, model: keras.Model) -> dict[str, float]:
+        skeleton = self.dataset.skeleton
+        with warnings.catch_warnings():
+            if self._has_warned:  # of what is the same in every epoch
+                warnings.simplefilter("ignore", UserWarning)
+            self._has_warned = True
+            return metrics.coco(
+                model, self._file, self._image_dir, skeleton=skeleton, verbose=False
+            )
+
+
+class _PCKh:
+    """Validation by MPII's share of correct keypoints."""
+
+    def __init__(self, source: Source, ground_truth: str | Path) -> None:
+        annotations, image_dir = source
+        self._files = Path(str(annotations)), Path(str(image_dir)), ground_truth
+        self.dataset = data.load_keypoint_dataset(annotations, image_dir, skeleton="mpii")
+        check_order(self.dataset.instances, load_truth(ground_truth))
+
+    def compute(self, model: keras.Model) -> dict[str, float]:
+        return metrics.mpii(model, *self._files, verbose=False)
+
+
+def _open_validation(
+    source: Source | None,
+    ground_truth: str | Path | None,
+    skeleton: Skeleton,
+    category: str | int | None,
+) -> _AveragePrecision | _PCKh | None:
+    """Read what a model is validated on, and check it before training."""
+    is_mpii = source is not None and is_mpii_json(source[0])
+    if is_mpii == (ground_truth is None):
+        raise ValueError(
+            "`val_ground_truth`, mpii_gt_val.mat, must be given with `val_data` in MPII's format, "
+            f"and only with it. Received: {None if source is None else source[0]} and "
+            f"{ground_truth}"
+        )
+    if source is None:
+        return None
+    if ground_truth is not None:
+        return _PCKh(source, ground_truth)
+    return _AveragePrecision(source, skeleton, category)
 
 
 def _skeleton(model: keras.Model, skeleton: SkeletonLike | None) -> Skeleton:
