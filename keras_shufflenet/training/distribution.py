@@ -7,6 +7,7 @@ variables and a part of each batch, and the parts of all are the batch of a sing
 import contextlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from functools import cache
 from typing import Any
 
 import keras
@@ -200,6 +201,12 @@ def open_strategy(name: str | None) -> Any:
             )
         return keras.distribution.DataParallel()
     _check_tensorflow("strategy", name)
+    return _tensorflow_strategy(name)
+
+
+@cache
+def _tensorflow_strategy(name: str) -> Any:
+    """Return the strategy of this process: two of them would mistake each other's tensors."""
     import tensorflow as tf
 
     if name == "mirrored":

@@ -1,9 +1,10 @@
 """Trainings of several replicas, each in a process of its own.
 
-`python -m tests.training.distributed_trainings DIRECTORY` trains the task of numbers on two logical
-devices, then with two workers, the second of which kills itself, and with two workers again. It
-prints the exit codes. TensorFlow has started nothing at the forks. With JAX as the backend it
-trains on the devices of JAX. The weights go into npz files.
+`python -m tests.training.distributed_trainings DIRECTORY ANNOTATIONS IMAGES` trains the tasks of
+numbers and of boxes on two logical devices, then that of numbers with two workers, the second of
+which kills itself, and with two workers again. It prints the exit codes. TensorFlow has started
+nothing at the forks. With JAX as the backend it trains on the devices of JAX. The weights go into
+npz files.
 """
 
 import json
@@ -21,16 +22,18 @@ import numpy as np
 import tensorflow as tf
 
 from keras_shufflenet.training import open_strategy, train
-from tests.training.numbers_task import Numbers, network
+from tests.shortcuts import eager_training
+from tests.training.numbers_task import Numbers, boxes_task, network
 
 ROOT = Path(__file__).parents[2]
+PARTS = ("loss", "qfl", "giou", "dfl")
 KILL_AT = 6  # in the second epoch
 
 
-def start(directory, **environment):
+def start(directory, people, **environment):
     """Start the trainings, and return their process."""
     return subprocess.Popen(
-        [sys.executable, "-m", __name__, str(directory)],
+        [sys.executable, "-m", __name__, *map(str, (directory, *people))],
         env=os.environ | environment | {"OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -61,10 +64,19 @@ def run(directory, strategy, callbacks=()):
     np.savez(f"{directory}.npz", *task.model.get_weights())
 
 
-def run_mirrored(directory):
+def train_boxes(people, directory, strategy=None):
+    task = boxes_task(people)
+    log = train(task, directory, strategy=strategy, sync_batch_norm=True, loggers=[], verbose=0)
+    np.savez(f"{directory}.npz", *task.model.get_weights(), [log[-1][name] for name in PARTS])
+
+
+def run_mirrored(people, directory):
     (cpu,) = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-    run(directory, tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    run(directory, strategy)
+    with eager_training():
+        train_boxes(people, directory.parent / "boxes", strategy)
 
 
 def run_worker(directory, places, index, dies=False):
@@ -105,14 +117,14 @@ def wait(children):
     return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 
 
-def main(directory):
+def main(directory, *people):
     if keras.backend.backend() == "jax":
         run(directory / "jax", open_strategy("data_parallel"))
         return
     killed = fork_workers(directory, dies=True)
-    codes = [wait([fork(run_mirrored, directory / "mirrored")]), wait(killed)]
+    codes = [wait([fork(run_mirrored, people, directory / "mirrored")]), wait(killed)]
     print(json.dumps([*codes, wait(fork_workers(directory, dies=False))]))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(*map(Path, sys.argv[1:]))

@@ -1,12 +1,21 @@
 """A task of a few numbers, whose batches are functions of the step, in parts for workers."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
 
 from keras_shufflenet.data.pipeline import ALL, sample_numbers
-from keras_shufflenet.training import BackboneAdam, Task, WarmupMultiStepDecay
+from keras_shufflenet.training import (
+    BackboneAdam,
+    DetectionTask,
+    Task,
+    WarmupMultiStepDecay,
+    detection_recipes,
+)
+from tests.training.conftest import tiny_detector
 
 IMAGE = (6, 6, 3)
 BATCH_SIZE = 8
@@ -34,6 +43,31 @@ def zeroed(model):
 def sample(number):
     image = tf.random.stateless_normal(IMAGE, tf.stack([number, 7]))
     return image, tf.reduce_mean(image, axis=(0, 1))[:2] * 5
+
+
+def boxes(number):
+    random = tf.random.stateless_uniform((4,), tf.stack([number, 7]), 0.0, 30.0)
+    image = tf.random.stateless_uniform((64, 64, 3), tf.stack([number, 8]), 0.0, 255.0)
+    box = tf.concat([random[:2], random[:2] + random[2:] + 8], 0)
+    return image, {"boxes": tf.stack([box, box * 0]), "labels": tf.constant([0, -1])}
+
+
+class Boxes(DetectionTask):
+    """The training of a detector on noise with a box."""
+
+    def data(self, start_step, shard=ALL):
+        numbers = sample_numbers(BATCH_SIZE, start_step, shard)
+        return numbers.map(boxes).batch(BATCH_SIZE // shard[1])
+
+
+def boxes_task(people):
+    keras.utils.set_random_seed(0)
+    model = tiny_detector()
+    random = np.random.default_rng(0)
+    model.set_weights([w + random.normal(0, 0.1, w.shape) * (w.ndim > 1) for w in zeroed(model)])
+    recipe = detection_recipes.finetune(epochs=1, batch_size=BATCH_SIZE, peak_learning_rate=1e-3)
+    recipe = replace(recipe, precise_statistics=False)
+    return Boxes(model, [people], recipe)
 
 
 class Numbers(Task):

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_shufflenet.training import train
+from keras_shufflenet.training import (
+    Recipe,
+    detection_recipes,
+    train,
+    train_detection,
+    train_pose,
+)
 from keras_shufflenet.training.precision import (
     inner_layers,
     scale_losses,
@@ -14,6 +20,8 @@ from keras_shufflenet.training.precision import (
     updating_optimizer,
 )
 from keras_shufflenet.training.training_copy import training_copy
+from tests.shortcuts import eager_training
+from tests.training.conftest import tiny_detector
 from tests.training.numbers_task import Numbers, network
 
 
@@ -60,6 +68,35 @@ def test_the_saved_model_is_a_plain_one(precision, tmp_path):
         ValueError, match=r"`precision` must be one of .*Received: precision='half'"
     ):
         train(again, tmp_path, precision="half")
+
+
+def train_poses(people, folder, seed=0, precision="float32"):
+    keras.utils.set_random_seed(0)
+    image = keras.Input((64, 64, 3))
+    x = layers.Conv2D(8, 4, strides=4, use_bias=False)(layers.Rescaling(1 / 255)(image))
+    x = layers.ReLU()(layers.BatchNormalization()(x))
+    model = keras.Model(image, layers.Conv2D(17, 1)(x), name="pose")
+    recipe = Recipe(epochs=3, batch_size=6, peak_learning_rate=5e-3, warmup_steps=2)
+    options = {"seed": seed, "precision": precision, "loggers": [], "verbose": 0}
+    return train_pose(model, [people], folder, recipe, **options)
+
+
+def train_boxes(people, folder, seed=0, precision="float32"):
+    keras.utils.set_random_seed(0)
+    recipe = detection_recipes.finetune(epochs=2, batch_size=6, peak_learning_rate=5e-3)
+    options = {"seed": seed, "precision": precision, "loggers": [], "verbose": 0}
+    with eager_training():
+        return train_detection(tiny_detector(), [people], folder, recipe, **options)
+
+
+@pytest.mark.parametrize("train_task", [train_poses, train_boxes])
+def test_a_task_is_learned_as_well(train_task, people, tmp_path):
+    """The loss differs less from that of float32 than that of another order of the images does."""
+    loss = train_task(people, tmp_path / "one")[-1]["loss"]
+    noise = abs(train_task(people, tmp_path / "other", seed=1)[-1]["loss"] - loss)
+    for precision in ("bfloat16", "float16"):
+        found = train_task(people, tmp_path / precision, precision=precision)[-1]["loss"]
+        assert abs(found - loss) < noise / 2
 
 
 def test_a_step_whose_gradients_overflow_counts():
