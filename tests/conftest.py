@@ -12,7 +12,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 for variable in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(variable, "1")  # the other core runs other tests
 
-gc.set_threshold(100_000, 50, 50)  # a Keras model is so many objects that collecting takes its time
+gc.set_threshold(100_000, 5, 5)  # a Keras model is so many objects that collecting takes its time
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -23,14 +23,19 @@ TOGETHER = "export"
 LONGEST = (
     TOGETHER,
     "test_every_model.py",
-    "test_golden.py",
     "test_docs.py",
+    "test_golden.py",
     "test_real_accuracy.py",
-    "test_trainer.py",
-    "test_examples.py",
-    "test_demo.py",
     "test_commands.py",
     "test_latency.py",
+    "test_killed_trainings.py",
+    "test_own_keypoints.py",
+    "test_coco.py",
+    "test_examples.py",
+    "test_trainer.py",
+    "test_detection.py",
+    "test_train_detect.py",
+    "test_demo.py",
 )
 
 
@@ -59,6 +64,7 @@ def _graphs_as_they_are() -> None:
     import tensorflow as tf
 
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    gc.freeze()  # what is imported stays: networks that are no longer used are found sooner
 
 
 @pytest.fixture(scope="session")

@@ -40,6 +40,21 @@ def shallow() -> Iterator[None]:
 
 
 @contextmanager
+def unset_weights() -> Iterator[None]:
+    """Build networks whose weights are loaded afterwards: drawing those of the largest takes long.
+
+    Loading refuses to leave out any.
+    """
+
+    def zeros(_, shape, dtype=None):
+        return keras.ops.zeros(shape, dtype)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.initializers.VarianceScaling, "__call__", zeros)
+        yield
+
+
+@contextmanager
 def eager_training() -> Iterator[None]:
     """Run the steps of trainings operation by operation: tracing one takes longer than ten steps.
 

@@ -39,7 +39,7 @@ CHECKPOINTS = {
 SHORTER = {
     "train pose shufflenet_v2_x1_0 --head light --weights imagenet --epochs 20": (
         "train pose shufflenet_v2_x0_25 --head light --weights none --epochs 1 "
-        "--input-size 64x64 --batch-size 4"
+        "--input-size 64x64 --batch-size 16"
     ),
     "train pose shufflenet_v2_x1_0 --head fpn --recipe finetune": (
         "train pose shufflenet_v2_x0_25 --head fpn --recipe finetune --weights none --epochs 1 "
@@ -59,9 +59,16 @@ SHORTER = {
     'model = ks.ShuffleNetV2(width=1.0, weights="imagenet")\nimages =': (
         "model = ks.ShuffleNetV2(width=0.25)\nimages ="
     ),
-    'create_model("shufflenet_v2_x1_0", classes=2, weights="imagenet")': (
-        'create_model("shufflenet_v2_x0_25", classes=2)'
+    'create_model("shufflenet_v2_x1_0", classes=train.class_names, weights="imagenet")': (
+        'create_model("shufflenet_v2_x0_25", classes=train.class_names)'
     ),
+    'ks.feature_extractor(\n    "shufflenet_v2_x1_0", strides=(8, 16, 32), input_shape=': (
+        'ks.feature_extractor(\n    "shufflenet_v2_x0_25", strides=(8, 16, 32), input_shape='
+    ),
+    '"runs/light/model.keras", detector="nanodet_plus_m_416"': (
+        '"runs/light/model.keras", detector="small_detector.keras"'
+    ),
+    "--detector nanodet_plus_m_416": "--detector small_detector.keras",
     "--calibration-image-dir train2017": (
         "--calibration-image-dir train2017 --num-calibration-samples 4"
     ),
@@ -69,7 +76,6 @@ SHORTER = {
         "--calibration-image-dir hands_train --num-calibration-samples 4"
     ),
     "export nanodet_plus_m_416": "export small_detector.keras",
-    "--threads 1 --threads 2 --engine 'LiteRT*'": "--iterations 2 --engine LiteRT",
     "--steps 500": "--steps 1 --batch-size 1 --num-calibration-samples 2",
 }
 FULL = (
@@ -79,7 +85,6 @@ FULL = (
     "classify cat.jpg",
     "predict pose",
     "predict detect",
-    "nanodet",
 )  # need all units of the network
 
 
@@ -233,6 +238,12 @@ def test_the_detectors_of_the_models_page(here, shallow):
     assert len(done) == 2
     assert (here / "predictions" / "photo.png").is_file()
     assert (here / "detected" / "clip.mp4").is_file()
+
+
+def test_what_is_cut_short_is_there():
+    pages = "".join((ROOT / page).read_text(encoding="utf-8") for page in PAGES)
+    text = pages + pages.replace("\\\n", " ")
+    assert [long for long in SHORTER if long not in text] == []
 
 
 def test_make_has_the_two_commands():

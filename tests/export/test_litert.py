@@ -109,8 +109,9 @@ def test_float32_file_takes_bytes(exported, images):
     assert_exact(file.predict(images), file.model, images)
 
 
-def test_model_is_left_alone(tmp_path):
-    model = ks.ShuffleNetV2(width=0.25, input_shape=(32, 32, 3), include_top=False)
+def test_model_is_left_alone(tmp_path, shallow):
+    with shallow():
+        model = ks.ShuffleNetV2(width=0.25, input_shape=(32, 32, 3), include_top=False)
     config, weights = model.get_config(), model.get_weights()
     ks.export.litert(model, tmp_path / "a.tflite")
     assert model.get_config() == config
@@ -126,14 +127,16 @@ def test_keras_file_is_exported(exported, classifier, images, tmp_path):
     assert_exact(predictor.predict(images), classifier, images)
 
 
-def test_mixed_precision_is_exported_in_float32(photographs, tmp_path):
+def test_mixed_precision_is_exported_in_float32(photographs, shallow, tmp_path):
     images = photographs(4, (32, 32))
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        mixed = ks.ShuffleNetV2(width=0.25, input_shape=(32, 32, 3), classes=10)
+        with shallow():
+            mixed = ks.ShuffleNetV2(width=0.25, input_shape=(32, 32, 3), classes=10)
     finally:
         keras.config.set_dtype_policy("float32")
-    plain = ks.ShuffleNetV2(width=0.25, input_shape=(32, 32, 3), classes=10)
+    with shallow():
+        plain = ks.ShuffleNetV2(width=0.25, input_shape=(32, 32, 3), classes=10)
     plain.set_weights(mixed.get_weights())
     ks.export.litert(mixed, tmp_path / "a.tflite")
     got = ks.inference.Predictor.load(tmp_path / "a.tflite").predict(images)

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 import keras_shufflenet as ks
+from tests.shortcuts import unset_weights
 
 TOLERANCE = 20  # multiples of the reference's own noise, as the fixtures ask for
 LOGITS = {"include_preprocessing": False, "classifier_activation": None}
@@ -147,7 +148,8 @@ def load(golden: Path, synth, name: str, cases: int | None = None) -> keras.Mode
     """The network of a fixture with its weights: of any size if the sizes of its cases differ."""
     meta, _ = load_fixture(golden, name)
     sizes = {tuple(case["input"]["shape"][2:]) for case in meta["cases"][:cases]}
-    model = build(name, sizes.pop() if len(sizes) == 1 else (None, None))
+    with unset_weights():
+        model = build(name, sizes.pop() if len(sizes) == 1 else (None, None))
     weights = state_dict(synth, meta)
     if name in SUPERNETS:
         weights = ks.weights.supernet_path(weights, PATH)
