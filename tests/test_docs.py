@@ -22,7 +22,7 @@ from keras_shufflenet.synthetic_people.walking import walking_people
 from tests import shortcuts
 from tests.hands import draw_hands
 from tests.models import golden_nets
-from tests.shortcuts import eager_training
+from tests.shortcuts import eager_training, unset_weights
 
 ROOT = Path(__file__).parents[1]
 PAGES = (
@@ -221,7 +221,8 @@ def test_the_auxiliary_loss_of_the_models_page():
     small = block.replace("classes=10)", "classes=10, input_shape=(32, 32, 3))")
     small = small.replace('"sgd",', '"sgd", run_eagerly=True, jit_compile=False,')
     small = small.replace("model.fit(", "model.evaluate(").replace(", shuffle=False", "")
-    exec(small, {"ks": ks, "keras": keras, "dataset": dataset})
+    with unset_weights():
+        exec(small, {"ks": ks, "keras": keras, "dataset": dataset})
 
 
 def test_the_detectors_of_the_models_page(here, shallow):

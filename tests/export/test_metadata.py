@@ -186,22 +186,23 @@ def test_weights_lie_at_multiples_of_sixteen(exported):
     assert {place % 16 for place in places} == {0}
 
 
-@pytest.mark.parametrize("arguments", [{}, {"precision": "int8", "input_dtype": "uint8"}])
-def test_mediapipe_finds_the_right_class(shared, tmp_path, mediapipe, arguments):
-    photographs = shared / "data" / "imagenet_val"
+@pytest.fixture(scope="module")
+def imagenet(shared):
+    """A network with its weights, and sixteen photographs for the calibration."""
     weights = shared / "weights" / "shufflenetv2_x0.33_imagenet.pth"
+    labels = shared / "data" / "imagenet_val" / "labels.csv"
+    images, _ = next(iter(ks.data.classification(labels, batch_size=16)))
+    return ks.create_model("shufflenet_v2_x0_33", weights=str(weights)), images.numpy()
+
+
+@pytest.mark.parametrize("arguments", [{}, {"precision": "int8", "input_dtype": "uint8"}])
+def test_mediapipe_finds_the_right_class(shared, imagenet, tmp_path, mediapipe, arguments):
+    photographs = shared / "data" / "imagenet_val"
     with (photographs / "labels.csv").open() as file:
         rows = list(csv.DictReader(file))[:60]
-    model = ks.create_model("shufflenet_v2_x0_33", weights=str(weights))
-    images, _ = next(iter(ks.data.classification(photographs / "labels.csv", batch_size=60)))
+    model, images = imagenet
     path = tmp_path / "x0_33.tflite"
-    ks.export.litert(
-        model,
-        path,
-        representative_dataset=[images.numpy()],
-        num_calibration_samples=16,
-        **arguments,
-    )
+    ks.export.litert(model, path, representative_dataset=[images], **arguments)
     files = [photographs / "images" / row["filename"] for row in rows]
     ours, right = ImageClassifier.load(path), 0
     for file, row, best in zip(files, rows, mediapipe("classify", path, *files), strict=True):

@@ -98,9 +98,15 @@ def check_features(model, size: int) -> None:
     assert all(output.shape[3] >= 8 for output in maps)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_network(name):
-    model = ks.create_model(name)
+@pytest.fixture(scope="module")
+def network(request):
+    """A network by its name: (name, network)."""
+    return request.param, ks.create_model(request.param)
+
+
+@pytest.mark.parametrize("network", NETWORKS, indirect=True)
+def test_network(network):
+    name, model = network
     assert model.name == name
     assert model.output.shape == (None, 1000)
     assert ks.count_params_and_macs(model) == ks.models.MODEL_STATS[name]
@@ -108,9 +114,9 @@ def test_network(name):
     check_features(model, 224)
 
 
-@pytest.mark.parametrize("name", STRUCTURES)
-def test_backbone_of_a_file_on_a_tensor_of_the_user(name, tmp_path):
-    model = ks.create_model(name)
+@pytest.mark.parametrize("network", STRUCTURES, indirect=True)
+def test_backbone_of_a_file_on_a_tensor_of_the_user(network, tmp_path):
+    name, model = network
     ks.weights.save(model, tmp_path / "weights.safetensors")
     camera = keras.Input((224, 224, 3), name="camera")
     backbone = ks.create_model(
