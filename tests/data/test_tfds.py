@@ -139,7 +139,7 @@ def test_errors_of_opening(files, tmp_path):
         FileNotFoundError, match=r"of an open dataset.*Received: tfds:/none:train#1"
     ):
         read_bytes("tfds:/none:train#1")
-    with pytest.raises(ValueError, match="must be read without files of other keypoints"):
+    with pytest.raises(ValueError, match="must be read without those of other keypoints"):
         ks.data.keypoints([mpii, coco])
 
 
