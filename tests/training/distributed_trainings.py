@@ -74,8 +74,8 @@ def run_mirrored(people, directory):
     (cpu,) = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    run(directory, strategy)
     with eager_training():
+        run(directory, strategy)
         train_boxes(people, directory.parent / "boxes", strategy)
 
 
