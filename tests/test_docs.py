@@ -48,8 +48,15 @@ SHORTER = {
     "train detect nanodet_plus_m --initial-checkpoint coco": (
         "train detect nanodet_m_x0_5 --weights none --epochs 1 --input-size 64x64 --batch-size 8"
     ),
+    "train classify shufflenet_v2_x1_0 --data photos": (
+        "train classify shufflenet_v2_x0_25 --weights none --input-size 32x32 --epochs 1 "
+        "--frozen-epochs 0 --data photos"
+    ),
+    'create_model("shufflenet_v2_x1_0", classes=photos.class_names, weights="imagenet")': (
+        'create_model("shufflenet_v2_x0_25", classes=photos.class_names, input_shape=(32, 32, 3))'
+    ),
+    "finetune(epochs=15)": "mmcls(epochs=1, batch_size=2)",
     "steps_per_epoch=1000, epochs=10": "steps_per_epoch=1, epochs=1",
-    "steps_per_epoch=50, epochs=5": "steps_per_epoch=1, epochs=1",
     'pose = ks.PoseEstimator(\n    "shufflenet_v2_x1_0", head="light", input_size=(256, 192), '
     'backbone_weights="imagenet"\n)': (
         'pose = ks.PoseEstimator("shufflenet_v2_x0_25", head="light", input_size=(64, 64))'
@@ -139,7 +146,8 @@ def here(tmp_path_factory, shared, synth, state):
                 shutil.copy(image, folder / name / image.name)
         _add_hands(folder)
         images = sorted((folder / "train2017").glob("*.jpg"))
-        for name in ("photo.jpg", "cat.jpg", "photos/daisy/1.jpg", "photos/rose/1.jpg"):
+        photos = (f"photos/{name}/{number}.jpg" for name in ("daisy", "rose") for number in "12")
+        for name in ("photo.jpg", "cat.jpg", *photos):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(images[0], folder / name)
         keras.utils.set_random_seed(0)

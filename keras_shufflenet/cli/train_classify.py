@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from keras_shufflenet._files import check_output_dir
+from keras_shufflenet.cli.data_arguments import path_or_dataset
 from keras_shufflenet.cli.options import (
     import_tensorflow,
     is_model_file,
@@ -54,9 +55,11 @@ DEFAULT_SPLIT = 0.2
 
 def classify(
     data: Annotated[
-        str,
+        Path,
         typer.Option(
             "--data",
+            parser=path_or_dataset,
+            metavar="PATH",
             help="Folder with a folder of images per class, a csv with the columns filename and "
             "class_index, or a dataset of tensorflow-datasets as tfds:NAME:SPLIT.",
         ),
@@ -66,7 +69,10 @@ def classify(
         str,
         typer.Argument(metavar="MODEL", help="A classifier's name of `keras-shufflenet models`."),
     ] = "shufflenet_v2_x1_0",
-    val_data: Annotated[str | None, typer.Option(help="The same to validate on.")] = None,
+    val_data: Annotated[
+        Path | None,
+        typer.Option(parser=path_or_dataset, metavar="PATH", help="The same to validate on."),
+    ] = None,
     val_split: Annotated[
         float | None,
         typer.Option(
@@ -244,7 +250,7 @@ def classify(
 
 
 def _split(
-    images: "ClassificationDataset", val_data: str | None, fraction: float | None, seed: int
+    images: "ClassificationDataset", val_data: Path | None, fraction: float | None, seed: int
 ) -> tuple["ClassificationDataset", "ClassificationDataset | None"]:
     """Return the images to train on and those to validate on."""
     from keras_shufflenet.data.classification_dataset import load_classification_dataset

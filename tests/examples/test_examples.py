@@ -44,9 +44,10 @@ def test_finetune_classifier(run, tmp_path):
             pixels = draw.normal(color, 20, (64, 64, 3)).clip(0, 255).astype("uint8")
             Image.fromarray(pixels).save(tmp_path / "colors" / name / f"{index}.png")
     arguments = ("--network", "shufflenet_v2_x0_25", "--weights", "none", "--epochs", 1)
-    output = run("finetune_classifier.py", "colors", *arguments)
-    assert "blue, red: finetuned.keras" in output
-    model = keras.saving.load_model(tmp_path / "finetuned.keras")
+    output = run("finetune_classifier.py", "colors", *arguments, "--frozen-epochs", 0)
+    assert "blue, red: runs/classifier/best.keras" in output
+    assert "'count': 4" in output
+    model = keras.saving.load_model(tmp_path / "runs" / "classifier" / "model.keras")
     assert ks.models.class_names(model) == ("blue", "red")
 
 
