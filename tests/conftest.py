@@ -25,6 +25,7 @@ LONGEST = (
     "test_every_model.py",
     "test_docs.py",
     "test_golden.py",
+    "test_other_backends.py",
     "test_real_accuracy.py",
     "test_commands.py",
     "test_latency.py",

@@ -1,24 +1,17 @@
-"""A program: networks in both data formats, with the same weights, on the backend of the day.
-
-`KERAS_BACKEND=torch python -m tests.models.channels_first NAME ...` prints one JSON object with the
-largest difference of the probabilities of each network, in multiples of float32 noise.
-"""
-
-import json
-import sys
+"""Networks in both data formats, with the same weights, on the backend of the day."""
 
 import keras
 import numpy as np
 
 import keras_shufflenet as ks
 from tests.noise import exact
-from tests.shortcuts import shallow
 
 SIZE = 64
 CLASSES = 7
 
 
 def difference(name: str) -> float:
+    """The largest difference of the probabilities, in multiples of float32 noise."""
     x = np.random.default_rng(0).uniform(0, 255, (1, SIZE, SIZE, 3)).astype("float32")
     last = ks.create_model(name, classes=CLASSES, input_shape=(SIZE, SIZE, 3))
     expected, noise = exact(last, x)
@@ -31,9 +24,3 @@ def difference(name: str) -> float:
     finally:
         keras.config.set_image_data_format("channels_last")
     return float(np.abs(found - expected).max() / noise)
-
-
-if __name__ == "__main__":
-    with shallow():
-        found = {name: difference(name) for name in sys.argv[1:]}
-    print(json.dumps(found))

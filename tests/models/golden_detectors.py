@@ -1,12 +1,7 @@
-"""Compare detectors with the golden fixtures; also a program for other backends.
-
-`KERAS_BACKEND=jax python -m tests.models.golden_detectors GOLDEN NAME ...` prints one JSON object
-with the `errors` of each fixture's first case.
-"""
+"""Compare detectors with the golden fixtures."""
 
 import json
 import math
-import sys
 from pathlib import Path
 
 import keras
@@ -73,11 +68,3 @@ def errors(golden: Path, synth, name: str, cases: int | None = None) -> dict[str
 def _place(tap: str, names: list[str]) -> str:
     start = tap.replace("neck", "neck_out")
     return [name for name in names if name == start or name.startswith(f"{start}_")][-1]
-
-
-if __name__ == "__main__":
-    folder = Path(sys.argv[1])
-    sys.path.insert(0, str(folder))
-    import synth as rule
-
-    print(json.dumps({net: errors(folder, rule, net, cases=1) for net in sys.argv[2:]}))

@@ -1,12 +1,7 @@
-"""Build the networks of the golden fixtures and measure how far they are from their reference.
-
-Also a program, for other backends: `KERAS_BACKEND=jax python -m tests.models.golden_nets GOLDEN
-NAME ...` prints one JSON object with `errors` of each fixture's first case.
-"""
+"""Build the networks of the golden fixtures and measure how far they are from their reference."""
 
 import json
 import math
-import sys
 from pathlib import Path
 
 import keras
@@ -209,14 +204,3 @@ def _output_error(case, arrays, output) -> float:
         return float(error / case["logits"]["noise"])
     error = np.abs(_sample(output, arrays["a_heatmap_index"]) - arrays["a_heatmap_value"]).max()
     return float(error / case["heatmap"]["noise"])
-
-
-if __name__ == "__main__":
-    folder = Path(sys.argv[1])
-    sys.path.insert(0, str(folder))
-    import synth as rule
-
-    found = {}
-    for net in sys.argv[2:]:
-        found[net] = errors(folder, rule, net, load(folder, rule, net, cases=1), cases=1)
-    print(json.dumps(found))

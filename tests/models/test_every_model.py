@@ -1,12 +1,9 @@
 """What holds for every model of the registry."""
 
 import contextlib
-import json
-import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import keras
 import ml_dtypes
@@ -15,8 +12,8 @@ import pytest
 import tensorflow as tf
 
 import keras_shufflenet as ks
-from tests.models import channels_first, golden_nets
-from tests.noise import TOLERANCE, assert_exact
+from tests.models import golden_nets
+from tests.noise import assert_exact
 from tests.rounding import EPSILON32
 
 NETWORKS = [name for name in ks.list_models() if name not in golden_nets.LARGEST]
@@ -229,19 +226,3 @@ def test_saved_models_open_without_the_package(tmp_path, shallow):
     assert done.returncode == 0, done.stderr
     for name, model in models.items():
         assert_exact(np.load(tmp_path / f"{name}.npy"), model, images(64))
-
-
-def test_channels_first_gives_the_same_numbers():
-    """On PyTorch: TensorFlow has no such convolutions on a CPU."""
-    done = subprocess.run(
-        [sys.executable, "-m", channels_first.__name__, *STRUCTURES[::2]],
-        env={**os.environ, "KERAS_BACKEND": "torch"},
-        cwd=Path(channels_first.__file__).parents[2],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    multiples = json.loads(done.stdout.splitlines()[-1])
-    assert sorted(multiples) == sorted(STRUCTURES[::2])
-    assert {name: d for name, d in multiples.items() if not d <= TOLERANCE} == {}

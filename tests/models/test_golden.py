@@ -1,11 +1,5 @@
 """Equality with the reference networks, proven on synthesized weights."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -13,7 +7,6 @@ from keras_shufflenet.keypoints.codec import HeatmapCodec
 from tests.models import golden_nets
 from tests.rounding import EPSILON32, rounding_error
 
-FAST_COMPILATION = "--xla_backend_optimization_level=0"  # of graphs that run once
 CLASSIFIERS = [  # the largest are in test_every_model.py
     name
     for name, model in golden_nets.NETS.items()
@@ -67,39 +60,3 @@ def test_flip_test_and_decoded_keypoints_equal_the_reference(shared, synth, pose
     )
     np.testing.assert_allclose(points[certain], places, atol=rounding_error(places, 8, EPSILON32))
     np.testing.assert_allclose(scores, expected[..., 2], atol=tolerance)
-
-
-# JAX compiles each network for seconds; the blocks that it does not see here it sees in others.
-OTHER_BACKENDS = {
-    "jax": [
-        "megvii_shufflenet_v1_g3_0.5x",
-        "mmpose_shufflenetv2_coco_256x192",
-        "torchvision_mobilenet_v2_0.5",
-    ],
-    "torch": [
-        "megvii_shufflenet_v1_g3_0.5x",
-        "torchvision_shufflenet_v2_x0_5",
-        "megvii_shufflenet_v2_0.5x",
-        "megvii_shufflenet_v2_plus_small",
-        "megvii_oneshot",
-        "detnas_coco_fpn_300m",
-        "torchvision_mobilenet_v2_0.5",
-        "mmpose_shufflenetv2_coco_256x192",
-    ],
-}
-
-
-@pytest.mark.parametrize("backend", OTHER_BACKENDS)
-def test_other_backends_equal_the_reference(shared, backend):
-    names = OTHER_BACKENDS[backend]
-    done = subprocess.run(
-        [sys.executable, "-m", golden_nets.__name__, str(shared / "golden"), *names],
-        env={**os.environ, "KERAS_BACKEND": backend, "XLA_FLAGS": FAST_COMPILATION},
-        cwd=Path(golden_nets.__file__).parents[2],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    for found in json.loads(done.stdout.splitlines()[-1]).values():
-        golden_nets.check(found)
