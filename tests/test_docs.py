@@ -27,7 +27,7 @@ from tests.shortcuts import eager_training, unset_weights
 ROOT = Path(__file__).parents[1]
 PAGES = (
     *("README.md", "docs/pose.md", "docs/finetune.md", "docs/export.md", "docs/benchmarks.md"),
-    "docs/distributed.md",
+    *("docs/distributed.md", "docs/teachers.md"),
 )
 DATASETS = {"train2017": 8, "val2017": 2}
 CHECKPOINTS = {
@@ -45,6 +45,11 @@ SHORTER = {
         "train pose shufflenet_v2_x0_25 --head fpn --recipe finetune --weights none --epochs 1 "
         "--input-size 64x64"
     ),
+    "train pose shufflenet_v2_x1_0 --head fpn --recipe distill": (
+        "train pose shufflenet_v2_x0_25 --head fpn --recipe distill --weights none --epochs 1 "
+        "--input-size 64x64 --batch-size 4"
+    ),
+    "label photos": "label photos --person-threshold 0",
     "train detect nanodet_plus_m --initial-checkpoint coco": (
         "train detect nanodet_m_x0_5 --weights none --epochs 1 --input-size 64x64 --batch-size 8"
     ),
@@ -92,6 +97,7 @@ FULL = (
     "classify cat.jpg",
     "predict pose",
     "predict detect",
+    "label photos",
 )  # need all units of the network
 
 
@@ -125,6 +131,8 @@ def here(tmp_path_factory, shared, synth, state):
         (folder / "mirror").mkdir()
         detector = shared / "weights" / "nanodet_plus_m_416_coco.pth"
         shutil.copy(detector, folder / "mirror" / "nanodet-plus-m_416.pth")
+        teacher = shared / "weights" / "simplepose_mobilenetv2_0.5_coco.onnx"
+        shutil.copy(teacher, folder / "simplepose.onnx")
         for name, golden in CHECKPOINTS.items():
             meta, _ = golden_nets.load_fixture(shared / "golden", golden)
             arrays = golden_nets.state_dict(synth, meta)

@@ -24,6 +24,7 @@ from keras_shufflenet.weights.errors import WeightsUnavailableError
 
 MIRROR = "KERAS_SHUFFLENET_MIRROR"
 OFFLINE = "KERAS_SHUFFLENET_OFFLINE"
+BUNDLE = Path(__file__).with_name("bundled")
 ADVICE = (
     f"You can also download the file yourself and put it there, set {MIRROR} to a URL or a "
     "directory that has it, or pass the path of a file as `weights=`."
@@ -37,7 +38,7 @@ def cache_directory() -> Path:
 
 
 def download(entry: WeightsEntry) -> Path:
-    """Download a file of the catalog unless it is in the cache.
+    """Download a file of the catalog unless it is in the cache or part of this package.
 
     A partial download is resumed, and gets its final name once its hash is verified. Of several
     processes at once, one downloads and the others wait.
@@ -46,12 +47,14 @@ def download(entry: WeightsEntry) -> Path:
         entry: An entry of the catalog.
 
     Returns:
-        The path in the cache.
+        The path in the cache or in the package.
 
     Raises:
         WeightsUnavailableError: A FileNotFoundError with instructions, if the file cannot be
             downloaded, or if its hash is wrong. A wrong file is removed, from the cache too.
     """
+    if entry.is_bundled:
+        return _bundled(entry)
     path = cache_directory() / entry.file
     if not _is_right(entry, path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,6 +62,16 @@ def download(entry: WeightsEntry) -> Path:
             if not _is_right(entry, path):
                 path.unlink(missing_ok=True)
                 _obtain(entry, path)
+    return path
+
+
+def _bundled(entry: WeightsEntry) -> Path:
+    path = BUNDLE / entry.file
+    if not _is_right(entry, path):
+        raise WeightsUnavailableError(
+            f"The weights {entry.name!r} are part of this package, whose file must have the sha256 "
+            f"{entry.sha256}; install it again. Received: {path}"
+        )
     return path
 
 

@@ -38,6 +38,7 @@ class WeightsEntry:
         pckh: Published MPII mean PCKh@0.5, 0..1.
         source: Page of the publisher.
         download_instructions: How to get the file where there is no direct link.
+        is_bundled: Whether the file is part of this package, so that nothing is downloaded.
     """
 
     name: str
@@ -59,6 +60,7 @@ class WeightsEntry:
     ar: float | None = None
     pckh: float | None = None
     download_instructions: str | None = None
+    is_bundled: bool = False
 
     @property
     def dataset(self) -> str:
