@@ -211,7 +211,14 @@ def _tensorflow_strategy(name: str) -> Any:
 
     if name == "mirrored":
         return tf.distribute.MirroredStrategy()
-    return tf.distribute.MultiWorkerMirroredStrategy()
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except RuntimeError as error:
+        raise RuntimeError(
+            "The strategy multi_worker must be opened before TensorFlow computes anything: call "
+            "open_strategy('multi_worker') before the model is built, and pass what it returns. "
+            f"Received: {error}"
+        ) from error
 
 
 def find_distribution(strategy: Strategy) -> Distribution:

@@ -1,5 +1,6 @@
 """Where the metrics of a training go beside its log.csv: TensorBoard, Weights & Biases."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from importlib.util import find_spec
@@ -27,7 +28,8 @@ def _wandb(directory: Path) -> keras.callbacks.Callback:
     if wandb.run is None:
         name = str(directory.absolute())
         own = sha256(name.encode()).hexdigest()[:16]
-        wandb.init(project=PROJECT, name=directory.name, dir=name, id=own, resume="allow")
+        project = os.environ.get("WANDB_PROJECT", PROJECT)
+        wandb.init(project=project, name=directory.name, dir=name, id=own, resume="allow")
     return WandbMetricsLogger()
 
 

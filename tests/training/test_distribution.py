@@ -88,6 +88,15 @@ def test_the_chief_alone_writes_the_folder(done):
     check_weights(folder / "0.npz", saved.get_weights())
 
 
+def test_workers_are_connected_before_anything_is_computed(monkeypatch):
+    keras.ops.ones(1)
+    task = {"type": "worker", "index": 0}
+    config = {"cluster": {"worker": ["localhost:1", "localhost:2"]}, "task": task}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(config))
+    with pytest.raises(RuntimeError, match=r"must be opened before TensorFlow computes anything"):
+        open_strategy("multi_worker")
+
+
 def test_strategies_are_checked(tmp_path):
     assert open_strategy(None) is None
     with pytest.raises(ValueError, match=r"`strategy` must be one of .*Received: strategy='all'"):
