@@ -40,6 +40,8 @@ def test_train_then_finetune_with_another_category(
         code, _, err = command(
             *("train", "detect", "nanodet_m_x0_5", "--annotations", two_categories, *common),
             *("--initial-checkpoint", first / "model.keras", "--output-dir", second),
+            *("--precision", "bfloat16", "--accumulation-steps", 2, "--strategy", "mirrored"),
+            *("--logger", "csv", "--patience", 3, "--max-corrupt-images", 1, "--sync-batch-norm"),
         )
     assert code == 0, err
     assert "Warning: The file has other classes than the model: 'dog' of the classes" in err
@@ -50,6 +52,8 @@ def test_train_then_finetune_with_another_category(
     assert names == [("person",), ("person", "dog")]
     recipes = [json.loads((run / "run.json").read_text())["recipe"] for run in (first, second)]
     assert [recipe["optimizer"] for recipe in recipes] == ["sgd", "adamw"]
+    assert [(run / "tensorboard").exists() for run in (first, second)] == [True, False]
+    assert json.loads((second / "run.json").read_text())["precision"] == "bfloat16"
 
 
 def test_retinanet_on_any_backbone(command, people, shallow, tmp_path):
