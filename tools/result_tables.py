@@ -231,6 +231,27 @@ def pipeline_table(results: Path, patterns: Sequence[str]) -> str:
     return f"{_markdown(head, rows)}\n\nMedians on {_processor(timed, f'{cores} cores')}."
 
 
+def classification_pipeline_table(results: Path, patterns: Sequence[str]) -> str:
+    """Build the table of the pipeline of classification beside a DataLoader of PyTorch."""
+    timed = read_rows(results / "pipeline_classification.csv")
+    rows = [
+        (
+            row["images"],
+            *(f"{float(row[f'{side}crops_per_second']):.0f}" for side in ("", "pillow_")),
+            f"{float(row['ratio']):.2f}",
+            *(f"{float(row[f'{side}cpu_ms_per_crop']):.2f}" for side in ("", "pillow_")),
+            f"{float(row['cpu_ratio']):.2f}",
+        )
+        for row in timed
+    ]
+    head = (
+        "images", "crops / s", "DataLoader, crops / s", "ratio", "CPU ms / crop",
+        "DataLoader, CPU ms / crop", "ratio of CPU time",
+    )  # fmt: skip
+    cores = " or ".join(dict.fromkeys(row["cores"] for row in timed))
+    return f"{_markdown(head, rows)}\n\nMedians on {_processor(timed, f'{cores} cores')}."
+
+
 def video_table(results: Path, patterns: Sequence[str]) -> str:
     """Build the table of pose estimation on video: ids, and milliseconds of the processor."""
     timed = read_rows(results / "video.csv")
@@ -281,6 +302,7 @@ TABLES: Mapping[str, Callable[[Path, Sequence[str]], str]] = {
     "boxes": boxes_table,
     "grouped": grouped_table,
     "pipeline": pipeline_table,
+    "classification_pipeline": classification_pipeline_table,
     "video": video_table,
 }
 

@@ -1,17 +1,20 @@
 """Both sides of the benchmark make the same samples, and the result is recorded."""
 
 import csv
+import random
 import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
+import torch
 from PIL import Image
 from scipy.special import ndtri
 
 import benchmark_pipeline
 import keras_shufflenet as ks
 import opencv_pipeline
+import pillow_pipeline
 from keras_shufflenet._results import append_row, processor_name
 from keras_shufflenet.data import augmentation
 from keras_shufflenet.data.keypoint_pipeline import shuffled
@@ -114,6 +117,56 @@ def test_a_small_run(samples, tmp_path, monkeypatch, capsys):
         ValueError, match=r"must have the columns date.*Received: .*pipeline\.csv with date"
     ):
         append_row(file, {"something": 1})
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Images of two classes: red increases to the right, green downwards."""
+    folder = tmp_path_factory.mktemp("photos")
+    rows, columns = np.indices((90, 120))
+    pixels = np.stack([2 * columns, 2 * rows, np.zeros_like(rows)], axis=-1).astype(np.uint8)
+    for name in ("cat", "dog"):
+        (folder / name).mkdir()
+        Image.fromarray(pixels).save(folder / name / "1.jpg", quality=98)
+    return folder
+
+
+def test_crops_of_pillow_are_random_flipped_and_normalized(photos):
+    path = str(photos / "cat" / "1.jpg")
+    crops = [pillow_pipeline.make_sample(path, 32, is_normalized=False) for _ in range(40)]
+    assert {(crop.shape, crop.dtype) for crop in crops} == {((3, 32, 32), torch.float32)}
+    to_the_right = sum(float(crop[0, :, -1].mean() - crop[0, :, 0].mean()) > 0 for crop in crops)
+    assert 5 < to_the_right < 35
+    assert all(crop[1, -1].mean() > crop[1, 0].mean() for crop in crops)
+    assert all(crop.min() >= 0 and crop.max() <= 1 for crop in crops)
+    assert pillow_pipeline.make_sample(path, 32).min() < -1
+
+
+def test_boxes_of_pillow():
+    random.seed(0)
+    boxes = np.array([pillow_pipeline.random_box(400, 300) for _ in range(500)])
+    left, top, right, bottom = boxes.T
+    assert (left >= 0).all()
+    assert (top >= 0).all()
+    assert (right <= 400).all()
+    assert (bottom <= 300).all()
+    area = (right - left) * (bottom - top) / (400 * 300)
+    assert 0.07 < area.min() < 0.12
+    assert 0.4 < area.mean() < 0.55  # the largest fit less often
+    assert pillow_pipeline.random_box(400, 20) == (186, 0, 213, 20)
+
+
+def test_a_small_run_of_classification(photos, monkeypatch, capsys):
+    monkeypatch.setattr(benchmark_pipeline, "BATCH", 2)
+    monkeypatch.setattr(benchmark_pipeline, "CROP_SIZE", 32)
+    dataset = ks.data.load_classification_dataset(photos)
+    numbers = benchmark_pipeline.compare_classification(
+        dataset, iterations=1, num_samples=4, workers=1
+    )
+    assert (numbers["crops"], numbers["rounds"], numbers["workers"]) == (4, 1, 1)
+    assert all(value >= 0 for value in numbers.values())
+    benchmark_pipeline.show(numbers)
+    assert "DataLoader and Pillow, 1 process" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("wrong", [{"iterations": 0}, {"num_samples": 0}, {"workers": 0}])
