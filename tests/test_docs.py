@@ -71,9 +71,6 @@ SHORTER = {
     'model = ks.ShuffleNetV2(width=1.0, weights="imagenet")\nimages =': (
         "model = ks.ShuffleNetV2(width=0.25)\nimages ="
     ),
-    'create_model("shufflenet_v2_x1_0", classes=train.class_names, weights="imagenet")': (
-        'create_model("shufflenet_v2_x0_25", classes=train.class_names)'
-    ),
     'ks.feature_extractor(\n    "shufflenet_v2_x1_0", strides=(8, 16, 32), input_shape=': (
         'ks.feature_extractor(\n    "shufflenet_v2_x0_25", strides=(8, 16, 32), input_shape='
     ),
