@@ -39,8 +39,9 @@ def imagenet(
             images (N, H, W, 3) float32 RGB 0..255 to scores (N, classes).
         source: A csv with the columns `filename` and `class_index`, a folder with such a file
             named labels.csv, or a folder with a folder of images for each class. Folders go by
-            name if the model carries the names of its classes; else there must be one for each
-            class, in the order of their names.
+            name if the model carries the names of its classes, or if they are WordNet ids and it
+            has ImageNet's 1000; else there must be one for each class, in the order of their names.
+            Or a dataset of `data.tfds` or its name, such as "tfds:imagenette/320px-v2:validation".
         image_dir: The folder of the csv's images. Defaults to `images` beside the csv.
         resize_size: Length of the shorter side in pixels. Defaults to 256 for a crop of 224, and
             in proportion for others.
@@ -71,9 +72,10 @@ def imagenet(
         batch_size=batch_size,
     )
     steps = int(dataset.cardinality())
-    indices = _model_classes(dataset.class_names, predictor.metadata.labels)
+    outputs = predictor.output_shape[-1]
+    indices = _model_classes(dataset.class_names, predictor.metadata.labels, outputs)
     if dataset.class_names and indices is None:
-        _check_folders(len(dataset.class_names), predictor.output_shape[-1], predictor.name)
+        _check_folders(len(dataset.class_names), outputs, predictor.name)
     _check_classes(dataset.classes, predictor)
     correct, count = np.zeros(2, np.int64), 0
     batches = track(iterate_arrays(dataset), "Images", total=steps, disable=not verbose)
@@ -86,16 +88,26 @@ def imagenet(
     return {"top1": float(correct[0] / count), "top5": float(correct[1] / count), "count": count}
 
 
-def _model_classes(folders: Sequence[str], labels: Sequence[str]) -> np.ndarray | None:
+def _model_classes(
+    folders: Sequence[str], labels: Sequence[str], outputs: int
+) -> np.ndarray | None:
     """Return the index of the model's class for each folder.
 
-    None if there are no folders, or if they go by their order: the model has no names, or only
-    ImageNet's, of which folders usually have the WordNet ids.
+    WordNet ids are those of ImageNet's classes, all or some, for models of 1000 classes. None if
+    there are no folders, or if they go by their order: the model has no names, or only ImageNet's.
     """
     names = [unicodedata.normalize("NFC", label) for label in labels]
     index = {name: n for n, name in enumerate(names)}
     unknown = [folder for folder in folders if folder not in index]
     is_imagenet = list(labels) == [words for _, words in imagenet_classes()]
+    wnids = {wnid: n for n, (wnid, _) in enumerate(imagenet_classes())}
+    if (
+        folders
+        and (is_imagenet or not labels)
+        and outputs == len(wnids)
+        and wnids.keys() >= {*folders}
+    ):
+        return np.array([wnids[folder] for folder in folders])
     if not folders or not labels or (is_imagenet and len(unknown) == len(folders)):
         return None
     if unknown:

@@ -194,6 +194,19 @@ def test_classes_of_imagenette(tmp_path):
     )
 
 
+def test_imagenette_is_a_part_of_imagenet():
+    """Its classes are found among the 1000 by their WordNet ids: n02102040 is number 217."""
+    image = jpeg(np.zeros((9, 9, 3), np.uint8))
+
+    def model(images):
+        return np.eye(1000, dtype=np.float32)[[217] * len(images)]
+
+    with tfds.testing.mock_data(as_data_source_fn=serialized([(image, 0), (image, 1), (image, 1)])):
+        source = ks.data.tfds("imagenette", "validation")
+        metrics = ks.metrics.imagenet(model, source, crop_size=8, verbose=False)
+    assert metrics["top1"] == pytest.approx(2 / 3)
+
+
 def test_a_broken_image_in_a_record_is_named():
     image = jpeg(np.zeros((9, 9, 3), np.uint8))
     examples = [(image, 0), (image[:-9], 0)]
