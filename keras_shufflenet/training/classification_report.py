@@ -20,7 +20,7 @@ from keras_shufflenet.training.confusion_matrix import draw_confusion
 MISTAKES = 24  # images that are shown
 COLUMNS = 6
 TILE = (160, 200)
-TITLE = 28  # letters below an image
+TITLE = 24  # letters of names below an image, before the score
 SMALLEST = 1e-7  # probability, of which there is a logarithm
 TOP5_CLASSES = 5  # with as many or fewer, every class is among the first five
 
@@ -123,7 +123,8 @@ def write_report(found: Predictions, names: Sequence[str], directory: Path) -> N
     path.unlink(missing_ok=True)
     if found.mistakes:
         titles = [
-            f"{names[each.true]} → {names[each.predicted]}"[:TITLE] for each in found.mistakes
+            f"{names[each.true]} -> {names[each.predicted]}"[:TITLE] + f" {each.probability:.2f}"
+            for each in found.mistakes
         ]
         images = [each.image for each in found.mistakes]
         grid = image_grid(images, COLUMNS, tile=TILE, titles=titles)

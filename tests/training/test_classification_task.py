@@ -6,17 +6,20 @@ import json
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 from PIL import Image
 
 import keras_shufflenet as ks
 from keras_shufflenet.data.fingerprint import fingerprint
+from keras_shufflenet.inference.predictor import Predictor
 from keras_shufflenet.models._model_data import attach_data
 from keras_shufflenet.training import (
     ClassificationRecipe,
     ClassificationTask,
     train_classification,
 )
+from keras_shufflenet.training.classification_report import predict, write_report
 from keras_shufflenet.training.cross_entropy import ClassifierInTraining
 from tests.shortcuts import eager_training
 
@@ -274,3 +277,22 @@ def test_classes_of_other_data_go_by_name(folder, tmp_path):
     np.testing.assert_array_equal(again.classes, images.classes)
     with pytest.raises(ValueError, match=r"at least 3 names.*Received: 2 names"):
         again.named(["a", "b"])
+
+
+def test_the_worst_mistakes_are_shown_first(tmp_path):
+    """Scores of 30 images of class 0, the later ones ever more surely of class 1."""
+    wrong = np.linspace(0.4, 0.99, 30, dtype=np.float32)
+    scores = np.stack([1 - wrong, wrong], axis=1)
+    images = np.zeros((30, 8, 8, 3), np.float32) + np.arange(30)[:, None, None, None]
+    batches = tf.data.Dataset.from_tensor_slices((images, np.zeros(30, np.int64))).batch(7)
+    predictor = Predictor.load(lambda x: scores[x[:, 0, 0, 0].astype(int)])
+    found = predict(predictor, batches)
+    assert found.metrics()["val_accuracy"] == (wrong < 0.5).mean()
+    assert [int(each.image[0, 0, 0]) for each in found.mistakes] == list(range(29, 5, -1))
+    assert found.mistakes[0].probability == pytest.approx(0.99)
+    write_report(found, ["a", "b"], tmp_path)
+    with Image.open(tmp_path / "mistakes.jpg") as picture:
+        assert picture.width > 6 * 200
+    matrix = rows(tmp_path / "confusion.csv")
+    assert [int(n) for n in matrix[1][1:]] == [(wrong < 0.5).sum(), (wrong >= 0.5).sum()]
+    assert rows(tmp_path / "classes.csv")[2] == ["b", "0.0000", "", "0.0000", "0"]
