@@ -36,14 +36,13 @@ class CorruptImages:
                 self.reasons = {row["image"]: row["reason"] for row in csv.DictReader(file)}
 
     def add(self, image: str, reason: str) -> str:
-        """Count an image that could not be read, once.
+        """Count an image that could not be read, once; batches are loaded in any order.
 
         Returns:
             What is wrong if there are too many; else an empty text.
         """
         with self._lock:
-            if image in self.reasons:
-                return ""
+            is_known = image in self.reasons
             self.reasons[image] = reason
             if len(self.reasons) > self.limit:
                 names = ", ".join(list(self.reasons)[-_NAMED:])
@@ -51,6 +50,8 @@ class CorruptImages:
                     f"At most {self.limit} images may be corrupt (max_corrupt_images). {reason}. "
                     f"Received: {len(self.reasons)} corrupt images, the last of which are {names}"
                 )
+            if is_known:
+                return ""
             LOGGER.warning("left out, and another sample taken twice: %s", reason)
             if self.path is not None:
                 atomic_write(self.path, self._write)
