@@ -17,7 +17,10 @@ CPUINFO = Path("/proc/cpuinfo")  # Linux only
 
 
 def append_row(
-    path: Path, values: Mapping[str, float | str], program: str = "keras-shufflenet"
+    path: Path,
+    values: Mapping[str, float | str],
+    program: str = "keras-shufflenet",
+    command: str | None = None,
 ) -> None:
     """Append a row to a results file; a new file gets a header.
 
@@ -26,14 +29,20 @@ def append_row(
         values: Columns of the measurement, which follow those on the date, command, versions and
             processor.
         program: The command without its arguments.
+        command: The whole command, if it is not that of this process.
 
     Raises:
         ValueError: If the file has other columns.
     """
     check_columns(path, values)
-    row = _environment(program) | {
-        name: value if isinstance(value, str) else f"{value:.6g}" for name, value in values.items()
-    }
+    row = (
+        _environment(program)
+        | ({} if command is None else {"command": command})
+        | {
+            name: value if isinstance(value, str) else f"{value:.6g}"
+            for name, value in values.items()
+        }
+    )
     text = path.read_text() if path.exists() else ""
     columns = list(row)
     path.parent.mkdir(parents=True, exist_ok=True)
