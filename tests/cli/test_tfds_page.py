@@ -89,6 +89,7 @@ def test_commands_run(command, shallow, pose_file, detector_file, tmp_path, monk
         classifier = ks.ShuffleNetV2(0.25, weights=None, input_shape=(64, 64, 3))
     classifier.save(tmp_path / "classifier.keras")
     instead = {
+        "classify shufflenet_v2_x1_0": f"classify shufflenet_v2_x0_25 {SMALL}",
         "pose shufflenet_v2_x1_0": f"pose shufflenet_v2_x0_25 {SMALL}",
         "detect nanodet_plus_m": f"detect nanodet_m_x0_5 {SMALL}",
         "imagenet shufflenet_v2_x1_0": f"imagenet {tmp_path / 'classifier.keras'}",
