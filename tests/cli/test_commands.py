@@ -209,7 +209,11 @@ def test_train_then_evaluate_with_a_results_row(command, people, shallow, tmp_pa
     ("arguments", "exit_code", "message"),
     [
         (["--input-size", "big"], 1, "HEIGHTxWIDTH"),
-        (["--recipe", "quick"], 1, "--recipe must be one of mmpose, finetune, from_scratch"),
+        (
+            ["--recipe", "quick"],
+            1,
+            "--recipe must be one of mmpose, mmpose_mpii, finetune, distill, from_scratch",
+        ),
         (["--epochs", "0"], 1, "--epochs must be a positive integer. Received: --epochs=0"),
         (["--val-image-dir", "."], 1, "must be given together"),
         (["--head", "heavy"], 1, "Received: "),

@@ -142,7 +142,7 @@ def test_broken_file(files, tmp_path, name, damage):
 
 
 def test_other_kinds_of_sources(tmp_path):
-    with pytest.raises(ValueError, match=r"must end in \.keras or \.tflite"):
+    with pytest.raises(ValueError, match=r"must end in \.keras, \.tflite or \.onnx"):
         Predictor.load(tmp_path / "weights.h5")
     with pytest.raises(ValueError, match=r"keras\.Model, a path or a function"):
         Predictor.load(3)
