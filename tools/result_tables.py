@@ -146,7 +146,8 @@ def weights_table(results: Path, patterns: Sequence[str]) -> str:
     """Build the table of published weights: metrics, preprocessing, license and file."""
     head = ("weights", "published", "trained on", "resize → crop", "license", "file")
     rows = []
-    for name in _model_names(patterns):
+    bundled = {entry.model for entry in weights.list_weights() if entry.is_bundled}
+    for name in [*_model_names(patterns), *_matching(sorted(bundled), patterns)]:
         for entry in weights.list_weights(name):
             sizes = [str(entry.resize_size)] if entry.resize_size else []
             sizes.append(" × ".join(map(str, entry.crop_size)))
@@ -372,7 +373,9 @@ def _published(entry: weights.WeightsEntry) -> str:
     if entry.ap is not None:
         recall = f", AR {entry.ar:.3f}" if entry.ar is not None else ""
         return f"AP {entry.ap:.3f}{recall}"
-    top1 = f"{100 * (entry.top1 or 0):.2f}"
+    if entry.top1 is None:
+        return f"[model card]({Path(entry.source).relative_to('docs')})"
+    top1 = f"{100 * entry.top1:.2f}"
     return f"{top1} / {100 * entry.top5:.2f}" if entry.top5 else top1
 
 
@@ -382,6 +385,8 @@ def _publisher(entry: weights.WeightsEntry) -> str:
 
 def _file(entry: weights.WeightsEntry) -> str:
     """Return the file as a link, or its name with the path on the publisher's drive."""
+    if entry.is_bundled:
+        return "part of the package"
     if entry.url:
         return f"[{entry.file}]({entry.url})"
     on_drive = {file: path for _, _, file, path, *_ in MEGVII_FILES}.get(entry.file)

@@ -70,7 +70,7 @@ class Job(NamedTuple):
 
 
 def _published(pattern: str) -> list[Job]:
-    entries = ks.weights.list_weights()
+    entries = [entry for entry in ks.weights.list_weights() if not entry.is_bundled]
     names = fnmatch.filter([entry.name for entry in entries], pattern)
     return [Job(entry.name, entry.model, entry.name) for entry in entries if entry.name in names]
 

@@ -161,7 +161,8 @@ def fitting_layouts(model: keras.Model) -> list[Layout]:
         model: A model made by a builder of this package.
     """
     body = weighted_layers(model, include_head=True)
-    published = [entry.layout for entry in reversed(catalog.list_weights(model.name))]
+    entries = reversed(catalog.list_weights(model.name))
+    published = [entry.layout for entry in entries if entry.layout is not None]
 
     def similarity(table: Layout) -> tuple[int, bool, bool]:
         publisher, network = table.name.split("/")

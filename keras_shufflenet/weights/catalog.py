@@ -24,7 +24,7 @@ class WeightsEntry:
         sha256: Hash of the file, or the prefix of it that the publisher puts in the file name.
         size: Size in bytes, where known.
         license: The publisher's license, as SPDX identifier where there is one.
-        layout: Name in `layouts.LAYOUTS`.
+        layout: Name in `layouts.LAYOUTS`; None for a file of Keras.
         preprocessing: What the network was trained on. Models preprocess images themselves.
         resize_size: Length in pixels of the image's shorter side before the crop; None for pose
             and detection.
@@ -36,7 +36,7 @@ class WeightsEntry:
             of keypoints with flip test and the bounding boxes of a detector of AP 56.4 on persons.
         ar: Published COCO val2017 average recall, 0..1.
         pckh: Published MPII mean PCKh@0.5, 0..1.
-        source: Page of the publisher.
+        source: Page of the publisher, or the model card of a file of this package.
         download_instructions: How to get the file where there is no direct link.
         is_bundled: Whether the file is part of this package, so that nothing is downloaded.
     """
@@ -44,7 +44,7 @@ class WeightsEntry:
     name: str
     model: str
     file: str
-    layout: str
+    layout: str | None
     source: str
     license: str
     url: str | None = None

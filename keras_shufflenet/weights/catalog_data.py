@@ -61,6 +61,12 @@ TORCHVISION_FILES = (
      256, 71.878, 90.286),
 )  # fmt: skip
 
+# Part of this package, in `bundled/`: model, crop size, sha256, bytes
+BUNDLED_FILES: tuple[tuple[str, tuple[int, int], str, int], ...] = (
+    ("pose_shufflenet_v2_x1_0_coco_256x192_fpn", (256, 192),
+     "614230dd140f50113e9ab267e50b09e228bd6bbf8406e3bdcce4d5c84ee8f3ae", 2_965_468),
+)  # fmt: skip
+
 # model, folder, file, sha256 prefix, top-1, top-5
 MMCLS_FILES = (
     ("shufflenet_v1_x1_0_g3_mmcls", "shufflenet_v1",
@@ -165,6 +171,7 @@ def records() -> Iterator[dict[str, Any]]:
     yield _tonylins()
     yield from _mmpose()
     yield from detectors()
+    yield from _bundled()
 
 
 def _torchvision() -> Iterator[dict[str, Any]]:
@@ -289,6 +296,23 @@ def _mmpose() -> Iterator[dict[str, Any]]:
             "ap": ap,
             "ar": ar,
             "pckh": pckh,
+        }
+
+
+def _bundled() -> Iterator[dict[str, Any]]:
+    for model, crop, sha256, size in BUNDLED_FILES:
+        yield {
+            "name": f"{model}.keras_shufflenet",
+            "model": model,
+            "file": f"{model}.weights.h5",
+            "sha256": sha256,
+            "size": size,
+            "layout": None,
+            "crop_size": crop,
+            "interpolation": "bilinear (affine crop of the bounding box)",
+            "source": f"docs/model_cards/{model}.md",
+            "license": "see the model card",
+            "is_bundled": True,
         }
 
 
