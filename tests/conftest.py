@@ -126,9 +126,8 @@ def golden_pose(shared):
 
 @pytest.fixture(scope="session")
 def simple_pose(shared):
-    """A really trained COCO pose net: a function from images (N, 256, 192, 3) to heatmaps."""
-    pytest.importorskip("onnxruntime")
-    from evaluate_onnx_pose import load_network
+    """A really trained COCO pose net: a predictor of images (N, 256, 192, 3)."""
+    from keras_shufflenet.inference.predictor import Predictor
 
-    network, _ = load_network(shared / "weights" / "simplepose_mobilenetv2_0.5_coco.onnx")
-    return network
+    path = shared / "weights" / "simplepose_mobilenetv2_0.5_coco.onnx"
+    return Predictor.load(path, num_threads=1)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from keras_shufflenet.cli.options import check_model, is_model_file, open_model
+from keras_shufflenet.cli.options import DETECTOR_FILES, check_model, is_model_file, open_model
 
 if TYPE_CHECKING:
     import keras
@@ -47,7 +47,13 @@ def check_detector(detector: str, weights: str | None) -> None:
         ImportError: If ai-edge-litert is missing for a .tflite file.
         ValueError: If it is no detector, or weights are given for a file.
     """
-    check_model(detector, weights, option="--detector", weights_option="--detector-weights")
+    check_model(
+        detector,
+        weights,
+        DETECTOR_FILES,
+        option="--detector",
+        weights_option="--detector-weights",
+    )
     check_detector_name(detector, "--detector")
 
 

@@ -38,8 +38,8 @@ def coco(
         str | None,
         typer.Argument(
             metavar="MODEL",
-            help="A .keras or .tflite file, or a name of `keras-shufflenet models`; none with "
-            "--results.",
+            help="A .keras, .tflite or .onnx file, or a name of `keras-shufflenet models`; none "
+            "with --results.",
         ),
     ] = None,
     image_dir: Annotated[
@@ -64,7 +64,7 @@ def coco(
         str | None,
         typer.Option(
             help="Detector to find the persons with, beside the evaluation with annotated boxes: "
-            "a .keras or .tflite file, or a name of `keras-shufflenet models`."
+            "a .keras, .tflite or .onnx file, or a name of `keras-shufflenet models`."
         ),
     ] = None,
     detector_weights: DetectorWeights = None,

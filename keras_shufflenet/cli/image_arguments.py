@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
     from keras_shufflenet.inference.sources import ImageSource
 
-OTHER_MODEL_FILES = {".h5", ".hdf5", ".onnx", ".pb", ".pt", ".pth", ".ckpt", ".safetensors"}
+OTHER_MODEL_FILES = {".h5", ".hdf5", ".pb", ".pt", ".pth", ".ckpt", ".safetensors"}
 
 Images = Annotated[
     list[str],
     typer.Argument(
         metavar="[MODEL] IMAGE...",
         help="Image files, folders, quoted shell patterns, URLs, or - for a list on the standard "
-        "input; after a .keras or .tflite file or a name of `keras-shufflenet models`. Without "
-        "MODEL a published network is used.",
+        "input; after a .keras, .tflite or .onnx file or a name of `keras-shufflenet models`. "
+        "Without MODEL a published network is used.",
     ),
 ]
 
@@ -92,8 +92,8 @@ def split_model(
     first = words[0]
     if Path(first).suffix.lower() in OTHER_MODEL_FILES:
         raise ValueError(
-            "MODEL must be a .keras or .tflite file; `keras-shufflenet convert` reads checkpoints. "
-            f"Received: {first}"
+            "MODEL must be a .keras, .tflite or .onnx file; `keras-shufflenet convert` reads "
+            f"checkpoints. Received: {first}"
         )
     if is_model_file(first) or _is_model_name(first):
         model, images = first, words[1:]

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from keras_shufflenet.keypoints import Skeleton
 
 DEBUG = "KERAS_SHUFFLENET_DEBUG"
-MODEL_FILES = (".keras", ".tflite")
+DETECTOR_FILES = (".keras", ".tflite")
+MODEL_FILES = (*DETECTOR_FILES, ".onnx")
 
 Annotations = Annotated[
     list[Path],
@@ -44,7 +45,7 @@ Model = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help="A .keras or .tflite file, or a name of `keras-shufflenet models`.",
+        help="A .keras, .tflite or .onnx file, or a name of `keras-shufflenet models`.",
     ),
 ]
 Network = Annotated[
@@ -190,7 +191,8 @@ def check_model(
 
     Raises:
         FileNotFoundError: If the file does not exist.
-        ImportError: If ai-edge-litert is missing for a .tflite file.
+        ImportError: If ai-edge-litert is missing for a .tflite file, or onnxruntime for an .onnx
+            file.
         ValueError: If the file is of another kind, or weights are given for a file.
     """
     if Path(model).suffix and (is_model_file(model) or Path(model).is_file()):
@@ -208,6 +210,8 @@ def check_model(
             raise FileNotFoundError(f"{option} must be an existing file. Received: {model}")
         if model.endswith(".tflite"):
             check_installed("A .tflite file", "export", ("ai_edge_litert",))
+        if model.endswith(".onnx"):
+            check_installed("An .onnx file", "runtimes", ("onnxruntime",))
 
 
 def open_model(model: str, weights: str | None) -> "keras.Model | str":

@@ -57,7 +57,7 @@ def open_onnx(path: Path, num_threads: int | None = None) -> ONNXModel:
     """
     if not path.is_file():
         raise FileNotFoundError(f"`source` must be an existing file. Received: {path}")
-    check_installed("An ONNX file", "runtimes", ("onnxruntime",))
+    check_installed("An .onnx file", "runtimes", ("onnxruntime",))
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

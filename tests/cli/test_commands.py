@@ -50,7 +50,7 @@ def test_classes_are_named(command, photo, shallow, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("model.onnx", "photo.png"), "MODEL must be a .keras or .tflite file; "),
+        (("model.h5", "photo.png"), "MODEL must be a .keras, .tflite or .onnx file; "),
         (("k.json",), "An image must be a file of "),
         (("photo.png", "--output-dir", "/proc/x"), "The folder of --output-dir must be writable"),
     ],

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from keras_shufflenet.cli.detectors import check_detector
 from keras_shufflenet.cli.options import (
     check_model,
     open_model,
@@ -105,3 +106,13 @@ def test_lists_of_heads_and_recipes_are_complete(command):
     assert re.findall(r"^\| `(\w+)` \| \d+ % \|", page, re.MULTILINE) == list(pose.HEADS)
     named = re.findall(r"^\| `(\w+)`(?: \(default\))? \| [^\d]", page, re.MULTILINE)
     assert set(named) >= set(RECIPES)
+
+
+def test_onnx_files_are_networks_but_no_detectors(tmp_path):
+    path = tmp_path / "pose.onnx"
+    with pytest.raises(FileNotFoundError, match=r"MODEL must be an existing file\. Received: "):
+        check_model(str(path), None)
+    path.write_bytes(b"")
+    check_model(str(path), None)
+    with pytest.raises(ValueError, match=r"--detector must be a \.keras or \.tflite file"):
+        check_detector(str(path), None)
