@@ -120,49 +120,27 @@ def label_images(
     teachers = load_teachers(models)
     folder = Path(image_dir)
     images, detections = _detect(PersonDetector.load(detector), folder, verbose)
-    skeleton = teachers[0].skeleton
-    category = _category(skeleton)
-    found: dict[str, Any] = {
-        "info": _info(models),
-        "images": images,
-        "annotations": [],
-        "categories": [category],
-    }
-    if not detections:
-        return found
-    dataset = data.load_keypoint_dataset(
-        {**found, "annotations": []}, folder, skeleton=skeleton, detections=detections
-    )
-    bboxes = dataset.instances.bboxes
-    poses = _predict(teachers, dataset, verbose)
-    for row, (image_id, bbox, pose) in enumerate(
-        zip(dataset.instances.image_id.tolist(), bboxes, poses, strict=True)
-    ):
-        is_labeled = pose[:, 2] >= keypoint_threshold
-        score = np.sort(pose[:, 2])[-BEST:].mean()
-        if score < person_threshold or is_labeled.sum() < min(MIN_KEYPOINTS, len(skeleton)):
-            continue
-        keypoints = np.column_stack([pose[:, :2], np.full(len(pose), 2)]) * is_labeled[:, None]
-        found["annotations"].append(
-            {
-                "id": len(found["annotations"]) + 1,
-                "image_id": image_id,
-                "category_id": category["id"],
-                "iscrowd": 0,
-                "bbox": [round(float(x), 2) for x in bbox],
-                "area": round(float(bbox[2] * bbox[3]), 1),
-                "score": round(float(dataset.instances.bbox_scores[row]), 3),
-                **_as_fields(keypoints, pose[:, 2] * is_labeled),
-            }
+    category = _category(teachers[0].skeleton)
+    content = {"images": images, "annotations": [], "categories": [category]}
+    labels: list[dict[str, Any]] = []
+    if detections:
+        dataset = data.load_keypoint_dataset(
+            content, folder, skeleton=teachers[0].skeleton, detections=detections
         )
-    used = {annotation["image_id"] for annotation in found["annotations"]}
-    found["images"] = [image for image in images if image["id"] in used]
-    found["info"] |= {
+        poses = _predict(teachers, dataset, verbose)
+        labels = _labels(dataset, poses, category["id"], person_threshold, keypoint_threshold)
+    used = {label["image_id"] for label in labels}
+    counts = {
         "photographs": len(images),
         "persons_detected": len(detections),
-        "persons_labeled": len(found["annotations"]),
+        "persons_labeled": len(labels),
     }
-    return found
+    return {
+        "info": _info(models) | counts,
+        "images": [image for image in images if image["id"] in used],
+        "annotations": labels,
+        "categories": [category],
+    }
 
 
 def complete_annotations(
@@ -226,6 +204,39 @@ def _load_teacher(model: Any) -> KeypointPredictor:
 def _predict(teachers: list[KeypointPredictor], dataset: Any, verbose: bool) -> np.ndarray:
     found = [predict_dataset(teacher, dataset, verbose=verbose) for teacher in teachers]
     return fuse_keypoints(found, _sizes(dataset.instances.bboxes))
+
+
+def _labels(
+    dataset: data.KeypointDataset,
+    poses: np.ndarray,
+    category_id: int,
+    person_threshold: float,
+    keypoint_threshold: float,
+) -> list[dict[str, Any]]:
+    """Return the annotations of the persons whose poses (N, K, 3) are sure enough."""
+    labels: list[dict[str, Any]] = []
+    people = dataset.instances
+    for image_id, bbox, score, pose in zip(
+        people.image_id.tolist(), people.bboxes, people.bbox_scores, poses, strict=True
+    ):
+        is_labeled = pose[:, 2] >= keypoint_threshold
+        is_sure = np.sort(pose[:, 2])[-BEST:].mean() >= person_threshold
+        if not is_sure or is_labeled.sum() < min(MIN_KEYPOINTS, len(pose)):
+            continue
+        keypoints = np.column_stack([pose[:, :2], np.full(len(pose), 2)]) * is_labeled[:, None]
+        labels.append(
+            {
+                "id": len(labels) + 1,
+                "image_id": image_id,
+                "category_id": category_id,
+                "iscrowd": 0,
+                "bbox": [round(float(x), 2) for x in bbox],
+                "area": round(float(bbox[2] * bbox[3]), 1),
+                "score": round(float(score), 3),
+                **_as_fields(keypoints, pose[:, 2] * is_labeled),
+            }
+        )
+    return labels
 
 
 def _sizes(bboxes: np.ndarray) -> np.ndarray:

@@ -51,21 +51,6 @@ def test_finetune_classifier(run, tmp_path):
     assert ks.models.class_names(model) == ("blue", "red")
 
 
-def test_train_retinanet(run, tmp_path):
-    annotations, images = ks.synthetic_people.create_dataset(
-        tmp_path / "people", 4, image_size=(64, 64), workers=1, verbose=False
-    )
-    output = run(
-        *("train_retinanet.py", "shufflenet_v2_x0_25", "--backbone-weights", "none"),
-        *("--annotations", annotations, "--image-dir", images, "--val-annotations", annotations),
-        *("--input-size", 64, "--fpn-channels", 8, "--head-convs", 1),
-        *("--epochs", 1, "--batch-size", 4, "--output-dir", "runs/retinanet"),
-    )
-    assert "runs/retinanet/model.keras: AP 0." in output
-    model = keras.saving.load_model(tmp_path / "runs" / "retinanet" / "model.keras")
-    assert ks.models.class_names(model) == ("person",)
-
-
 def test_every_example_has_a_test():
     tested = Path(__file__).read_text()
     assert all(path.name in tested for path in EXAMPLES.glob("*.py"))

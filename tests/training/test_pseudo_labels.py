@@ -5,8 +5,10 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from keras_shufflenet import data
+from keras_shufflenet.inference.person_boxes import PersonBoxes
 from keras_shufflenet.inference.predictor import Predictor
 from keras_shufflenet.keypoints import COCOFile
 from keras_shufflenet.training import pseudo_labels
@@ -68,6 +70,26 @@ def test_completed_annotations_are_read_with_their_weights(people, tmp_path):
     dataset = data.load_keypoint_dataset(found, folder)
     weights = dataset.instances.keypoints_visible
     np.testing.assert_allclose(weights[0], after[0].keypoint_weights)
+
+
+def test_photographs_without_persons_give_a_file_without_images(tmp_path):
+    Image.new("RGB", (64, 48)).save(tmp_path / "empty.png")
+
+    def nothing(images):
+        return np.zeros((len(images), 16, 12, 17), np.float32)
+
+    class Blind:
+        def detect(self, images):
+            return [PersonBoxes(np.zeros((0, 4)), np.zeros(0)) for _ in images]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pseudo_labels.PersonDetector, "load", lambda detector: detector)
+        found = pseudo_labels.label_images(
+            tmp_path, [Predictor.load(nothing, (64, 48))], Blind(), verbose=False
+        )
+    assert (found["images"], found["annotations"]) == ([], [])
+    counts = [found["info"][name] for name in ("photographs", "persons_detected")]
+    assert counts == [1, 0]
 
 
 def test_errors(people, tmp_path):
