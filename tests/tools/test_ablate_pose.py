@@ -1,6 +1,7 @@
 import pytest
-from tools.ablate_pose import ALL, TRAININGS, finished, main, sources
 from typer import BadParameter
+
+from tools.ablate_pose import ALL, TRAININGS, finished, main, sources
 
 
 def test_trainings_differ_from_the_first_in_what_their_name_says(tmp_path):
@@ -28,5 +29,5 @@ def test_finished_trainings_are_those_with_a_row(tmp_path):
 
 
 def test_unknown_trainings_are_named(tmp_path):
-    with pytest.raises(BadParameter, match="Received: {'none'}"):
+    with pytest.raises(BadParameter, match=r"Received: \{'none'\}"):
         main(tmp_path, tmp_path, tmp_path / "w", "t", tmp_path / "r.csv", only=["none"])
