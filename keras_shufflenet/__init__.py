@@ -1,7 +1,7 @@
 """ShuffleNets, MobileNetV2, top-down pose estimation and detection in Keras 3.
 
-Networks and weights work with every Keras backend; `data`, `metrics`, `export`, `inference` and
-`training` need TensorFlow. Submodules are imported at first use.
+Networks and weights work with every Keras backend; `data`, `metrics`, `export`, `inference`,
+`search` and `training` need TensorFlow. Submodules are imported at first use.
 """
 
 from importlib import import_module
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         keypoints,
         metrics,
         models,
+        search,
         synthetic_people,
         training,
         weights,
@@ -70,6 +71,7 @@ __all__ = [
     "metrics",
     "models",
     "preprocess_input",
+    "search",
     "synthetic_people",
     "training",
     "weights",
@@ -83,6 +85,7 @@ _PACKAGES = {
     "keypoints",
     "metrics",
     "models",
+    "search",
     "synthetic_people",
     "training",
     "weights",

@@ -29,6 +29,7 @@ LAYERS = (
     ("metrics",),
     ("training", "export"),
     ("benchmark",),
+    ("search",),
     ("cli",),
     ("__main__",),
 )

@@ -28,11 +28,14 @@ class Family:
         presets: Maps registry names to arguments of the builder.
         feature_prefixes: Maps strides to the common prefix of the names of the layers whose last
             one ends at that stride.
+        spaces: Maps the names of search spaces to arguments of the builder, which also takes an
+            `architecture`.
     """
 
     builder: Callable[..., keras.Model]
     presets: Mapping[str, Mapping[str, Any]]
     feature_prefixes: Mapping[int, str]
+    spaces: Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -60,9 +63,10 @@ def register_family(
     builder: Callable[..., keras.Model],
     presets: Mapping[str, Mapping[str, Any]],
     feature_prefixes: Mapping[int, str],
+    spaces: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
     """Make the networks of a builder known by name; see `Family` for the arguments."""
-    _families.append(Family(builder, presets, feature_prefixes))
+    _families.append(Family(builder, presets, feature_prefixes, spaces or {}))
 
 
 def register_task(
@@ -116,7 +120,8 @@ def create_model(name: str, **arguments: Any) -> keras.Model:
     """Build a model by name.
 
     Args:
-        name: One of `list_models()`, or the name of a pose estimator:
+        name: One of `list_models()`; a search space and an architecture, as in "one_shot:0031…",
+            with channel scales "one_shot:0031…@1.4,1.2,…"; or the name of a pose estimator:
             "pose_<backbone>_<keypoints>_<height>x<width>" with mmpose's head, followed by
             "_<head>" for another head; or one of `list_models(task="detection")`.
         **arguments: Further arguments of the builder, for example `weights="imagenet"`.
@@ -132,10 +137,16 @@ def create_model(name: str, **arguments: Any) -> keras.Model:
         if isinstance(name, str) and name.startswith(task.prefix):
             return task.build(name, **arguments)
     networks = list_models()
-    if name not in networks:
+    if name not in networks and not is_architecture(name):
         heads = [each for task in _tasks for each in task.names()]
         raise _unknown(name, [*networks, *heads], "`list_models()`, of all its tasks")
     return build_network(name, **arguments)
+
+
+def is_architecture(name: Any) -> bool:
+    """Return whether a name is that of a search space, followed by a colon."""
+    space, colon, _ = name.partition(":") if isinstance(name, str) else ("", "", "")
+    return bool(colon) and any(space in family.spaces for family in families())
 
 
 def build_network(name: str, **arguments: Any) -> keras.Model:
@@ -144,6 +155,11 @@ def build_network(name: str, **arguments: Any) -> keras.Model:
     Raises:
         ValueError: If there is no such network.
     """
+    if is_architecture(name):
+        space, _, architecture = name.partition(":")
+        (family,) = (each for each in families() if space in each.spaces)
+        preset = {**family.spaces[space], "architecture": architecture}
+        return family.builder(**{**preset, **arguments})
     for family in families():
         if isinstance(name, str) and name in family.presets:
             return family.builder(**{**family.presets[name], **arguments})

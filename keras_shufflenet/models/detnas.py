@@ -19,11 +19,11 @@ from keras_shufflenet.models._registry import register_family
 from keras_shufflenet.models.layers import conv_bn
 from keras_shufflenet.models.search_space import (
     Style,
+    bottleneck_channels,
     parse_architecture,
     search_stages,
     split_even_odd,
     split_standard,
-    unit_positions,
 )
 
 Split = Literal["even_odd", "standard"]
@@ -72,9 +72,9 @@ def detnas(
 ) -> keras.KerasTensor:
     """Map images to the feature maps of the last convolution (stride 32)."""
     x = conv_bn(x, size.stem, 3, strides=2, use_bias=True, name="stem_conv")
-    bottleneck_channels = [size.stages[stage - 1] // 2 for stage, _ in unit_positions(size.units)]
+    bottlenecks = bottleneck_channels(size.stages, size.units, (1.0,) * sum(size.units))
     styles = [Style(split=SPLITS[split])] * len(size.units)
-    x = search_stages(x, architecture, size.units, size.stages, bottleneck_channels, styles)
+    x = search_stages(x, architecture, size.units, size.stages, bottlenecks, styles)
     return conv_bn(x, size.last, use_bias=True, name="conv_last")
 
 
@@ -155,4 +155,5 @@ def DetNAS(
     )
 
 
-register_family(DetNAS, PRESETS, FEATURE_PREFIXES)
+SPACES = {_preset_name(size): {"size": size} for size in SIZES}
+register_family(DetNAS, PRESETS, FEATURE_PREFIXES, spaces=SPACES)

@@ -19,9 +19,10 @@ from keras_shufflenet.models._registry import register_family
 from keras_shufflenet.models.layers import Norm, conv_bn
 from keras_shufflenet.models.search_space import (
     Style,
+    bottleneck_channels,
     parse_architecture,
     search_stages,
-    unit_positions,
+    split_scales,
 )
 
 
@@ -55,15 +56,6 @@ FEATURE_PREFIXES = {2: "stem_conv", 4: "stage1", 8: "stage2", 16: "stage3", 32: 
 PRESETS = {name: {"architecture": name} for name in SEARCHED}
 
 
-def _bottleneck_channels(channel_scales: Sequence[float]) -> list[int]:
-    """Return the bottleneck channels of each unit, rounded down."""
-    positions = unit_positions(UNITS)
-    return [
-        int(CHANNELS[stage - 1] // 2 * scale)
-        for (stage, _), scale in zip(positions, channel_scales, strict=True)
-    ]
-
-
 def one_shot(
     x: keras.KerasTensor,
     architecture: Sequence[int],
@@ -73,8 +65,8 @@ def one_shot(
     """Map images to the feature maps of the last convolution (stride 32)."""
     x = conv_bn(x, STEM_CHANNELS, 3, strides=2, norm=norm, name="stem_conv")
     styles = [Style(norm=norm)] * len(UNITS)
-    bottleneck_channels = _bottleneck_channels(channel_scales)
-    x = search_stages(x, architecture, UNITS, CHANNELS, bottleneck_channels, styles)
+    bottlenecks = bottleneck_channels(CHANNELS, UNITS, channel_scales)
+    x = search_stages(x, architecture, UNITS, CHANNELS, bottlenecks, styles)
     return conv_bn(x, LAST_CHANNELS, norm=norm, name="conv_last")
 
 
@@ -98,9 +90,10 @@ def OneShotNet(
     Args:
         architecture: "one_shot" (found by ShuffleNet-Series), "one_shot_spos" (found by
             SinglePathOneShot), or 20 choices: 0, 1, 2 for units with 3 × 3, 5 × 5, 7 × 7 depthwise
-            convolutions, 3 for the Xception unit; as numbers or as a string of digits.
+            convolutions, 3 for the Xception unit; as numbers or as a string of digits, which may
+            be followed by channel scales, as in "0031…@1.4,1.2,…".
         channel_scales: 20 positive factors on the bottleneck channels of the units. Defaults to
-            those of the named architecture, otherwise 1.
+            those of the architecture, otherwise 1.
         affine: Whether batch normalizations have gamma and beta. Those of supernets do not, see
             `weights.supernet_path`.
         include_preprocessing: Whether the model takes RGB images 0..255. If False, it takes what
@@ -130,13 +123,18 @@ def OneShotNet(
     """
     found = SEARCHED.get(architecture) if isinstance(architecture, str) else None
     units = sum(UNITS)
-    choices = parse_architecture(found.architecture if found else architecture, units, SEARCHED)
+    text, own_scales = architecture, None
+    if found:
+        text, own_scales = found
+    elif isinstance(architecture, str):
+        text, own_scales = split_scales(architecture)
+    choices = parse_architecture(text, units, SEARCHED)
     if channel_scales is None:
-        scales = found.channel_scales if found else (1.0,) * units
+        scales = own_scales or (1.0,) * units
     else:
         scales = tuple(channel_scales) if isinstance(channel_scales, Iterable) else ()
     known = len(scales) == units and all(map(is_positive, scales))
-    if not known or min(_bottleneck_channels(scales)) < 1:
+    if not known or min(bottleneck_channels(CHANNELS, UNITS, scales)) < 1:
         raise ValueError(
             f"`channel_scales` must be {units} positive numbers that leave at least one channel. "
             f"Received: channel_scales={channel_scales!r}"
@@ -157,4 +155,4 @@ def OneShotNet(
     )
 
 
-register_family(OneShotNet, PRESETS, FEATURE_PREFIXES)
+register_family(OneShotNet, PRESETS, FEATURE_PREFIXES, spaces={"one_shot": {}})

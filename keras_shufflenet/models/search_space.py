@@ -88,6 +88,26 @@ def parse_architecture(
     return tuple(int(choice) for choice in choices)
 
 
+def split_scales(architecture: str) -> tuple[str, tuple[float, ...] | None]:
+    """Return the choices and the channel scales of "0031…@1.4,1.2,…"; None for no scales.
+
+    Raises:
+        ValueError: If a scale is no number.
+    """
+    if not isinstance(architecture, str):
+        raise ValueError(
+            f"`architecture` must be a string. Received: architecture={architecture!r}"
+        )
+    choices, mark, scales = architecture.partition("@")
+    try:
+        return choices, tuple(map(float, scales.split(","))) if mark else None
+    except ValueError:
+        raise ValueError(
+            "`architecture` must have numbers, such as 1.4,1.2, after the @. "
+            f"Received: architecture={architecture!r}"
+        ) from None
+
+
 def squeeze_excite(
     x: keras.KerasTensor, pooled: keras.KerasTensor, norm: Norm, name: str
 ) -> keras.KerasTensor:
@@ -166,12 +186,29 @@ def unit_positions(units: Sequence[int]) -> Iterator[tuple[int, int]]:
     return ((stage, unit) for stage, count in enumerate(units, 1) for unit in range(count))
 
 
+def bottleneck_channels(
+    channels: Sequence[int], units: Sequence[int], channel_scales: Sequence[float]
+) -> list[int]:
+    """Return the bottleneck channels of each unit, rounded down.
+
+    Args:
+        channels: Output channels of each stage.
+        units: Number of units of each stage.
+        channel_scales: Factor of each unit on half of its output channels.
+    """
+    positions = unit_positions(units)
+    return [
+        int(channels[stage - 1] // 2 * scale)
+        for (stage, _), scale in zip(positions, channel_scales, strict=True)
+    ]
+
+
 def search_stages(
     x: keras.KerasTensor,
     architecture: Sequence[int],
     units: Sequence[int],
     channels: Sequence[int],
-    bottleneck_channels: Sequence[int],
+    bottlenecks: Sequence[int],
     styles: Sequence[Style],
 ) -> keras.KerasTensor:
     """Apply all stages; the first unit of each has stride 2.
@@ -181,11 +218,11 @@ def search_stages(
         architecture: A choice for each unit.
         units: Number of units of each stage.
         channels: Output channels of each stage.
-        bottleneck_channels: Bottleneck channels of each unit.
+        bottlenecks: Bottleneck channels of each unit.
         styles: Style of each stage.
     """
     positions = unit_positions(units)
-    choices = zip(positions, architecture, bottleneck_channels, strict=True)
+    choices = zip(positions, architecture, bottlenecks, strict=True)
     for (stage, unit), choice, bottleneck in choices:
         x = choice_block(
             x,
