@@ -29,18 +29,21 @@ def create_published(name: str) -> "keras.Model":
 
 
 def load_keras(path: Path) -> "keras.Model":
-    """Open a `.keras` file for inference.
+    """Open a `.keras` file for inference, in safe mode: see `weights.keras_archive`.
 
     Raises:
         FileNotFoundError: If it is missing.
-        ValueError: If it cannot be read.
+        ValueError: If it cannot be read, or its model has code or custom objects.
     """
     if not path.is_file():
         raise FileNotFoundError(f"The .keras file must exist. Received: {str(path)!r}")
     import keras
 
+    from keras_shufflenet.weights.keras_archive import check_model_file
+
+    check_model_file(path)
     try:
-        return keras.saving.load_model(path, compile=False)
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # a broken file fails in zipfile, json, h5py or Keras
         raise ValueError(
             "The file must be a model that `model.save` of Keras 3 has written "

@@ -14,6 +14,7 @@ import keras
 from keras_shufflenet._files import atomic_write
 from keras_shufflenet._keras_private import weights_file
 from keras_shufflenet.training.precision import updating_optimizer
+from keras_shufflenet.weights.hdf5 import open_file
 
 LAST = "last.weights.h5"
 PREVIOUS = "previous.weights.h5"
@@ -135,7 +136,8 @@ def restore(model: keras.Model, directory: Path) -> int:
         model.optimizer.build(model.trainable_variables)
     for path in paths:
         with contextlib.suppress(OSError, KeyError, ValueError):
-            model.load_weights(path)
+            with open_file(path):  # checks it: nothing is assigned from a damaged file
+                model.load_weights(path)
             return int(keras.ops.convert_to_numpy(model.optimizer.iterations))
     if paths:
         raise ValueError(

@@ -1,9 +1,10 @@
-"""Read the layers of files that Keras saved, without following a link out of the file.
+"""Read the layers of files that Keras saved, which are checked first: see `hdf5_checks`.
 
 Keras 3 stores a group `layers` in every model, a model within a model included. Keras 2, and Keras
 3 in `.h5` files, store the names of layers and weights as attributes.
 """
 
+import contextlib
 import io
 import os
 import zipfile
@@ -16,11 +17,12 @@ import h5py
 import numpy as np
 
 from keras_shufflenet._layer_names import PREPROCESSING
-from keras_shufflenet.weights.checkpoint import HDF5_MAGIC, MAX_EXPANSION
+from keras_shufflenet.weights.checkpoint import HDF5_MAGIC
 from keras_shufflenet.weights.errors import MALFORMED
+from keras_shufflenet.weights.hdf5_checks import check_file, child, is_bfloat16
+from keras_shufflenet.weights.keras_archive import WEIGHTS, open_archive, refusing_damage
 from keras_shufflenet.weights.torch_pickle import ZIP_MAGIC
 
-MEMBER = "model.weights.h5"
 LAYERS = "layers"
 VARIABLES = "vars"
 LEGACY_MODEL = "model_weights"
@@ -47,32 +49,39 @@ class SavedModel:
 
 def is_keras_file(path: str | os.PathLike[str]) -> bool:
     """Return whether a file was saved by Keras, by its content."""
-    with open(path, "rb") as stream:
-        head = stream.read(len(HDF5_MAGIC))
+    head = _head(path)
     if head == HDF5_MAGIC:
         return True
     if not head.startswith(ZIP_MAGIC):
         return False
     try:
         with zipfile.ZipFile(path) as archive:
-            return MEMBER in archive.namelist()
+            return WEIGHTS in archive.namelist()
     except (*MALFORMED, OSError, zipfile.BadZipFile):
         return False
 
 
-def open_file(path: Path) -> h5py.File:
-    """Open a `.h5` file, or the one in a `.keras` file.
+def _head(path: str | os.PathLike[str]) -> bytes:
+    with open(path, "rb") as stream:
+        return stream.read(len(HDF5_MAGIC))
+
+
+@contextlib.contextmanager
+def open_file(path: Path) -> Iterator[h5py.File]:
+    """Open a `.h5` file, or the one in a `.keras` file, whose links and arrays are checked.
 
     Raises:
-        ValueError: If the file is a zip bomb. What zipfile and h5py raise for malformed files.
+        CheckpointError: If the file is damaged or more than groups of plain arrays, also if that
+            is found while it is open.
     """
-    if not zipfile.is_zipfile(path):
-        return h5py.File(path, "r")
-    with zipfile.ZipFile(path) as archive:
-        info = archive.getinfo(MEMBER)
-        if info.file_size > MAX_EXPANSION * path.stat().st_size:
-            raise ValueError(f"{MEMBER} claims to unpack to {info.file_size} bytes")
-        return h5py.File(io.BytesIO(archive.read(MEMBER)), "r")
+    with refusing_damage(path):
+        source: Path | io.BytesIO = path
+        if _head(path).startswith(ZIP_MAGIC):
+            with open_archive(path) as archive:
+                source = io.BytesIO(archive.read(WEIGHTS))
+        with h5py.File(source, "r") as file:
+            check_file(file, path.stat().st_size)
+            yield file
 
 
 def saved_models(file: h5py.File) -> list[SavedModel]:
@@ -97,7 +106,7 @@ def read(dataset: h5py.Dataset) -> np.ndarray:
         TypeError: If they are not floating-point numbers.
     """
     array = np.asarray(dataset[()])
-    if dataset.attrs.get("dtype") == "bfloat16" and array.dtype.itemsize == 2:
+    if is_bfloat16(dataset):
         array = (array.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
     if not np.issubdtype(array.dtype, np.floating):
         raise TypeError(f"{dataset.name} is of type {array.dtype}")
@@ -164,17 +173,15 @@ def _group(parent: h5py.Group, name: str) -> h5py.Group | None:
 
 def _child(parent: h5py.Group, path: str) -> Any:
     """Return what is at a path, unless a part of it is a link."""
-    child = parent
+    found = parent
     for name in path.split("/"):
-        if not isinstance(child.get(name, getlink=True), h5py.HardLink):
-            raise ValueError(f"{child.name.rstrip('/')}/{name} is missing or a link")
-        child = child[name]
-    return child
+        found = child(found, name)
+    return found
 
 
 def _dataset(group: h5py.Group, name: str) -> h5py.Dataset:
-    """Return a variable, unless its numbers are in another file on this machine."""
+    """Return a variable."""
     dataset = _child(group, name)
-    if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
-        raise ValueError(f"{dataset.name} is not a plain array")
+    if not isinstance(dataset, h5py.Dataset):
+        raise ValueError(f"{dataset.name} is not an array")
     return dataset

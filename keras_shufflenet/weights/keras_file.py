@@ -5,8 +5,6 @@ All are matched by layer names, as strictly as a PyTorch checkpoint.
 
 import os
 import warnings
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,12 +26,7 @@ from keras_shufflenet.weights.assignment import (
     warn_of_new_head,
     weighted_layers,
 )
-from keras_shufflenet.weights.errors import (
-    MALFORMED,
-    CheckpointError,
-    WeightsMismatchError,
-    list_names,
-)
+from keras_shufflenet.weights.errors import WeightsMismatchError, list_names
 from keras_shufflenet.weights.hdf5 import SavedModel, open_file, read, saved_models
 from keras_shufflenet.weights.layouts._layout import KerasLayout
 
@@ -53,27 +46,19 @@ def load_keras_file(model: keras.Model, path: str | os.PathLike[str], request: R
         CheckpointError: If the file is malformed.
         WeightsMismatchError: If it is of another model. Nothing was assigned.
     """
-    try:
-        with open_file(Path(path)) as file:
-            match = _matched(model, saved_models(file), request, path)
-            saved = match.saved
-            reverse_stem = takes_bgr(model) and saved.has_preprocessing != has_preprocessing(model)
-            values = [(variable, read(dataset)) for variable, dataset in match.pairs]
-            if request.match_outputs is not None:
-                values += match_head(
-                    model,
-                    lambda layer: [read(dataset) for dataset in match.layers.get(layer.name, ())],
-                    request.match_outputs,
-                    "a Keras file",
-                    repr(os.fspath(path)),
-                )
-    except (*MALFORMED, OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        if isinstance(error, ValueError) and "Received: " in str(error):
-            raise
-        raise CheckpointError(
-            f"The Keras file is malformed or truncated ({error}); supported are files of "
-            f"`model.save_weights` and `model.save`. Received: {os.fspath(path)!r}"
-        ) from error
+    with open_file(Path(path)) as file:
+        match = _matched(model, saved_models(file), request, path)
+        saved = match.saved
+        reverse_stem = takes_bgr(model) and saved.has_preprocessing != has_preprocessing(model)
+        values = [(variable, read(dataset)) for variable, dataset in match.pairs]
+        if request.match_outputs is not None:
+            values += match_head(
+                model,
+                lambda layer: [read(dataset) for dataset in match.layers.get(layer.name, ())],
+                request.match_outputs,
+                "a Keras file",
+                repr(os.fspath(path)),
+            )
     _check_values(model, values, path)
     stem = model.get_layer(STEM).kernel if reverse_stem else None
     for variable, value in values:
