@@ -39,7 +39,7 @@ LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 SHARED_NAMES = {
     "__main__", "coco", "detection", "detnas", "heatmaps", "imagenet", "litert", "mobilenet_v2",
     "mpii", "options", "pose", "search_space", "shufflenet_v1", "shufflenet_v2",
-    "shufflenet_v2_large",
+    "shufflenet_v2_large", "supernet",
 }  # fmt: skip
 LONGEST, SHORTEST = 350, 50
 LONGER = {

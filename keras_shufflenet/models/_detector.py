@@ -14,7 +14,7 @@ from keras_shufflenet.models._class_transfer import ClassTransfer
 from keras_shufflenet.models._input_channels import copy_adapted
 from keras_shufflenet.models._model_data import attach_data
 from keras_shufflenet.models._preprocessing import RGB
-from keras_shufflenet.models._registry import build_network, feature_extractor
+from keras_shufflenet.models._registry import build_network, feature_extractor, layer_name
 from keras_shufflenet.models.layers import channel_axis
 
 COCO_CLASSES = 80
@@ -77,7 +77,7 @@ def build(
         if top.names:
             outputs[0] = attach_data(outputs[0], CLASS_NAMES, list(top.names))
         x = layers.Concatenate(axis=1, dtype="float32", name=DETECTIONS)(outputs)
-        return keras.Model(body.input, x, name=name or default_name)
+        return keras.Model(body.input, x, name=name or layer_name(default_name))
 
     model = assemble(shape, backbone_weights, input_tensor)
     if weights is not None:

@@ -7,6 +7,7 @@ task that puts a head on them and ends in `register_task`.
 import difflib
 import fnmatch
 import pkgutil
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -147,6 +148,11 @@ def is_architecture(name: Any) -> bool:
     """Return whether a name is that of a search space, followed by a colon."""
     space, colon, _ = name.partition(":") if isinstance(name, str) else ("", "", "")
     return bool(colon) and any(space in family.spaces for family in families())
+
+
+def layer_name(name: str) -> str:
+    """Return the name of a model as a name of layers, which have no colons and commas."""
+    return re.sub(r"[^\w.-]+", "_", name)
 
 
 def build_network(name: str, **arguments: Any) -> keras.Model:

@@ -27,7 +27,12 @@ from keras_shufflenet.keypoints.skeletons import Skeleton, SkeletonLike
 from keras_shufflenet.models._input_channels import copy_adapted
 from keras_shufflenet.models._model_data import attach_skeleton
 from keras_shufflenet.models._preprocessing import RGB
-from keras_shufflenet.models._registry import build_network, feature_extractor, register_task
+from keras_shufflenet.models._registry import (
+    build_network,
+    feature_extractor,
+    layer_name,
+    register_task,
+)
 from keras_shufflenet.models.layers import (
     activate,
     batch_norm,
@@ -52,7 +57,7 @@ PRESET_SIZES = (("coco", (256, 192)), ("coco", (384, 288)), ("mpii", (256, 256))
 
 PREFIX = "pose_"
 NAME = re.compile(
-    PREFIX + r"(?P<backbone>\w+)_(?P<keypoints>[a-z][a-z0-9]*)_(?P<height>\d+)x(?P<width>\d+)"
+    PREFIX + r"(?P<backbone>[\w:@.,]+)_(?P<keypoints>[a-z][a-z0-9]*)_(?P<height>\d+)x(?P<width>\d+)"
     r"(?:_(?P<head>[a-z]\w*))?"
 )
 
@@ -210,7 +215,7 @@ def PoseEstimator(
         return estimator_name(backbone, keypoints, (height, width), head)
 
     default_name = named(_short_name(skeleton))
-    model = keras.Model(network.input, heatmaps, name=name or default_name)
+    model = keras.Model(network.input, heatmaps, name=name or layer_name(default_name))
     if weights is not None and adapt_input_channels and input_channels != RGB:
         loaded = PoseEstimator(
             backbone, keypoints, head, input_size, weights, None, include_preprocessing

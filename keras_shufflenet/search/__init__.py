@@ -1,5 +1,20 @@
 """Architecture search: spaces, supernets, evolution."""
 
+from keras_shufflenet.search.evaluation import SupernetEvaluator
+from keras_shufflenet.search.sampling import MACS_BINS, PathSampler
 from keras_shufflenet.search.spaces import PAPER_SCALES, Architecture, SearchSpace, search_space
+from keras_shufflenet.search.supernet import Supernet
+from keras_shufflenet.search.supernet_task import SupernetTask, train_supernet
 
-__all__ = ["PAPER_SCALES", "Architecture", "SearchSpace", "search_space"]
+__all__ = [
+    "MACS_BINS",
+    "PAPER_SCALES",
+    "Architecture",
+    "PathSampler",
+    "SearchSpace",
+    "Supernet",
+    "SupernetEvaluator",
+    "SupernetTask",
+    "search_space",
+    "train_supernet",
+]

@@ -7,7 +7,7 @@ learned. `restore_statistics` gives such layers statistics measured on images, w
 beta that leave the outputs unchanged.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import keras
@@ -54,7 +54,13 @@ def restore_statistics(model: keras.Model, batches: Iterable[Any]) -> int:
     return len(folded)
 
 
-def estimate_statistics(model: keras.Model, batches: Iterable[Any]) -> None:
+def estimate_statistics(
+    model: keras.Model,
+    batches: Iterable[Any],
+    *,
+    norms: Sequence[keras.layers.BatchNormalization] | None = None,
+    run: Callable[[Any], Any] | None = None,
+) -> None:
     """Replace the statistics of all batch normalizations by those of images.
 
     The moving statistics of a short training are those of its last few batches, and of augmented
@@ -65,14 +71,17 @@ def estimate_statistics(model: keras.Model, batches: Iterable[Any]) -> None:
         model: A functional model.
         batches: Images (B, H, W, 3) as the model takes them, in batches of one size; some hundred
             in all. Without any the statistics stay.
+        norms: The batch normalizations. Defaults to the layers of the model.
+        run: Runs the model in training mode; traced for these batches alone, if at all.
     """
-    norms = [each for each in model.layers if isinstance(each, keras.layers.BatchNormalization)]
+    if norms is None:
+        norms = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
     momenta = [layer.momentum for layer in norms]
     totals: list[np.ndarray] = []
     for layer in norms:
         layer.momentum = 0.0
     for number, images in enumerate(batches, start=1):
-        model(images, training=True)
+        model(images, training=True) if run is None else run(images)
         found = [
             keras.ops.convert_to_numpy(v)
             for layer in norms

@@ -28,8 +28,8 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
 
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
-            scale=self.gamma,
-            offset=self.beta,
+            scale=self.gamma if self.scale else tf.ones(inputs.shape[-1:]),
+            offset=self.beta if self.center else tf.zeros(inputs.shape[-1:]),
             mean=tf.zeros([0]),
             variance=tf.zeros([0]),
             epsilon=self.epsilon,
@@ -63,19 +63,27 @@ def training_copy(model: keras.Model, min_momentum: float = 0.0) -> keras.Model:
         min_momentum: Minimum momentum of the moving statistics. Where weights are averaged, the
             statistics belong to the averages if their momentum is that of the averages.
     """
-
-    def copied(layer: keras.Layer) -> keras.Layer:
-        kind, config = type(layer), layer.get_config()
-        if kind is keras.layers.BatchNormalization:
-            config["momentum"] = max(layer.momentum, min_momentum)
-            kind = FusedBatchNormalization if _is_fusible(layer) else kind
-        elif kind is keras.layers.Cropping2D and _is_channel_slice(layer):
-            kind = ChannelSlice
-        return kind.from_config(config)
-
-    copy = keras.models.clone_model(model, clone_function=copied)
+    copy = keras.models.clone_model(
+        model, clone_function=lambda layer: faster_layer(layer, min_momentum)
+    )
     copy.set_weights(model.get_weights())
     return copy
+
+
+def faster_layer(layer: keras.Layer, min_momentum: float = 0.0) -> keras.Layer:
+    """Return an equal layer with new weights, which is faster in training if there is such.
+
+    Args:
+        layer: A layer of a functional model.
+        min_momentum: As for `training_copy`.
+    """
+    kind, config = type(layer), layer.get_config()
+    if kind is keras.layers.BatchNormalization:
+        config["momentum"] = max(layer.momentum, min_momentum)
+        kind = FusedBatchNormalization if _is_fusible(layer) else kind
+    elif kind is keras.layers.Cropping2D and _is_channel_slice(layer):
+        kind = ChannelSlice
+    return kind.from_config(config)
 
 
 def synchronize_statistics(model: keras.Model) -> None:
@@ -91,8 +99,6 @@ def _is_fusible(layer: keras.layers.BatchNormalization) -> bool:
         keras.backend.backend() == "tensorflow"
         and len(shape) == 4
         and layer.axis in (-1, 3)
-        and layer.scale
-        and layer.center
         and layer.compute_dtype == "float32"
     )
 
