@@ -13,7 +13,7 @@ import numpy as np
 
 from keras_shufflenet.weights import _tensors
 from keras_shufflenet.weights._tensors import ELEMENT_TYPES, ElementType
-from keras_shufflenet.weights._unpickler import Builder, ForeignClass, ForeignObject
+from keras_shufflenet.weights._unpickler import Builder, ForeignClass, ForeignObject, hashable
 
 BUILTINS = ("builtins", "__builtin__")
 NUMPY_CORES = ("numpy.core", "numpy._core")
@@ -25,7 +25,8 @@ class PickledType:
 
     def __init__(self, code: Any, *_: Any) -> None:
         """Start from the type code; the state may change the byte order."""
-        self.numpy = np.dtype(code) if NUMBER_TYPE.fullmatch(str(code)) else None
+        known = isinstance(code, str) and NUMBER_TYPE.fullmatch(code)
+        self.numpy = np.dtype(code) if known else None
 
     def set_pickled_state(self, state: Any) -> None:
         """Take the byte order from the state of a NumPy dtype."""
@@ -66,14 +67,14 @@ def _scalar(kind: Any, data: Any = b"") -> Any:
 
 def _latin_bytes(text: Any, encoding: Any = "latin1") -> bytes:
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
-        raise ValueError(f"text in the encoding {encoding!r}")
+        raise ValueError("text in another encoding than latin1")
     return text.encode("latin1")
 
 
 def _mapping(items: Any = ()) -> dict[Any, Any]:
     if not all(isinstance(key, str | int) for key, _ in items):
         raise TypeError("a mapping whose keys are not strings")
-    return collections.OrderedDict(items)
+    return collections.OrderedDict((hashable(key), value) for key, value in items)
 
 
 def _default_mapping(*_: Any) -> dict[Any, Any]:

@@ -11,6 +11,7 @@ T = TypeVar("T")
 
 NESTING = (Mapping, list, tuple)
 MAX_DEPTH = 16  # of dictionaries in dictionaries
+MAX_TENSORS = 50_000  # several times those of a supernet with its optimizer
 MAX_NAME = 1000  # characters of a tensor's name with its dictionaries'
 
 MODULES = "_modules"  # attribute of torch's modules
@@ -46,10 +47,12 @@ def find_tensors(thing: Any, is_tensor: Callable[[Any], bool]) -> Contents[Any]:
         is_tensor: Function that tells tensors from other objects, which are left out.
 
     Raises:
-        CheckpointError: If the name of a tensor is of an absurd length.
+        CheckpointError: If there are absurdly many, or the name of one is of an absurd length.
     """
     nested = isinstance(thing, NESTING)
     tensors = dict(_dictionaries("", thing, is_tensor, set())) if nested else {}
+    if sum(map(len, tensors.values())) > MAX_TENSORS:
+        raise CheckpointError(f"The file has more than {MAX_TENSORS} tensors.")
     return Contents(tensors, _swapped(thing))
 
 
@@ -84,7 +87,8 @@ def _parameters(prefix: str, module: Any, seen: set[int]) -> Iterator[tuple[str,
     attributes = module.attributes if isinstance(module, ForeignObject) else {}
     if len(prefix) > MAX_NAME or prefix.count(".") > MAX_DEPTH:
         raise CheckpointError(f"A network in the pickle is nested deeper than {MAX_DEPTH} modules.")
-    passing = frozenset(map(str, attributes.get("_non_persistent_buffers_set", ())))
+    names = attributes.get("_non_persistent_buffers_set", ())
+    passing = frozenset(name for name in names if isinstance(name, str))
     for kind in ("_parameters", "_buffers"):
         for name, tensor in _items(attributes.get(kind)):
             if name not in passing:

@@ -86,6 +86,7 @@ class Subsets:
         self.names: dict[str, tuple[str, np.ndarray]] = {}  # path and tensor by full name
         for path, tensors in contents.tensors.items():
             self._add(path, strip_wrappers(tensors))
+        self._order = {path: number for number, path in enumerate(self._averaged)}
         votes: dict[tuple[str, str], list[str]] = defaultdict(list)
         for full in self.names:
             for name, prefix in _explanations(full):
@@ -172,9 +173,10 @@ class Subsets:
 
     def is_averaged(self, prefix: str) -> bool:
         """Return whether the tensors below a prefix are averaged (EMA) weights."""
-        for path, averaged in self._averaged.items():
-            if not path or f"{prefix}.".startswith(f"{path}."):
-                return averaged
+        ends = (match.start() for match in re.finditer(r"\.", prefix))
+        paths = {"", prefix, *(prefix[:end] for end in ends)} & self._order.keys()
+        if paths:
+            return self._averaged[min(paths, key=self._order.__getitem__)]
         return not AVERAGED.isdisjoint(word.lower() for word in WORD.findall(prefix))
 
 

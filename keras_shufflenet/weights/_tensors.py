@@ -10,6 +10,7 @@ import numpy as np
 from keras_shufflenet.weights.errors import CheckpointError
 
 Name = tuple[str, str]
+MAX_AXES = 32
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,8 @@ def tensor(
     """Make a tensor from the unchecked arguments in a pickle."""
     if not isinstance(storage, Storage):
         raise TypeError(f"a tensor in {type(storage).__name__}")
+    if not all(isinstance(n, tuple | list) and len(n) <= MAX_AXES for n in (shape, strides)):
+        raise ValueError(f"a tensor whose shape or strides are not up to {MAX_AXES} numbers")
     numbers = (offset, *shape, *strides)
     if not all(type(number) is int and number >= 0 for number in numbers):
         raise ValueError("a tensor whose offset, shape or strides are not non-negative integers")
@@ -114,22 +117,21 @@ def materialize(
     Raises:
         CheckpointError: If a tensor reaches beyond its storage.
     """
-    decoded: dict[tuple[Storage, ElementType], np.ndarray] = {}
+    decoded: dict[tuple[str, str], np.ndarray] = {}  # each storage once, however often it is used
     arrays = {}
     for name, view in tensors.items():
-        place = (view.storage, view.type)
+        place = (view.storage.key, view.type.name)
         if place not in decoded:
-            decoded[place] = _decode(view, read(view.storage), big_endian)
-        arrays[name] = _view(name[1], view, decoded[place])
+            decoded[place] = view.type.decode(read(view.storage), big_endian)
+        arrays[name] = _view(name[1], view, _part(decoded[place], view.storage.part))
     return arrays
 
 
-def _decode(view: Tensor, raw: memoryview, big_endian: bool) -> np.ndarray:
-    values = view.type.decode(raw, big_endian)
-    if view.storage.part is not None:
-        first, count = view.storage.part
-        values = values[first : first + count]
-    return values
+def _part(values: np.ndarray, part: tuple[int, int] | None) -> np.ndarray:
+    if part is None:
+        return values
+    first, count = part
+    return values[first : first + count]
 
 
 def _view(name: str, view: Tensor, values: np.ndarray) -> np.ndarray:

@@ -20,6 +20,9 @@ from keras_shufflenet.weights.errors import MALFORMED, BrokenPickleError, Checkp
 
 SCALARS = (str, bytes, int, float, type(None))
 LARGE = 1 << 63
+# What the largest checkpoints need a tenth of; without the bounds a hostile file takes minutes.
+MAX_OPCODES = 1_000_000
+MAX_MARKS = 1_000  # that are open at a time
 PYTHON_2_LIBRARY = frozenset({"__builtin__", "copy_reg", "commands", "exceptions"})
 
 
@@ -94,6 +97,7 @@ class Unpickler:
         self._stack: list[Any] = []
         self._outer: list[list[Any]] = []
         self._memo: dict[int, Any] = {}
+        self._opcodes = 0
         # A builder may copy its arguments. Together they are not longer than the file unless the
         # same ones are copied again and again to exhaust the memory.
         self._allowance = len(data)
@@ -126,6 +130,9 @@ class Unpickler:
         for opcode, argument, _ in pickletools.genops(self._stream):
             if opcode.name == "STOP":
                 return self._stack.pop()
+            self._opcodes += 1
+            if self._opcodes > MAX_OPCODES:
+                raise CheckpointError(f"The pickle has more than {MAX_OPCODES} instructions.")
             OPCODES[opcode.name](self, argument)
         raise EOFError("no end")
 
@@ -141,6 +148,8 @@ class Unpickler:
         return items
 
     def _mark(self, _: Any) -> None:
+        if len(self._outer) == MAX_MARKS:
+            raise CheckpointError(f"The pickle is nested deeper than {MAX_MARKS} levels.")
         self._outer.append(self._stack)
         self._stack = []
 
@@ -170,7 +179,7 @@ class Unpickler:
         target = self._stack[-1]
         if not isinstance(target, set):
             raise TypeError(f"items added to {type(target).__name__}")
-        target.update(_hashable(item) for item in items)
+        target.update(hashable(item) for item in items)
 
     def _put(self, index: Any) -> None:
         if index is not None and index >= LARGE:
@@ -182,6 +191,8 @@ class Unpickler:
 
     def _stack_global(self, _: Any) -> None:
         module, name = self._pop_two()
+        if not isinstance(module, str) or not isinstance(name, str):
+            raise TypeError("a global whose name is not a text")
         self._push(self._find(f"{module}.{name}"))
 
     def _find(self, name: str) -> Any:
@@ -247,8 +258,8 @@ def _refusal(name: str) -> CheckpointError:
     )
 
 
-def _hashable(key: Any) -> Any:
-    """Return a key that it is harmless to hash.
+def hashable(key: Any) -> Any:
+    """Return a dictionary's key that it is harmless to hash.
 
     A deep tuple would overflow the C stack. Tuples and large integers can be chosen to have all the
     same hash, with which a dictionary takes quadratic time; they become texts.
@@ -265,7 +276,7 @@ def _fill(target: Any, items: list[Any]) -> Any:
     if not isinstance(target, dict) or len(items) % 2:
         raise TypeError(f"{len(items)} keys and values for {type(target).__name__}")
     for key, value in zip(items[::2], items[1::2], strict=True):
-        target[_hashable(key)] = value
+        target[hashable(key)] = value
     return target
 
 
@@ -304,9 +315,7 @@ OPCODES: dict[str, Callable[[Unpickler, Any], None]] = {
     "TUPLE": lambda machine, _: machine._push(tuple(machine._pop_to_mark())),
     "LIST": lambda machine, _: machine._push(machine._pop_to_mark()),
     "DICT": lambda machine, _: machine._push(_fill({}, machine._pop_to_mark())),
-    "FROZENSET": lambda machine, _: machine._push(
-        frozenset(map(_hashable, machine._pop_to_mark()))
-    ),
+    "FROZENSET": lambda machine, _: machine._push(frozenset(map(hashable, machine._pop_to_mark()))),
     "APPEND": lambda machine, _: machine._append([machine._stack.pop()]),
     "APPENDS": lambda machine, _: machine._append(machine._pop_to_mark()),
     "SETITEM": lambda machine, _: machine._set_items(list(machine._pop_two())),

@@ -17,7 +17,7 @@ import numpy as np
 import safetensors
 from numpy.lib import format as npy
 
-from keras_shufflenet.weights._nesting import Contents
+from keras_shufflenet.weights._nesting import MAX_TENSORS, Contents
 from keras_shufflenet.weights._subsets import pick_state_dict
 from keras_shufflenet.weights._tensors import ELEMENT_TYPES
 from keras_shufflenet.weights.errors import MALFORMED, BrokenPickleError, CheckpointError
@@ -29,7 +29,7 @@ PICKLE_MAGIC = b"\x80"  # of protocol 2 and later
 GIT_LFS = b"version https://git-lfs"
 TAR_MAGIC = b"ustar"
 TAR_OFFSET = 257
-MAX_HEADER = 100_000_000  # bytes; the limit of safetensors
+MAX_HEADER = 10_000_000  # bytes
 NPZ_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 SAFETENSORS_DTYPES = {
     "F64": "float64",
@@ -165,13 +165,15 @@ def _read_safetensors(data: bytes) -> dict[str, np.ndarray]:
     `safetensors.numpy.load` knows no bfloat16 and keeps the last of several tensors of one name,
     so the raw bytes are taken and the names are checked here.
     """
+    header = json.loads(data[8 : 8 + _header_length(data)], object_pairs_hook=_unique)
+    if len(header) > MAX_TENSORS:
+        raise CheckpointError(f"The file has more than {MAX_TENSORS} tensors.")
     try:
         records = dict(safetensors.deserialize(data))
     except safetensors.SafetensorError as error:
         raise CheckpointError(
             f"The .safetensors file is malformed or truncated: {error}."
         ) from error
-    header = json.loads(data[8 : 8 + _header_length(data)], object_pairs_hook=_unique)
     return {name: _decode(name, records[name]) for name in header if name != "__metadata__"}
 
 

@@ -36,8 +36,9 @@ def read_pickle(data: bytes) -> Contents[np.ndarray]:
     if first != MAGIC_NUMBER:
         return _arrays(first, _no_storage)
     if (protocol := unpickler.load()) != PROTOCOL:
+        received = protocol if isinstance(protocol, int) else type(protocol).__name__
         raise CheckpointError(
-            f"The protocol of a torch file must be {PROTOCOL}. Received: {protocol!r}."
+            f"The protocol of a torch file must be {PROTOCOL}. Received: {received}."
         )
     unpickler.load()
     loaded, keys = unpickler.load(), unpickler.load()
@@ -50,6 +51,8 @@ def _ranges(
 ) -> dict[str, memoryview]:
     """Return the bytes of every storage."""
     view, ranges = memoryview(data), {}
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        raise TypeError("keys of storages that are not texts")
     for key in keys:
         storage = storages[key]
         (count,) = struct.unpack_from("<q", data, position)
@@ -77,6 +80,8 @@ def read_zip(data: bytes, archive: zipfile.ZipFile) -> Contents[np.ndarray]:
     folder = names[0].removesuffix("data.pkl")
     if f"{folder}constants.pkl" in archive.namelist():
         raise CheckpointError("This is a TorchScript program: save its `state_dict()` instead.")
+    if sum(info.file_size for info in archive.infolist()) > len(data):
+        raise CheckpointError("The files in the archive are compressed or share their bytes.")
     return _read_archive(data, archive, folder)
 
 
@@ -144,9 +149,9 @@ def _storage_register(storages: dict[str, Storage]) -> Callable[[Any], Any]:
             return identifier[1]  # of a whole network in the older container
         kind, element, key, _, count, *part = identifier
         if kind != "storage" or not isinstance(element, ElementType):
-            raise TypeError(f"a reference to {kind!r}")
+            raise TypeError("a reference to something else than a storage")
         if not isinstance(key, str) or type(count) is not int or count < 0:
-            raise TypeError(f"a storage {key!r} of {count!r} numbers")
+            raise TypeError("a storage without a name or a number of elements")
         storages.setdefault(key, Storage(key, element, count))
         return Storage(key, element, count, _part(part))
 

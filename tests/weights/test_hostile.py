@@ -22,8 +22,11 @@ import safetensors.torch
 import torch
 
 from keras_shufflenet.weights import CheckpointError, read_checkpoint
+from keras_shufflenet.weights._allow_list import ALLOWED
 from keras_shufflenet.weights._choice import Request
-from keras_shufflenet.weights._unpickler import _hashable
+from keras_shufflenet.weights._nesting import find_tensors
+from keras_shufflenet.weights._tensors import ELEMENT_TYPES, Storage, materialize, tensor
+from keras_shufflenet.weights._unpickler import hashable
 from keras_shufflenet.weights.hdf5 import is_keras_file
 from keras_shufflenet.weights.keras_file import load_keras_file
 
@@ -217,6 +220,12 @@ def tensor_of(count: int, shape: str, strides: str, offset: int = 0) -> bytes:
     return good[: stream.tell()] + parts
 
 
+def legacy(thing: bytes, keys: bytes) -> bytes:
+    """A file of the older container with two pickles written by hand."""
+    heads = (pickle.dumps(head, 2) for head in (0x1950A86A20F9469CFC6C, 1001, {}))
+    return b"".join((*heads, thing, keys))
+
+
 def integers(*values: int) -> str:
     return "(" + "".join(f"L{value}L\n" for value in values) + "t"
 
@@ -224,6 +233,11 @@ def integers(*values: int) -> str:
 def test_the_tensor_written_by_hand_is_read(tmp_path):
     (tmp_path / "good").write_bytes(tensor_of(4, integers(2, 2), integers(2, 1)))
     np.testing.assert_array_equal(read_checkpoint(tmp_path / "good")["a"], np.ones((2, 2)))
+
+
+def tree_of_tuples(depth: int = 60) -> bytes:
+    """Opcodes of a tuple with 2 ** depth texts, to print or to hash which takes forever."""
+    return b"X\x01\x00\x00\x00a" + b"2\x86" * depth
 
 
 HUGE = 2**60
@@ -241,6 +255,15 @@ BOMBS = {
     "deep tuple in a set": b"\x80\x04\x8f()" + b"\x85" * 100_000 + b"\x90.",
     "deep list": put(b"]" * 100_000 + b"a" * 99_999),
     "marks": put(b"(" * 100_000),
+    "instructions": put(b"N0" * 600_000),
+    "tree as the name of a global": put(tree_of_tuples() + b"X\x01\x00\x00\x00a\x93"),
+    "tree as a number type": put(b"cnumpy\ndtype\n" + tree_of_tuples() + b"\x85R"),
+    "tree as an encoding": put(
+        b"c_codecs\nencode\nX\x00\x00\x00\x00" + tree_of_tuples() + b"\x86R"
+    ),
+    "tree as a key": put(b"}" + tree_of_tuples() + b"Ns"),
+    "tree as a protocol": pickle.dumps(0x1950A86A20F9469CFC6C, 2) + put(tree_of_tuples()),
+    "tree as a storage's key": legacy(put(b"}"), put(b"]" + tree_of_tuples() + b"a")),
     "endless wrapper": put(b"}q\x00X\x05\x00\x00\x00modelh\x00s"),
     "storage": tensor_of(HUGE, integers(HUGE), integers(1)),
     "count beyond 64 bits": tensor_of(2**70, integers(4), integers(1)),
@@ -280,9 +303,55 @@ def test_keys_of_equal_hash_take_no_quadratic_time(kind):
     assert len({hash(key) for key in keys}) == 1
     table = {}
     for key in map(Counted, keys):
-        table[_hashable(key if kind == "integers" else (key, 0))] = None
+        table[hashable(key if kind == "integers" else (key, 0))] = None
     assert len(table) == len(keys)
     assert compared < len(keys)
+
+
+def test_keys_of_ordered_dictionaries_are_bounded_too():
+    build = ALLOWED["collections.OrderedDict"].build
+    assert list(build([(2**61 - 1 << 60, 1), (2**80, 2), ("a", 3), (7, 4)])) == [
+        hex(2**61 - 1 << 60),
+        hex(2**80),
+        "a",
+        7,
+    ]
+    with pytest.raises(TypeError, match="keys are not strings"):
+        build([([], 1)])
+
+
+def test_views_of_a_storage_decode_it_once():
+    storage = [Storage("0", ELEMENT_TYPES["bfloat16"], 8, (first, 2)) for first in range(4)]
+    views = {("", str(n)): tensor(each, 0, (2,), (1,)) for n, each in enumerate(storage)}
+    reads = []
+
+    def read(each):
+        reads.append(each.key)
+        return memoryview(np.arange(16256, 16264, dtype=np.uint16).tobytes())
+
+    arrays = materialize(views, read)
+    assert reads == ["0"]
+    np.testing.assert_array_equal(arrays["", "3"], arrays["", "2"] + 2**-7)
+
+
+def test_archives_whose_files_share_their_bytes(tmp_path):
+    data = bytearray(torch_bytes({"a": torch.ones(1000), "b": torch.zeros(1000)}))
+    first, second = (data.rindex(b"data/%d" % key) - 46 - len("archive/") for key in (0, 1))
+    assert data[first : first + 4] == data[second : second + 4] == b"PK\1\2"
+    data[second + 42 : second + 46] = data[first + 42 : first + 46]  # the same place
+    data[second + 20 : second + 28] = struct.pack("<II", 6000, 6000)
+    (tmp_path / "weights").write_bytes(data)
+    with pytest.raises(CheckpointError, match="share their bytes"):
+        read_checkpoint(tmp_path / "weights")
+
+
+def test_the_number_of_tensors_is_bounded(tmp_path):
+    header = {f"a{n}": record(0, 0, (0,)) for n in range(50_001)}
+    (tmp_path / "weights").write_bytes(safetensors_bytes(header, b""))
+    with pytest.raises(CheckpointError, match="more than 50000 tensors"):
+        read_checkpoint(tmp_path / "weights")
+    with pytest.raises(CheckpointError, match="more than 50000 tensors"):
+        find_tensors(dict.fromkeys(map(str, range(50_001)), 0), lambda thing: thing == 0)
 
 
 def test_indices_of_the_memo_are_bounded(tmp_path):
