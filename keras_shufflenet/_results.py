@@ -36,7 +36,7 @@ def append_row(
     """
     check_columns(path, values)
     row = (
-        _environment(program)
+        environment(program)
         | ({} if command is None else {"command": command})
         | {
             name: value if isinstance(value, str) else f"{value:.6g}"
@@ -68,7 +68,7 @@ def check_columns(path: Path, names: Iterable[str]) -> None:
     Raises:
         ValueError: If the file has other columns.
     """
-    wanted = [*_environment(""), *names]
+    wanted = [*environment(""), *names]
     text = path.read_text() if path.exists() else ""
     columns = next(csv.reader(text.splitlines()), wanted)
     if columns != wanted:
@@ -89,7 +89,12 @@ def processor_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def _environment(program: str) -> dict[str, str]:
+def environment(program: str = "keras-shufflenet") -> dict[str, str]:
+    """Return date, command, versions and processor of a measurement.
+
+    Args:
+        program: The command without its arguments.
+    """
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "command": f"{program} {shlex.join(sys.argv[1:])}",

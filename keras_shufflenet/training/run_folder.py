@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +35,35 @@ def open_folder(
     Raises:
         ValueError: If the folder holds another training.
     """
+    own = {} if precision == "float32" else {"precision": precision}
+    description = {**_describe_model(model), **task, **own}
+    files = (LAST, PREVIOUS, LOG, CURVES, CORRUPT, BEST, FINAL)
+    open_run(directory, "training", description, files, resume)
+
+
+def open_run(
+    directory: Path, what: str, description: dict[str, Any], files: Sequence[str], resume: bool
+) -> None:
+    """Create the folder of a long run, or check that the run in it is the same one.
+
+    Args:
+        directory: The folder.
+        what: What is run, for messages, such as "training".
+        description: What the outcome depends on, as JSON.
+        files: Names of the files of a run, which are removed before a new one.
+        resume: Whether the run in the folder is to be resumed; otherwise it is replaced.
+
+    Raises:
+        ValueError: If the folder holds another run.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     remove_partial_files(directory)
     path = directory / RUN
-    own = {} if precision == "float32" else {"precision": precision}
-    text = json.dumps({**_describe_model(model), **task, **own}, indent=2) + "\n"
+    text = json.dumps(description, indent=2) + "\n"
     if resume and path.exists():
-        _check_same(path, json.loads(text))
+        _check_same(path, what, json.loads(text))
         return
-    for name in (LAST, PREVIOUS, LOG, CURVES, CORRUPT, BEST, FINAL):
+    for name in files:
         (directory / name).unlink(missing_ok=True)
     atomic_write(path, lambda beside: beside.write_text(text))
 
@@ -56,13 +77,13 @@ def _describe_model(model: keras.Model) -> dict[str, str]:
     }
 
 
-def _check_same(path: Path, description: dict[str, Any]) -> None:
+def _check_same(path: Path, what: str, description: dict[str, Any]) -> None:
     before = json.loads(path.read_text())
     changed = _differences(before, description if DATA in before else _without_data(description))
     if changed:
         raise ValueError(
-            f"`output_dir` holds another training: {', '.join(changed)}. Pass the same arguments, "
-            "another folder, or replace the training with resume=False (--no-resume). "
+            f"`output_dir` holds another {what}: {', '.join(changed)}. Pass the same arguments, "
+            f"another folder, or replace the {what} with resume=False (--no-resume). "
             f"Received: {path.parent}"
         )
 
