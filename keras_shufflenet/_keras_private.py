@@ -4,7 +4,7 @@ They have no public counterpart. `tests/test_keras_private.py` tells when an upg
 them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from typing import Any
 
@@ -97,6 +97,35 @@ def functional(model: Any) -> keras.Model | None:
     if isinstance(model, keras.Sequential):
         model = model._functional
     return model if hasattr(model, "_nodes_by_depth") else None
+
+
+def inlined_copy(model: keras.Model, shape: Sequence[int]) -> keras.Model:
+    """Return a copy of a functional model for another input shape, without nested models.
+
+    Args:
+        model: A functional or sequential model with one input.
+        shape: (height, width, channels).
+
+    Raises:
+        ValueError: If the model is of another kind.
+    """
+    if functional(model) is None:
+        raise ValueError(
+            "`model` must be a functional or sequential model. "
+            f"Received: {model.name}, a {type(model).__name__}"
+        )
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+
+    def run(inner: keras.Model, inputs: Any) -> Any:
+        return inner._run_through_graph(inputs, operation_fn=operation)
+
+    def operation(layer: Any) -> Any:
+        inner = functional(layer)
+        return layer if inner is None else lambda inputs, **_: run(inner, inputs)
+
+    images = keras.Input(tuple(shape), name=model.inputs[0].name)
+    return keras.Model(images, run(functional(copy), images), name=model.name)
 
 
 def calls(model: keras.Model) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""`keras-shufflenet export`: write a .tflite file and report on it."""
+"""`keras-shufflenet export`: write a .tflite file and report on it, or an ONNX or OpenVINO file."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,12 +10,12 @@ from keras_shufflenet._files import check_output
 from keras_shufflenet._requirements import check_installed
 from keras_shufflenet.cli.data_arguments import pair
 from keras_shufflenet.cli.detection_images import annotated_images, find_detector, folder_images
+from keras_shufflenet.cli.export_graph import WRITERS, defaults, write_graph
 from keras_shufflenet.cli.options import (
     Category,
     Keypoints,
     Network,
     NumCalibrationSamples,
-    Output,
     Weights,
     check_model,
     classification_data,
@@ -33,12 +33,19 @@ keras-shufflenet export runs/pose/model.keras pose_int8.tflite \
 keras-shufflenet export shufflenet_v2_x1_0 x1_0_int8.tflite --calibration-data photos/ \
 --input-dtype uint8
 keras-shufflenet export nanodet_plus_m_416 detector_int8.tflite --calibration-data photos/
+keras-shufflenet export runs/pose/model.keras pose.onnx --data-format channels_first
 """
+DYNAMIC = "dynamic"
 
 
 def export(
     model: Network,
-    output: Output,
+    output: Annotated[
+        Path,
+        typer.Argument(
+            metavar="OUT", dir_okay=False, help="A .tflite, .onnx or .xml file to write."
+        ),
+    ],
     weights: Weights = None,
     precision: Annotated[
         str | None,
@@ -101,9 +108,12 @@ def export(
     ] = None,
     category: Category = None,
     batch_size: Annotated[
-        str,
-        typer.Option(help="Number of images that the file takes at once, or dynamic for any."),
-    ] = "1",
+        str | None,
+        typer.Option(
+            help="Number of images that the file takes at once, or dynamic for any. Default: 1 for "
+            ".tflite, dynamic for .onnx and .xml."
+        ),
+    ] = None,
     target: Annotated[
         Literal["mediapipe"] | None,
         typer.Option(
@@ -115,14 +125,42 @@ def export(
         str | None,
         typer.Option(help="HEIGHTxWIDTH of the images in pixels, for a model that takes any size."),
     ] = None,
+    data_format: Annotated[
+        str | None,
+        typer.Option(
+            help="channels_last or channels_first: axes of the images and heatmaps of an .onnx or "
+            ".xml file. Default: channels_last, as in .tflite files."
+        ),
+    ] = None,
 ) -> None:
-    """Export a model to a LiteRT file.
+    """Export a model to a LiteRT file (.tflite), or in float32 to ONNX (.onnx) or OpenVINO (.xml).
 
-    The report is printed and written beside the file, as OUT.tflite.json and OUT.tflite.md.
+    The report on a .tflite file is printed and written beside it, as OUT.json and
+    OUT.md.
     """
+    arguments = dict(locals())
     check_model(model, weights, (".keras",))
+    check_output("output", output, (".tflite", *WRITERS))
+    size, names = parse_size(input_size) if input_size else None, _read_labels(labels)
+    if output.suffix in WRITERS:
+        write_graph(
+            model,
+            output,
+            [name for name, default in defaults(export).items() if arguments[name] != default],
+            weights=weights,
+            data_format=data_format,
+            batch_size=_batch_size(batch_size or DYNAMIC),
+            input_size=size,
+            labels=names,
+            skeleton=parse_keypoints(keypoints, category),
+        )
+        return
+    if data_format is not None:
+        raise ValueError(
+            f"--data-format is for {' and '.join(WRITERS)} files. "
+            f"Received: --data-format {data_format} for {output}"
+        )
     check_installed("Export to LiteRT", "export", ("ai_edge_litert",))
-    check_output("output", output, (".tflite",))
     calibrated = calibration_data is not None or bool(calibration_annotations)
     if calibration_data is not None and calibration_annotations:
         raise ValueError(
@@ -137,8 +175,7 @@ def export(
             "classifiers and detectors, --calibration-annotations and --calibration-image-dir for "
             "pose estimators and detectors. Received: neither"
         )
-    batch, size = _batch_size(batch_size), parse_size(input_size) if input_size else None
-    names = _read_labels(labels) if labels else None
+    batch = _batch_size(batch_size or "1")
     evaluate = _evaluation(evaluate_annotations, evaluate_image_dir, evaluate_data, category)
     from rich.console import Console
 
@@ -230,7 +267,7 @@ def _check_task(
 
 def _batch_size(text: str) -> int | None:
     """Return the number of images, None for any."""
-    if text == "dynamic":
+    if text == DYNAMIC:
         return None
     if not text.isdecimal() or int(text) < 1:
         raise ValueError(
@@ -239,7 +276,9 @@ def _batch_size(text: str) -> int | None:
     return int(text)
 
 
-def _read_labels(path: Path) -> list[str]:
+def _read_labels(path: Path | None) -> list[str] | None:
+    if path is None:
+        return None
     try:
         return path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:

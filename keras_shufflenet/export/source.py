@@ -72,7 +72,7 @@ def open_source(
         OSError: If the disk has no space for the file.
         ValueError: If the model or the images do not fit the options.
     """
-    given = _open_model(model)
+    given = open_model(model)
     needed = BYTES_PER_PARAMETER * given.count_params() + MEGABYTE
     check_free_space(options.path.parent, needed, "The exported file")
     shape = static_shape(given, options.input_size, options.batch_size)
@@ -95,7 +95,13 @@ def open_source(
     )
 
 
-def _open_model(model: keras.Model | str | Path) -> keras.Model:
+def open_model(model: keras.Model | str | Path) -> keras.Model:
+    """Return a model, opened if it is a path.
+
+    Raises:
+        FileNotFoundError: If it is a path and there is no such file.
+        ValueError: If it is neither a path nor a model.
+    """
     if isinstance(model, (str, Path)):
         return load_keras(Path(model))
     if not isinstance(model, keras.Model):

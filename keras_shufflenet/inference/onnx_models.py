@@ -1,4 +1,8 @@
-"""Networks in ONNX files as PyTorch libraries export them, such as mmpose's: by ONNX Runtime."""
+"""Networks in ONNX files, run by ONNX Runtime.
+
+Files of `export.onnx` and of Keras' own export take pixels, as Keras models do. Those of PyTorch
+libraries, such as mmpose, take normalized images, channels first.
+"""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -6,10 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_shufflenet._requirements import check_installed
+from keras_shufflenet.litert.metadata import ModelMetadata
 
 # Of ImageNet, with which mmpose, mmdetection and torchvision normalize RGB in 0..1.
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 STD = np.array([0.229, 0.224, 0.225], np.float32)
+RGB = 3
+DATA_FORMAT = "data_format"  # key in the metadata of files of `export.onnx`
+TO_CHANNELS_FIRST = (0, 3, 1, 2)
 
 
 class ONNXModel(NamedTuple):
@@ -17,34 +25,58 @@ class ONNXModel(NamedTuple):
 
     Attributes:
         session: ONNX Runtime's session.
-        input_size: (height, width) of its images, or None if they vary.
-        is_single: Whether it takes one image at a time.
+        is_channels_last: Whether its images are (N, H, W, C), not (N, C, H, W).
+        takes_pixels: Whether its images are 0..255, not normalized with `MEAN` and `STD`.
+        metadata: What the file says about itself.
     """
 
     session: Any
-    input_size: tuple[int, int] | None
-    is_single: bool
+    is_channels_last: bool
+    takes_pixels: bool
+    metadata: ModelMetadata
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        """(batch, height, width, channels) of its images; sides that vary are names or None."""
+        shape = tuple(self.session.get_inputs()[0].shape)
+        return shape if self.is_channels_last else (shape[0], *shape[2:], shape[1])
+
+    @property
+    def input_size(self) -> tuple[int, int] | None:
+        """(height, width) of its images, or None if they vary."""
+        _, height, width, _ = self.shape
+        return (height, width) if isinstance(height, int) and isinstance(width, int) else None
 
     def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Return the outputs by name, feature maps channels last.
 
         Args:
-            images: (N, H, W, 3) RGB 0..255.
+            images: (N, H, W, C) 0..255.
         """
-        planes = ((images / 255 - MEAN) / STD).astype(np.float32).transpose(0, 3, 1, 2)
-        name = self.session.get_inputs()[0].name
-        batches = np.split(planes, len(planes)) if self.is_single else [planes]
-        parts = [self.session.run(None, {name: batch}) for batch in batches]
-        outputs = [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+        pixels = images if self.takes_pixels else (images / 255 - MEAN) / STD
+        given = pixels.astype(np.float32)
+        if not self.is_channels_last:
+            given = given.transpose(TO_CHANNELS_FIRST)
+        name, batch = self.session.get_inputs()[0].name, self.shape[0]
+        parts = [
+            self.session.run(None, {name: _filled(part, batch)})
+            for part in (
+                np.split(given, range(batch, len(given), batch))
+                if isinstance(batch, int)
+                else [given]
+            )
+        ]
+        outputs = [np.concatenate(arrays)[: len(given)] for arrays in zip(*parts, strict=True)]
         names = [output.name for output in self.session.get_outputs()]
+        is_turned = not self.is_channels_last
         return {
-            name: np.moveaxis(values, 1, -1) if values.ndim == 4 else values
+            name: np.moveaxis(values, 1, -1) if is_turned and values.ndim == 4 else values
             for name, values in zip(names, outputs, strict=True)
         }
 
 
 def open_onnx(path: Path, num_threads: int | None = None) -> ONNXModel:
-    """Open a network that takes images (N, 3, H, W), RGB by ImageNet's mean and standard deviation.
+    """Open a network of images.
 
     Args:
         path: The ONNX file.
@@ -57,7 +89,21 @@ def open_onnx(path: Path, num_threads: int | None = None) -> ONNXModel:
     """
     if not path.is_file():
         raise FileNotFoundError(f"`source` must be an existing file. Received: {path}")
-    check_installed("An .onnx file", "runtimes", ("onnxruntime",))
+    check_installed("An .onnx file", "onnx", ("onnxruntime",))
+    try:
+        session = _open_session(path, num_threads)
+    except Exception as error:  # of classes that ONNX Runtime does not export
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"`source` must be an ONNX file ({reason}). Received: {path}") from error
+    return _describe(session, path)
+
+
+def run_onnx(content: bytes, images: np.ndarray) -> dict[str, np.ndarray]:
+    """Run the content of an ONNX file on images as `ONNXModel.run` takes them."""
+    return _describe(_open_session(content, None), "the graph").run(images)
+
+
+def _open_session(source: Path | bytes, num_threads: int | None) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -65,17 +111,35 @@ def open_onnx(path: Path, num_threads: int | None = None) -> ONNXModel:
     options.log_severity_level = 3
     # Threads that wait for work do so asleep: beside a training they would take its cores.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        session = onnxruntime.InferenceSession(path, options)
-    except Exception as error:  # of classes that ONNX Runtime does not export
-        reason = str(error).partition("\n")[0]
-        raise ValueError(f"`source` must be an ONNX file ({reason}). Received: {path}") from error
+    return onnxruntime.InferenceSession(source, options)
+
+
+def _describe(session: Any, name: Any) -> ONNXModel:
+    """Return the model of a session, as its metadata and the shape of its input tell."""
     inputs = session.get_inputs()
-    shape = inputs[0].shape
-    if len(inputs) != 1 or len(shape) != 4 or shape[1] != 3 or inputs[0].type != "tensor(float)":
+    shape = tuple(inputs[0].shape)
+    texts = session.get_modelmeta().custom_metadata_map
+    if DATA_FORMAT in texts:
+        is_last, takes_pixels = texts[DATA_FORMAT] == "channels_last", True
+    else:  # Keras' models take images channels last, and pixels; those of PyTorch are normalized
+        is_last = takes_pixels = shape[-1:] == (RGB,) and shape[1:2] != (RGB,)
+    is_image = len(shape) == 4 and (DATA_FORMAT in texts or is_last or shape[1] == RGB)
+    if len(inputs) != 1 or not is_image or inputs[0].type != "tensor(float)":
         raise ValueError(
-            "An ONNX file must take float images (N, 3, H, W). Received: "
-            f"{[(each.name, each.type, each.shape) for each in inputs]} in {path}"
+            "An ONNX file must take float images, (N, 3, H, W) or (N, H, W, 3). Received: "
+            f"{[(each.name, each.type, each.shape) for each in inputs]} in {name}"
         )
-    size = (shape[2], shape[3]) if all(isinstance(n, int) for n in shape[2:]) else None
-    return ONNXModel(session, size, shape[0] == 1)
+    try:
+        metadata = ModelMetadata.from_files(texts)
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(
+            f"The metadata of an ONNX file must be that of `export.onnx` ({error}). "
+            f"Received: {name}"
+        ) from error
+    return ONNXModel(session, is_last, takes_pixels, metadata)
+
+
+def _filled(images: np.ndarray, batch: Any) -> np.ndarray:
+    """Return as many images as the file takes; the last one is repeated."""
+    missing = batch - len(images) if isinstance(batch, int) else 0
+    return np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])

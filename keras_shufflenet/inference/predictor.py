@@ -75,10 +75,11 @@ class Predictor:
         """Create a predictor.
 
         Args:
-            source: A `keras.Model`, the path of a `.keras` or `.tflite` file or of an `.onnx` file
-                that takes normalized images as mmpose's and torchvision's networks do, the name of
-                a model with published weights, which are taken, a function that maps images
-                (N, H, W, 3) float32 RGB 0..255 to an array (N, ...), or a predictor.
+            source: A `keras.Model`; the path of a `.keras` or `.tflite` file, or of an `.onnx` file
+                of `export.onnx`, of Keras' own export, or of PyTorch libraries such as mmpose,
+                which takes normalized images channels first; the name of a model with published
+                weights, which are taken; a function that maps images (N, H, W, 3) float32 RGB
+                0..255 to an array (N, ...); or a predictor.
             input_size: (height, width) for a source with a variable input size.
             num_threads: Threads of a `.tflite` or `.onnx` file. Defaults to one per core, at most
                 four for `.tflite` files.
@@ -321,7 +322,13 @@ def _from_tflite(path: Path, num_threads: int | None) -> Predictor:
 
 def _from_onnx(path: Path, num_threads: int | None) -> Predictor:
     model = open_onnx(path, num_threads)
-    return Predictor(model.run, name=path.stem, input_size=model.input_size)
+    return Predictor(
+        model.run,
+        name=path.stem,
+        input_size=model.input_size,
+        channels=model.shape[-1],
+        metadata=model.metadata,
+    )
 
 
 def _check_single(what: str, name: str, inputs: int) -> None:

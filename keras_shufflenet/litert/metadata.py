@@ -12,7 +12,7 @@ MediaPipe, which alone has the generated classes; `flatbuffer_tables` writes it.
 import io
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ LABELS_FILE = "labels.txt"
 KEYPOINTS_FILE = "keypoints.txt"
 POSE_FILE = "pose.json"
 DETECTOR_FILE = "detector.json"
+FILES = (LABELS_FILE, POSE_FILE, DETECTOR_FILE)  # those that are read
 # Names of fields in pose.json where they differ from ours.
 CODEC_KEYS = {"blur_kernel_size": "blur_kernel", "keypoint_weights": "joint_weights"}
 SKELETON_KEYS = {"keypoint_names": "joints", "keypoint_weights": "joint_weights"}
@@ -102,23 +103,34 @@ class ModelMetadata:
             return cls()
         try:
             with zipfile.ZipFile(path) as archive:
-                names = (LABELS_FILE, POSE_FILE, DETECTOR_FILE)
-                labels, pose, detector = (_text(archive, name) for name in names)
-            codec, skeleton = _parse_pose(pose) if pose else (None, None)
-            design = _parse_detector(detector) if detector else None
+                return cls.from_files({name: _text(archive, name) for name in FILES})
         except (zipfile.BadZipFile, ValueError, TypeError, KeyError, NotImplementedError) as error:
             raise ValueError(
                 f"The associated files of a model must be {LABELS_FILE}, {KEYPOINTS_FILE}, "
                 f"{POSE_FILE} and {DETECTOR_FILE} as `export.litert` writes them ({error}). "
                 f"Received: {str(path)!r}"
             ) from error
-        return cls(tuple(labels.splitlines()), codec, skeleton, design)
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, str]) -> "ModelMetadata":
+        """Return the metadata of what `files` returned.
+
+        Raises:
+            KeyError, TypeError, ValueError: If a file is malformed.
+        """
+        labels, pose, detector = (files.get(name, "") for name in FILES)
+        codec, skeleton = _parse_pose(pose) if pose else (None, None)
+        return cls(
+            tuple(labels.splitlines()),
+            codec,
+            skeleton,
+            _parse_detector(detector) if detector else None,
+        )
 
 
 def _check_whole(path: Path) -> None:
     content = path.read_bytes()
-    files = (LABELS_FILE, POSE_FILE, DETECTOR_FILE)
-    missing = [name for name in files if name.encode() in content]
+    missing = [name for name in FILES if name.encode() in content]
     if missing:
         raise ValueError(
             f"The file must end in its associated files {', '.join(missing)}; it is truncated. "
@@ -169,6 +181,8 @@ def _to_format(found: dict[str, Any], keys: dict[str, str]) -> dict[str, Any]:
 
 def _from_format(facts: dict[str, Any], keys: dict[str, str]) -> dict[str, Any]:
     """Rename the fields of the file to those of a dataclass."""
+    if not isinstance(facts, dict):
+        raise TypeError(f"{facts!r} instead of an object")
     names = {key: name for name, key in keys.items()}
     found = {names.get(key, key): _as_tuples(value) for key, value in facts.items()}
     if found.get("decoding") == QUARTER_OFFSET[1]:

@@ -9,8 +9,9 @@ import pytest
 
 import keras_shufflenet as ks
 from keras_shufflenet.benchmark import interleaved, latency, memory, networks
-from keras_shufflenet.benchmark.engines import ENGINES, Network, channels_first, onnx_layers
+from keras_shufflenet.benchmark.engines import ENGINES, Network
 from keras_shufflenet.cli import main
+from keras_shufflenet.export.translation.onnx_layers import TranslationError
 from readme_tables import write_tables
 from tests.noise import assert_exact
 
@@ -98,12 +99,13 @@ def test_a_missing_package_is_logged():
     ]
 
 
-def assert_same_in_onnx(model, images, path):
+def assert_same_in_onnx(model, images, folder):
     import onnxruntime
 
-    channels_first.write(model, path)
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    (output,) = session.run(None, {"images": channels_first.preprocess(model, images)})
+    network = Network("network", model, images, folder)
+    providers = ["CPUExecutionProvider"]
+    session = onnxruntime.InferenceSession(network.onnx_file, providers=providers)
+    (output,) = session.run(None, {"images": network.channels_first_images})
     assert_exact(output.transpose(0, 2, 3, 1) if output.ndim == 4 else output, model, images)
 
 
@@ -127,7 +129,7 @@ def test_families_in_onnx_are_the_same_networks(name, images, monkeypatch, tmp_p
         monkeypatch.setattr(f"keras_shufflenet.models.{constant}", value)
     model = ks.create_model(name, input_shape=(*SIZE, 3), classes=10)
     networks.normalize(model, images)
-    assert_same_in_onnx(model, images[:1], tmp_path / "network.onnx")
+    assert_same_in_onnx(model, images[:1], tmp_path)
 
 
 @pytest.mark.parametrize(("size", "kernel", "strides"), [((8, 7), 3, 2), ((9, 8), 4, 3)])
@@ -135,14 +137,14 @@ def test_padding_of_keras_convolutions(size, kernel, strides, tmp_path):
     inputs = keras.Input((*size, 3))
     layer = keras.layers.Conv2D(4, kernel, strides, padding="same")
     images = np.random.default_rng(0).normal(size=(1, *size, 3)).astype("float32")
-    assert_same_in_onnx(keras.Model(inputs, layer(inputs)), images, tmp_path / "network.onnx")
+    assert_same_in_onnx(keras.Model(inputs, layer(inputs)), images, tmp_path)
 
 
 def test_a_layer_without_translation(tmp_path):
     inputs = keras.Input((8, 8, 3))
     model = keras.Model(inputs, keras.layers.Conv2D(4, 3, activation="relu", name="odd")(inputs))
-    with pytest.raises(onnx_layers.TranslationError, match=r"'odd'.*a fused activation"):
-        channels_first.write(model, tmp_path / "network.onnx")
+    with pytest.raises(TranslationError, match=r"'odd'.*a fused activation"):
+        Network("odd", model, np.zeros((1, 8, 8, 3)), tmp_path).onnx_file  # noqa: B018
 
 
 @pytest.fixture

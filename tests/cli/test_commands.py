@@ -164,7 +164,7 @@ def test_a_classifier_predicts_no_pose(command, photo):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["out.onnx"], "OUT.tflite must end in .tflite. Received: OUT.tflite='out.onnx'"),
+        (["out.bin"], "OUT must end in .tflite, .onnx, .xml. Received: OUT='out.bin'"),
         (["out.tflite", "--precision", "int4"], "--precision must be one of"),
     ],
 )
@@ -276,6 +276,39 @@ def test_export_then_evaluate_the_file(command, people, pose_file, tmp_path):
     )
     assert code == 0
     assert "AP .5" in out
+
+
+def test_export_to_onnx_then_evaluate_the_file(command, people, pose_file, tmp_path):
+    annotations, images = people
+    path = tmp_path / "pose.onnx"
+    code, out, err = command("export", pose_file, path, "--data-format", "channels_first")
+    assert code == 0, err
+    assert f"exported: {path}" in out
+    data = ("--annotations", annotations, "--image-dir", images)
+    scores = []
+    for file in (pose_file, path):
+        code, _, err = command(
+            "evaluate", "coco", file, *data, "--output-json", tmp_path / "x.json"
+        )
+        assert code == 0, err
+        scores.append([each["score"] for each in json.loads((tmp_path / "x.json").read_text())])
+    np.testing.assert_allclose(*scores, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("file", "arguments", "message"),
+    [
+        ("x.onnx", ["--precision", "int8"], "with the options --weights, --data-format"),
+        ("x.xml", ["--no-per-channel"], "Received: --per-channel"),
+        ("x.tflite", ["--data-format", "channels_first"], "is for .onnx and .xml files"),
+        ("x.onnx", ["--data-format", "NHWC"], "Received: --data-format='NHWC'"),
+    ],
+)
+def test_options_of_other_formats(command, pose_file, tmp_path, file, arguments, message):
+    code, _, err = command("export", pose_file, tmp_path / file, *arguments)
+    assert code == 1
+    assert message in err
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture(scope="module")

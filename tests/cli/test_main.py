@@ -104,7 +104,7 @@ def test_debugging_shows_the_traceback():
     [
         (["exprt"], "No such command 'exprt'. Did you mean 'export'?"),
         (["models", "--color"], "No such option: --color"),
-        (["export", "x"], "Missing argument 'OUT.tflite'"),
+        (["export", "x"], "Missing argument 'OUT'"),
         (["evaluate", "coco", "x.keras"], "Missing option '--annotations'"),
         (["benchmark", "x", "--iterations", "0"], "Invalid value for '--iterations'"),
         (

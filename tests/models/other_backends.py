@@ -2,15 +2,31 @@
 
 `KERAS_BACKEND=jax python -m tests.models.other_backends GOLDEN PLAN` prints the errors as one JSON
 object. PLAN is one of lists of names: of fixtures of "nets" and "detectors", of which it computes
-the first case, and of networks in "channels_first".
+the first case, of networks in "channels_first", and in "onnx" of those whose ONNX file is compared
+with the network.
 """
 
 import json
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import numpy as np
+
+import keras_shufflenet as ks
+from keras_shufflenet.inference.predictor import Predictor
 from tests.models import channels_first, golden_detectors, golden_nets
 from tests.shortcuts import shallow
+
+
+def onnx_difference(name: str) -> float:
+    """Return the largest difference between the outputs of a network and of its ONNX file."""
+    model = ks.create_model(name, classes=4, input_shape=(32, 32, 3))
+    images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype("float32")
+    with TemporaryDirectory() as folder:
+        path = ks.export.onnx(model, Path(folder, "network.onnx"))
+        return float(np.abs(Predictor.load(path)(images) - Predictor.load(model)(images)).max())
+
 
 if __name__ == "__main__":
     folder, plan = Path(sys.argv[1]), json.loads(sys.argv[2])
@@ -30,4 +46,5 @@ if __name__ == "__main__":
         found["channels_first"] = {
             name: channels_first.difference(name) for name in plan["channels_first"]
         }
+        found["onnx"] = {name: onnx_difference(name) for name in plan["onnx"]}
     print(json.dumps(found))

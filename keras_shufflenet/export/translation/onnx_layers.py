@@ -10,12 +10,12 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_shufflenet.benchmark.engines.onnx_graph import OnnxGraph
+from keras_shufflenet.export.translation.onnx_graph import OnnxGraph
 
 Pads = tuple[int, int, int, int]  # top, left, bottom, right
 
 NO_PADS: Pads = (0, 0, 0, 0)
-CHANNELS, POINTS = 1, 2  # axes of feature maps (1, C, H, W), and of predictions (1, C, points)
+CHANNELS, POINTS = 1, 2  # axes of feature maps (N, C, H, W), and of predictions (N, C, points)
 ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "relu": ("Relu", {}),
     "hard_silu": ("HardSwish", {}),
@@ -115,7 +115,7 @@ def _points(graph: OnnxGraph, layer: Any, values: list[Value], output: Any) -> V
     """Translate (H, W, C) to (points, C), which are (C, points) in the graph."""
     count = values[0].channels.size
     require(output.shape[-1] == count, layer, f"{output.shape[-1]} of {count} channels")
-    shape = graph.constant(f"{layer.name}_shape", [1, count, output.shape[1]])
+    shape = graph.constant(f"{layer.name}_shape", [graph.batch, count, output.shape[1]])
     return values[0].renamed(graph.add("Reshape", layer.name, [values[0].name, shape]))
 
 
@@ -152,6 +152,27 @@ def _upsample(graph: OnnxGraph, layer: Any, values: list[Value], output: Any) ->
     return values[0].renamed(graph.add("Resize", layer.name, inputs, **mode))
 
 
+def _normalization(graph: OnnxGraph, layer: Any, values: list[Value], output: Any) -> Value:
+    require(not layer.invert, layer, "invert=True")
+    mean, variance = (np.asarray(x, np.float32) for x in (layer.mean, layer.variance))
+    std = np.maximum(np.sqrt(variance), np.float32(keras.config.epsilon()))
+    name = values[0].name
+    for operator, statistic in {"Sub": mean, "Div": std}.items():
+        planes = np.moveaxis(statistic.reshape((1, *statistic.shape)[-4:]), -1, 1)
+        constant = graph.constant(f"{layer.name}_{operator.lower()}", planes)
+        name = graph.add(operator, f"{layer.name}_{operator}", [name, constant])
+    return values[0].renamed(name)
+
+
+def _rescaling(graph: OnnxGraph, layer: Any, values: list[Value], output: Any) -> Value:
+    name = values[0].name
+    for operator, factor in {"Mul": layer.scale, "Add": layer.offset}.items():
+        planes = np.asarray(factor, np.float32).reshape(1, -1, 1, 1)
+        constant = graph.constant(f"{layer.name}_{operator.lower()}", planes)
+        name = graph.add(operator, f"{layer.name}_{operator}", [name, constant])
+    return values[0].renamed(name)
+
+
 TRANSLATIONS: dict[Any, Callable[[OnnxGraph, Any, list[Value], Any], Value]] = {
     layers.ReLU: _relu,
     layers.LeakyReLU: _leaky_relu,
@@ -164,4 +185,6 @@ TRANSLATIONS: dict[Any, Callable[[OnnxGraph, Any, list[Value], Any], Value]] = {
     (layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D): _global_pool,
     layers.Flatten: _flatten,
     layers.UpSampling2D: _upsample,
+    layers.Normalization: _normalization,
+    layers.Rescaling: _rescaling,
 }

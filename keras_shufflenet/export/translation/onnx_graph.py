@@ -1,6 +1,6 @@
-"""An ONNX graph under construction, with one image as its input."""
+"""An ONNX graph under construction, with images as its input."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,18 +9,23 @@ OPSET = 17
 IR_VERSION = 8  # the oldest of that opset, so that every runtime reads it
 INPUT = "images"
 
-Shape = tuple[int | None, ...]
+Shape = tuple[int | str | None, ...]
 
 
 class OnnxGraph:
     """Collects the nodes and tensors of a graph.
 
+    Args:
+        batch: Number of images, 0 for any: in shapes, 0 stands for the size of the input.
+
     Attributes:
+        batch: The argument.
         nodes: ONNX nodes by the name of their first output, in the order of execution.
         tensors: Constants by name. float64 is stored as float32, so that rounding happens once.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, batch: int = 1) -> None:
+        self.batch = batch
         self.nodes: dict[str, Any] = {}
         self.tensors: dict[str, np.ndarray] = {}
 
@@ -36,26 +41,44 @@ class OnnxGraph:
         self.tensors[name] = np.asarray(array)
         return name
 
-    def model(self, name: str, input_shape: Shape, output: str, output_shape: Shape) -> Any:
+    def rename(self, old: str, new: str) -> str:
+        """Give a computed tensor another name, and return it."""
+        if old != new and new in self.nodes:
+            self.rename(new, f"{new}_inside")
+        self.nodes = {new if name == old else name: node for name, node in self.nodes.items()}
+        for node in self.nodes.values():
+            for names in (node.input, node.output):
+                names[:] = [new if name == old else name for name in names]
+        return new
+
+    def model(
+        self,
+        name: str,
+        input_shape: Shape,
+        outputs: Mapping[str, Shape],
+        metadata: Mapping[str, str],
+    ) -> Any:
         """Return the checked ONNX model.
 
         Args:
             name: Name of the graph.
             input_shape: Shape of the input `INPUT`.
-            output: Name of the output.
-            output_shape: Shape of the output.
+            outputs: Shapes of the outputs by name.
+            metadata: Texts by key.
         """
         from onnx import TensorProto, checker, helper, numpy_helper
 
-        shapes = {INPUT: input_shape, output: output_shape}
-        source, target = (
+        source, *targets = (
             helper.make_tensor_value_info(value, TensorProto.FLOAT, shape)
-            for value, shape in shapes.items()
+            for value, shape in {INPUT: input_shape, **outputs}.items()
         )
         tensors = [numpy_helper.from_array(_stored(a), key) for key, a in self.tensors.items()]
-        graph = helper.make_graph(list(self.nodes.values()), name, [source], [target], tensors)
+        graph = helper.make_graph(list(self.nodes.values()), name, [source], targets, tensors)
         opset = helper.make_opsetid("", OPSET)
-        proto = helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION)
+        proto = helper.make_model(
+            graph, opset_imports=[opset], ir_version=IR_VERSION, producer_name="keras-shufflenet"
+        )
+        helper.set_model_props(proto, dict(metadata))
         checker.check_model(proto, full_check=True)
         return proto
 

@@ -1,14 +1,12 @@
-"""Translation of a Keras network to an ONNX file in the form of its PyTorch original.
+"""Translation of a Keras network to an ONNX graph in the form of its PyTorch original.
 
 Other runtimes are optimized for that form: channels first, padding as an attribute of convolutions
 and poolings, both halves of a split from one node, the channel shuffle as a transposition of five
-axes, and batch normalization folded into weights. The normalization of images is left out:
-`preprocess` does it before anything is timed.
+axes, and batch normalization folded into weights.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -16,82 +14,119 @@ import numpy as np
 from keras import layers
 
 from keras_shufflenet._keras_private import calls
-from keras_shufflenet.benchmark.engines import onnx_layers
-from keras_shufflenet.benchmark.engines.onnx_graph import INPUT, OnnxGraph, Shape
-from keras_shufflenet.benchmark.engines.onnx_layers import ACTIVATIONS, Value, require, unsupported
 from keras_shufflenet.export.optimization.trace import IDENTITIES, rearranged
+from keras_shufflenet.export.translation import onnx_layers
+from keras_shufflenet.export.translation.onnx_graph import INPUT, OnnxGraph, Shape
+from keras_shufflenet.export.translation.onnx_layers import (
+    ACTIVATIONS,
+    Value,
+    require,
+    unsupported,
+)
+from keras_shufflenet.inference.keras_outputs import output_names
+
+ANY_BATCH = "batch"
+TO_CHANNELS_FIRST, TO_CHANNELS_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 
 
-def preprocess(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    """Convert the input of a model to the input of its ONNX file.
+def translate(
+    model: keras.Model,
+    *,
+    batch_size: int | None = 1,
+    data_format: str = "channels_first",
+    include_preprocessing: bool = True,
+    metadata: Mapping[str, str] | None = None,
+) -> Any:
+    """Return the ONNX model of a network of this package.
 
     Args:
-        model: The network.
-        images: (N, H, W, 3), the input of the model.
-
-    Returns:
-        (N, 3, H, W) float32, normalized if the model normalizes its input.
-    """
-    for layer in model.layers:
-        if isinstance(layer, layers.Normalization):
-            images = keras.ops.convert_to_numpy(layer(images))
-    return np.ascontiguousarray(np.transpose(images, (0, 3, 1, 2)), np.float32)
-
-
-def write(model: keras.Model, path: Path) -> None:
-    """Write a network of this package as an ONNX file for one image.
-
-    Args:
-        model: A network with one output, channels last, of a fixed input size.
-        path: The file.
+        model: A functional model, channels last, of a fixed input size, without nested models.
+        batch_size: Number of images of its input; None for any number.
+        data_format: Order of the axes of its input and of feature maps that it returns.
+        include_preprocessing: Whether it normalizes images, if the model does.
+        metadata: Texts that the file carries, by their keys.
 
     Raises:
-        ImportError: If the package onnx is not installed.
         TranslationError: If the network has a layer that no network of this package has.
     """
-    import onnx
-
-    onnx.save(_Translator(model).translate(), path)
+    translator = _Translator(model, batch_size, data_format, include_preprocessing)
+    return translator.translate(metadata or {})
 
 
 class _Translator:
     """Translates a model call by call."""
 
-    def __init__(self, model: keras.Model) -> None:
+    def __init__(
+        self,
+        model: keras.Model,
+        batch_size: int | None,
+        data_format: str,
+        include_preprocessing: bool,
+    ) -> None:
         self._model = model
-        self._graph = OnnxGraph()
+        self._batch_size = batch_size
+        self._is_channels_last = data_format == "channels_last"
+        self._include_preprocessing = include_preprocessing
+        self._graph = OnnxGraph(batch_size or 0)
         self._values: dict[int, Value] = {}
         self._halves: dict[int, dict[int, str]] = {}
         self._calls = list(calls(model))
         self._consumers = Counter(id(x) for call in self._calls for x in call.input_tensors)
 
-    def translate(self) -> Any:
+    def translate(self, metadata: Mapping[str, str]) -> Any:
         """Return the ONNX model."""
-        (source,), (target,) = self._model.inputs, self._model.outputs
-        self._values[id(source)] = Value(INPUT, np.arange(source.shape[-1]))
+        (source,) = self._model.inputs
+        name = INPUT
+        if self._is_channels_last:
+            name = self._graph.add("Transpose", "planes", [INPUT], perm=TO_CHANNELS_FIRST)
+        self._values[id(source)] = Value(name, np.arange(source.shape[-1]))
         for call in self._calls:
             (output,) = call.outputs
             self._values[id(output)] = self._translate(call, output)
-        result = self._values[id(target)]
-        shape, name = _channels_first(target.shape), result.name
-        if target.ndim == 2:
-            name = self._flat(result)
-        elif target.ndim == 3:  # predictions; their original has the points first, too
-            shape, name = (
-                target.shape,
-                self._graph.add("Transpose", "points", [name], perm=(0, 2, 1)),
+        outputs = {}
+        names = output_names(self._model) or ()
+        for tensor, wanted in zip(self._model.outputs, names, strict=True):
+            name, shape = self._output(tensor)
+            outputs[self._graph.rename(name, wanted)] = shape
+        return self._graph.model(
+            self._model.name, self._shape(source.shape), outputs, dict(metadata)
+        )
+
+    def _output(self, tensor: keras.KerasTensor) -> tuple[str, Shape]:
+        """Return the name and shape of an output of the graph."""
+        value = self._values[id(tensor)]
+        if tensor.ndim == 2:
+            return self._flat(value), (self._batch, tensor.shape[-1])
+        if tensor.ndim == 3:  # predictions; their original has the points first, too
+            name = self._graph.add("Transpose", "points", [value.name], perm=(0, 2, 1))
+            return name, (self._batch, *tensor.shape[1:])
+        name = value.name
+        if self._is_channels_last:
+            name = self._graph.add(
+                "Transpose", f"{name}_channels_last", [name], perm=TO_CHANNELS_LAST
             )
-        shapes = _channels_first(source.shape), (1, *shape[1:])
-        return self._graph.model(self._model.name, shapes[0], name, shapes[1])
+        return name, self._shape(tensor.shape)
+
+    @property
+    def _batch(self) -> int | str:
+        return self._batch_size or ANY_BATCH
+
+    def _shape(self, shape: Sequence[int | None]) -> Shape:
+        """Return the shape of images or feature maps in the file."""
+        _, *sizes, channels = shape
+        ordered = (*sizes, channels) if self._is_channels_last else (channels, *sizes)
+        return (self._batch, *ordered)
 
     def _translate(self, call: Any, output: keras.KerasTensor) -> Value:
         layer = call.operation
         values = [self._values[id(x)] for x in call.input_tensors]
         value = values[0]
-        if isinstance(layer, (*IDENTITIES, layers.Normalization)):
+        is_left_out = isinstance(layer, layers.Normalization) and not self._include_preprocessing
+        if isinstance(layer, IDENTITIES) or is_left_out:
             return value
+        is_gather = type(layer).__name__ == "Take"  # a shuffle of images of any size
         is_shuffle = isinstance(layer, (layers.Reshape, layers.Permute)) and output.ndim != 3
-        if value.channels.ndim > 1 or is_shuffle:
+        if value.channels.ndim > 1 or is_shuffle or is_gather:
             return self._rearrange(layer, value, call, output)
         for kind, translate in TRANSLATIONS.items():
             if isinstance(layer, kind):
@@ -219,9 +254,10 @@ class _Translator:
         groups = count // int(channels[1])
         shuffled = np.arange(count).reshape(groups, -1).T.ravel()
         require(np.array_equal(channels, shuffled), layer, "a channel order that is not a shuffle")
-        grouped = (1, groups, count // groups, height, width)
+        batch = self._graph.batch
+        grouped = (batch, groups, count // groups, height, width)
         name, graph = layer.name, self._graph
-        shapes = {"grouped": grouped, "flat": (1, count, height, width)}
+        shapes = {"grouped": grouped, "flat": (batch, count, height, width)}
         axes, flat = (graph.constant(f"{name}_{key}", shape) for key, shape in shapes.items())
         split = graph.add("Reshape", f"{name}_split", [value.name, axes])
         transposed = graph.add("Transpose", f"{name}_transposed", [split], perm=(0, 2, 1, 3, 4))
@@ -246,10 +282,6 @@ def _same_pads(layer: Any, sizes: Sequence[int]) -> tuple[int, int, int, int]:
         for size, kernel, stride, rate in sides
     )
     return down // 2, across // 2, down - down // 2, across - across // 2
-
-
-def _channels_first(shape: Sequence[int | None]) -> Shape:
-    return (1, shape[-1], *shape[1:-1])
 
 
 def _array(variable: Any) -> np.ndarray:

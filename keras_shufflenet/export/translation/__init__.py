@@ -1,0 +1,1 @@
+"""Translation of Keras networks to ONNX graphs."""

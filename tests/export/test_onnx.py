@@ -1,0 +1,179 @@
+"""Files for ONNX Runtime and OpenVINO compute what the Keras models do."""
+
+import json
+
+import keras
+import numpy as np
+import onnx
+import onnxruntime
+import openvino
+import pytest
+
+import keras_shufflenet as ks
+from keras_shufflenet.benchmark import networks
+from keras_shufflenet.inference.predictor import Predictor
+from keras_shufflenet.models import detnas
+from tests.noise import assert_exact
+
+SIZE = (64, 64)
+# Two units per stage: one with stride and one without, of every kind.
+FEWER_UNITS = {
+    "shufflenet_v1.UNITS": (2, 2, 2),
+    "shufflenet_v2_plus.UNITS": (2, 2, 2, 2),
+    "shufflenet_v2_plus.ARCHITECTURE": "01 23 10 32",
+    "one_shot.UNITS": (2, 2, 2, 2),
+    "detnas.SIZES": {"300m": detnas.SIZES["300m"]._replace(units=(2, 2, 2, 2))},
+}
+NETWORKS = {
+    "V1": lambda: ks.ShuffleNetV1(width=0.5, groups=8, classes=10, input_shape=(*SIZE, 3)),
+    "V2": lambda: ks.ShuffleNetV2(width=0.25, classes=10, input_shape=(*SIZE, 3)),
+    "V2 of Megvii": lambda: ks.create_model(
+        "shufflenet_v2_x0_5_megvii", classes=10, input_shape=(*SIZE, 3)
+    ),
+    "V2+": lambda: ks.ShuffleNetV2Plus(size="small", classes=10, input_shape=(*SIZE, 3)),
+    "OneShot": lambda: ks.OneShotNet("0123 3210", classes=10, input_shape=(*SIZE, 3)),
+    "DetNAS": lambda: ks.DetNAS("0123 3210", "300m", classes=10, input_shape=(*SIZE, 3)),
+    "MobileNetV2": lambda: ks.MobileNetV2(width=0.35, classes=10, input_shape=(*SIZE, 3)),
+    "head light": lambda: ks.PoseEstimator("shufflenet_v2_x0_25", head="light", input_size=SIZE),
+    "head deconv": lambda: ks.PoseEstimator("shufflenet_v2_x0_25", head="deconv", input_size=SIZE),
+    "head fpn": lambda: ks.PoseEstimator("shufflenet_v2_x0_25", head="fpn", input_size=SIZE),
+    "NanoDet-Plus": lambda: ks.NanoDetPlus(backbone="shufflenet_v2_x0_25", input_shape=(*SIZE, 3)),
+}
+
+
+@pytest.fixture(scope="module")
+def images():
+    coarse = np.random.default_rng(0).uniform(0, 255, (4, 8, 8, 3)).astype("float32")
+    return np.asarray(keras.ops.image.resize(coarse, SIZE))
+
+
+def feed(images, data_format):
+    return images if data_format == "channels_last" else images.transpose(0, 3, 1, 2)
+
+
+def restored(output, data_format):
+    is_turned = data_format == "channels_first" and output.ndim == 4
+    return output.transpose(0, 2, 3, 1) if is_turned else output
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_structure_in_both_runtimes(name, images, shallow, monkeypatch, tmp_path):
+    for constant, value in FEWER_UNITS.items():
+        monkeypatch.setattr(f"keras_shufflenet.models.{constant}", value)
+    with shallow():
+        model = NETWORKS[name]()
+    networks.normalize(model, images)
+    # Each runtime with one of the two layouts and batch sizes.
+    path = ks.export.onnx(model, tmp_path / "network.onnx")
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (output,) = session.run(None, {"images": images})
+    assert_exact(output, model, images)
+    assert [each.name for each in session.get_outputs()] == model.output_names
+    settings = {"data_format": "channels_first", "batch_size": 4}
+    path = ks.export.openvino(model, tmp_path / "network.xml", **settings)
+    compiled = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    output = compiled(feed(images, "channels_first"))[0]
+    assert_exact(restored(output, "channels_first"), model, images)
+    assert sorted(tmp_path.iterdir()) == [
+        tmp_path / f"network.{suffix}" for suffix in ("bin", "onnx", "xml")
+    ]
+
+
+@pytest.fixture(scope="module")
+def pose(shallow, images):
+    with shallow():
+        model = ks.PoseEstimator("shufflenet_v2_x0_25", head="light", input_size=SIZE)
+    networks.normalize(model, images)
+    return model
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("batch_size", [None, 3])
+def test_the_package_reads_its_own_files(pose, images, data_format, batch_size, tmp_path):
+    path = tmp_path / "pose.onnx"
+    ks.export.onnx(pose, path, data_format=data_format, batch_size=batch_size)
+    predictor = Predictor.load(path)
+    assert (predictor.input_size, predictor.output_shape) == (SIZE, pose.output_shape[1:])
+    assert_exact(predictor.predict(images), pose, images)
+    assert predictor.metadata.skeleton == ks.keypoints.skeletons.get("coco")
+    assert predictor.metadata.codec.input_size == SIZE
+
+
+def test_names_of_classes(images, tmp_path):
+    model = ks.MobileNetV2(width=0.35, classes=["cat", "dog"], input_shape=(32, 32, 3))
+    path = ks.export.onnx(model, tmp_path / "cats.onnx")
+    assert Predictor.load(path).metadata.labels == ("cat", "dog")
+    ks.export.onnx(model, path, labels=["a", "b"])
+    assert Predictor.load(path).metadata.labels == ("a", "b")
+    xml = ks.export.openvino(model, tmp_path / "cats.xml", labels=["a", "b"])
+    assert openvino.Core().read_model(xml).get_rt_info(["model_info", "labels.txt"]).value == "a\nb"
+
+
+def test_several_outputs_and_any_size(shallow, tmp_path):
+    with shallow():
+        model = ks.feature_extractor("shufflenet_v2_x0_25", strides=(8, 16, 32))
+    with pytest.raises(ValueError, match=r"`input_size` must be .* Received: input_size=None"):
+        ks.export.onnx(model, tmp_path / "features.onnx")
+    path = ks.export.onnx(model, tmp_path / "features.onnx", input_size=(64, 96))
+    predictor = Predictor.load(path)
+    assert list(predictor.outputs(np.zeros((1, 64, 96, 3)))) == model.output_names
+    assert [shape[:2] for shape in predictor.output_shapes.values()] == [(8, 12), (4, 6), (2, 3)]
+
+
+def test_a_network_inside_of_a_model(images, shallow, tmp_path):
+    with shallow():
+        base = ks.ShuffleNetV2(width=0.25, include_top=False, pooling="avg")
+    inputs = keras.Input((*SIZE, 3))
+    x = keras.layers.RandomFlip()(inputs)
+    x = keras.layers.Dropout(0.2)(base(x))
+    model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax", name="kinds")(x))
+    path = ks.export.onnx(model, tmp_path / "nested.onnx")
+    predictor = Predictor.load(path)
+    assert_exact(predictor.predict(images), model, images)
+    assert list(predictor.output_shapes) == ["kinds"]
+
+
+def test_files_of_keras_own_export_are_read(tmp_path):
+    """They are channels last and take pixels, without our metadata."""
+    model = ks.MobileNetV2(width=0.35, classes=4, input_shape=(32, 32, 3))
+    path = ks.export.onnx(model, tmp_path / "net.onnx", batch_size=1)
+    content = onnx.load(path)
+    del content.metadata_props[:]
+    onnx.save(content, path)
+    images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype("float32")
+    assert_exact(Predictor.load(path).predict(images), model, images)
+
+
+def test_errors(pose, tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match=r"`path` must end in \.onnx\. Received: .*pose\.tflite"):
+        ks.export.onnx(pose, tmp_path / "pose.tflite")
+    with pytest.raises(ValueError, match=r"`path` must end in \.xml\. Received: .*pose\.onnx"):
+        ks.export.openvino(pose, tmp_path / "pose.onnx")
+    path = tmp_path / "pose.onnx"
+    with pytest.raises(ValueError, match=r"`data_format` must be .* Received: .*'NHWC'"):
+        ks.export.onnx(pose, path, data_format="NHWC")
+    with pytest.raises(ValueError, match=r"`batch_size` must be .* Received: .*0"):
+        ks.export.onnx(pose, path, batch_size=0)
+    inputs = keras.Input((8, 8, 3))
+    other = keras.Model(inputs, keras.layers.Conv2D(4, 3, activation="relu", name="odd")(inputs))
+    with pytest.raises(ValueError, match=r"'odd' cannot be translated.* Received: Conv2D"):
+        ks.export.onnx(other, path)
+    wrong = ks.MobileNetV2(width=0.35, classes=4, input_shape=(32, 32, 3))
+    monkeypatch.setattr(
+        "keras_shufflenet.export.translation.channels_first.ACTIVATIONS", {"softmax": ("Neg", {})}
+    )
+    with pytest.raises(
+        ks.export.ExportError, match=r"must be that of the model.* Received: a diff"
+    ):
+        ks.export.onnx(wrong, path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_metadata_of_other_programs(tmp_path, pose):
+    path = ks.export.onnx(pose, tmp_path / "pose.onnx")
+    content = onnx.load(path)
+    entry = next(each for each in content.metadata_props if each.key == "pose.json")
+    entry.value = json.dumps({"codec": 1})
+    onnx.save(content, path)
+    with pytest.raises(ValueError, match=r"metadata of an ONNX file .* Received: .*pose\.onnx"):
+        Predictor.load(path)
