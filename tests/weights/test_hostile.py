@@ -221,7 +221,7 @@ def tensor_of(count: int, shape: str, strides: str, offset: int = 0) -> bytes:
 
 
 def legacy(thing: bytes, keys: bytes) -> bytes:
-    """A file of the older container with two pickles written by hand."""
+    """A file of the older container with two pickles of its own."""
     heads = (pickle.dumps(head, 2) for head in (0x1950A86A20F9469CFC6C, 1001, {}))
     return b"".join((*heads, thing, keys))
 
