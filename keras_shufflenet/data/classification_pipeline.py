@@ -96,7 +96,7 @@ def classification(
             file.
     """
     transform = eval_transform(resize_size, crop_size, resize_method)
-    check_batch(batch_size, start_step, shard)
+    check_batch(batch_size, start_step, shard, as_size(crop_size))
     data = source
     if not isinstance(data, ClassificationDataset):
         data = load_classification_dataset(data, image_dir)
@@ -135,10 +135,9 @@ def _evaluation(
 
     samples = mapped(numbers, lambda number: (table[0][number], table[1][number]))
     samples = samples.batch(batch_size)
-    batches = load_batches(
+    return load_batches(
         samples, load, lambda sample: sample[0], batch_size=batch_size, workers=WORKERS
     )
-    return batches.apply(tf.data.experimental.assert_cardinality(len(samples)))
 
 
 def _training(

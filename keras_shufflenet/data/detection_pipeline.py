@@ -150,7 +150,7 @@ def detection(
     """
     wanted = _input(model, input_size, keep_ratio)
     names = _class_names(model, class_names, wanted.size)
-    check_batch(batch_size, start_step, shard)
+    check_batch(batch_size, start_step, shard, wanted.size)
     dataset = _dataset(annotations, image_dir, names, filter_empty_images)
     if augmentation is None:
         augmentation = NANODET_AUGMENTATION if wanted.keep_ratio else NANODET_PLUS_AUGMENTATION

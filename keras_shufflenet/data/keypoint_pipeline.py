@@ -134,7 +134,7 @@ def keypoints(
     _check_heatmaps(model, dataset.skeleton)
     is_gray = model is not None and check_channels(model) == 1
     codec = _codec(model, codec, input_size, dataset.skeleton)
-    check_batch(batch_size, start_step, shard)
+    check_batch(batch_size, start_step, shard, codec.input_size)
     table = _table(dataset, codec.input_size)
     count, share = len(dataset), batch_size // shard[1]
 

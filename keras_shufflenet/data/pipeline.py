@@ -5,6 +5,7 @@ functions of the seed and this number, so that training can be resumed at any st
 workers: each takes its part of the numbers of every batch.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_shufflenet._checks import check_integer, is_integer
+from keras_shufflenet._requirements import PIXEL, check_memory
+from keras_shufflenet._types import Size
 from keras_shufflenet.data.corrupt_images import CorruptImages, active
 from keras_shufflenet.data.image_files import LUMA, read_image
 from keras_shufflenet.data.records import SCHEME, read_bytes
@@ -25,12 +28,13 @@ _ENDLESS = np.iinfo(np.int64).max
 _ASSERTION = re.compile(r"assertion failed: \[(.*?)\]\s*(?:\[\[|$)", re.DOTALL)
 
 
-def check_batch(batch_size: int, start_step: int, shard: Shard = ALL) -> None:
-    """Check the arguments that all pipelines have.
+def check_batch(batch_size: int, start_step: int, shard: Shard, size: Size) -> None:
+    """Check the arguments that all pipelines have; the images have this (height, width).
 
     Raises:
         ValueError: If `batch_size` is not positive, `start_step` is negative, `shard` is no worker
-            of a number of workers, or they cannot share a batch evenly.
+            of a number of workers, they cannot share a batch evenly, or one batch is larger than
+            the memory.
     """
     check_integer("batch_size", batch_size)
     check_integer("start_step", start_step, minimum=0)
@@ -40,6 +44,7 @@ def check_batch(batch_size: int, start_step: int, shard: Shard = ALL) -> None:
             "`shard` must be (index, count), the index of a worker from 0 and the number of "
             f"workers. Received: shard={shard!r}"
         )
+    check_memory("batch_size", batch_size, batch_size // shard[1] * size[0] * size[1] * PIXEL)
     if batch_size % shard[1]:
         raise ValueError(
             f"`batch_size` must be a multiple of the {shard[1]} workers that share a batch. "
@@ -70,6 +75,8 @@ def sample_numbers(
         full, rest = divmod(count, batch_size)
         own = full * share + min(max(rest - first, 0), share)
     numbers = tf.data.Dataset.range(min(start_step * share, own), own)
+    if count is None:
+        numbers = numbers.repeat()  # never reached, but it says that there is no end
     if shard[1] == 1:
         return numbers
     return mapped(numbers, lambda number: number // share * batch_size + first + number % share)
@@ -155,7 +162,8 @@ def load_batches(
     )
     if (corrupt := active()) is None:
         loaded = mapped(rows.unbatch(), load_row, workers)
-        return mapped(loaded.ignore_errors().batch(batch_size + 1), _check_rows)
+        complete = mapped(loaded.ignore_errors().batch(batch_size + 1), _check_rows)
+        return _of_length(complete, batches)
 
     def load_batch(*batch: Any) -> tf.data.Dataset:
         paths, each = batch[2][1:], tf.data.Dataset.from_tensor_slices(batch)
@@ -163,12 +171,13 @@ def load_batches(
         return mapped(loaded, lambda row, _, found: _fill_rows(row, paths, found, corrupt))
 
     # A dataset for each batch, as rows that are missing would shift those of the next.
-    return rows.interleave(
+    filled = rows.interleave(
         tf.autograph.experimental.do_not_convert(load_batch),
         cycle_length=2,
         num_parallel_calls=2,
         deterministic=True,
     )
+    return _of_length(filled, batches)
 
 
 def mapped(
@@ -192,6 +201,23 @@ def prefetched(dataset: tf.data.Dataset, batches: int) -> tf.data.Dataset:
     options = tf.data.Options()
     options.autotune.enabled = False
     return dataset.prefetch(batches).with_options(options)
+
+
+def num_batches(dataset: Any) -> float | None:
+    """Return the number of elements of a dataset or list: infinity for no end, None if unknown."""
+    if not isinstance(dataset, tf.data.Dataset):
+        return len(dataset) if hasattr(dataset, "__len__") else None
+    number = int(dataset.cardinality())
+    if number == tf.data.INFINITE_CARDINALITY:
+        return math.inf
+    return None if number == tf.data.UNKNOWN_CARDINALITY else number
+
+
+def _of_length(dataset: tf.data.Dataset, other: tf.data.Dataset) -> tf.data.Dataset:
+    """Return a dataset that knows that it is as long as another one, if that knows its length."""
+    if num_batches(other) is None:
+        return dataset
+    return dataset.apply(tf.data.experimental.assert_cardinality(other.cardinality()))
 
 
 def iterate_arrays(dataset: tf.data.Dataset) -> Iterator[Any]:

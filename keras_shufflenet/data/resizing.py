@@ -7,11 +7,13 @@ import numpy as np
 from PIL import Image
 
 from keras_shufflenet._checks import check_choice, check_integer, check_size
+from keras_shufflenet._requirements import PIXEL, check_memory
 from keras_shufflenet._types import Size
 
 ResizeMethod = Literal["torchvision", "megvii"]
 
 DEFAULT_RESIZE_SIZE, DEFAULT_CROP_SIZE = 256, 224
+RESIZED_PIXEL = 4 + 3  # bytes in Pillow and in NumPy, the least of the methods
 _FRACTION_BITS = 11  # of the weights in OpenCV's bilinear resizing
 
 
@@ -82,6 +84,8 @@ def eval_transform(
     if resize_size is None:
         resize_size = max(1, round(max(size) * DEFAULT_RESIZE_SIZE / DEFAULT_CROP_SIZE))
     check_integer("resize_size", resize_size)
+    check_memory("crop_size", crop_size, size[0] * size[1] * PIXEL)
+    check_memory("resize_size", resize_size, resize_size**2 * RESIZED_PIXEL)
     check_choice("resize_method", resize_method, _TRANSFORMS)
     return lambda image: _TRANSFORMS[resize_method](image, resize_size, size)
 

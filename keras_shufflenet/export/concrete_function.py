@@ -1,12 +1,14 @@
 """The static float32 function of a Keras model, which TensorFlow's converter takes."""
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from keras_shufflenet._keras_private import functional
+from keras_shufflenet._requirements import FLOAT, check_memory
 from keras_shufflenet.inference.keras_outputs import is_channels_first, name_outputs
 
 HALF_PRECISIONS = ("float16", "bfloat16")
@@ -93,7 +95,11 @@ def static_shape(
             f"`batch_size` must be {shape[0]}, the batch size of the model. "
             f"Received: batch_size={batch_size!r}"
         )
-    return (batch_size, *_agreed_size(shape[1:3], input_size), shape[3])
+    size = _agreed_size(shape[1:3], input_size)
+    image = prod(size) * shape[3] * FLOAT
+    check_memory("input_size", size, image)
+    check_memory("batch_size", batch_size, (batch_size or 1) * image)
+    return (batch_size, *size, shape[3])
 
 
 def _agreed_size(

@@ -1,13 +1,15 @@
 """Representative images, from which the ranges of activations are taken."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import prod
 from typing import Any
 
 import keras
 import numpy as np
 from rich.progress import track
 
-from keras_shufflenet.data.pipeline import file_errors
+from keras_shufflenet._requirements import FLOAT, check_memory
+from keras_shufflenet.data.pipeline import file_errors, num_batches
 
 PIXEL_MAX = 255.0
 BRIGHT = 2.0  # normalized images that exceed it have negative values as well
@@ -129,9 +131,11 @@ def _entry(batch: Mapping[str, Any], input_name: str) -> Any:
 
 
 def _batches(dataset: Any, shape: ImageShape, limit: int, input_name: str) -> Iterator[np.ndarray]:
-    count = 0
+    count, number = 0, num_batches(dataset)
     for element in elements(dataset):
         images = images_of(element, shape, input_name)
+        total = min(limit, (number or 1) * len(images))  # if all batches are like the first
+        check_memory("num_calibration_samples", limit, int(total) * prod(shape) * FLOAT)
         yield images
         count += len(images)
         if count >= limit:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_shufflenet._requirements import FLOAT, check_memory
 from keras_shufflenet.inference.keras_models import (
     create_published,
     is_model_name,
@@ -57,6 +58,9 @@ class Predictor:
         output_shapes: dict[str, Shape] | None = None,
         metadata: ModelMetadata | None = None,
     ) -> None:
+        if input_size is not None:
+            pixels = input_size[0] * input_size[1]
+            check_memory("input_size", input_size, pixels * channels * FLOAT)
         self._run = run
         self.name = name
         self.channels = channels

@@ -16,6 +16,7 @@ from keras_shufflenet._checks import (
     is_integer,
 )
 from keras_shufflenet._layer_names import CLASS_NAMES, IMAGE, PREDICTIONS
+from keras_shufflenet._requirements import check_memory
 from keras_shufflenet.models._input_channels import copy_adapted
 from keras_shufflenet.models._model_data import attach_data
 from keras_shufflenet.models._preprocessing import (
@@ -33,6 +34,7 @@ __all__ = ["IDENTITY", "MEAN_STD", "Preprocessing", "Top", "build", "preset_name
 MINIMUM_SIZE = 32
 DEFAULT_SIZE = 224
 IMAGENET_CLASSES = 1000
+BYTES_PER_CLASS = 4 * 64  # of the kernel of the narrowest head
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,7 @@ def build(
     check_choice("pooling", pooling, (None, "avg", "max"))
     if include_top:
         check_integer("classes", top.count)
+        check_memory("classes", top.count, top.count * BYTES_PER_CLASS)
         _check_activation(top.activation)
     elif auxiliary is not None:
         raise ValueError("`auxiliary` requires `include_top=True`. Received: include_top=False")

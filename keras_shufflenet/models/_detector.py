@@ -9,6 +9,7 @@ from keras import layers
 from keras_shufflenet import weights as pretrained
 from keras_shufflenet._checks import check_bool, check_integer, is_integer
 from keras_shufflenet._layer_names import CLASS_NAMES, DETECTIONS, HEAD_PREFIX
+from keras_shufflenet._requirements import check_memory
 from keras_shufflenet.models import _builder
 from keras_shufflenet.models._class_transfer import ClassTransfer
 from keras_shufflenet.models._input_channels import copy_adapted
@@ -59,6 +60,7 @@ def build(
     check_bool("adapt_input_channels", adapt_input_channels)
     top = _builder.Top(classes, None)
     check_integer("classes", top.count)
+    check_memory("classes", top.count, top.count * _builder.BYTES_PER_CLASS)
 
     def assemble(
         shape: Shape, backbone_weights: str | None, image: keras.KerasTensor | None = None

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 import keras_shufflenet as ks
 from keras_shufflenet.data.class_folders import LABELS_FILE
+from keras_shufflenet.data.corrupt_images import CorruptImages, skip_corrupt_images
 from keras_shufflenet.data.pipeline import sample_numbers
 from tests.data.rectangles import CLASSES, write_scenes
 
@@ -64,6 +65,24 @@ def test_parts_of_all_workers_are_one_pass_without_training(pipelines, task):
     assert lengths == [1, int(count > 5)]
     shares = [next(part.as_numpy_iterator()) for part in parts[: sum(lengths)]]
     assert_same(joined(shares), batch)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_datasets_know_their_length(pipelines, task):
+    data = pipelines[task](batch_size=2)
+    assert len(data) == len(list(data)) > 1
+    assert len(pipelines[task](batch_size=2, start_step=1)) == len(data) - 1
+    endless = pipelines[task](batch_size=2, training=True)
+    assert endless.cardinality() == tf.data.INFINITE_CARDINALITY
+    with skip_corrupt_images(CorruptImages(1)):
+        assert len(pipelines[task](batch_size=2)) == len(data)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_batch_beyond_the_memory(pipelines, task):
+    message = r"`batch_size` must be small .* [\d.]+ GB, and at least [\d.]+ GB .*Received: batch_s"
+    with pytest.raises(ValueError, match=message):
+        pipelines[task](batch_size=1 << 40)
 
 
 @pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 10, 11, None])
