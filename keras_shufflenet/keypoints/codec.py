@@ -19,13 +19,14 @@ from keras_shufflenet.keypoints.boxes import PIXEL_STD, get_udp_warp_matrix, get
 from keras_shufflenet.keypoints.skeletons import Skeleton
 
 Encoding = Literal["msra", "unbiased", "udp", "udp_combined", "megvii"]
-Decoding = Literal["none", "quarter_offset", "unbiased", "udp", "udp_combined", "megvii"]
+Decoding = Literal["none", "quarter_offset", "unbiased", "udp", "udp_v0", "udp_combined", "megvii"]
 
 _DECODERS: dict[Decoding, Callable[[np.ndarray, int], refinement.Keypoints]] = {
     "none": refinement.find_maxima,
     "quarter_offset": refinement.refine_quarter_offset,
     "unbiased": refinement.refine_dark,
     "udp": refinement.refine_udp,
+    "udp_v0": refinement.refine_udp_v0,
     "udp_combined": refinement.refine_udp_combined,
     "megvii": refinement.refine_megvii,
 }
@@ -48,7 +49,8 @@ class HeatmapCodec:
             measured in pixel intervals), `"udp_combined"` (disc and offsets, three channels per
             keypoint) or `"megvii"` (blurred pixel with peak value 255).
         decoding: How maxima are refined: `"none"`, `"quarter_offset"` (a quarter pixel towards the
-            higher neighbor), `"unbiased"` (DARK's Newton step), `"udp"`, `"udp_combined"` or
+            higher neighbor), `"unbiased"` (DARK's Newton step), `"udp"` (UDP's, as in mmpose 1.x),
+            `"udp_v0"` (as in mmpose 0.x, less exact near the border), `"udp_combined"` or
             `"megvii"`; by default the decoding of the encoding.
         shift_heatmap: Whether `flip_back` shifts heatmaps by one column, which compensates most of
             the misalignment of flipped heatmaps; by default True for `"msra"` and `"unbiased"`.

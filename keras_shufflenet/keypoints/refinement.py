@@ -2,8 +2,8 @@
 
 Heatmaps are (N, K, height, width), each contiguous in memory (`channels_first`); keypoints are
 (N, K, 2) as (x, y) in heatmap pixels, scores (N, K). Every function takes the kernel size of the
-blur, whether it blurs or not. Source: mmpose v0.29, DARK (Zhang et al., CVPR 2020), UDP (Huang et
-al., CVPR 2020).
+blur, whether it blurs or not. Sources: mmpose v0.29 and v1; DARK (Zhang et al., CVPR 2020); UDP
+(Huang et al., CVPR 2020).
 """
 
 import numpy as np
@@ -62,9 +62,23 @@ def refine_dark(heatmaps: np.ndarray, kernel: int) -> Keypoints:
 
 
 def refine_udp(heatmaps: np.ndarray, kernel: int) -> Keypoints:
-    """Refine maxima by a Newton step with 3 x 3 derivatives and a damped Hessian (UDP)."""
+    """Refine maxima by a Newton step with 3 x 3 derivatives and a damped Hessian (UDP).
+
+    The blur pads with zeros and keeps the maximum, as in mmpose 1.x.
+    """
+    return _refine_udp(heatmaps, blur_keeping_maximum(heatmaps, kernel))
+
+
+def refine_udp_v0(heatmaps: np.ndarray, kernel: int) -> Keypoints:
+    """Refine maxima as mmpose 0.x does: the blur mirrors the maps at their border.
+
+    A maximum near the border is then mixed with its mirror image.
+    """
+    return _refine_udp(heatmaps, blur(heatmaps, kernel, "reflect"))
+
+
+def _refine_udp(heatmaps: np.ndarray, smooth: np.ndarray) -> Keypoints:
     points, scores = find_maxima(heatmaps)
-    smooth = blur(heatmaps, kernel, "reflect")
 
     def log(dx: int, dy: int) -> np.ndarray:
         return np.log(np.clip(_at(smooth, points, dx, dy), 0.001, 50))

@@ -1,9 +1,11 @@
 """Heatmap codecs: encoding, decoding and flipping, against the reference and their inverses."""
 
+import cv2
 import numpy as np
 import pytest
 
 from keras_shufflenet.keypoints import COCO, HeatmapCodec
+from keras_shufflenet.keypoints.blur import gaussian_kernel
 from keras_shufflenet.keypoints.refinement import channels_first, find_maxima
 from tests.rounding import EPSILON32, EPSILON64, rounding_error
 
@@ -54,7 +56,7 @@ def test_keypoint_weights(golden_pose):
         ("unbiased11", {"decoding": "unbiased"}),
         ("unbiased17", {"decoding": "unbiased", "blur_kernel_size": 17}),
         ("megvii11", {"decoding": "megvii"}),
-        ("udp11", {"encoding": "udp"}),
+        ("udp11", {"encoding": "udp", "decoding": "udp_v0"}),
         ("udp_combined3", {"encoding": "udp_combined"}),
     ],
 )
@@ -76,6 +78,28 @@ def test_decoding_of_the_reference(golden_pose, name, options):
     np.testing.assert_allclose(scores[defined], expected_scores[defined], rtol=22 * EPSILON32)
     assert np.isfinite(points).all()
     assert np.isfinite(scores).all()
+
+
+@pytest.mark.parametrize("size", range(1, 19, 2))
+def test_kernels_are_those_of_opencv(size):
+    expected = cv2.getGaussianKernel(size, 0).ravel()
+    np.testing.assert_allclose(gaussian_kernel(size), expected, rtol=0, atol=4 * EPSILON64)
+
+
+def test_udp_errs_less_at_the_border_without_mirror_images():
+    """Of wide maps, whose peaks at the border are truncated, as networks predict them."""
+    size = np.array([47, 63])
+    points = np.stack(np.meshgrid([0, 0.7, 1.4, 2.1], np.arange(5, 55, 2.5)), -1).reshape(-1, 2)
+    points = np.concatenate([points, size - points])
+    axes = [np.arange(length + 1) for length in size]
+    x, y = (np.square(axis - points[:, i, None]) for i, axis in enumerate(axes))
+    maps = np.exp(-(x[:, None, :] + y[:, :, None]) / (2 * 2.5**2))[..., None].astype(np.float32)
+    errors = {}
+    for decoding in ("udp", "udp_v0"):
+        codec = HeatmapCodec((256, 192), encoding="udp", decoding=decoding)
+        found = codec.decode(maps)[0][:, 0] / codec.stride
+        errors[decoding] = np.linalg.norm(found - points, axis=-1).mean()
+    assert errors["udp"] < 0.7 * errors["udp_v0"]
 
 
 @pytest.mark.parametrize("encoding", ["msra", "udp"])
