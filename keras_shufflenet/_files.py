@@ -1,5 +1,6 @@
 """Output files: checked early and written atomically."""
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Collection
@@ -86,3 +87,9 @@ def remove_partial_files(directory: Path) -> None:
     """Remove the temporary files of processes that were killed while they wrote."""
     for path in directory.glob(".[0-9]*-*"):
         path.unlink()
+
+
+def file_hash(path: Path) -> str:
+    """Return the SHA-256 of a file's content, as hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

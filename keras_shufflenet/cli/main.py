@@ -31,6 +31,8 @@ from keras_shufflenet.cli import (
     predict_detect,
     predict_pose,
     qat,
+    search_evolve,
+    search_latency,
     train_classify,
     train_detect,
     train_pose,
@@ -112,6 +114,7 @@ app = typer.Typer(
 )
 prediction = _group("Classify images, detect objects, or find the poses of persons.")
 training = _group("Train a model on your own data.")
+searching = _group("Search for an architecture: Single Path One-Shot and DetNAS.")
 evaluation = _group("Evaluate a Keras model, a .keras file or a .tflite file.")
 _add(app, "models", models.models, models.EXAMPLES)
 _add(prediction, "classify", predict_classify.classify, predict_classify.EXAMPLES)
@@ -127,6 +130,9 @@ _add(evaluation, "detection", evaluate.detection, evaluate.DETECTION_EXAMPLES)
 _add(evaluation, "mpii", evaluate.mpii, evaluate.MPII_EXAMPLES)
 _add(evaluation, "imagenet", evaluate.imagenet, evaluate.IMAGENET_EXAMPLES)
 app.add_typer(evaluation, name="evaluate")
+_add(searching, "latency-table", search_latency.latency_table, search_latency.EXAMPLES)
+_add(searching, "evolve", search_evolve.evolve, search_evolve.EXAMPLES)
+app.add_typer(searching, name="search")
 _add(app, "export", export.export, export.EXAMPLES)
 _add(app, "qat", qat.qat, qat.EXAMPLES)
 _add(app, "benchmark", benchmark.benchmark, benchmark.EXAMPLES)

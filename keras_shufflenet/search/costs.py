@@ -1,7 +1,7 @@
 """Costs of an architecture, and the limits that a search keeps them within."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from keras_shufflenet._checks import check_number
@@ -86,9 +86,11 @@ def params(
     )
 
 
-def latency(table: LatencyTable, maximum: float = math.inf, minimum: float = -math.inf) -> Cost:
+def predicted_latency(
+    table: LatencyTable, maximum: float = math.inf, minimum: float = -math.inf
+) -> list[Cost]:
     """Return the latency in milliseconds that a table predicts, as a cost."""
-    return Cost(LATENCY, table.predict, maximum, minimum)
+    return [Cost(LATENCY, table.predict, maximum, minimum)]
 
 
 def measured_latency(
@@ -97,7 +99,7 @@ def measured_latency(
     minimum: float = -math.inf,
     *,
     iterations: int = 50,
-) -> Sequence[Cost]:
+) -> list[Cost]:
     """Return the latency in milliseconds of the exported file, as a cost.
 
     It is measured beside the base network, in units of the table's, so that values of different
@@ -116,7 +118,5 @@ def measured_latency(
         return float(ratios[0] * table.base_ms)
 
     margin = 1 + table.error.worst_error
-    return (
-        latency(table, maximum * margin, minimum / margin),
-        Cost(MEASURED, measure, maximum, minimum, is_measured=True),
-    )
+    predicted = predicted_latency(table, maximum * margin, minimum / margin)
+    return [*predicted, Cost(MEASURED, measure, maximum, minimum, is_measured=True)]

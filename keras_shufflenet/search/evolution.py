@@ -11,6 +11,7 @@ alone: a search that is started again repeats its steps with the scores of its l
 where it was.
 """
 
+import json
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from keras_shufflenet._checks import check_choice, check_fraction, check_integer
+from keras_shufflenet._files import atomic_write
 from keras_shufflenet.search import pareto
 from keras_shufflenet.search.costs import Cost
 from keras_shufflenet.search.parallel_evaluation import (
@@ -91,12 +93,13 @@ class SearchResult:
     Attributes:
         candidates: The candidates, in order.
         best: The one with the highest score, the first of equal ones.
-        front: Those that no other has both a higher score and a lower cost than, by rising cost;
-            the cost is `objective`, or else the first one.
+        cost: Name of the cost of the front: the objective of the search, or else the last cost.
+        front: The Pareto front of high scores and low costs, by rising cost.
     """
 
     candidates: Sequence[Candidate]
     best: Candidate
+    cost: str
     front: Sequence[Candidate]
 
 
@@ -156,7 +159,7 @@ def evolve(
         _progress(settings, verbose) as report,
     ):
         search.run(evaluate, report)
-    return summarize(search.evaluated, settings.objective or names[0])
+    return summarize(search.evaluated, settings.objective or names[-1])
 
 
 @contextmanager
@@ -185,7 +188,25 @@ def summarize(candidates: Sequence[Candidate], cost: str) -> SearchResult:
     front = pareto.front(np.stack([scores, -values], axis=1))
     front = front[np.lexsort((-scores[front], values[front]))]
     best = candidates[int(scores.argmax())]
-    return SearchResult(candidates, best, [candidates[index] for index in front])
+    return SearchResult(candidates, best, cost, [candidates[index] for index in front])
+
+
+def write_result(result: SearchResult, space: SearchSpace, path: Path) -> None:
+    """Write winner and Pareto front as json, with the names that `create_model` knows.
+
+    Args:
+        result: The result of a search.
+        space: The search space.
+        path: The file.
+    """
+
+    def about(candidate: Candidate) -> dict[str, Any]:
+        name = f"{space.name}:{candidate.architecture}"
+        return {"name": name, "score": candidate.score, **candidate.costs}
+
+    content = {**about(result.best), "front": [about(each) for each in result.front]}
+    text = json.dumps(content, indent=2) + "\n"
+    atomic_write(path, lambda beside: beside.write_text(text, encoding="utf-8"))
 
 
 class _Search:

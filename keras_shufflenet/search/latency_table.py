@@ -7,7 +7,7 @@ model that fits them best. Its error is that on random networks, which the fit h
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from keras_shufflenet.search.spaces import Architecture, Block, SearchSpace, sea
 
 HELD_OUT = 20  # random architectures by default
 ITERATIONS = 50
+BASE_NETWORK = Block(0, 0, 0, 0.0)  # its row in the file
 SPARE = 1.25  # networks of the design for each unknown of the fit
 
 
@@ -50,12 +51,14 @@ class LatencyTable:
         base_ms: Milliseconds of the network of base blocks.
         blocks: Milliseconds that each block takes more than the base block in its place.
         error: Error on random architectures.
+        iterations: Timed runs of each file.
     """
 
     deployment: Deployment
     base_ms: float
     blocks: Mapping[Block, float]
     error: TableError
+    iterations: int = ITERATIONS
 
     def predict(self, architecture: Architecture) -> float:
         """Return the latency in milliseconds.
@@ -68,9 +71,8 @@ class LatencyTable:
 
     def save(self, path: Path) -> None:
         """Write a csv file: a row for each block, the base network as stage 0."""
-        common = environment() | _describe(self.deployment)
-        common |= {name: f"{value:.6g}" for name, value in asdict(self.error).items()}
-        rows = [(Block(0, 0, 0, 0.0), self.base_ms), *self.blocks.items()]
+        common = environment() | describe(self)
+        rows = [(BASE_NETWORK, self.base_ms), *self.blocks.items()]
         table = [common | block._asdict() | {"ms": repr(ms)} for block, ms in rows]
 
         def write(beside: Path) -> None:
@@ -98,18 +100,21 @@ class LatencyTable:
             deployment = _deployment(rows)
             error = _error(rows[0])
             times = {_block(row): float(row["ms"]) for row in rows}
-            base_ms = times.pop(Block(0, 0, 0, 0.0))
+            base_ms, iterations = times.pop(BASE_NETWORK), int(rows[0]["iterations"])
             blocks = {block: times[block] for block in all_blocks(deployment.space)}
         except (KeyError, IndexError, TypeError, ValueError) as error_of_row:
             raise ValueError(
                 "A latency table must be a complete csv file of `search latency-table` "
                 f"({error_of_row!r}). Received: {path}"
             ) from error_of_row
-        return cls(deployment, base_ms, blocks, error)
+        return cls(deployment, base_ms, blocks, error, iterations)
 
 
-def _describe(deployment: Deployment) -> dict[str, str]:
+def describe(table: LatencyTable) -> dict[str, str]:
+    """Return what a table was measured for, and its error, as columns of a csv file."""
+    deployment = table.deployment
     height, width = deployment.input_size
+    errors = {name: f"{value:.6g}" for name, value in asdict(table.error).items()}
     return {
         "space": deployment.space.name,
         "channel_scales": " ".join(f"{scale:g}" for scale in deployment.space.channel_scales),
@@ -118,6 +123,8 @@ def _describe(deployment: Deployment) -> dict[str, str]:
         "input_size": f"{height}x{width}",
         "head": deployment.head or "",
         "classes": str(deployment.classes),
+        "iterations": str(table.iterations),
+        **errors,
     }
 
 
@@ -269,7 +276,7 @@ def fit(
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredTable:
     """A table, and the random architectures that its error was measured on.
 
     Attributes:
@@ -292,7 +299,7 @@ def measure_table(
     iterations: int = ITERATIONS,
     seed: int = 0,
     verbose: bool = True,
-) -> Measured:
+) -> MeasuredTable:
     """Measure networks on this machine and fit a table to them.
 
     Args:
@@ -317,8 +324,9 @@ def measure_table(
     ratios, base_ms = deployment.measure([*designed, *random], iterations, verbose)
     base, blocks = fit(deployment, designed, base_ms * ratios[:count])
     measured = base_ms * ratios[count:]
-    table = LatencyTable(deployment, base, blocks, TableError(count, held_out, 0.0, 0.0))
-    predicted = np.array([table.predict(each) for each in random])
+    sums = [sum(blocks[block] for block in deployment.space.blocks(each)) for each in random]
+    predicted = base + np.array(sums)
     errors = np.abs(predicted / measured - 1)
     error = TableError(count, held_out, float(np.median(errors)), float(errors.max()))
-    return Measured(replace(table, error=error), random, predicted, measured)
+    table = LatencyTable(deployment, base, blocks, error, iterations)
+    return MeasuredTable(table, random, predicted, measured)

@@ -10,7 +10,6 @@ Environment variables:
 """
 
 import contextlib
-import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -18,6 +17,7 @@ from urllib.parse import quote
 
 from filelock import FileLock
 
+from keras_shufflenet._files import file_hash
 from keras_shufflenet.weights._http import DownloadError, download_url
 from keras_shufflenet.weights.catalog import WeightsEntry
 from keras_shufflenet.weights.errors import WeightsUnavailableError
@@ -125,25 +125,20 @@ def _is_right(entry: WeightsEntry, file: Path) -> bool:
     """Return whether a file exists and has the hash and size of the catalog, where known."""
     if not file.is_file() or entry.size not in (None, file.stat().st_size):
         return False
-    return entry.sha256 is None or _digest(file).startswith(entry.sha256)
+    return entry.sha256 is None or file_hash(file).startswith(entry.sha256)
 
 
 def _verify(entry: WeightsEntry, file: Path, what: str) -> None:
     """Remove the file and raise if it is not the right one."""
     if _is_right(entry, file):
         return
-    digest, size = _digest(file), file.stat().st_size
+    digest, size = file_hash(file), file.stat().st_size
     file.unlink()
     expected = f"sha256 {entry.sha256}" + (f" and {entry.size} bytes" if entry.size else "")
     raise WeightsUnavailableError(
         f"The weights {entry.name!r} require a file with {expected}; {what} differs and was "
         f"removed. {ADVICE} Received: {str(file)!r} with sha256 {digest} and {size} bytes"
     )
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _unavailable(entry: WeightsEntry, path: Path, reason: str) -> WeightsUnavailableError:
