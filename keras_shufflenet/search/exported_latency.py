@@ -83,6 +83,7 @@ class Deployment:
         from keras_shufflenet.export.litert import litert
 
         model = self.build(architecture)
+        model.run_eagerly = True  # the export runs it once, and tracing takes longer
         calibration = {}
         if self.precision == "int8":
             noise = np.random.default_rng(0).uniform(0, 255, (2, COARSE, COARSE, 3))
