@@ -92,15 +92,18 @@ class SearchResult:
 
     Attributes:
         candidates: The candidates, in order.
-        best: The one with the highest score, the first of equal ones.
         cost: Name of the cost of the front: the objective of the search, or else the last cost.
         front: The Pareto front of high scores and low costs, by rising cost.
     """
 
     candidates: Sequence[Candidate]
-    best: Candidate
     cost: str
     front: Sequence[Candidate]
+
+    @property
+    def best(self) -> Candidate:
+        """The candidate with the highest score, of equal ones that with the lowest cost."""
+        return self.front[-1]
 
 
 def evolve(
@@ -187,8 +190,7 @@ def summarize(candidates: Sequence[Candidate], cost: str) -> SearchResult:
     values = np.array([each.costs[cost] for each in candidates])
     front = pareto.front(np.stack([scores, -values], axis=1))
     front = front[np.lexsort((-scores[front], values[front]))]
-    best = candidates[int(scores.argmax())]
-    return SearchResult(candidates, best, cost, [candidates[index] for index in front])
+    return SearchResult(candidates, cost, [candidates[index] for index in front])
 
 
 def write_result(result: SearchResult, space: SearchSpace, path: Path) -> None:

@@ -19,6 +19,8 @@ COMMANDS = (
     ["export"],
     ["qat"],
     ["benchmark"],
+    ["search", "latency-table"],
+    ["search", "evolve"],
     ["convert"],
     ["models"],
     ["demo"],

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from keras_shufflenet.search import costs
+from keras_shufflenet.search import costs, evolution
 from keras_shufflenet.search.evolution import Evolution
 from keras_shufflenet.search.search_log import SearchLog
 from tests.search.formulas import SMALL, SPACE, rows, run_killed, score, search
@@ -110,7 +110,8 @@ def test_limits_that_nothing_meets_are_an_error(tmp_path):
         search(tmp_path, evolution=one, limits=[limit])
 
 
-def test_a_space_without_more_architectures_ends_with_a_warning(tmp_path):
+def test_a_space_without_more_architectures_ends_with_a_warning(tmp_path, monkeypatch):
+    monkeypatch.setattr(evolution, "RANDOM_TRIES", 20)
     few = Evolution(population=6, generations=2, parents=2, mutations=2, crossovers=2)
     with pytest.warns(UserWarning, match="new architectures within the limits were found for"):
         search(tmp_path, evolution=few, limits=[costs.Cost("same", few_allowed(5), 0)])
