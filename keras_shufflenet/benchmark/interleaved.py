@@ -21,6 +21,7 @@ def measure_interleaved(
     runs: Mapping[str, Callable[[], object]],
     iterations: int,
     clock: Callable[[], float] = perf_counter,
+    verbose: bool = True,
 ) -> dict[str, Latency]:
     """Time functions in an interleaved order.
 
@@ -34,6 +35,7 @@ def measure_interleaved(
         iterations: Number of timed calls of each function.
         clock: Returns seconds. With `time.thread_time`, functions that run in this thread are not
             charged for the time that other processes take.
+        verbose: Whether to show progress.
 
     Returns:
         The latency of each function over all iterations, by name.
@@ -45,7 +47,7 @@ def measure_interleaved(
     functions = list(runs.values())
     times = np.empty((iterations, len(runs)))
     random = np.random.default_rng(0)
-    for iteration in track(range(iterations), "Timing", transient=True):
+    for iteration in track(range(iterations), "Timing", transient=True, disable=not verbose):
         for index in random.permutation(len(runs)):
             functions[index]()
             start = clock()

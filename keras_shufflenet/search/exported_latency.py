@@ -18,6 +18,9 @@ from rich.progress import track
 from keras_shufflenet._checks import check_choice, check_integer, check_size
 from keras_shufflenet.benchmark.interleaved import measure_interleaved
 from keras_shufflenet.benchmark.networks import normalize
+from keras_shufflenet.export import Report, litert
+from keras_shufflenet.litert.interpreter import open_interpreter
+from keras_shufflenet.models._registry import build_network
 from keras_shufflenet.models.pose import HEADS, STRIDE, PoseEstimator
 from keras_shufflenet.search.spaces import Architecture, SearchSpace
 
@@ -66,43 +69,48 @@ class Deployment:
         units = self.space.units
         return Architecture((self.space.choices[0],) * units, (scale,) * units)
 
-    def build(self, architecture: Architecture) -> keras.Model:
-        """Build the network, with random weights."""
-        if self.head is not None:
-            name = f"{self.space.name}:{architecture}"
-            return PoseEstimator(name, head=self.head, input_size=self.input_size, name=NAME)
-        shape = (*self.input_size, 3)
-        return self.space.build(architecture, input_shape=shape, classes=self.classes, name=NAME)
+    def build(self, network: Architecture | str) -> keras.Model:
+        """Build a network with random weights.
 
-    def export(self, architecture: Architecture) -> bytes:
-        """Return the content of the `.tflite` file.
+        Args:
+            network: An architecture, or another network to compare with: a name of
+                `list_models()`.
+        """
+        if isinstance(network, Architecture):
+            self.space.check(network)
+            network = f"{self.space.name}:{network}"
+        if self.head is not None:
+            return PoseEstimator(network, head=self.head, input_size=self.input_size, name=NAME)
+        model = build_network(network, input_shape=(*self.input_size, 3), classes=self.classes)
+        return keras.Model(model.inputs, model.outputs, name=NAME)
+
+    def export(self, network: Architecture | str, path: Path) -> Report:
+        """Write the `.tflite` file of a network, and return the report of the export.
 
         Weights are random. Activation ranges do not change the latency: they are those of
         enlarged noise, after which the normalizations are set.
-        """
-        from keras_shufflenet.export.litert import litert
-
-        model = self.build(architecture)
-        model.run_eagerly = True  # the export runs it once, and tracing takes longer
-        calibration = {}
-        if self.precision == "int8":
-            noise = np.random.default_rng(0).uniform(0, 255, (2, COARSE, COARSE, 3))
-            resized = keras.ops.image.resize(noise.astype(np.float32), self.input_size)
-            images = keras.ops.convert_to_numpy(resized)
-            normalize(model, images)
-            calibration = {"representative_dataset": images, "calibration_method": "min_max"}
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "network.tflite"
-            litert(model, path, self.precision, **calibration)
-            return path.read_bytes()
-
-    def measure(
-        self, architectures: Sequence[Architecture], iterations: int, verbose: bool = True
-    ) -> tuple[np.ndarray, float]:
-        """Measure architectures beside the base.
 
         Args:
-            architectures: The architectures.
+            network: As for `build`.
+            path: The file.
+        """
+        model = self.build(network)
+        model.run_eagerly = True  # the export runs it once, and tracing takes longer
+        if self.precision == "float32":
+            return litert(model, path, self.precision)
+        noise = np.random.default_rng(0).uniform(0, 255, (2, COARSE, COARSE, 3))
+        resized = keras.ops.image.resize(noise.astype(np.float32), self.input_size)
+        images = keras.ops.convert_to_numpy(resized)
+        normalize(model, images)
+        return litert(model, path, self.precision, images, calibration_method="min_max")
+
+    def measure(
+        self, networks: Sequence[Architecture | str], iterations: int, verbose: bool = True
+    ) -> tuple[np.ndarray, float]:
+        """Measure networks beside the base.
+
+        Args:
+            networks: As for `build`.
             iterations: Timed runs of each file.
             verbose: Whether to show progress.
 
@@ -111,32 +119,33 @@ class Deployment:
             milliseconds: medians.
 
         Raises:
-            ValueError: If an architecture is not of the space, or `iterations` no positive integer.
+            ValueError: If there is no such network, or `iterations` is no positive integer.
         """
         check_integer("iterations", iterations)
         base_run = self._open(self.base)
         ratios, base_times = [], []
-        for start in range(0, len(architectures), BATCH):
-            batch = architectures[start : start + BATCH]
-            title = f"Exporting {start + 1} to {start + len(batch)} of {len(architectures)}"
+        for start in range(0, len(networks), BATCH):
+            batch = networks[start : start + BATCH]
+            title = f"Exporting {start + 1} to {start + len(batch)} of {len(networks)}"
             runs = {BASE: base_run} | {
-                str(number): self._open(architecture)
-                for number, architecture in enumerate(
+                str(number): self._open(network)
+                for number, network in enumerate(
                     track(batch, title, transient=True, disable=not verbose)
                 )
             }
             clock = thread_time if self.threads == 1 else perf_counter
-            times = measure_interleaved(runs, iterations, clock)
+            times = measure_interleaved(runs, iterations, clock, verbose)
             base = times.pop(BASE).median
             base_times.append(base)
             ratios += [time.median / base for time in times.values()]
         return np.array(ratios), float(np.median(base_times))
 
-    def _open(self, architecture: Architecture) -> Callable[[], None]:
+    def _open(self, network: Architecture | str) -> Callable[[], None]:
         """Export a network, and return a function that runs it."""
-        from keras_shufflenet.litert.interpreter import open_interpreter
-
-        interpreter = open_interpreter(self.export(architecture), self.threads)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"{NAME}.tflite"
+            self.export(network, path)
+            interpreter = open_interpreter(path, self.threads)
         (image,) = interpreter.get_input_details()
         interpreter.set_tensor(image["index"], np.full(image["shape"], 128, image["dtype"]))
         return interpreter.invoke
