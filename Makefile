@@ -8,7 +8,7 @@ demo: .venv/demo/.installed
 	.venv/demo/bin/keras-shufflenet demo --output demo
 
 test:
-	$(MAKE) --jobs 2 lint .venv/mediapipe/.installed
+	$(MAKE) --jobs 2 lint .venv/mediapipe/.installed .venv/litertjs/.installed
 	.venv/test/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 15
 
 lint: .venv/test/.installed
@@ -26,6 +26,17 @@ lint: .venv/test/.installed
 .venv/mediapipe/.installed:
 	$(PYTHON) -m venv .venv/mediapipe
 	.venv/mediapipe/bin/python -m pip install --quiet "mediapipe>=1.0"
+	touch $@
+
+# For the test in a browser, which is skipped without it.
+LITERTJS = 2.5.3
+.venv/litertjs/.installed:
+	mkdir -p .venv/litertjs
+	for name in core wasm-utils; do \
+		folder=.venv/litertjs/node_modules/@litertjs/$$name; mkdir -p $$folder; \
+		curl -sSf https://registry.npmjs.org/@litertjs/$$name/-/$$name-$(LITERTJS).tgz \
+			| tar xz -C $$folder --strip-components 1 || rm -r $$folder; \
+	done
 	touch $@
 
 EXTRA_demo = export
