@@ -20,6 +20,7 @@ import keras_shufflenet as ks
 from keras_shufflenet.benchmark.engines import Network
 from keras_shufflenet.export.representative import read_images
 from keras_shufflenet.export.source import BYTES_PER_PARAMETER
+from keras_shufflenet.models._registry import is_architecture
 from keras_shufflenet.models.pose import DEFAULT_HEAD, HEADS, PREFIX
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ REFERENCES = {"keras.applications.MobileNetV2": keras.applications.MobileNetV2}
 def find(patterns: Sequence[str]) -> list[str]:
     """Return the names that match shell patterns: this package's models and Keras' MobileNetV2.
 
+    Names with an architecture, such as "one_shot:0031…", are no patterns.
+
     Raises:
         ValueError: If a pattern matches no name.
     """
@@ -47,6 +50,9 @@ def find(patterns: Sequence[str]) -> list[str]:
         if head != DEFAULT_HEAD
     ]
     known += [*ks.list_models(task="detection"), *REFERENCES]
+    known += [
+        name for name in dict.fromkeys(patterns) if is_architecture(name.removeprefix(PREFIX))
+    ]
     for pattern in patterns:
         if not any(fnmatch(name, pattern) for name in known):
             raise ValueError(

@@ -27,7 +27,6 @@ from keras_shufflenet.search.spaces import Architecture, SearchSpace
 PRECISIONS = ("float32", "int8")
 BATCH = 16  # files in memory at once, beside that of the base
 BASE = "base"
-NAME = "network"  # of the models
 COARSE = 8  # pixels of the images from which activation ranges are taken, enlarged
 
 
@@ -80,9 +79,8 @@ class Deployment:
             self.space.check(network)
             network = f"{self.space.name}:{network}"
         if self.head is not None:
-            return PoseEstimator(network, head=self.head, input_size=self.input_size, name=NAME)
-        model = build_network(network, input_shape=(*self.input_size, 3), classes=self.classes)
-        return keras.Model(model.inputs, model.outputs, name=NAME)
+            return PoseEstimator(network, head=self.head, input_size=self.input_size)
+        return build_network(network, input_shape=(*self.input_size, 3), classes=self.classes)
 
     def export(self, network: Architecture | str, path: Path) -> Report:
         """Write the `.tflite` file of a network, and return the report of the export.
@@ -143,7 +141,7 @@ class Deployment:
     def _open(self, network: Architecture | str) -> Callable[[], None]:
         """Export a network, and return a function that runs it."""
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"{NAME}.tflite"
+            path = Path(folder) / "network.tflite"
             self.export(network, path)
             interpreter = open_interpreter(path, self.threads)
         (image,) = interpreter.get_input_details()

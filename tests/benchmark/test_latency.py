@@ -33,6 +33,14 @@ def test_measurements_are_interleaved_and_every_second_run_is_timed():
         interleaved.measure_interleaved(runs, iterations=0)
 
 
+def test_names_are_found_by_patterns_and_architectures_as_they_are():
+    searched = ["one_shot:00311100202110202132", f"pose_detnas_300m:{'0' * 20}_coco_64x64_fpn"]
+    found = networks.find(["shufflenet_v2_x1_?", *searched, searched[0]])
+    assert found == ["shufflenet_v2_x1_0", "shufflenet_v2_x1_5", *searched]
+    with pytest.raises(ValueError, match="Received: two_shot:0011"):
+        networks.find(["two_shot:0011"])
+
+
 @pytest.fixture(scope="module")
 def images():
     generator = np.random.default_rng(0)
