@@ -93,7 +93,9 @@ def label(
             image_dir,
             pose,
             open_detector(detector or DETECTOR, detector_weights),
-            person_threshold=person_threshold or pseudo_labels.PERSON_THRESHOLD,
+            person_threshold=(
+                pseudo_labels.PERSON_THRESHOLD if person_threshold is None else person_threshold
+            ),
             keypoint_threshold=keypoint_threshold,
         )
     else:

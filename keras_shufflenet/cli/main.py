@@ -88,7 +88,8 @@ def _option_names(function: Callable[..., Any]) -> dict[str, str]:
             named = (each for each in given if isinstance(each, str) and each.startswith("--"))
             names[name] = next(named, f"--{name.replace('_', '-')}")
     aliases = {"path": "output", "source": "data", "backbone": "model", "name": "model"}
-    aliases["skeleton"] = "keypoints"
+    aliases |= {"skeleton": "keypoints", "train_data": "data", "input_shape": "input_size"}
+    aliases["ground_truth"] = "val_ground_truth"
     return names | {alias: names[name] for alias, name in aliases.items() if name in names}
 
 

@@ -309,6 +309,10 @@ def _build(
     """Return the classifier, and the network that is trained if it is another one."""
     import keras_shufflenet as ks
 
+    if name in [*ks.list_models(task="detection"), *ks.list_models(task="pose")]:
+        raise ValueError(
+            f"MODEL must be a classifier, such as shufflenet_v2_x1_0. Received: {name}"
+        )
     arguments: dict[str, Any] = {"classes": list(images.class_names) or images.num_classes}
     if size is not None:
         arguments["input_shape"] = (*size, 3)

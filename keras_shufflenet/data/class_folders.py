@@ -47,7 +47,8 @@ def read_labeled_images(source: Path, image_dir: str | Path | None) -> LabeledIm
 
     Args:
         source: The folder or csv file; a folder with a file labels.csv stands for that file.
-        image_dir: Image folder of the csv file; by default the folder `images` beside it.
+        image_dir: Image folder of the csv file; by default the folder `images` beside it, or if
+            there is none, the one that the file is in.
 
     Raises:
         FileNotFoundError: If `source` or an image does not exist.
@@ -62,7 +63,10 @@ def read_labeled_images(source: Path, image_dir: str | Path | None) -> LabeledIm
             "`source` must be an existing csv file, or a folder of images or of class folders. "
             f"Received: {source}"
         )
-    return _read_csv(source, Path(image_dir) if image_dir is not None else source.parent / "images")
+    if image_dir is None:
+        beside = source.parent / "images"
+        image_dir = beside if beside.is_dir() else source.parent
+    return _read_csv(source, Path(image_dir))
 
 
 def _class_folders(source: Path) -> list[Path]:

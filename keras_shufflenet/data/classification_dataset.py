@@ -165,7 +165,8 @@ def load_classification_dataset(
             those that begin with ".", "__" or "@" are no classes.
             Images in a folder without subfolders have the class -1 and serve for calibration only.
             Or a dataset of `data.tfds`, or its name ("tfds:imagenette/320px-v2:train").
-        image_dir: Image folder of the csv file; by default the folder `images` beside it.
+        image_dir: Image folder of the csv file; by default the folder `images` beside it, or if
+            there is none, the one that the file is in.
 
     Raises:
         FileNotFoundError: If `source` or an image does not exist.

@@ -69,7 +69,8 @@ def classification(
         source: From `load_classification_dataset`, or what that takes: a csv file with the columns
             `filename` and `class_index`, a folder with such a file named labels.csv, a folder with
             one subfolder of images per class, or a dataset of `data.tfds` or its name.
-        image_dir: Image folder of the csv file; by default the folder `images` beside it.
+        image_dir: Image folder of the csv file; by default the folder `images` beside it, or if
+            there is none, the one that the file is in.
         resize_size: Length of the shorter side before the center crop, in pixels; by default
             256/224 of the longer side of the crop. Not used in training.
         crop_size: Crop size (height, width), or the side of a square.

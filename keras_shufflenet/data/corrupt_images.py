@@ -47,7 +47,7 @@ class CorruptImages:
             if len(self.reasons) > self.limit:
                 names = ", ".join(list(self.reasons)[-_NAMED:])
                 return (
-                    f"At most {self.limit} images may be corrupt (max_corrupt_images). {reason}. "
+                    f"At most {self.limit} images may be corrupt (`max_corrupt_images`). {reason}. "
                     f"Received: {len(self.reasons)} corrupt images, the last of which are {names}"
                 )
             if is_known:

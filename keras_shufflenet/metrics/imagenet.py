@@ -42,7 +42,8 @@ def imagenet(
             name if the model carries the names of its classes, or if they are WordNet ids and it
             has ImageNet's 1000; else there must be one for each class, in the order of their names.
             Or a dataset of `data.tfds` or its name, such as "tfds:imagenette/320px-v2:validation".
-        image_dir: The folder of the csv's images. Defaults to `images` beside the csv.
+        image_dir: The folder of the csv's images. Defaults to `images` beside the csv, or if there
+            is none, to the csv's own.
         resize_size: Length of the shorter side in pixels. Defaults to 256 for a crop of 224, and
             in proportion for others.
         crop_size: Side of the square crop in pixels, or its (height, width). Defaults to the input

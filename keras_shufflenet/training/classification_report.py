@@ -11,6 +11,7 @@ from PIL import Image
 
 from keras_shufflenet._files import atomic_write
 from keras_shufflenet.data.pipeline import iterate_arrays
+from keras_shufflenet.data.records import absolute_path
 from keras_shufflenet.inference.image_grid import image_grid
 from keras_shufflenet.inference.image_io import with_channels
 from keras_shufflenet.inference.predictor import Predictor
@@ -103,12 +104,15 @@ def predict(predictor: Predictor, batches: Any, *, is_logits: bool = False) -> P
     return Predictions(np.concatenate(scores), np.concatenate(classes), worst)
 
 
-def write_report(found: Predictions, names: Sequence[str], directory: Path) -> None:
-    """Write classes.csv, confusion.csv, confusion.png and mistakes.jpg.
+def write_report(
+    found: Predictions, names: Sequence[str], paths: Sequence[str], directory: Path
+) -> None:
+    """Write classes.csv, confusion.csv, confusion.png, mistakes.csv and mistakes.jpg.
 
     Args:
         found: The predictions.
         names: Names of the classes.
+        paths: The N images.
         directory: Folder of the files.
     """
     matrix = found.confusion()
@@ -119,6 +123,7 @@ def write_report(found: Predictions, names: Sequence[str], directory: Path) -> N
     )  # fmt: skip
     _write_rows(directory / "classes.csv", class_table(matrix, names))
     atomic_write(directory / "confusion.png", draw_confusion(matrix, names).save)
+    _write_rows(directory / "mistakes.csv", mistake_table(found, names, paths))
     path = directory / "mistakes.jpg"
     path.unlink(missing_ok=True)
     if found.mistakes:
@@ -150,9 +155,28 @@ def class_table(matrix: np.ndarray, names: Sequence[str]) -> list[list[str | int
     return rows
 
 
+def mistake_table(
+    found: Predictions, names: Sequence[str], paths: Sequence[str]
+) -> list[list[str]]:
+    """Return a header and the images of another class than predicted, as in mistakes.jpg.
+
+    Args:
+        found: The predictions.
+        names: Names of the classes.
+        paths: The N images.
+    """
+    predicted, best = found.scores.argmax(axis=1), found.scores.max(axis=1)
+    wrong = np.nonzero(predicted != found.classes)[0]
+    rows = [["filename", "class", "predicted", "score"]]
+    for index in wrong[np.argsort(-best[wrong], kind="stable")].tolist():
+        pair = names[found.classes[index]], names[predicted[index]]
+        rows.append([absolute_path(paths[index]), *pair, f"{best[index]:.4f}"])
+    return rows
+
+
 def _write_rows(path: Path, rows: Iterable[Sequence[str | int]]) -> None:
     def write(beside: Path) -> None:
-        with beside.open("w", newline="", encoding="utf-8") as file:
+        with beside.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
             csv.writer(file).writerows(rows)
 
     atomic_write(path, write)

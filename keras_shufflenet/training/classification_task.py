@@ -192,12 +192,12 @@ class ClassificationTask(Task):
     def report(self, model: keras.Model, directory: Path) -> None:
         """Write the confusion matrix, the table of the classes, and the worst mistakes."""
         found = None if self._only_head else self.predictions()
-        if found is None:
+        if found is None or self._val_data is None:
             return
         names = self._train_data.class_names or class_names(model)
-        write_report(found, names or [str(n) for n in range(found.scores.shape[1])], directory)
-        if self._val_data is not None:
-            atomic_write(directory / "val.csv", self._val_data.write_csv)
+        names = names or tuple(str(n) for n in range(found.scores.shape[1]))
+        write_report(found, names, self._val_data.paths.tolist(), directory)
+        atomic_write(directory / "val.csv", self._val_data.write_csv)
 
 
 def train_classification(
@@ -221,9 +221,9 @@ def train_classification(
     both with the averages of the weights if the recipe has them, ``log.csv`` (a row per epoch),
     ``curves.png``, ``tensorboard/`` if tensorboard is installed, and checkpoints; with validation
     data ``classes.csv`` (precision, recall and F1 of each class), ``confusion.csv`` and
-    ``confusion.png``, ``mistakes.jpg`` (the worst) and ``val.csv`` (the images), all of the model
-    at the end. A training that was killed at any moment is resumed from its last checkpoint by the
-    same call, and ends as if it had not been interrupted.
+    ``confusion.png``, ``mistakes.csv``, ``mistakes.jpg`` (the worst) and ``val.csv`` (the images),
+    all of the model at the end. A training that was killed at any moment is resumed from its last
+    checkpoint by the same call, and ends as if it had not been interrupted.
 
     Args:
         model: A classifier of a fixed input size. It receives the weights at the end and stays
@@ -298,6 +298,11 @@ def _check_model(model: keras.Model, images: ClassificationDataset) -> None:
             f"Received: {model.name} with the input {model.input_shape} and output {shape}"
         )
     images.check_training()
+    if images.num_classes < 2:
+        raise ValueError(
+            "`train_data` must have at least two classes. "
+            f"Received: {images.num_classes} in {images.report.source}"
+        )
     if shape[1] < images.num_classes or (images.class_names and shape[1] != images.num_classes):
         raise ValueError(
             f"`model` must have {images.num_classes} classes, those of the data. "

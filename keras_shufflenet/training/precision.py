@@ -13,9 +13,8 @@ import keras
 from keras_shufflenet._checks import check_choice
 from keras_shufflenet._keras_private import (
     LossScaling,
-    inbound_call,
+    calls,
     operation_of,
-    operations,
     reading_operations,
 )
 
@@ -44,19 +43,21 @@ def set_precision(model: keras.Model, precision: Precision) -> None:
 
 def inner_layers(model: keras.Model) -> list[keras.Layer]:
     """Return the layers between the first and the last ones with weights, the first among them."""
-    steps = operations(model)
-    own, outputs = set(steps), set(map(operation_of, model.outputs))
+    own = list(calls(model))  # of a layer that is shared, such as a detector's head, several
+    steps = [call.operation for call in own]
+    outputs = set(map(operation_of, model.outputs))
     after: set[Any] = set()
-    for step in steps:
-        parents = map(operation_of, inbound_call(step).input_tensors)
-        if _has_weights(step) or any(parent in after for parent in parents):
-            after.add(step)
-    ends: set[Any] = set()
+    for call in own:
+        parents = map(operation_of, call.input_tensors)
+        if _has_weights(call.operation) or any(parent in after for parent in parents):
+            after.add(call.operation)
+    members, ends = set(steps), set[Any]()
     for step in reversed(steps):
-        readers = [reader for reader in reading_operations(step) if reader in own]
+        readers = [reader for reader in reading_operations(step) if reader in members]
         if step in outputs or all(each in ends and not _has_weights(each) for each in readers):
             ends.add(step)
-    return [step for step in steps if step in after - ends and isinstance(step, keras.Layer)]
+    inner = [step for step in dict.fromkeys(steps) if step in after - ends]
+    return [step for step in inner if isinstance(step, keras.Layer)]
 
 
 def scale_losses(model: keras.Model, precision: Precision) -> None:

@@ -20,7 +20,9 @@ import numpy as np
 
 from keras_shufflenet import data
 from keras_shufflenet._checks import check_fraction
-from keras_shufflenet.data.image_files import displayed_size, find_image_files
+from keras_shufflenet._read_report import LOGGER
+from keras_shufflenet.data.image_files import find_image_files
+from keras_shufflenet.inference.image_io import to_array
 from keras_shufflenet.inference.movenet import MoveNet, is_movenet
 from keras_shufflenet.inference.person_boxes import PersonDetector
 from keras_shufflenet.inference.pose import PosePredictor, predict_dataset
@@ -108,18 +110,21 @@ def label_images(
         verbose: Whether to show a progress bar.
 
     Returns:
-        A COCO keypoint json. Images without a person are not in it; `info` says how many there
-        were, and how many persons were left out.
+        A COCO keypoint json. Images without a person are not in it, nor those that cannot be read,
+        each of which is logged; `info` counts images and persons.
 
     Raises:
         FileNotFoundError: If a file is missing, or the folder has no image.
-        ValueError: If an image cannot be decoded, or an argument is out of range.
+        ValueError: If no image can be read, or an argument is out of range.
     """
     check_fraction("person_threshold", person_threshold)
     check_fraction("keypoint_threshold", keypoint_threshold)
     teachers = load_teachers(models)
     folder = Path(image_dir)
-    images, detections = _detect(PersonDetector.load(detector), folder, verbose)
+    paths, _ = find_image_files(folder)
+    images, detections = _detect(PersonDetector.load(detector), folder, paths, verbose)
+    if paths and not images:
+        raise ValueError(f"`image_dir` must have an image that can be read. Received: {folder}")
     category = _category(teachers[0].skeleton)
     content = {"images": images, "annotations": [], "categories": [category]}
     labels: list[dict[str, Any]] = []
@@ -132,6 +137,7 @@ def label_images(
     used = {label["image_id"] for label in labels}
     counts = {
         "photographs": len(images),
+        "photographs_left_out": len(paths) - len(images),
         "persons_detected": len(detections),
         "persons_labeled": len(labels),
     }
@@ -244,18 +250,25 @@ def _sizes(bboxes: np.ndarray) -> np.ndarray:
 
 
 def _detect(
-    detector: PersonDetector, folder: Path, verbose: bool
+    detector: PersonDetector, folder: Path, paths: Sequence[Path], verbose: bool
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return COCO's entries of the images of a folder and of the persons in them."""
+    """Return COCO's entries of the images of a folder and of the persons in them.
+
+    An image that cannot be read is left out, as a folder of many thousands may have some.
+    """
     from rich.progress import track
 
-    paths, _ = find_image_files(folder)
     images, detections = [], []
     for number, path in enumerate(track(paths, "Detection", disable=not verbose), start=1):
-        height, width = displayed_size(path)
+        try:
+            image = to_array(path)
+        except ValueError as error:
+            LOGGER.warning("left out: %s", error)
+            continue
+        height, width = image.shape[:2]
         name = path.relative_to(folder).as_posix()
         images.append({"id": number, "file_name": name, "height": height, "width": width})
-        (persons,) = detector.detect([path])
+        (persons,) = detector.detect([image])
         for bbox, score in zip(persons.bboxes, persons.scores.tolist(), strict=True):
             clipped = clip_box(bbox, (height, width))  # as it is read again
             if clipped is not None:

@@ -69,8 +69,8 @@ def _gradients(model: keras.Model, data: Any, parts: int) -> list[Any]:
     if parts == 1:
         return _gradients_of_part(model, data)
     size = tf.shape(tf.nest.flatten(data)[0])[0]
-    whole = f"The batch of a replica must be a multiple of the {parts} accumulation steps"
-    check = tf.debugging.Assert(size % parts == 0, [f"{whole}. Check the batch size"])
+    whole = f"The batch of each device must be a multiple of the {parts} accumulation steps"
+    check = tf.debugging.Assert(size % parts == 0, [f"{whole}. Received: a batch of", size])
     with tf.control_dependencies([check] if check is not None else []):
         size = tf.identity(size // parts)
 

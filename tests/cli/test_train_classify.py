@@ -101,6 +101,9 @@ def test_a_csv_with_names_and_weights(command, labels, shallow, tmp_path):
     [
         (["model.keras"], "MODEL must be the name of a network, such as shufflenet_v2_x1_0; a fil"),
         (["no_net", "--weights", "none"], "MODEL must be one of the"),
+        (["nanodet_m"], "MODEL must be a classifier, such as "),
+        (["pose_shufflenet_v2_x1_0_coco_256x192"], "MODEL must be a classifier, such as "),
+        (["--weights", "none", "--input-size", "8x8"], "--input-size must be (height, width, "),
         (["--val-split", "1"], "--val-split must be a number from 0 to below 1"),
         (["--val-split", "0.1", "--val-data", "."], "must not be given together"),
         (["--recipe", "mmpose"], "--recipe must be one of finetune, megvii"),

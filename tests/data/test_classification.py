@@ -236,7 +236,7 @@ def test_a_folder_of_splits_is_no_folder_of_classes(tmp_path):
 def test_csv_files_of_spreadsheets(tmp_path, contents):
     Image.new("RGB", (40, 40)).save(tmp_path / "a.png")
     (tmp_path / "labels.csv").write_bytes(contents)
-    [(_, classes)] = ks.data.classification(tmp_path, tmp_path, crop_size=32)
+    [(_, classes)] = ks.data.classification(tmp_path, crop_size=32)  # there is no folder `images`
     assert classes.numpy().tolist() == [5]
 
 

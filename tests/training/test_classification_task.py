@@ -1,6 +1,7 @@
 """Training of classifiers: phases, frozen layers, weights of classes, report, resuming."""
 
 import csv
+import dataclasses
 import json
 
 import keras
@@ -247,6 +248,12 @@ def test_wrong_arguments(parts, changes, message):
         ClassificationTask(**arguments | changes)
 
 
+def test_a_single_class_is_an_error(parts):
+    blue = dataclasses.replace(parts[0].select(slice(2)), class_names=("blue",))
+    with pytest.raises(ValueError, match=r"at least two classes\. Received: 1 in .*colors"):
+        ClassificationTask(classifier(("blue",)), blue, RECIPE)
+
+
 def test_a_split_is_stratified_and_the_same_again(folder):
     images = ks.data.load_classification_dataset(folder)
     first, second = images.split(0.25, seed=3)
@@ -290,7 +297,11 @@ def test_the_worst_mistakes_are_shown_first(tmp_path):
     assert found.metrics()["val_accuracy"] == (wrong < 0.5).mean()
     assert [int(each.image[0, 0, 0]) for each in found.mistakes] == list(range(29, 5, -1))
     assert found.mistakes[0].probability == pytest.approx(0.99)
-    write_report(found, ["a", "b"], tmp_path)
+    write_report(found, ["a", "b"], [f"/{n}.png" for n in range(30)], tmp_path)
+    header, first, *others = rows(tmp_path / "mistakes.csv")
+    assert header == ["filename", "class", "predicted", "score"]
+    assert first == ["/29.png", "a", "b", "0.9900"]
+    assert len(others) == (wrong > 0.5).sum() - 1
     with Image.open(tmp_path / "mistakes.jpg") as picture:
         assert picture.width > 6 * 200
     matrix = rows(tmp_path / "confusion.csv")

@@ -43,6 +43,19 @@ def test_pixels_and_outputs_stay_float32():
     assert {v.dtype for v in model.weights} == {"float32"}
 
 
+def test_a_layer_may_be_called_several_times():
+    """As the head of RetinaNet, and the layers of a network of which a training has a second."""
+    image = keras.Input((8, 8, 3))
+    stem = layers.Conv2D(4, 3, strides=2, padding="same", name="stem")
+    tower, head = layers.Conv2D(4, 3, padding="same", name="tower"), layers.Conv2D(2, 1)
+    levels = [stem(image), layers.MaxPooling2D(name="pool")(stem(image))]
+    outputs = [layers.Reshape((-1, 2))(head(tower(level))) for level in levels]
+    model = keras.Model(image, layers.Concatenate(axis=1)(outputs))
+    assert sorted(names(model)) == ["pool", "stem", "tower"]
+    set_precision(model, "bfloat16")
+    assert model(np.zeros((1, 8, 8, 3))).dtype == "float32"
+
+
 def test_the_saved_model_is_a_plain_one(tmp_path):
     task = Numbers(network(normalized=True))
     log = train(task, tmp_path, val_interval=1, precision="float16", loggers=[], verbose=0)

@@ -72,8 +72,9 @@ def test_completed_annotations_are_read_with_their_weights(people, tmp_path):
     np.testing.assert_allclose(weights[0], after[0].keypoint_weights)
 
 
-def test_photographs_without_persons_give_a_file_without_images(tmp_path):
+def test_photographs_without_persons_give_a_file_without_images(tmp_path, caplog, monkeypatch):
     Image.new("RGB", (64, 48)).save(tmp_path / "empty.png")
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff")
 
     def nothing(images):
         return np.zeros((len(images), 16, 12, 17), np.float32)
@@ -82,14 +83,19 @@ def test_photographs_without_persons_give_a_file_without_images(tmp_path):
         def detect(self, images):
             return [PersonBoxes(np.zeros((0, 4)), np.zeros(0)) for _ in images]
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pseudo_labels.PersonDetector, "load", lambda detector: detector)
-        found = pseudo_labels.label_images(
-            tmp_path, [Predictor.load(nothing, (64, 48))], Blind(), verbose=False
-        )
+    def label():
+        models = [Predictor.load(nothing, (64, 48))]
+        return pseudo_labels.label_images(tmp_path, models, Blind(), verbose=False)
+
+    monkeypatch.setattr(pseudo_labels.PersonDetector, "load", lambda detector: detector)
+    found = label()
     assert (found["images"], found["annotations"]) == ([], [])
-    counts = [found["info"][name] for name in ("photographs", "persons_detected")]
-    assert counts == [1, 0]
+    counts = [n for n in found["info"].values() if isinstance(n, int)]
+    assert counts == [1, 1, 0, 0]  # photographs, left out, persons, labeled
+    assert "broken.jpg" in caplog.text
+    (tmp_path / "empty.png").unlink()
+    with pytest.raises(ValueError, match=r"an image that can be read\. Received"):
+        label()
 
 
 def test_errors(people, tmp_path):
