@@ -131,7 +131,8 @@ def classify(
         float | None, typer.Option(help="Average the weights with this momentum, like 0.9998.")
     ] = None,
     freeze_batch_norm: Annotated[
-        bool | None, typer.Option(help="Leave batch normalizations as they are.")
+        bool | None,
+        typer.Option("--freeze-batch-norm", help="Leave batch normalizations as they are."),
     ] = None,
     class_weights: Annotated[
         str | None,
@@ -142,7 +143,7 @@ def classify(
     ] = None,
     policy: Annotated[
         Literal["none", "trivial", "rand"] | None,
-        typer.Option(help="trivial (TrivialAugment), rand (RandAugment) or none."),
+        typer.Option(metavar="<str>", help="trivial (TrivialAugment), rand (RandAugment) or none."),
     ] = None,
     erase_prob: Annotated[
         float | None, typer.Option(help="Probability of erasing a random box.")
@@ -186,6 +187,8 @@ def classify(
     smaller = None if train_size is None else parse_size(train_size, "--train-size")
     check_strategy(strategy)
     loggers = parse_loggers(logger)
+    _check_outside(output_dir, data)
+    _check_outside(output_dir, val_data)
     check_output_dir("output_dir", output_dir)
     from keras_shufflenet.data.classification_dataset import load_classification_dataset
 
@@ -194,6 +197,10 @@ def classify(
         images = images.named(labels.read_text(encoding="utf-8").splitlines())
     images.check_training()
     train_data, held_out = _split(images, val_data, val_split, seed)
+    validated = "none" if held_out is None else len(held_out)
+    typer.echo(
+        f"{len(train_data)} images of {images.num_classes} classes, {validated} to validate on"
+    )
     weights_of_classes = _parse_class_weights(class_weights, images)
     import_tensorflow()
     import keras
@@ -247,6 +254,19 @@ def classify(
         loggers=loggers,
     )
     typer.echo(f"trained: {output_dir / 'model.keras'}")
+
+
+def _check_outside(output_dir: Path, data: Path | None) -> None:
+    """Raise ValueError if the folder of the training would be a class, or in one."""
+    from keras_shufflenet.data.class_folders import LABELS_FILE
+
+    if data is None or not data.is_dir() or (data / LABELS_FILE).is_file():
+        return
+    if output_dir.resolve().is_relative_to(data.resolve()):
+        raise ValueError(
+            f"--output-dir must be outside of the folder of the images, whose folders are classes. "
+            f"Received: {output_dir} in {data}"
+        )
 
 
 def _split(

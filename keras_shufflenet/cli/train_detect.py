@@ -92,11 +92,15 @@ def detect(
     ] = None,
     fpn_channels: Annotated[
         int | None,
-        typer.Option(min=1, help="Channels of RetinaNet's pyramid and head. Default: 256."),
+        typer.Option(
+            min=1, metavar="<int>", help="Channels of RetinaNet's pyramid and head. Default: 256."
+        ),
     ] = None,
     head_convs: Annotated[
         int | None,
-        typer.Option(min=0, help="Convolutions of RetinaNet's towers. Default: 4."),
+        typer.Option(
+            min=0, metavar="<int>", help="Convolutions of RetinaNet's towers. Default: 4."
+        ),
     ] = None,
     weights: BackboneWeights = None,
     initial_checkpoint: Annotated[

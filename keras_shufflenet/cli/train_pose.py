@@ -7,6 +7,7 @@ import typer
 
 if TYPE_CHECKING:
     from keras_shufflenet.keypoints import Skeleton
+    from keras_shufflenet.training import Teacher
 
 from keras_shufflenet._files import check_output_dir
 from keras_shufflenet.cli.data_arguments import opened, pair
@@ -96,8 +97,8 @@ def pose(
         ),
     ] = None,
     teacher_weight: Annotated[
-        float, typer.Option(help="Share of the teacher in the targets, 0..1.")
-    ] = 0.5,
+        float | None, typer.Option(help="Share of the teacher in the targets, 0..1. Default: 0.5.")
+    ] = None,
     epochs: Epochs = None,
     batch_size: BatchSize = None,
     learning_rate: LearningRate = None,
@@ -160,7 +161,7 @@ def pose(
         val_data=validation,
         val_ground_truth=val_ground_truth,
         category=category,
-        teacher=None if teacher is None else ks.training.Teacher(teacher, teacher_weight),
+        teacher=_teacher(teacher, teacher_weight),
         seed=seed,
         resume=resume,
         val_interval=val_interval,
@@ -195,12 +196,25 @@ def _open_first(
     return first, MPII
 
 
-def _check_teacher(teacher: str | None, weight: float) -> None:
+def _check_teacher(teacher: str | None, weight: float | None) -> None:
     from keras_shufflenet._checks import check_fraction
 
-    check_fraction("--teacher-weight", weight)
+    if weight is not None:
+        if teacher is None:
+            raise ValueError(
+                f"--teacher-weight is for --teacher, which is not given. Received: {weight}"
+            )
+        check_fraction("--teacher-weight", weight)
     if teacher is not None and Path(teacher).suffix and not Path(teacher).is_file():
         raise FileNotFoundError(f"--teacher must be an existing file. Received: {teacher}")
+
+
+def _teacher(model: str | None, weight: float | None) -> "Teacher | None":
+    import keras_shufflenet as ks
+
+    if model is None:
+        return None
+    return ks.training.Teacher(model) if weight is None else ks.training.Teacher(model, weight)
 
 
 def _check_backbone(model: str) -> None:

@@ -50,37 +50,53 @@ Resume = Annotated[bool, typer.Option(help="Resume the training in the folder, o
 Patience = Annotated[
     int | None,
     typer.Option(
-        min=1, help="Epochs without a better model after which the training ends. Default: never."
+        min=1,
+        metavar="<int>",
+        help="Epochs without a better model after which the training ends. Default: never.",
     ),
 ]
 MaxCorruptImages = Annotated[
     int,
     typer.Option(
-        min=0, help="Images that may be unreadable, and are left out. Default: an error at one."
+        min=0,
+        metavar="<int>",
+        help="Images that may be unreadable, and are left out. Default: an error at one.",
     ),
 ]
 Strategy = Annotated[
     Literal["mirrored", "multi_worker", "data_parallel"] | None,
     typer.Option(
+        metavar="<str>",
         help="mirrored: all GPUs of this machine; multi_worker: the workers of TF_CONFIG; "
         "data_parallel: all devices, with JAX. Default: one device.",
     ),
 ]
 SyncBatchNorm = Annotated[
     bool,
-    typer.Option(help="Normalize with the statistics of all devices, or with those of each."),
+    typer.Option(
+        "--sync-batch-norm",
+        help="Normalize with the statistics of all devices. Default: with those of each.",
+    ),
 ]
 Precision = Annotated[
     Literal["float32", "bfloat16", "float16"],
-    typer.Option(help="Layers compute in it; variables, outputs and losses are float32."),
+    typer.Option(
+        metavar="<str>",
+        help="float32, bfloat16 or float16: layers compute in it; variables, outputs and losses "
+        "are float32.",
+    ),
 ]
 AccumulationSteps = Annotated[
-    int, typer.Option(min=1, help="Parts of a batch that are computed one after another.")
+    int,
+    typer.Option(
+        min=1, metavar="<int>", help="Parts of a batch that are computed one after another."
+    ),
 ]
 Loggers = Annotated[
     list[str] | None,
     typer.Option(
         "--logger",
+        metavar="<str>",
         help="Where metrics go: csv (log.csv, always written), tensorboard, wandb; may be "
         "repeated. Default: csv, and tensorboard if it is installed.",
     ),

@@ -217,6 +217,7 @@ def test_train_then_evaluate_with_a_results_row(command, people, shallow, tmp_pa
         (["--epochs", "0"], 1, "--epochs must be a positive integer. Received: --epochs=0"),
         (["--val-image-dir", "."], 1, "must be given together"),
         (["--head", "heavy"], 1, "Received: "),
+        (["--teacher-weight", "0.7"], 1, "--teacher-weight is for --teacher, which is not given."),
         (["--initial-checkpoint", __file__], 1, "must not be given together. Received: none and"),
         (["--annotations", "none.json"], 2, "file 'none.json' does not exist"),
         (["--output-dir", __file__], 2, "is a file"),

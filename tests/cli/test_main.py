@@ -56,6 +56,14 @@ def test_every_command_has_help_with_examples(command, words):
     assert f"keras-shufflenet {' '.join(words)}" in out
 
 
+@pytest.mark.parametrize("task", ["classify", "detect", "pose"])
+def test_options_of_a_training_are_whole_in_a_narrow_terminal(command, monkeypatch, task):
+    monkeypatch.setenv("COLUMNS", "80")
+    _, out, _ = command("train", task, "--help")
+    options = ["--accumulation-steps", "--max-corrupt-images", "--sync-batch-norm"]
+    assert [option for option in options if f" {option} " not in out] == []
+
+
 @pytest.mark.parametrize(
     "words", [["--help"], ["--version"], ["models"], ["train", "pose", "--help"]]
 )

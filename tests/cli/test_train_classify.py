@@ -48,6 +48,7 @@ def test_train_evaluate_predict_export(command, photos, shallow, tmp_path):
             *("--output-dir", run),
         )
     assert code == 0, err
+    assert "6 images of 2 classes, 2 to validate on\n" in out
     assert f"trained: {run / 'model.keras'}" in out
     (row,) = read_log(run / "log.csv")
     recipe = json.loads((run / "run.json").read_text())["recipe"]
@@ -136,6 +137,15 @@ def test_mistakes(command, photos, tmp_path, words, message):
     assert message in err
     assert "Received: " in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("inside", [".", "red/run"])
+def test_the_images_are_no_place_for_a_training(command, photos, inside):
+    code, _, err = command(
+        *("train", "classify", "--data", photos, "--output-dir", photos / inside)
+    )
+    assert (code, (photos / "red" / "run").exists()) == (1, False)
+    assert "--output-dir must be outside of the folder of the images" in err
 
 
 def test_images_without_a_class_are_an_error(command, photos, tmp_path):
