@@ -199,7 +199,8 @@ def _unreadable(builder: Any, split: str) -> Exception:
     splits = ", ".join(builder.info.splits)
     if not splits:
         return FileNotFoundError(
-            f"The dataset must be prepared: `tfds build {_build_arguments(builder)}`, or "
+            f"The dataset must be prepared: `python -m keras_shufflenet.datasets "
+            f"{_build_arguments(builder)}`, or "
             f"`data.tfds(…, download=True)`. Received: nothing in {builder.data_dir}"
         )
     return ValueError(

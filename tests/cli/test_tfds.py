@@ -130,7 +130,11 @@ def test_accuracy_on_mocked_imagenette(command, shallow, tmp_path):
         (["--annotations", "none.json"], 2, "file 'none.json' does not exist"),
         (["--annotations", f"{COCO}:train", "--image-dir", "."], 1, "not with tfds:NAME:SPLIT"),
         (["--annotations", __file__], 1, "--image-dir must be given once, or once for each"),
-        (["--annotations", "tfds:coco_keypoints/2017:train"], 1, "must be prepared: `tfds build"),
+        (
+            ["--annotations", "tfds:coco_keypoints/2017:train"],
+            1,
+            "must be prepared: `python -m keras_s",
+        ),
     ],
 )
 @pytest.mark.parametrize("task", ["pose", "detect"])

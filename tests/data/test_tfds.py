@@ -130,7 +130,8 @@ def test_errors_of_opening(files, tmp_path):
     with pytest.raises(ValueError, match=r"`name` must be a dataset of tfds. Received: name='nist"):
         ks.data.tfds("nist", "test")
     with pytest.raises(
-        FileNotFoundError, match=r"must be prepared: `tfds build coco_keypoints/2017"
+        FileNotFoundError,
+        match=r"must be prepared: `python -m keras_shufflenet.datasets coco_keypoints/2017",
     ):
         ks.data.tfds("coco_keypoints/2017", "train", data_dir=tmp_path)
     with pytest.raises(ValueError, match=r"an image and a class label each. Received: coco_key"):
