@@ -65,9 +65,11 @@ def latency_table(
     """Measure a latency table on this machine: milliseconds of each block in exported files.
 
     Networks are exported, about ten seconds each, and timed side by side. With one thread, CPU time
-    is measured, which other processes hardly change.
+    is measured, which other processes hardly change. The latency of each network is written beside
+    the table.
     """
     check_output("output", output, (".csv",))
+    networks_file = output.with_suffix(".networks.csv")
     if results_csv is not None:
         check_output("results_csv", results_csv)
     size = parse_size(input_size or SIZES["classifier" if head is None else "pose"])
@@ -93,6 +95,7 @@ def latency_table(
     )
     measured = measure_table(deployment, networks, held_out, iterations, seed)
     measured.table.save(output)
+    measured.save_networks(networks_file)
     error = measured.table.error
     if results_csv is not None:
         append_row(results_csv, describe(measured.table))
@@ -102,7 +105,7 @@ def latency_table(
         f"{error.held_out} random architectures, predicted against measured: "
         f"median error {error.median_error:.1%}, worst {error.worst_error:.1%}"
     )
-    typer.echo(f"wrote {output}")
+    typer.echo(f"wrote {output} and {networks_file}")
 
 
 def _parse_scales(text: str) -> tuple[float, ...]:

@@ -1,8 +1,7 @@
 """Latency of architectures as a sum over their blocks, from measured networks.
 
-Blocks are not measured alone: inside a file they share channel orders, memory and caches with
-others. Whole networks of a balanced design are measured instead, and the table is the additive
-model that fits them best. Its error is that on random networks, which the fit has not seen.
+A table is the additive model that fits measured networks best, see `latency_fit`. Its error is that
+on random networks, which the fit has not seen.
 """
 
 import csv
@@ -17,7 +16,8 @@ from keras_shufflenet._checks import check_integer
 from keras_shufflenet._files import atomic_write
 from keras_shufflenet._results import environment
 from keras_shufflenet.search.exported_latency import Deployment
-from keras_shufflenet.search.spaces import Architecture, Block, SearchSpace, search_space
+from keras_shufflenet.search.latency_fit import all_blocks, design, fit, unknowns
+from keras_shufflenet.search.spaces import Architecture, Block, search_space
 
 HELD_OUT = 20  # random architectures by default
 ITERATIONS = 50
@@ -152,136 +152,13 @@ def _block(row: Mapping[str, Any]) -> Block:
     return Block(stage, strides, choice, float(row["channel_scale"]))
 
 
-def all_blocks(space: SearchSpace) -> list[Block]:
-    """Return all blocks of a space, in order."""
-    return [
-        Block(stage, strides, choice, scale)
-        for stage, strides in _places(space)
-        for choice in space.choices
-        for scale in space.channel_scales
-    ]
-
-
-def _places(space: SearchSpace) -> list[tuple[int, int]]:
-    """Return stage and stride of the units, each pair once."""
-    units = space.blocks(space.random(np.random.default_rng(0)))
-    return list(dict.fromkeys((block.stage, block.strides) for block in units))
-
-
-def _with_blocks(space: SearchSpace, chosen: Mapping[tuple[int, int], Block]) -> Architecture:
-    """Return the architecture with one and the same block in all units of a place."""
-    units = space.blocks(space.random(np.random.default_rng(0)))
-    blocks = [chosen[unit.stage, unit.strides] for unit in units]
-    choices = tuple(block.choice for block in blocks)
-    return Architecture(choices, tuple(block.channel_scale for block in blocks))
-
-
-def design(space: SearchSpace, networks: int, seed: int = 0) -> list[Architecture]:
-    """Return networks in which every choice and channel scale is as frequent as any other.
-
-    All units of a stage with the same stride have the same block, so that its latency is seen
-    several times in one measurement.
-
-    Args:
-        space: The search space.
-        networks: Number of networks.
-        seed: Seed.
-    """
-    rng = np.random.default_rng(seed)
-
-    def balanced(values: Sequence[Any]) -> list[Any]:
-        return rng.permutation(np.resize(np.asarray(values), networks)).tolist()
-
-    levels = {
-        place: list(zip(balanced(space.choices), balanced(space.channel_scales), strict=True))
-        for place in _places(space)
-    }
-    return [
-        _with_blocks(space, {place: Block(*place, *each[n]) for place, each in levels.items()})
-        for n in range(networks)
-    ]
-
-
-class _Model:
-    """The additive model: a number for each place and choice, and a slope over multiply-adds."""
-
-    def __init__(self, deployment: Deployment) -> None:
-        self.space, self.size = deployment.space, deployment.input_size
-        self.base = self.space.blocks(deployment.base)
-        self.scale = self.base[0].channel_scale
-        kinds = [(*place, choice) for place in _places(self.space) for choice in self.space.choices]
-        first = self.space.choices[0]
-        self.columns: list[tuple[int, int, int, bool]] = [
-            (*kind, False) for kind in kinds if kind[2] != first
-        ]
-        if len(self.space.channel_scales) > 1:
-            self.columns += [(*kind, True) for kind in kinds]
-        self.index = {column: number for number, column in enumerate(self.columns, 1)}
-        self.unknowns = 1 + len(self.columns)
-
-    def features(self, block: Block) -> np.ndarray:
-        """Return the features of a block."""
-        kind, row = block[:3], np.zeros(self.unknowns)
-        if (*kind, False) in self.index:
-            row[self.index[(*kind, False)]] = 1
-        if (*kind, True) in self.index:
-            change = self._macs(block) - self._macs(block._replace(channel_scale=self.scale))
-            row[self.index[(*kind, True)]] = change / 1e6
-        return row
-
-    def _macs(self, block: Block) -> int:
-        """Return the multiply-adds of a network with this block in all units of its place."""
-        chosen = {(base.stage, base.strides): base for base in self.base}
-        chosen[block.stage, block.strides] = block
-        return self.space.macs(_with_blocks(self.space, chosen), self.size)
-
-
-def unknowns(deployment: Deployment) -> int:
-    """Return the number of unknowns of the fit, which as many networks determine."""
-    return _Model(deployment).unknowns
-
-
-def fit(
-    deployment: Deployment, architectures: Sequence[Architecture], latencies: np.ndarray
-) -> tuple[float, dict[Block, float]]:
-    """Fit the additive model by least squares.
-
-    Args:
-        deployment: What was measured.
-        architectures: The measured architectures.
-        latencies: (N,), of any unit.
-
-    Returns:
-        The latency of the base network, and of each block that beyond its base block, in the unit
-        of the latencies.
-
-    Raises:
-        ValueError: If there are fewer architectures than unknowns.
-    """
-    model = _Model(deployment)
-    if len(architectures) < model.unknowns:
-        raise ValueError(
-            f"`networks` must be at least {model.unknowns}, the number of unknowns. "
-            f"Received: networks={len(architectures)}"
-        )
-    features = {block: model.features(block) for block in all_blocks(deployment.space)}
-    matrix = np.array(
-        [sum(features[b] for b in deployment.space.blocks(each)) for each in architectures]
-    )
-    matrix[:, 0] = 1
-    # Least relative errors: each row is divided by its latency.
-    weights = 1 / np.asarray(latencies)
-    solution, *_ = np.linalg.lstsq(matrix * weights[:, None], np.ones(len(matrix)), rcond=None)
-    return float(solution[0]), {block: float(row @ solution) for block, row in features.items()}
-
-
 @dataclass(frozen=True)
 class MeasuredTable:
-    """A table, and the random architectures that its error was measured on.
+    """A table, and the networks that were measured for it.
 
     Attributes:
         table: The table.
-        architectures: The architectures.
+        architectures: The networks that it was fitted to, then random ones.
         predicted: Their predicted latencies in milliseconds.
         measured: Their measured latencies in milliseconds.
     """
@@ -290,6 +167,23 @@ class MeasuredTable:
     architectures: Sequence[Architecture]
     predicted: np.ndarray
     measured: np.ndarray
+
+    def save_networks(self, path: Path) -> None:
+        """Write a csv file with a row for each network, from which a table can be fitted again."""
+        columns = ("architecture", "is_fitted", "measured_ms", "predicted_ms")
+        fitted = np.arange(len(self.architectures)) < self.table.error.networks
+        rows = zip(self.architectures, fitted, self.measured, self.predicted, strict=True)
+
+        def write(beside: Path) -> None:
+            with beside.open("w", encoding="utf-8", newline="") as file:
+                writer = csv.writer(file, lineterminator="\n")
+                writer.writerow(columns)
+                for architecture, is_fitted, measured, predicted in rows:
+                    writer.writerow(
+                        [architecture, int(is_fitted), f"{measured:.6g}", f"{predicted:.6g}"]
+                    )
+
+        atomic_write(path, write)
 
 
 def measure_table(
@@ -319,14 +213,14 @@ def measure_table(
     check_integer("networks", count, minimum=needed)
     check_integer("held_out", held_out)
     rng = np.random.default_rng((seed, 1))
-    designed = design(deployment.space, count, seed)
-    random = [deployment.space.random(rng) for _ in range(held_out)]
-    ratios, base_ms = deployment.measure([*designed, *random], iterations, verbose)
-    base, blocks = fit(deployment, designed, base_ms * ratios[:count])
-    measured = base_ms * ratios[count:]
-    sums = [sum(blocks[block] for block in deployment.space.blocks(each)) for each in random]
+    drawn = design(deployment, count, seed)
+    drawn += [deployment.space.random(rng) for _ in range(held_out)]
+    ratios, base_ms = deployment.measure(drawn, iterations, verbose)
+    measured = base_ms * ratios
+    base, blocks = fit(deployment, drawn[:count], measured[:count])
+    sums = [sum(blocks[block] for block in deployment.space.blocks(each)) for each in drawn]
     predicted = base + np.array(sums)
-    errors = np.abs(predicted / measured - 1)
+    errors = np.abs(predicted / measured - 1)[count:]
     error = TableError(count, held_out, float(np.median(errors)), float(errors.max()))
     table = LatencyTable(deployment, base, blocks, error, iterations)
-    return MeasuredTable(table, random, predicted, measured)
+    return MeasuredTable(table, drawn, predicted, measured)

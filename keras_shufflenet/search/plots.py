@@ -105,15 +105,17 @@ def draw_correlation(scores: Sequence[float], others: Sequence[float], path: Pat
 
 
 def draw_latencies(measured: "MeasuredTable", path: Path) -> None:
-    """Draw predicted against measured latencies of the random architectures.
+    """Draw predicted against measured latencies of the random architectures of a table.
 
     Args:
         measured: The table, and what it was tested on.
         path: The image file.
     """
     figure, axes = _figure(SQUARE)
-    axes.scatter(measured.measured, measured.predicted)
-    every = np.concatenate([measured.measured, measured.predicted])
+    held_out = slice(measured.table.error.networks, None)
+    x, y = measured.measured[held_out], measured.predicted[held_out]
+    axes.scatter(x, y)
+    every = np.concatenate([x, y])
     ends = [0.97 * every.min(), 1.03 * every.max()]
     axes.plot(ends, ends, color="gray", linewidth=1, label="equal")
     axes.set_xlim(ends)

@@ -6,7 +6,8 @@ import json
 import pytest
 
 from keras_shufflenet.search import Deployment, LatencyTable, search_space, settings
-from keras_shufflenet.search.latency_table import TableError, all_blocks
+from keras_shufflenet.search.latency_fit import all_blocks
+from keras_shufflenet.search.latency_table import TableError
 from keras_shufflenet.search.spaces import Architecture
 from tests.search.formulas import make_score
 

@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 
 import compare_searches
 from keras_shufflenet.search import Architecture, Deployment, search_space, settings
-from keras_shufflenet.search.latency_table import LatencyTable, TableError, all_blocks
+from keras_shufflenet.search.latency_fit import all_blocks
+from keras_shufflenet.search.latency_table import LatencyTable, TableError
 from keras_shufflenet.search.search_log import Candidate
 
 
