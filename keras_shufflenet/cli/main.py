@@ -33,6 +33,7 @@ from keras_shufflenet.cli import (
     qat,
     search_evolve,
     search_latency,
+    search_supernet,
     train_classify,
     train_detect,
     train_pose,
@@ -133,6 +134,8 @@ _add(evaluation, "imagenet", evaluate.imagenet, evaluate.IMAGENET_EXAMPLES)
 app.add_typer(evaluation, name="evaluate")
 _add(searching, "latency-table", search_latency.latency_table, search_latency.EXAMPLES)
 _add(searching, "evolve", search_evolve.evolve, search_evolve.EXAMPLES)
+_add(searching, "supernet", search_supernet.supernet, search_supernet.SUPERNET_EXAMPLES)
+_add(searching, "extract", search_supernet.extract, search_supernet.EXTRACT_EXAMPLES)
 app.add_typer(searching, name="search")
 _add(app, "export", export.export, export.EXAMPLES)
 _add(app, "qat", qat.qat, qat.EXAMPLES)

@@ -21,7 +21,7 @@ from keras_shufflenet.search.evaluation import SupernetEvaluator
 from keras_shufflenet.search.sampling import PathSampler, Sampling
 from keras_shufflenet.search.spaces import Architecture, SearchSpace, search_space
 from keras_shufflenet.search.supernet import Supernet
-from keras_shufflenet.search.supernet_task import SupernetTask
+from keras_shufflenet.search.supernet_task import CALIBRATION_BATCHES, SupernetTask
 from keras_shufflenet.training import (
     ClassificationTask,
     PoseTask,
@@ -132,10 +132,17 @@ class SupernetSettings:
             model, images, self.make_recipe(), val_data=held_out, seed=self.seed
         )
 
-    def make_supernet_task(self, supernet: Supernet) -> SupernetTask:
+    def make_supernet_task(
+        self, supernet: Supernet, calibration_batches: int = CALIBRATION_BATCHES
+    ) -> SupernetTask:
         """Return the training of the supernet."""
         sampler = PathSampler(supernet.space, self.sampling, self.seed)
-        return SupernetTask(self.make_task(supernet.model), supernet, sampler)
+        return SupernetTask(
+            self.make_task(supernet.model),
+            supernet,
+            sampler,
+            calibration_batches=calibration_batches,
+        )
 
     def write(self, directory: Path) -> None:
         """Write the settings into the folder of a training."""

@@ -1,5 +1,6 @@
 """Training of supernets: any task, with another architecture in every step."""
 
+import warnings
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
@@ -98,13 +99,17 @@ class SupernetTask(Task):
         self._task.compile(model)
         skip_zero_gradients(updating_optimizer(model.optimizer))
 
-    def score(self, architecture: Architecture) -> Mapping[str, float] | None:
-        """Return the validation metrics of an architecture; None without validation data."""
+    def calibrate(self, architecture: Architecture) -> None:
+        """Select an architecture, and estimate its statistics of batch normalizations anew."""
         if not self._batches:
             batches = islice(self._task.data(0), self._calibration_batches)
             self._batches = [images for images, *_ in batches]
         self._supernet.select(architecture)
         self._supernet.recalibrate(self._batches)
+
+    def score(self, architecture: Architecture) -> Mapping[str, float] | None:
+        """Return the validation metrics of an architecture; None without validation data."""
+        self.calibrate(architecture)
         return self._task.validate(self.model)
 
     def validate(self, model: keras.Model) -> Mapping[str, float] | None:
@@ -147,7 +152,10 @@ def train_supernet(
                 f"`{name}` must be {value!r} for a supernet. Received: {name}={options[name]!r}"  # type: ignore[literal-required]
             )
     options["callbacks"] = [PathSampling(task.sampler), *options.get("callbacks", ())]
-    return train(task, output_dir, **options)
+    with warnings.catch_warnings():
+        # If the step runs operation by operation: what is not in the path has none.
+        warnings.filterwarnings("ignore", "Gradients do not exist")
+        return train(task, output_dir, **options)
 
 
 def skip_zero_gradients(optimizer: keras.optimizers.Optimizer) -> None:

@@ -1,8 +1,9 @@
 """Trainings one after another, each in a process of its own, which kills itself without a word.
 
 `python -m tests.training.killed_trainings ANNOTATIONS IMAGES TRAININGS` trains models of a "kind",
-"pose", "detection" or "classification", and prints the exit codes. `kill_at` is the step at which
-the process is killed, `while_writing` kills it there while a checkpoint is being written.
+"pose", "detection", "classification" or "supernet", and prints the exit codes. `kill_at` is the
+step at which the process is killed, `while_writing` kills it there while a checkpoint is being
+written.
 TensorFlow has started nothing at the forks.
 """
 
@@ -21,8 +22,17 @@ from keras import layers
 
 from keras_shufflenet._read_report import ReadReport
 from keras_shufflenet.data import ClassificationAugmentation, ClassificationDataset
+from keras_shufflenet.search import (
+    Architecture,
+    PathSampler,
+    Supernet,
+    SupernetTask,
+    search_space,
+    train_supernet,
+)
 from keras_shufflenet.training import (
     ClassificationRecipe,
+    ClassificationTask,
     DetectionTask,
     Recipe,
     callbacks,
@@ -32,7 +42,7 @@ from keras_shufflenet.training import (
     train_pose,
     trainer,
 )
-from tests.shortcuts import eager_training
+from tests.shortcuts import eager_training, four_units
 from tests.training.conftest import tiny_detector, tiny_guidance
 
 ROOT = Path(__file__).parents[2]
@@ -85,12 +95,33 @@ def train_boxes(annotations, images, directory):
         train(task, directory, checkpoint_minutes=0, verbose=0)
 
 
-def train_classes(_, images, directory):
-    """A frozen epoch and two others, of two steps each, on images of three classes."""
+def three_classes(images):
+    """Images to train on, and to validate on."""
     paths = np.array([str(path) for path in sorted(Path(images).iterdir())])
     report = ReadReport(str(images), len(paths))
     dataset = ClassificationDataset(paths, np.arange(len(paths)) % 3, ("a", "b", "c"), report)
-    train_data, val_data = dataset.split(0.25)
+    return dataset.split(0.25)
+
+
+def train_choices(_, images, directory):
+    """Two epochs of a supernet, of two steps each."""
+    train_data, val_data = three_classes(images)
+    recipe = ClassificationRecipe(2, 4, 0.05)
+    with eager_training(), four_units():
+        space = search_space("one_shot", (0.5, 1.0))
+        network = space.build(
+            Architecture((0,) * 4), input_shape=(32, 32, 3), classes=["a", "b", "c"]
+        )
+        supernet = Supernet.of(network, space)
+        task = ClassificationTask(supernet.model, train_data, recipe, val_data=val_data)
+        sampler = PathSampler(space)
+        task = SupernetTask(task, supernet, sampler, calibration_batches=1, validated=1)
+        train_supernet(task, directory, checkpoint_minutes=0, verbose=0)
+
+
+def train_classes(_, images, directory):
+    """A frozen epoch and two others, of two steps each, on images of three classes."""
+    train_data, val_data = three_classes(images)
     recipe = ClassificationRecipe(
         2,
         4,
@@ -135,7 +166,12 @@ def run(annotations, images, kind, directory, seed, kill_at=0, while_writing=Fal
     trainer.Checkpoint = Killer
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)
-    kinds = {"pose": train_heatmaps, "detection": train_boxes, "classification": train_classes}
+    kinds = {
+        "pose": train_heatmaps,
+        "detection": train_boxes,
+        "classification": train_classes,
+        "supernet": train_choices,
+    }
     start = kinds[kind]
     start(annotations, images, directory)
 

@@ -17,7 +17,8 @@ KILLED = -signal.SIGKILL
 def trained(people, tmp_path_factory):
     """The folders of trainings by name, and their exit codes: all in one program."""
     folder = tmp_path_factory.mktemp("runs")
-    pose, boxes, classes = ({"kind": kind} for kind in ("pose", "detection", "classification"))
+    kinds = ("pose", "detection", "classification", "supernet")
+    pose, boxes, classes, choices = ({"kind": kind} for kind in kinds)
     trainings = {
         "pose": [pose],
         # Once in an epoch, and once while a checkpoint is being written. With other initial
@@ -33,6 +34,9 @@ def trained(people, tmp_path_factory):
         # With two frozen steps before.
         "classification": [classes],
         "killed classification": [classes | {"kill_at": 3}, classes | {"seed": 1}],
+        # Another architecture in every step.
+        "supernet": [choices],
+        "killed supernet": [choices | {"kill_at": 3}, choices | {"seed": 1}],
     }
     plan = [
         {"seed": 0, "directory": str(folder / name), **training}
@@ -49,6 +53,7 @@ def trained(people, tmp_path_factory):
         ("pose", [KILLED, KILLED, 0], 3),
         ("detection", [KILLED, 0], 2),
         ("classification", [KILLED, 0], 2),
+        ("supernet", [KILLED, 0], 2),
     ],
 )
 def test_a_killed_training_ends_like_one_that_was_not(trained, kind, codes, epochs):
