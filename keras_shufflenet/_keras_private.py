@@ -10,6 +10,8 @@ from typing import Any
 
 import keras
 
+SEED_STATES = "seed_states"  # group of a checkpoint
+
 
 class VariableRateAdam(keras.optimizers.Adam):
     """Adam with a factor on the learning rate of each variable.
@@ -77,9 +79,10 @@ def build_for(model: keras.Model, strategy: Any, element_spec: Any) -> None:
 
 
 def weights_file(model: keras.Model) -> bytes:
-    """Return the contents of the .weights.h5 file of a model.
+    """Return the contents of the .weights.h5 file of a model, with the states of its dropout.
 
-    `save_weights` lets HDF5 write the file, which ends the process where a disk is full.
+    `save_weights` lets HDF5 write the file, which ends the process where a disk is full, and leaves
+    out the states.
     """
     from keras.src.saving import saving_lib
 
@@ -88,8 +91,15 @@ def weights_file(model: keras.Model) -> bytes:
     saving_lib._save_state(
         model, weights_store=store, assets_store=None, inner_path="", visited_saveables=set()
     )
+    for number, state in enumerate(seed_states(model)):
+        store.h5_file[f"{SEED_STATES}/{number}"] = keras.ops.convert_to_numpy(state)
     store.close()
     return buffer.getvalue()
+
+
+def seed_states(model: keras.Model) -> list[keras.Variable]:
+    """Return the variables of a model that its random numbers depend on, in order."""
+    return [v for v in model.variables if v.name == "seed_generator_state"]
 
 
 def functional(model: Any) -> keras.Model | None:

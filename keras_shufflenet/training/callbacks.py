@@ -12,7 +12,7 @@ from typing import Any
 import keras
 
 from keras_shufflenet._files import atomic_write
-from keras_shufflenet._keras_private import weights_file
+from keras_shufflenet._keras_private import SEED_STATES, seed_states, weights_file
 from keras_shufflenet.training.precision import updating_optimizer
 from keras_shufflenet.weights.hdf5 import open_file
 
@@ -136,8 +136,14 @@ def restore(model: keras.Model, directory: Path) -> int:
         model.optimizer.build(model.trainable_variables)
     for path in paths:
         with contextlib.suppress(OSError, KeyError, ValueError):
-            with open_file(path):  # checks it: nothing is assigned from a damaged file
+            with open_file(path) as file:  # checks it: nothing is assigned from a damaged file
                 model.load_weights(path)
+                # Checkpoints of earlier versions have none.
+                states = file.get(SEED_STATES, {})
+                for variable, number in zip(
+                    seed_states(model), sorted(states, key=int), strict=False
+                ):
+                    variable.assign(states[number][()])
             return int(keras.ops.convert_to_numpy(model.optimizer.iterations))
     if paths:
         raise ValueError(

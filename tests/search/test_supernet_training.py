@@ -118,7 +118,7 @@ def test_a_step_changes_what_is_sampled_and_nothing_else(photographs):
             snapshots.append(
                 {
                     name: [
-                        np.array(v)
+                        keras.ops.convert_to_numpy(v).copy()
                         for v in (
                             *part.variables,
                             *(slots[id(own)] for own in part.trainable_variables),

@@ -136,6 +136,7 @@ def train_classes(_, images, directory):
             layers.Conv2D(4, 4, strides=4, use_bias=False),
             layers.BatchNormalization(),
             layers.GlobalAveragePooling2D(),
+            layers.Dropout(0.2),
             layers.Dense(3, activation="softmax", name="predictions"),
         ]
     )
