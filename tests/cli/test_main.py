@@ -21,6 +21,8 @@ COMMANDS = (
     ["benchmark"],
     ["search", "latency-table"],
     ["search", "evolve"],
+    ["search", "supernet"],
+    ["search", "extract"],
     ["convert"],
     ["models"],
     ["demo"],
