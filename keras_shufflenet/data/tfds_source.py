@@ -210,8 +210,7 @@ def _unreadable(builder: Any, split: str) -> Exception:
 
 def _build_arguments(builder: Any) -> str:
     config = f"/{builder.builder_config.name}" if builder.builder_config else ""
-    imports = " --imports keras_shufflenet.datasets" if builder.name in OWN else ""
-    return f"{builder.name}{config} --file_format array_record{imports}"
+    return f"{builder.name}{config} --file_format array_record"
 
 
 def _first_line(error: Exception) -> str:

@@ -5,6 +5,7 @@ for its other commands, and Apache Beam takes other versions of Pillow and Proto
 """
 
 import dataclasses
+import sys
 
 from absl import app
 from tensorflow_datasets.scripts.cli import build, cli_utils
@@ -19,7 +20,10 @@ def main(arguments: build.Args) -> None:
     generation = arguments.generation
     imports = f"{generation.imports},{IMPORTS}" if generation.imports else IMPORTS
     chosen = dataclasses.replace(generation, imports=imports)
-    dataclasses.replace(arguments, generation=chosen).execute()
+    try:
+        dataclasses.replace(arguments, generation=chosen).execute()
+    except (FileNotFoundError, ValueError) as error:
+        sys.exit(f"Error: {error}")
 
 
 if __name__ == "__main__":

@@ -60,7 +60,8 @@ def open_run(
     remove_partial_files(directory)
     path = directory / RUN
     text = json.dumps(description, indent=2) + "\n"
-    if resume and path.exists():
+    # What ended before its first file, by an error in its data for example, is none to be resumed.
+    if resume and path.exists() and any((directory / name).exists() for name in files):
         _check_same(path, what, json.loads(text))
         return
     for name in files:

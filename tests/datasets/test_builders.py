@@ -10,8 +10,10 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+from tensorflow_datasets.scripts.cli import build, cli_utils
 
 from keras_shufflenet.datasets import CocoKeypoints, MpiiPose
+from keras_shufflenet.datasets.__main__ import main
 from keras_shufflenet.datasets.coco_keypoints import coco_keypoints_dataset_builder as coco
 from tests.datasets.layouts import (
     COCO_IMAGES,
@@ -169,3 +171,10 @@ def test_tfds_build_from_the_command_line(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "tfds" / "mpii_pose" / "custom" / "1.0.0" / "dataset_info.json").is_file()
+
+
+def test_the_command_line_says_in_a_line_what_is_missing(tmp_path):
+    parse = cli_utils.make_flags_parser(build.Args, description="")
+    words = ["mpii_pose", "--manual_dir", str(tmp_path), "--data_dir", str(tmp_path / "tfds")]
+    with pytest.raises(SystemExit, match=r"^Error: `manual_dir` must contain .*Received: neither"):
+        main(parse(["", *words]))

@@ -10,6 +10,7 @@ from PIL import Image
 
 import keras_shufflenet as ks
 from keras_shufflenet.training import PoseTask, Recipe, Task, callbacks, train, train_pose
+from keras_shufflenet.training.run_folder import open_run
 
 RECIPE = Recipe(epochs=3, batch_size=4, peak_learning_rate=1e-3, warmup_steps=2)
 
@@ -95,6 +96,18 @@ def test_another_training_in_the_folder_is_an_error(trained, people, changes, na
     recipe, seed = changes.get("recipe", RECIPE), changes.get("seed", 0)
     with pytest.raises(ValueError, match=rf"{named}\S* was .* and is .*Received: {directory}"):
         train_pose(model, [people], directory, recipe, seed=seed, verbose=0)
+
+
+def test_what_ended_before_its_first_file_is_no_training(tmp_path):
+    def begin(seed):
+        open_run(tmp_path, "training", {"seed": seed}, ["last.weights.h5"], resume=True)
+
+    begin(1)
+    begin(2)
+    (tmp_path / "last.weights.h5").touch()
+    begin(2)
+    with pytest.raises(ValueError, match="seed was 2 and is 1"):
+        begin(1)
 
 
 def test_without_resuming_the_training_starts_anew(trained, people, tmp_path):
