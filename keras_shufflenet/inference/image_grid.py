@@ -1,6 +1,7 @@
 """Grids of images, and heatmaps over images."""
 
 import math
+import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
@@ -54,6 +55,18 @@ def image_grid(
         if titles:
             _write(grid, titles[index], (left + tile[1] // 2, top + tile[0] + 4))
     return np.asarray(grid)
+
+
+def drawable(text: str, otherwise: str) -> str:
+    """Return a text in the letters of Pillow's own font, which are ASCII's.
+
+    Args:
+        text: The text, of which accents are left out.
+        otherwise: What is returned if it has letters of another script.
+    """
+    parts = unicodedata.normalize("NFKD", text.replace("ß", "ss"))
+    plain = "".join(letter for letter in parts if not unicodedata.combining(letter))
+    return plain if plain.isascii() else otherwise
 
 
 def _check_grid(images: Sequence[object], columns: int, titles: Sequence[str] | None) -> None:

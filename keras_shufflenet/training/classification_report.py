@@ -12,7 +12,7 @@ from PIL import Image
 from keras_shufflenet._files import atomic_write
 from keras_shufflenet.data.pipeline import iterate_arrays
 from keras_shufflenet.data.records import absolute_path
-from keras_shufflenet.inference.image_grid import image_grid
+from keras_shufflenet.inference.image_grid import drawable, image_grid
 from keras_shufflenet.inference.image_io import with_channels
 from keras_shufflenet.inference.predictor import Predictor
 from keras_shufflenet.metrics.imagenet import count_correct
@@ -122,13 +122,14 @@ def write_report(
                                                                              strict=True))],
     )  # fmt: skip
     _write_rows(directory / "classes.csv", class_table(matrix, names))
-    atomic_write(directory / "confusion.png", draw_confusion(matrix, names).save)
+    shown = [drawable(name, f"class {index}") for index, name in enumerate(names)]
+    atomic_write(directory / "confusion.png", draw_confusion(matrix, shown).save)
     _write_rows(directory / "mistakes.csv", mistake_table(found, names, paths))
     path = directory / "mistakes.jpg"
     path.unlink(missing_ok=True)
     if found.mistakes:
         titles = [
-            f"{names[each.true]} -> {names[each.predicted]}"[:TITLE] + f" {each.probability:.2f}"
+            f"{shown[each.true]} -> {shown[each.predicted]}"[:TITLE] + f" {each.probability:.2f}"
             for each in found.mistakes
         ]
         images = [each.image for each in found.mistakes]

@@ -1,6 +1,7 @@
 """A confusion matrix as a picture, drawn with Pillow."""
 
 from collections.abc import Sequence
+from math import ceil
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -28,8 +29,12 @@ def draw_confusion(matrix: np.ndarray, names: Sequence[str]) -> Image.Image:
     labels = shown if count <= NAMED else []
     width = MARGIN + max((int(font.getlength(label)) for label in labels), default=0)
     top = TEXT + 2 * MARGIN  # of the matrix
-    size = width + MARGIN + cell * count, top + cell * count + width + TEXT + MARGIN
-    picture = Image.new("RGB", (size[0] + MARGIN, size[1]), PAPER)
+    accuracy = np.trace(matrix) / max(matrix.sum(), 1)
+    title = f"rows true, columns predicted: {accuracy:.1%} of {matrix.sum()} images"
+    title_font = ImageFont.load_default(size=TEXT)
+    needed = max(width + MARGIN + cell * count, MARGIN + ceil(title_font.getlength(title)))
+    size = needed + MARGIN, top + cell * count + width + TEXT + MARGIN
+    picture = Image.new("RGB", size, PAPER)
     draw = ImageDraw.Draw(picture)
     left = width + MARGIN
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
@@ -37,9 +42,7 @@ def draw_confusion(matrix: np.ndarray, names: Sequence[str]) -> Image.Image:
     cells = np.repeat(np.repeat(colors, cell, axis=0), cell, axis=1)
     picture.paste(Image.fromarray(cells), (left, top))
     draw.rectangle((left - 1, top - 1, left + cell * count, top + cell * count), outline=INK)
-    accuracy = np.trace(matrix) / max(matrix.sum(), 1)
-    title = f"rows true, columns predicted: {accuracy:.1%} of {matrix.sum()} images"
-    draw.text((MARGIN, MARGIN), title, INK, ImageFont.load_default(size=TEXT))
+    draw.text((MARGIN, MARGIN), title, INK, title_font)
     for index, label in enumerate(labels):
         middle = cell * (index + 0.5)
         draw.text((left - 6, top + middle), label, INK, font, anchor="rm")

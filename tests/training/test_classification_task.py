@@ -13,6 +13,7 @@ from PIL import Image
 
 import keras_shufflenet as ks
 from keras_shufflenet.data.fingerprint import fingerprint
+from keras_shufflenet.inference.image_grid import drawable
 from keras_shufflenet.inference.predictor import Predictor
 from keras_shufflenet.models._model_data import attach_data
 from keras_shufflenet.training import (
@@ -286,6 +287,14 @@ def test_classes_of_other_data_go_by_name(folder, tmp_path):
         again.named(["a", "b"])
 
 
+def test_names_are_drawn_in_letters_that_the_font_has():
+    assert [drawable(name, "class 3") for name in ("Äpfel, groß", "犬", "a b")] == [
+        "Apfel, gross",
+        "class 3",
+        "a b",
+    ]
+
+
 def test_the_worst_mistakes_are_shown_first(tmp_path):
     """Scores of 30 images of class 0, the later ones ever more surely of class 1."""
     wrong = np.linspace(0.4, 0.99, 30, dtype=np.float32)
@@ -304,6 +313,9 @@ def test_the_worst_mistakes_are_shown_first(tmp_path):
     assert len(others) == (wrong > 0.5).sum() - 1
     with Image.open(tmp_path / "mistakes.jpg") as picture:
         assert picture.width > 6 * 200
+    with Image.open(tmp_path / "confusion.png") as picture:  # of two classes, wide as its title
+        right_edge = np.asarray(picture)[:, -8:]
+        assert (right_edge == 255).all()
     matrix = rows(tmp_path / "confusion.csv")
     assert [int(n) for n in matrix[1][1:]] == [(wrong < 0.5).sum(), (wrong >= 0.5).sum()]
     assert rows(tmp_path / "classes.csv")[2] == ["b", "0.0000", "", "0.0000", "0"]
