@@ -5,6 +5,8 @@ Ray distributes the work: https://docs.ray.io. This module only says what a work
 
 import logging
 import math
+import os
+import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -26,6 +28,7 @@ Evaluated = tuple[float, float]
 Evaluate = Callable[[Iterable[Architecture]], Iterator[Evaluated]]
 """Evaluates architectures; results in their order."""
 
+CONNECTION_SECONDS = 10
 RETRIES = 2  # of an evaluation whose worker died
 LEAVE_ACCELERATORS = "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"  # and be silent about it
 
@@ -107,24 +110,17 @@ def evaluation(
 @contextmanager
 def _ray(workers: int, address: str | None) -> Iterator[Any]:
     """Connect to a cluster or start one, without its dashboard and messages; then leave it."""
-    import os
-
     os.environ.setdefault(LEAVE_ACCELERATORS, "0")
     import ray
 
     if ray.is_initialized():  # by the caller, who shuts it down
         yield ray
         return
-    local: dict[str, Any] = (
-        {"num_cpus": workers, "include_dashboard": False} if address is None else {}
-    )
-    try:
-        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **local)
-    except (ConnectionError, RuntimeError) as error:
-        raise ConnectionError(
-            f"`address` must be that of a running Ray cluster ({error}). Received: "
-            f"address={address!r}"
-        ) from error
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if address is None:
+        ray.init(num_cpus=workers, include_dashboard=False, **quiet)
+    else:
+        _connect(ray, address, quiet)
     try:
         cpus = ray.cluster_resources().get("CPU", 0)
         if cpus < workers:
@@ -135,6 +131,20 @@ def _ray(workers: int, address: str | None) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _connect(ray: Any, address: str, options: dict[str, Any]) -> None:
+    """Connect to a cluster; Ray alone would try for minutes where no one listens."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        if host and port.isdigit():
+            socket.create_connection((host, int(port)), CONNECTION_SECONDS).close()
+        ray.init(address, **options)
+    except (OSError, RuntimeError) as error:
+        raise ConnectionError(
+            f"`address` must be that of a running Ray cluster ({error}). Received: "
+            f"address={address!r}"
+        ) from error
 
 
 def _in_parallel(pool: Any, architectures: list[Architecture]) -> Iterator[Evaluated]:

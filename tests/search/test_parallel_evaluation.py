@@ -1,5 +1,6 @@
 """Workers of Ray give the results of one process; Ray is started once for this module."""
 
+import socket
 from functools import partial
 
 import numpy as np
@@ -62,3 +63,12 @@ def test_without_ray_one_process_works_and_several_name_the_extra(monkeypatch, t
             search(tmp_path, **options)
     with pytest.raises(ValueError, match="Received: workers=0"):
         search(tmp_path, workers=0)
+
+
+def test_a_cluster_that_is_not_there(tmp_path):
+    pytest.importorskip("ray")
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"ray://127.0.0.1:{unused.getsockname()[1]}"
+        with pytest.raises(ConnectionError, match=f"running Ray cluster .* Received: .*{address}"):
+            search(tmp_path, address=address)
