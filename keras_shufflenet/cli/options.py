@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from keras_shufflenet.keypoints import Skeleton
 
 DEBUG = "KERAS_SHUFFLENET_DEBUG"
+PAPER = "paper"
 DETECTOR_FILES = (".keras", ".tflite")
 MODEL_FILES = (*DETECTOR_FILES, ".onnx")
 
@@ -136,6 +137,18 @@ def parse_size(text: str, option: str = "--input-size") -> tuple[int, int]:
     if not match:
         raise ValueError(f"{option} must be HEIGHTxWIDTH, like 256x192. Received: {text}")
     return int(match[1]), int(match[2])
+
+
+def parse_scales(text: str) -> tuple[float, ...]:
+    """Parse --channel-scales of a search space; none for those of the paper."""
+    if text == PAPER:
+        return ()
+    try:
+        return tuple(map(float, text.split(",")))
+    except ValueError:
+        raise ValueError(
+            f"--channel-scales must be {PAPER} or numbers like 0.6,1.0,1.4. Received: {text}"
+        ) from None
 
 
 def parse_weights(text: str) -> str | None:

@@ -6,14 +6,13 @@ from typing import Annotated, Literal
 import typer
 
 from keras_shufflenet._files import check_output
-from keras_shufflenet.cli.options import import_tensorflow, parse_size
+from keras_shufflenet.cli.options import import_tensorflow, parse_scales, parse_size
 
 EXAMPLES = """
 keras-shufflenet search latency-table one_shot latency.csv --precision int8
 keras-shufflenet search latency-table one_shot pose.csv --head fpn --input-size 256x192 \
 --precision int8 --plot pose.png
 """
-PAPER = "paper"
 SIZES = {"classifier": "224x224", "pose": "256x192"}
 
 
@@ -72,6 +71,7 @@ def latency_table(
     networks_file = output.with_suffix(".networks.csv")
     if results_csv is not None:
         check_output("results_csv", results_csv)
+    scales = parse_scales(channel_scales)
     size = parse_size(input_size or SIZES["classifier" if head is None else "pose"])
     import_tensorflow()
     from rich.console import Console
@@ -84,9 +84,8 @@ def latency_table(
 
     if plot is not None:
         check_plot("plot", plot)
-    scales = PAPER_SCALES if channel_scales == PAPER else _parse_scales(channel_scales)
     deployment = Deployment(
-        space=search_space(space, scales),
+        space=search_space(space, scales or PAPER_SCALES),
         precision=precision,
         threads=threads,
         input_size=size,
@@ -106,12 +105,3 @@ def latency_table(
         f"median error {error.median_error:.1%}, worst {error.worst_error:.1%}"
     )
     typer.echo(f"wrote {output} and {networks_file}")
-
-
-def _parse_scales(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(map(float, text.split(",")))
-    except ValueError:
-        raise ValueError(
-            f"--channel-scales must be {PAPER} or numbers like 0.6,1.0,1.4. Received: {text}"
-        ) from None

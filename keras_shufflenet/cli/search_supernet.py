@@ -7,7 +7,7 @@ import typer
 
 from keras_shufflenet._files import check_output, check_output_dir
 from keras_shufflenet.cli.data_arguments import file_or_dataset, is_dataset, path_or_dataset
-from keras_shufflenet.cli.options import import_tensorflow, parse_size
+from keras_shufflenet.cli.options import import_tensorflow, parse_scales, parse_size
 from keras_shufflenet.cli.training_options import (
     AccumulationSteps,
     BatchSize,
@@ -36,7 +36,6 @@ keras-shufflenet train pose one_shot:00311100202110202132 --head fpn \
 --initial-checkpoint runs/winner.keras --annotations people.json --image-dir images \
 --output-dir runs/winner
 """
-PAPER = "paper"
 SIZES = {"classification": "224x224", "pose": "256x192"}
 RECIPES = {"classification": "megvii", "pose": "from_scratch"}
 
@@ -121,7 +120,7 @@ def supernet(
         "batch_size": batch_size,
         "peak_learning_rate": learning_rate,
     }
-    scales = _parse_scales(channel_scales)
+    scales = parse_scales(channel_scales)
     size = parse_size(input_size or SIZES[task])
     loggers = parse_loggers(logger)
     check_output_dir("output_dir", output_dir)
@@ -199,18 +198,6 @@ def extract(
     task.calibrate(parsed)
     save_plain(opened.extract(parsed), output)
     typer.echo(f"wrote {output}: {opened.space.name}:{parsed}")
-
-
-def _parse_scales(text: str) -> tuple[float, ...]:
-    """Return the scales; none for those of the paper."""
-    if text == PAPER:
-        return ()
-    try:
-        return tuple(map(float, text.split(",")))
-    except ValueError:
-        raise ValueError(
-            f"--channel-scales must be {PAPER} or numbers like 0.6,1.0,1.4. Received: {text}"
-        ) from None
 
 
 def _absolute(path: Path | None) -> str | None:
