@@ -23,7 +23,7 @@ import typer
 from PIL import Image
 from rich.progress import track
 
-from fuzzing import report, run_command
+from fuzzing import mutate, report, run_command
 from keras_shufflenet._read_report import LOGGER
 from keras_shufflenet.data.classification_pipeline import DRAWS, random_resized_crop
 from keras_shufflenet.data.decode import plan_views, read_crop
@@ -81,26 +81,6 @@ def valid_files() -> dict[str, bytes]:
         picture.save(stream, kind, **options)
         encoded[name] = stream.getvalue()
     return encoded
-
-
-def mutate(data: bytes, rng: random.Random) -> tuple[bytes, str]:
-    """Return the bytes of a file after a random change, and what it is."""
-    kind = rng.choice(("bit", "bytes", "cut", "delete", "insert", "zero", "append", "header"))
-    start = rng.randrange(len(data))
-    length = min(rng.choice((1, 2, 16, 200)), len(data) - start)
-    noise = rng.randbytes(length)
-    end = start + length
-    changed = {
-        "bit": data[:start] + bytes([data[start] ^ 1 << rng.randrange(8)]) + data[start + 1 :],
-        "bytes": data[:start] + noise + data[end:],
-        "cut": data[:start],
-        "delete": data[:start] + data[end:],
-        "insert": data[:start] + noise + data[start:],
-        "zero": data[:start] + bytes(length) + data[end:],
-        "append": data + noise,
-        "header": data[: start % 64] + noise[:4] + data[start % 64 + len(noise[:4]) :],
-    }[kind]
-    return changed or b"\0", f"{kind} at {start}, {length} bytes"
 
 
 def attempt(function: Callable[[], Any]) -> Outcome:

@@ -1,7 +1,8 @@
-"""What the tools that mutate files have in common: commands run in process, and the verdicts."""
+"""What the tools that mutate files have in common: changes, commands in process, and verdicts."""
 
 import contextlib
 import io
+import random
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,26 @@ from keras_shufflenet._results import append_row
 from keras_shufflenet.cli import main as command_line
 
 ENDS = ("done", "refused", "unclear error", "traceback")
+
+
+def mutate(data: bytes, rng: random.Random) -> tuple[bytes, str]:
+    """Return the bytes of a file after a random change, and what it is."""
+    kind = rng.choice(("bit", "bytes", "cut", "delete", "insert", "zero", "append", "header"))
+    start = rng.randrange(len(data))
+    length = min(rng.choice((1, 2, 16, 200)), len(data) - start)
+    noise = rng.randbytes(length)
+    end = start + length
+    changed = {
+        "bit": data[:start] + bytes([data[start] ^ 1 << rng.randrange(8)]) + data[start + 1 :],
+        "bytes": data[:start] + noise + data[end:],
+        "cut": data[:start],
+        "delete": data[:start] + data[end:],
+        "insert": data[:start] + noise + data[start:],
+        "zero": data[:start] + bytes(length) + data[end:],
+        "append": data + noise,
+        "header": data[: start % 64] + noise[:4] + data[start % 64 + len(noise[:4]) :],
+    }[kind]
+    return changed or b"\0", f"{kind} at {start}, {length} bytes"
 
 
 def run_command(*words: str) -> str:
