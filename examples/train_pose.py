@@ -38,7 +38,6 @@ model.compile(
     keras.optimizers.Adam(rate, epsilon=1e-8),
     loss=ks.training.KeypointMSELoss(),
     weighted_metrics=[ks.training.HeatmapPCK(num_keypoints=17)],
-    jit_compile=False,
 )
 model.optimizer.build(model.trainable_variables)  # the step is traced once instead of twice
 model.fit(dataset, steps_per_epoch=steps, epochs=arguments.epochs, shuffle=False)

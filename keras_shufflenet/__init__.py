@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         feature_extractor,
         list_models,
         preprocess_input,
+        summary,
     )
 
 __all__ = [
@@ -72,6 +73,7 @@ __all__ = [
     "models",
     "preprocess_input",
     "search",
+    "summary",
     "synthetic_people",
     "training",
     "weights",

@@ -25,10 +25,10 @@ from rich.progress import track
 
 from fuzzing import mutate, report, run_command
 from keras_shufflenet._read_report import LOGGER
-from keras_shufflenet.data.classification_pipeline import DRAWS, random_resized_crop
 from keras_shufflenet.data.decode import plan_views, read_crop
 from keras_shufflenet.data.image_files import displayed_size, read_image
 from keras_shufflenet.data.pipeline import iterate_arrays, load_batches
+from keras_shufflenet.data.random_crop import DRAWS, random_resized_crop
 
 PROGRAM = "python tools/fuzz_images.py"
 SAME, REFUSED = "the same pixels", "refused with a clear error"

@@ -173,6 +173,12 @@ def load_classification_dataset(
         ValueError: If the csv file is invalid, or a class or the folder has no image.
     """
     source = opened(source)
+    if not isinstance(source, str | Path | TFDSSource):
+        raise ValueError(
+            "`source` must be the path of a csv file or a folder, or a dataset of tfds (for "
+            "`data.classification` also a tf.data.Dataset or another iterable of images with "
+            f"classes). Received: source of type {type(source).__name__}"
+        )
     if isinstance(source, TFDSSource):
         files, classes, names, report = source.labeled_images
     else:

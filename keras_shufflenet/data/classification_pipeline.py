@@ -2,8 +2,8 @@
 
 import os
 from collections.abc import Callable
-from math import log
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -19,7 +19,12 @@ from keras_shufflenet.data.classification_dataset import (
     ClassificationDataset,
     load_classification_dataset,
 )
-from keras_shufflenet.data.decode import Window, decode_jpeg, decode_other, is_plain
+from keras_shufflenet.data.classification_stream import (
+    check_stream,
+    evaluation_stream,
+    training_stream,
+)
+from keras_shufflenet.data.elements import is_iterable
 from keras_shufflenet.data.image_files import decode_image
 from keras_shufflenet.data.mixing import mix_batches
 from keras_shufflenet.data.pipeline import (
@@ -34,19 +39,15 @@ from keras_shufflenet.data.pipeline import (
     shuffled,
     uniform,
 )
+from keras_shufflenet.data.random_crop import CROPS_AND_FLIPS, DRAWS, random_resized_crop
 from keras_shufflenet.data.resizing import ResizeMethod, as_size, eval_transform
 from keras_shufflenet.data.tfds_source import TFDSSource
 
 WORKERS = max(2, os.cpu_count() or 1)  # files decoded in parallel
 
-CROPS_AND_FLIPS = ClassificationAugmentation()
-RATIO_RANGE = (3 / 4, 4 / 3)  # of RandomResizedCrop of torchvision
-_TRIALS = 10
-DRAWS = 4 * _TRIALS + 1  # random numbers of a crop
-
 
 def classification(
-    source: str | Path | TFDSSource | ClassificationDataset,
+    source: Any,
     image_dir: str | Path | None = None,
     *,
     resize_size: int | None = None,
@@ -68,7 +69,10 @@ def classification(
     Args:
         source: From `load_classification_dataset`, or what that takes: a csv file with the columns
             `filename` and `class_index`, a folder with such a file named labels.csv, a folder with
-            one subfolder of images per class, or a dataset of `data.tfds` or its name.
+            one subfolder of images per class, or a dataset of `data.tfds` or its name. Or images
+            0..255 with their classes themselves: a `tf.data.Dataset` or any other iterable of
+            pairs (image, class) or dictionaries with "image" and "label", one by one or in
+            batches, of images of any size; or a function that returns one.
         image_dir: Image folder of the csv file; by default the folder `images` beside it, or if
             there is none, the one that the file is in.
         resize_size: Length of the shorter side before the center crop, in pixels; by default
@@ -99,6 +103,15 @@ def classification(
     transform = eval_transform(resize_size, crop_size, resize_method)
     check_batch(batch_size, start_step, shard, as_size(crop_size))
     data = source
+    if is_iterable(data) and not isinstance(data, ClassificationDataset | TFDSSource):
+        _check_whole(shard, image_dir)
+        check_stream(data)
+        size = as_size(crop_size)
+        if training:
+            return training_stream(
+                data, size, batch_size, seed, start_step, augmentation, workers=WORKERS
+            )
+        return evaluation_stream(data, size, batch_size, start_step, transform, workers=WORKERS)
     if not isinstance(data, ClassificationDataset):
         data = load_classification_dataset(data, image_dir)
     numbers = sample_numbers(batch_size, start_step, shard, None if training else len(data))
@@ -114,6 +127,20 @@ def classification(
     dataset.report, dataset.class_names = data.report, data.class_names
     dataset.classes = data.classes
     return dataset
+
+
+def _check_whole(shard: Shard, image_dir: str | Path | None) -> None:
+    """Check that nothing is asked of images that only files have."""
+    if tuple(shard) != ALL:
+        raise ValueError(
+            "`shard` must be (0, 1) for images that are no files: give each worker its own. "
+            f"Received: shard={shard!r}"
+        )
+    if image_dir is not None:
+        raise ValueError(
+            "`image_dir` must not be given beside images themselves. "
+            f"Received: image_dir={str(image_dir)!r}"
+        )
 
 
 def _evaluation(
@@ -166,80 +193,3 @@ def _training(
     return load_batches(
         batches, load, lambda sample: sample[0], batch_size=batch_size, workers=WORKERS
     )
-
-
-def random_resized_crop(
-    name: tf.Tensor,
-    contents: tf.Tensor,
-    draws: tf.Tensor,
-    size: Size,
-    augmentation: ClassificationAugmentation = CROPS_AND_FLIPS,
-) -> tf.Tensor:
-    """Crop a random box of an image, resize it with antialiasing, and flip half of the images.
-
-    torchvision's RandomResizedCrop and RandomHorizontalFlip.
-
-    Args:
-        name: Name of the image file, for messages.
-        contents: The bytes of the file, see `image_files`.
-        draws: (`DRAWS`,) random numbers in [0, 1).
-        size: Crop size (height, width).
-        augmentation: Range of the area and probability of the flip.
-
-    Returns:
-        (height, width, 3) float32 RGB 0..255.
-    """
-    numbers, area = tf.reshape(draws[1:], [4, _TRIALS]), augmentation.area
-
-    def crop_jpeg() -> tf.Tensor:
-        size = tf.io.extract_jpeg_shape(contents)[:2]
-        return decode_jpeg(contents, Window(random_box(size, numbers, area), tf.constant(0), size))
-
-    def crop_other() -> tf.Tensor:
-        image = decode_other(name, contents, tf.zeros(2, tf.int32))
-        box = random_box(tf.shape(image)[:2], numbers, area)
-        top, left, height, width = tf.unstack(box)
-        return image[top : top + height, left : left + width]
-
-    crop = tf.cond(is_plain(contents), crop_jpeg, crop_other)
-    # Of bytes with three channels and by this operator, a flip takes a tenth of its time.
-    is_flipped = draws[0] < augmentation.flip_prob
-    crop = tf.cond(is_flipped, lambda: tf.reverse(crop, [1]), lambda: crop)
-    return tf.cond(  # where the crop is enlarged, antialiasing changes nothing but the time
-        tf.reduce_all(tf.shape(crop)[:2] <= size),
-        lambda: tf.image.resize(crop, size, "bilinear"),
-        lambda: tf.image.resize(crop, size, "bilinear", antialias=True),
-    )
-
-
-def random_box(
-    image_size: tf.Tensor,
-    draws: tf.Tensor,
-    area_range: tuple[float, float] = CROPS_AND_FLIPS.area,
-) -> tf.Tensor:
-    """Return a box of random area and aspect ratio: the first of ten that fits the image.
-
-    Args:
-        image_size: (2,) int32 height and width.
-        draws: (4, 10) random numbers in [0, 1) for area, aspect ratio, top and left.
-        area_range: Smallest and largest area as fractions of the image.
-
-    Returns:
-        (4,) int32 top, left, height and width; if none fits, the largest center box whose aspect
-        ratio is in `RATIO_RANGE`.
-    """
-    image = tf.cast(image_size, draws.dtype)
-    area = tf.reduce_prod(image) * (area_range[0] + (area_range[1] - area_range[0]) * draws[0])
-    ratio = tf.exp(log(RATIO_RANGE[0]) + (log(RATIO_RANGE[1]) - log(RATIO_RANGE[0])) * draws[1])
-    size = tf.round(tf.sqrt(tf.stack([area / ratio, area * ratio], axis=-1)))
-    corner = tf.floor(tf.transpose(draws[2:]) * (image - size + 1))
-    fits = tf.reduce_all((size > 0) & (size <= image), axis=-1)
-    boxes = tf.concat([corner, size], axis=-1)
-    box = tf.where(tf.reduce_any(fits), boxes[tf.argmax(fits)], _center_box(image))
-    return tf.cast(box, tf.int32)
-
-
-def _center_box(image: tf.Tensor) -> tf.Tensor:
-    height, width = image[0], image[1]
-    size = tf.minimum(image, tf.round(tf.stack([width / RATIO_RANGE[0], height * RATIO_RANGE[1]])))
-    return tf.concat([tf.floor((image - size) / 2), size], axis=0)

@@ -26,6 +26,7 @@ Shard = tuple[int, int]  # index of a worker, number of workers
 ALL: Shard = (0, 1)
 _ENDLESS = np.iinfo(np.int64).max
 _ASSERTION = re.compile(r"assertion failed: \[(.*?)\]\s*(?:\[\[|$)", re.DOTALL)
+_RAISED = re.compile(r"ValueError: (.*? Received: .*?)\n+Traceback", re.DOTALL)  # in a generator
 
 
 def check_batch(batch_size: int, start_step: int, shard: Shard, size: Size) -> None:
@@ -240,7 +241,7 @@ def file_errors() -> Iterator[None]:
     try:
         yield
     except tf.errors.InvalidArgumentError as error:
-        found = _ASSERTION.search(error.message)
+        found = _ASSERTION.search(error.message) or _RAISED.search(error.message)
         if found is None:
             raise
         raise ValueError(found[1]) from error

@@ -62,7 +62,8 @@ def decode(
         design: What the rows mean; by default that of the published detectors with as many.
 
     Returns:
-        Detections in pixels of the network's input, clipped to it; none outside of it.
+        Detections in pixels of the network's input, clipped to it; none outside of it. They are in
+        the order of their scores, and of equal ones in that of their classes and priors.
 
     Raises:
         ValueError: If the output has another shape.
@@ -126,6 +127,8 @@ def nms(
     max_kept: int | None = None,
 ) -> NDArray[np.int64]:
     """Keep boxes in order of their score, unless their IoU with a kept one exceeds a threshold.
+
+    Of boxes of equal scores the first comes first.
 
     Args:
         boxes: (N, 4): left, top, right and bottom.

@@ -4,17 +4,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from typing import Any
 
-import keras
 import numpy as np
 from rich.progress import track
 
 from keras_shufflenet._requirements import FLOAT, check_memory
-from keras_shufflenet.data.pipeline import file_errors, num_batches
+from keras_shufflenet.data.elements import IMAGE_KEYS, elements
+from keras_shufflenet.data.pipeline import num_batches
 
 PIXEL_MAX = 255.0
 BRIGHT = 2.0  # normalized images that exceed it have negative values as well
 ROUNDING = 0.5  # interpolation may overshoot the range by this much
-IMAGE_KEYS = ("images", "image")  # of dictionaries, beside the name of the model's input
 
 ImageShape = tuple[int, int, int]
 """(height, width, channels)."""
@@ -48,37 +47,6 @@ def read_images(
     images = np.concatenate([np.zeros((0, *shape), np.float32), *batches])[:limit]
     _check_content(images)
     return images
-
-
-def elements(dataset: Any, name: str = "representative_dataset") -> Iterator[Any]:
-    """Yield the elements of a dataset.
-
-    Args:
-        dataset: A `tf.data.Dataset`, a `keras.utils.PyDataset`, a list or another iterable, a
-            function without arguments that returns one (a generator function), or a single batch.
-            `images_of` takes its elements.
-        name: Name of the argument, for the message.
-
-    Raises:
-        ValueError: If it is something else.
-    """
-    with file_errors():
-        yield from _elements(dataset, name)
-
-
-def _elements(dataset: Any, name: str) -> Iterator[Any]:
-    made = dataset() if callable(dataset) and not hasattr(dataset, "__iter__") else dataset
-    if isinstance(made, (np.ndarray, Mapping)):
-        yield made
-    elif isinstance(made, keras.utils.PyDataset):
-        yield from (made[index] for index in range(len(made)))
-    elif isinstance(made, (str, bytes)) or not hasattr(made, "__iter__"):
-        raise ValueError(
-            f"`{name}` must be a tf.data.Dataset or another iterable of batches of images, or a "
-            f"function that returns one. Received: {name}={dataset!r}"
-        )
-    else:
-        yield from made
 
 
 def images_of(element: Any, shape: ImageShape, input_name: str = "") -> np.ndarray:

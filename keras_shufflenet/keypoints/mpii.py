@@ -274,4 +274,5 @@ def _mean(percentages: np.ndarray, labeled: np.ndarray) -> float:
     counted = count > 0
     if not counted.any():
         return float("nan")
-    return float((percentages[counted] * (count[counted] / count.sum())).sum())
+    weighted = percentages[counted] * count[counted]
+    return float(weighted.sum() / count.sum())  # divided last: 100 % of all are exactly 100 %

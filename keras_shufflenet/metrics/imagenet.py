@@ -10,7 +10,7 @@ from rich.progress import track
 
 from keras_shufflenet import data
 from keras_shufflenet._types import Size
-from keras_shufflenet.data.pipeline import iterate_arrays
+from keras_shufflenet.data.pipeline import iterate_arrays, num_batches
 from keras_shufflenet.data.resizing import as_size
 from keras_shufflenet.inference.image_io import with_channels
 from keras_shufflenet.inference.predictor import Predictor
@@ -21,7 +21,7 @@ CROP = 224
 
 def imagenet(
     model: Any,
-    source: str | Path | data.TFDSSource,
+    source: Any,
     image_dir: str | Path | None = None,
     *,
     resize_size: int | None = None,
@@ -42,6 +42,8 @@ def imagenet(
             name if the model carries the names of its classes, or if they are WordNet ids and it
             has ImageNet's 1000; else there must be one for each class, in the order of their names.
             Or a dataset of `data.tfds` or its name, such as "tfds:imagenette/320px-v2:validation".
+            Or a `tf.data.Dataset` or another iterable of images with classes, which are the
+            model's, as for `data.classification`.
         image_dir: The folder of the csv's images. Defaults to `images` beside the csv, or if there
             is none, to the csv's own.
         resize_size: Length of the shorter side in pixels. Defaults to 256 for a crop of 224, and
@@ -72,21 +74,31 @@ def imagenet(
         resize_method=resize_method,
         batch_size=batch_size,
     )
-    steps = int(dataset.cardinality())
-    outputs = predictor.output_shape[-1]
-    indices = _model_classes(dataset.class_names, predictor.metadata.labels, outputs)
-    if dataset.class_names and indices is None:
-        _check_folders(len(dataset.class_names), outputs, predictor.name)
-    _check_classes(dataset.classes, predictor)
+    indices = _class_indices(dataset, predictor)
     correct, count = np.zeros(2, np.int64), 0
-    batches = track(iterate_arrays(dataset), "Images", total=steps, disable=not verbose)
+    batches = track(
+        iterate_arrays(dataset), "Images", total=num_batches(dataset), disable=not verbose
+    )
     for images, classes in batches:
+        _check_classes(classes, predictor)
         classes = classes if indices is None else indices[classes]
         pixels = with_channels(images, predictor.channels, predictor.name)
         scores = predictor.predict(pixels)
         correct += [count_correct(scores, classes, 1), count_correct(scores, classes, 5)]
         count += len(classes)
     return {"top1": float(correct[0] / count), "top5": float(correct[1] / count), "count": count}
+
+
+def _class_indices(dataset: Any, predictor: Predictor) -> np.ndarray | None:
+    """Return the index of the model's class for each class of the files; None for the same."""
+    if not hasattr(dataset, "classes"):  # not of files
+        return None
+    outputs = predictor.output_shape[-1]
+    indices = _model_classes(dataset.class_names, predictor.metadata.labels, outputs)
+    if dataset.class_names and indices is None:
+        _check_folders(len(dataset.class_names), outputs, predictor.name)
+    _check_classes(dataset.classes, predictor)
+    return indices
 
 
 def _model_classes(

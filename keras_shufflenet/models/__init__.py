@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from keras_shufflenet.models._model_data import class_names, model_skeleton
     from keras_shufflenet.models._profile import MODEL_STATS, ModelStats, count_params_and_macs
     from keras_shufflenet.models._registry import create_model, feature_extractor, list_models
+    from keras_shufflenet.models._summary import summary
     from keras_shufflenet.models.detection import NanoDet, NanoDetPlus
     from keras_shufflenet.models.detnas import DetNAS
     from keras_shufflenet.models.imagenet import decode_predictions, preprocess_input
@@ -47,6 +48,7 @@ __all__ = [
     "list_models",
     "model_skeleton",
     "preprocess_input",
+    "summary",
 ]
 
 _MODULES = {
@@ -73,6 +75,7 @@ _MODULES = {
     "list_models": "_registry",
     "model_skeleton": "_model_data",
     "preprocess_input": "imagenet",
+    "summary": "_summary",
 }
 
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import keras
@@ -29,6 +29,21 @@ class ModelStats:
     """
 
     params: int
+    macs: int
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of a layer or operation.
+
+    Attributes:
+        operation: The layer or operation.
+        shape: Shape of its output, with the batch.
+        macs: Multiply-adds for one image.
+    """
+
+    operation: Any
+    shape: tuple[int | None, ...]
     macs: int
 
 
@@ -62,10 +77,19 @@ def count_params_and_macs(
             f"Received: model={model!r}"
         )
     params = sum(math.prod(variable.shape) for variable in model.trainable_variables)
-    return ModelStats(params, _count_macs(model, input_size))
+    return ModelStats(params, sum(call.macs for call in calls_of(model, input_size)))
 
 
-def _count_macs(model: "keras.Model", input_size: tuple[int, int] | None) -> int:
+def calls_of(model: "keras.Model", input_size: tuple[int, int] | None = None) -> list[Call]:
+    """Return the calls of a model's layers in the order of computation, with their multiply-adds.
+
+    Args:
+        model: As for `count_params_and_macs`.
+        input_size: As there.
+
+    Raises:
+        ValueError: As there.
+    """
     import keras
 
     from keras_shufflenet._keras_private import calls, functional
@@ -76,22 +100,28 @@ def _count_macs(model: "keras.Model", input_size: tuple[int, int] | None) -> int
         raise ValueError(
             f"`model` must be functional or sequential. Received: {type(model).__name__}"
         )
-    dense = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
     transposed = keras.layers.Conv2DTranspose
     convolutions = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, transposed)
-    # A layer that several feature maps share is called several times.
-    swept = [call for call in calls(network) if isinstance(call.operation, convolutions)]
+    made = list(calls(network))
     # Kernels are (kh, kw, Cin / groups, Cout), (kh, kw, C, 1) or (kh, kw, Cout, Cin): each element
     # is used once for each position of the output, or of the input of a transposed convolution.
-    tensors = [
+    swept = [
         call.input_tensors[0] if isinstance(call.operation, transposed) else call.outputs[0]
-        for call in swept
+        for call in made
     ]
-    positions = [math.prod(_spatial(shape)) for shape in _shapes(model, tensors, size)]
-    return sum(math.prod(layer.kernel.shape) for layer in dense) + sum(
-        count * math.prod(call.operation.kernel.shape)
-        for count, call in zip(positions, swept, strict=True)
-    )
+    shapes = _shapes(model, [*(call.outputs[0] for call in made), *swept], size)
+    dense = {layer for layer in model.layers if isinstance(layer, keras.layers.Dense)}
+    found = []
+    for call, shape, used in zip(made, shapes, shapes[len(made) :], strict=False):
+        operation, positions = call.operation, 0
+        if isinstance(operation, convolutions):  # of several feature maps one after another, too
+            positions = math.prod(_spatial(used))
+        elif operation in dense:
+            positions = 1
+            dense.remove(operation)
+        macs = positions * math.prod(operation.kernel.shape) if positions else 0
+        found.append(Call(operation, shape, macs))
+    return found
 
 
 def _spatial(shape: tuple[int, ...]) -> tuple[int, ...]:

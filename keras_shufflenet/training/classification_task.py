@@ -24,7 +24,7 @@ from keras_shufflenet.training.batch_norm import (
 from keras_shufflenet.training.classification_recipe import ClassificationRecipe
 from keras_shufflenet.training.classification_report import Predictions, predict, write_report
 from keras_shufflenet.training.cross_entropy import ClassifierInTraining, weigh_classes
-from keras_shufflenet.training.trainer import Task, TrainingOptions, jit_compile, train
+from keras_shufflenet.training.trainer import Task, TrainingOptions, train
 from keras_shufflenet.training.training_copy import training_copy
 
 FROZEN = "frozen"  # folder of the epochs in which only the classifier is trained
@@ -172,7 +172,7 @@ class ClassificationTask(Task):
     def compile(self, model: keras.Model) -> None:
         """Compile with the recipe's optimizer; the model has its loss."""
         optimizer = self._recipe.make_optimizer(model, self.steps_per_epoch)
-        model.compile(optimizer, jit_compile=jit_compile())
+        model.compile(optimizer)
 
     def predictions(self) -> Predictions | None:
         """Return what the model predicts of the validation images; None without such."""

@@ -27,7 +27,7 @@ from keras_shufflenet.training.batch_norm import (
 from keras_shufflenet.training.criteria import Criterion, find_criterion
 from keras_shufflenet.training.detection_recipes import ATTACHED, DetectionRecipe
 from keras_shufflenet.training.train_step import replica_count
-from keras_shufflenet.training.trainer import Task, TrainingOptions, jit_compile, train
+from keras_shufflenet.training.trainer import Task, TrainingOptions, train
 from keras_shufflenet.training.training_copy import training_copy
 
 # Annotations and the folder of the images, which datasets of tfds do not have.
@@ -173,7 +173,7 @@ class DetectionTask(Task):
     def compile(self, model: keras.Model) -> None:
         """Compile with the recipe's optimizer; the model has its loss."""
         steps = self.epochs * self.steps_per_epoch
-        model.compile(self._recipe.make_optimizer(steps), jit_compile=jit_compile())
+        model.compile(self._recipe.make_optimizer(steps))
 
     def validate(self, model: keras.Model) -> Mapping[str, float] | None:
         """Return the twelve COCO metrics of boxes."""

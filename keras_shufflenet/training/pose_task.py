@@ -24,7 +24,7 @@ from keras_shufflenet.training.distillation import Teacher, with_teacher
 from keras_shufflenet.training.losses import HeatmapPCK, KeypointMSELoss
 from keras_shufflenet.training.pose_pictures import draw_validation
 from keras_shufflenet.training.recipes import Recipe
-from keras_shufflenet.training.trainer import Task, TrainingOptions, jit_compile, train
+from keras_shufflenet.training.trainer import Task, TrainingOptions, train
 from keras_shufflenet.training.training_copy import training_copy
 
 # Annotations and the folder of the images, which datasets of tfds do not have.
@@ -222,7 +222,6 @@ def compile_pose_model(model: keras.Model, recipe: Recipe, steps_per_epoch: int)
         recipe.optimizer(steps_per_epoch),
         loss=KeypointMSELoss(),
         weighted_metrics=[HeatmapPCK(num_keypoints=model.output_shape[-1])],
-        jit_compile=jit_compile(),
     )
     return model
 

@@ -300,14 +300,5 @@ def _updated(task: Task, trained: keras.Model) -> keras.Model:
     return model
 
 
-def jit_compile() -> bool | str:
-    """Return Keras' choice, but False for TensorFlow on a CPU, where XLA is 4 times slower."""
-    if keras.backend.backend() != "tensorflow":
-        return "auto"
-    import tensorflow as tf
-
-    return "auto" if tf.config.list_physical_devices("GPU") else False
-
-
 def _verbosity(verbose: str | int) -> str | int:
     return 2 if verbose == "auto" and not sys.stdout.isatty() else verbose

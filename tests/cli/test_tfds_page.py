@@ -67,6 +67,8 @@ def mocked(records):
 def test_python_runs(capsys):
     names = {}
     for block in blocks("python"):
+        if "ks.export" in block:  # below
+            continue
         exec(compile(block, PAGE.name, "exec"), names)
     printed = capsys.readouterr().out
     assert printed.startswith("1 ('person', 'bicycle', 'car')\ncoco/2017/1.1.0:train[:50%]")
@@ -106,6 +108,43 @@ def test_commands_run(command, shallow, pose_file, detector_file, tmp_path, monk
             with subtests.test(line):
                 code, _, errors = command(*shlex.split(words))
                 assert code == 0, errors
+
+
+SMALLER = {
+    "shufflenet_v2_x1_0": "shufflenet_v2_x0_25",
+    "(224, 224, 3)": "(64, 64, 3)",
+    ', weights="imagenet"': "",
+    "training=True,": "training=True, crop_size=64,",
+    "classification(train)": "classification(train, crop_size=64)",
+    "epochs=5": "epochs=1, verbose=0",
+    "batch_size=32": "batch_size=2",
+    "// 32": "// 2",
+    '"nanodet_plus_m", weights="coco"': '"nanodet_m_x0_5", input_shape=(64, 64, 3)',
+    "finetune(epochs=3)": "finetune(epochs=1, batch_size=2)",
+}
+
+
+@pytest.fixture
+def mocked_by_tfds():
+    """The images that tfds itself makes up; its boxes do not make records."""
+    with tfds.testing.mock_data(num_examples=4):
+        yield
+
+
+@pytest.mark.parametrize(("name", "data"), [("imagenette", "mocked_by_tfds"), ("coco", "mocked")])
+def test_ten_lines_fine_tune_evaluate_and_export(
+    name, data, shallow, tmp_path, monkeypatch, capsys, request
+):
+    request.getfixturevalue(data)
+    [block] = [each for each in blocks("python") if "ks.export" in each and name in each]
+    for shown, run in SMALLER.items():
+        block = block.replace(shown, run)
+    monkeypatch.chdir(tmp_path)
+    with shallow(), eager_training():
+        exec(compile(block, PAGE.name, "exec"), {"ks": ks})
+    assert (tmp_path / f"{name}.tflite").stat().st_size > 10_000
+    printed = capsys.readouterr().out
+    assert ("'count': 4" if name == "imagenette" else "'AP': ") in printed
 
 
 def test_commands_that_prepare_are_those_of_the_module():

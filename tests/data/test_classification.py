@@ -13,8 +13,8 @@ from PIL import Image
 
 import keras_shufflenet as ks
 from keras_shufflenet.data.class_folders import read_labeled_images
+from keras_shufflenet.data.elements import elements
 from keras_shufflenet.data.pipeline import file_errors
-from keras_shufflenet.export.representative import elements
 
 
 def write_labels(path, rows, columns=("filename", "class_index")):

@@ -9,8 +9,8 @@ import tensorflow as tf
 from PIL import Image, ImageFile
 
 import keras_shufflenet as ks
-from keras_shufflenet.data.classification_pipeline import DRAWS, random_resized_crop
 from keras_shufflenet.data.decode import decode_jpeg
+from keras_shufflenet.data.random_crop import DRAWS, random_resized_crop
 from keras_shufflenet.inference import ImageClassifier, PosePredictor
 from keras_shufflenet.inference.image_io import to_array
 from tests.data.dots import annotation, coco_file

@@ -6,8 +6,8 @@ import tensorflow as tf
 from PIL import Image
 
 import keras_shufflenet as ks
-from keras_shufflenet.data.classification_pipeline import DRAWS, random_box
 from keras_shufflenet.data.pipeline import uniform
+from keras_shufflenet.data.random_crop import DRAWS, random_box
 
 SIZE = (40, 32)
 

@@ -117,6 +117,25 @@ def test_nothing_is_found():
     assert len(found.classes) == len(found.scores) == 0
 
 
+def test_of_equal_scores_the_first_is_kept_first():
+    boxes = np.array([[0, 0, 9, 9], [20, 0, 29, 9], [0, 0, 9, 8], [20, 0, 29, 9], [40, 0, 49, 9]])
+    assert nms(boxes, [0.5] * 5, 0.6).tolist() == [0, 1, 4]
+    assert nms(boxes[::-1], [0.5] * 5, 0.6).tolist() == [0, 1, 2]
+    assert nms(boxes, [0.5, 0.5, 0.7, 0.5, 0.7], 0.6).tolist() == [2, 4, 1]
+
+
+def test_of_equal_scores_the_first_class_and_prior_comes_first():
+    output = raw(126)
+    put(output, 40, 0.9, (1, 1, 2, 2))
+    put(output, 13, 0.9, (1, 1, 2, 3), 1)
+    put(output, 60, 0.9, (1, 1, 2, 2))
+    boxes, scores, classes = decode(output, SIZE)
+    assert classes.tolist() == [0, 0, 1]
+    assert len(set(scores)) == 1
+    output[60] = -20
+    np.testing.assert_array_equal(decode(output, SIZE).boxes[0], boxes[0])
+
+
 def test_nms_keeps_the_best_first():
     boxes = [[0, 0, 10, 10], [0, 0, 10, 9], [20, 20, 30, 30], [5, 5, 5, 5]]
     np.testing.assert_array_equal(nms(boxes, [0.5, 0.6, 0.7, 0.1], 0.6), [2, 1, 3])

@@ -45,6 +45,20 @@ def test_the_ground_truth_of_the_validation_set_scores_1(shared):
     assert set(metrics.values()) == {1.0}
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_perfect_predictions_score_exactly_1(seed):
+    """Whatever the number of labels of each keypoint, in binary fractions."""
+    random = np.random.default_rng(seed)
+    positions = random.uniform(0, 99, (16, 2, 23))
+    truth = {
+        "jnt_missing": (random.uniform(size=(16, 23)) < 0.3).astype(float),
+        "pos_gt_src": positions,
+        "headboxes_src": np.stack([np.zeros((2, 23)), np.full((2, 23), 9.0)]),
+    }
+    metrics = evaluate_pckh(positions.transpose(2, 0, 1) - 1, truth)
+    assert set(metrics.values()) == {1.0}
+
+
 def test_images_get_ids_in_order_of_appearance():
     instances = read_mpii([person(), person(image="b.jpg"), person()])
     np.testing.assert_array_equal(instances.image_id, [0, 1, 0])

@@ -57,3 +57,11 @@ def test_no_poses():
 def test_shapes_that_do_not_fit(poses, areas):
     with pytest.raises(ValueError, match=r"shape \(N, 17, 3\).*Received: shapes \("):
         oks(np.zeros(poses), np.ones(areas))
+
+
+def test_of_equal_scores_the_last_is_kept_first():
+    similarity = np.eye(4)
+    similarity[0, 2] = similarity[2, 0] = 0.95
+    assert oks_nms(similarity, [0.5] * 4).tolist() == [3, 2, 1]
+    assert oks_nms(similarity, [0.5, 0.5, 0.5, 0.7]).tolist() == [3, 2, 1]
+    assert soft_oks_nms(similarity, [0.5] * 4).tolist() == [3, 0, 1, 2]

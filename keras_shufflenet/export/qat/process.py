@@ -15,7 +15,8 @@ import keras
 import numpy as np
 
 from keras_shufflenet._keras_private import operation_of
-from keras_shufflenet.export.representative import ImageShape, elements, images_of
+from keras_shufflenet.data.elements import elements, parts_of
+from keras_shufflenet.export.representative import ImageShape, images_of
 from keras_shufflenet.inference.detection import design_of
 from keras_shufflenet.inference.predictor import Predictor
 
@@ -192,9 +193,9 @@ def training_batches(
     while True:
         count = 0
         for element in elements(dataset, "dataset"):
-            parts = element if isinstance(element, (tuple, list)) else [element]
             images = images_of(element, shape, input_name)
-            yield {"images": images, **targets(images, list(parts[1:]))}
+            labels = [np.atleast_1d(np.asarray(part)) for part in parts_of(element)[1:]]
+            yield {"images": images, **targets(images, labels)}
             count += 1
         if count == 0:
             raise ValueError(

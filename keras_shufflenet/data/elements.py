@@ -1,0 +1,171 @@
+"""Elements of datasets of any kind: tf.data, PyDataset, lists, generators; tuples, dictionaries.
+
+`elements` takes them one by one; `labeled_elements` makes images with classes of them, whether they
+come alone or in batches.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_shufflenet.data.pipeline import file_errors, num_batches
+
+IMAGE_KEYS = ("images", "image")  # of dictionaries
+LABEL_KEYS = ("labels", "label", "classes", "class")
+CHANNELS = (1, 3)
+PIXEL_MAX = 255
+
+
+def is_iterable(source: Any) -> bool:
+    """Return whether something yields elements: no path, no name, no number."""
+    return not isinstance(source, str | bytes) and (
+        hasattr(source, "__iter__") or hasattr(source, "__getitem__") or callable(source)
+    )
+
+
+def elements(dataset: Any, name: str = "representative_dataset") -> Iterator[Any]:
+    """Yield the elements of a dataset.
+
+    Args:
+        dataset: A `tf.data.Dataset`, a `keras.utils.PyDataset`, a list or another iterable, a
+            function without arguments that returns one (a generator function), or a single batch.
+        name: Name of the argument, for the message.
+
+    Raises:
+        ValueError: If it is something else.
+    """
+    with file_errors():
+        yield from _elements(dataset, name)
+
+
+def _elements(dataset: Any, name: str) -> Iterator[Any]:
+    made = dataset() if callable(dataset) and not hasattr(dataset, "__iter__") else dataset
+    if isinstance(made, np.ndarray | Mapping):
+        yield made
+    elif isinstance(made, str | bytes) or not is_iterable(made):
+        raise ValueError(
+            f"`{name}` must be a tf.data.Dataset or another iterable of batches of images, or a "
+            f"function that returns one. Received: {name}={dataset!r}"
+        )
+    elif hasattr(made, "__iter__"):
+        yield from made
+    else:  # a PyDataset
+        yield from (made[index] for index in range(len(made)))
+
+
+def parts_of(element: Any) -> list[Any]:
+    """Return images, labels and weights of an element; a dictionary has them by name."""
+    if isinstance(element, Mapping):
+        images, labels = (
+            [element[key] for key in keys if key in element] for keys in (IMAGE_KEYS, LABEL_KEYS)
+        )
+        return [*(images or [element])[:1], *labels[:1]]
+    return list(element) if isinstance(element, tuple | list) else [element]
+
+
+def labeled_elements(dataset: Any, name: str = "source") -> Iterator[tuple[np.ndarray, int]]:
+    """Yield the images of a dataset, one by one, with their classes.
+
+    Args:
+        dataset: As for `elements`: of pairs of an image (H, W, C) and a class, or of batches of
+            them; tuples, or dictionaries with "image" and "label". C is 1 or 3. Also the pair of
+            arrays (images, classes).
+        name: Name of the argument, for messages.
+
+    Yields:
+        An image (H, W, 3) uint8 RGB, and its class.
+
+    Raises:
+        ValueError: If an element is something else.
+    """
+    pair = isinstance(dataset, tuple) and len(dataset) == 2 and np.ndim(dataset[0]) == 4
+    for element in elements([dataset] if pair else dataset, name):
+        parts = parts_of(element)
+        if len(parts) < 2:
+            raise ValueError(
+                f"`{name}` must yield images with classes: (image, class), or a dictionary with "
+                f'"image" and "label". Received: {_described(element)}'
+            )
+        images, classes = np.asarray(parts[0]), np.asarray(parts[1])
+        if images.ndim == 3:
+            images, classes = images[np.newaxis], classes[np.newaxis]
+        _check(images, classes, element, name)
+        yield from zip(_pixels(images, name), classes.tolist(), strict=True)
+
+
+def _check(images: np.ndarray, classes: np.ndarray, element: Any, name: str) -> None:
+    is_image = images.ndim == 4 and images.shape[3] in CHANNELS and images.dtype.kind in "uif"
+    if not is_image:
+        raise ValueError(
+            f"`{name}` must yield images (H, W, 3), or batches of them (N, H, W, 3). "
+            f"Received: {_described(element)}"
+        )
+    if classes.shape != images.shape[:1] or classes.dtype.kind not in "ui":
+        raise ValueError(
+            f"`{name}` must yield a class for each image, an integer. "
+            f"Received: {_described(element)}"
+        )
+
+
+def _pixels(images: np.ndarray, name: str) -> np.ndarray:
+    """Return images (N, H, W, 3) as bytes."""
+    if images.dtype.kind == "f" or images.dtype.itemsize > 1:
+        low, high = (float(edge) for edge in (images.min(initial=0), images.max(initial=0)))
+        unit = images.dtype.kind == "f" and 0 < high <= 1
+        if unit or not (low >= -0.5 and high <= PIXEL_MAX + 0.5):
+            raise ValueError(
+                f"`{name}` must yield images in 0..255. Received: {low:.4g} to {high:.4g}"
+            )
+        images = np.rint(images).clip(0, PIXEL_MAX)
+    return np.broadcast_to(images.astype(np.uint8), (*images.shape[:3], 3))
+
+
+def _described(element: Any) -> str:
+    if isinstance(element, Mapping):
+        return f"a dictionary with {', '.join(map(repr, element))}"
+    parts = [
+        f"{type(part).__name__} {np.shape(part)}" if np.ndim(part) else f"{part!r:.60}"
+        for part in parts_of(element)
+    ]
+    return f"({', '.join(parts)})"
+
+
+def number_of_images(dataset: Any) -> int | None:
+    """Return the number of images of a finite dataset; None where it does not tell."""
+    number = num_batches(dataset)
+    if isinstance(dataset, tuple) and len(dataset) == 2 and np.ndim(dataset[0]) == 4:
+        return len(dataset[0])
+    if number is None or number == float("inf"):
+        return None
+    if isinstance(dataset, tf.data.Dataset):
+        spec = tf.nest.flatten(parts_of(dataset.element_spec)[0])[0]
+        size = 1 if spec.shape.rank == 3 else spec.shape[0] if spec.shape.rank == 4 else None
+    else:
+        first = parts_of(dataset[0])[0] if isinstance(dataset, list) and dataset else ()
+        size = 1 if np.ndim(first) == 3 else None
+    return None if size is None else int(number) * int(size)
+
+
+def image_dataset(dataset: Any) -> tf.data.Dataset:
+    """Return a tf.data dataset of the images of any dataset, one by one, with their classes.
+
+    Args:
+        dataset: As for `labeled_elements`. A generator itself is read once; a function that
+            returns one can be read again.
+
+    Returns:
+        A dataset of images (H, W, 3) uint8 and classes () int64.
+    """
+    streamed = tf.data.Dataset.from_generator(
+        lambda: labeled_elements(dataset),
+        output_signature=(
+            tf.TensorSpec((None, None, 3), tf.uint8),
+            tf.TensorSpec((), tf.int64),
+        ),
+    )
+    number = number_of_images(dataset)
+    if number is None:
+        return streamed
+    return streamed.apply(tf.data.experimental.assert_cardinality(number))

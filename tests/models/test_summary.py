@@ -1,0 +1,61 @@
+"""The summary of a model by stages."""
+
+import keras
+import pytest
+
+import keras_shufflenet as ks
+from keras_shufflenet.models._summary import stages
+
+MODELS = {
+    "classifier": lambda: ks.ShuffleNetV2(0.25, classes=7, input_shape=(64, 64, 3)),
+    "backbone": lambda: ks.MobileNetV2(0.35, include_top=False, input_shape=(64, 64, 3)),
+    "pose": lambda: ks.PoseEstimator("shufflenet_v2_x0_5", head="deconv", input_size=(64, 64)),
+    "detector": lambda: ks.NanoDet("m_0.5x", input_shape=(64, 64, 3)),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_stages_are_the_whole_model(shallow, name):
+    with shallow():
+        model = MODELS[name]()
+    found = stages(model)
+    assert len(found) < 25
+    assert sum(stage.params for stage in found) == model.count_params()
+    assert sum(stage.macs for stage in found) == ks.count_params_and_macs(model).macs
+    assert found[-1].output == model.output_shape[1:]
+    assert sum(stage.layers for stage in found) >= len(model.layers) - 1
+
+
+def test_stages_of_a_network(shallow):
+    with shallow():
+        model = ks.ShuffleNetV2(0.5, classes=7, input_shape=(64, 64, 3))
+    found = {stage.name: stage for stage in stages(model)}
+    assert list(found)[-6:] == ["stage2", "stage3", "stage4", "conv", "avg", "predictions"]
+    assert found["stage2"].output == (8, 8, 48)
+    assert found["stage4"].output == (2, 2, 192)
+    assert found["predictions"].params == 1024 * 7 + 7
+    assert found["predictions"].macs == 1024 * 7
+
+
+def test_it_fits_on_a_screen_and_takes_a_size(shallow):
+    with shallow():
+        model = ks.ShuffleNetV2(0.5, include_top=False, input_shape=(None, None, 3))
+    lines: list[str] = []
+    ks.summary(model, (224, 224), print_fn=lines.append)
+    assert len(lines) < 20
+    assert len(set(map(len, lines))) == 1
+    assert lines[0].split() == ["stage", "layers", "output", "parameters", "multiply-adds"]
+    assert any(line.startswith("stage2") and "28 × 28 × 48" in line for line in lines)
+    assert f"{model.count_params():,}" in lines[-1]
+    with pytest.raises(ValueError, match="`input_size` must be"):
+        ks.summary(model)
+
+
+def test_a_layer_that_is_called_twice_counts_once(capsys):
+    image = keras.Input((8, 8, 3))
+    shared = keras.layers.Conv2D(3, 1, name="shared_conv")
+    ks.summary(keras.Model(image, shared(shared(image))))
+    [_, _, row, _] = capsys.readouterr().out.splitlines()
+    assert row.split() == ["shared", "2", *["8", "×", "8", "×", "3"], "12", "0.00", "M"]
+    [stage] = stages(keras.Model(image, shared(shared(image))))
+    assert (stage.params, stage.macs) == (12, 2 * 64 * 9)
