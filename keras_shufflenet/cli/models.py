@@ -4,12 +4,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from keras_shufflenet.cli.options import import_tensorflow
+
 if TYPE_CHECKING:
     from keras_shufflenet.weights import WeightsEntry
 
 EXAMPLES = """
 keras-shufflenet models
 keras-shufflenet models 'shufflenet_v2*' --verbose
+keras-shufflenet models shufflenet_v2_x1_0 --summary
 """
 
 UNLIMITED = 10_000  # columns, when the output is not a terminal
@@ -23,8 +26,18 @@ def models(
         bool,
         typer.Option("--verbose", "-v", help="Also list size, license, image size and source."),
     ] = False,
+    summary: Annotated[
+        bool,
+        typer.Option(
+            "--summary",
+            help="Print the stages of a model instead: shapes, parameters, multiply-adds.",
+        ),
+    ] = False,
 ) -> None:
     """List models and their published weights."""
+    if summary:
+        _print_summary(pattern)
+        return
     from rich.console import Console
     from rich.table import Table
 
@@ -44,6 +57,17 @@ def models(
     if not console.is_terminal:
         console.width = UNLIMITED
     console.print(table)
+
+
+def _print_summary(name: str) -> None:
+    from keras_shufflenet.models import MODEL_STATS
+
+    if name not in MODEL_STATS:
+        raise ValueError(f"--summary requires the name of a model. Received: {name}")
+    import_tensorflow()
+    import keras_shufflenet as ks
+
+    ks.summary(ks.create_model(name, weights=None), print_fn=typer.echo)
 
 
 def _rows(pattern: str) -> list[tuple[str, ...]]:

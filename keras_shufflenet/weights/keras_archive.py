@@ -10,7 +10,7 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -83,11 +83,12 @@ def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
         yield archive
 
 
-def check_model_file(path: Path) -> None:
+def check_model_file(path: Path, registered: Collection[str] = ()) -> None:
     """Check that a `.keras` file can be opened without executing anything of it.
 
     Args:
         path: Path of the file.
+        registered: Registered names of classes of this package that the file may use, too.
 
     Raises:
         CheckpointError: If it is damaged, its model is not built of Keras' layers alone, or its
@@ -101,16 +102,16 @@ def check_model_file(path: Path) -> None:
         layers = {key: value for key, value in config.items() if key != COMPILED}
         with h5py.File(io.BytesIO(archive.read(WEIGHTS)), "r") as file:
             check_file(file, path.stat().st_size)
-            _check_config(layers, _number_of_weights(file), path)
+            _check_config(layers, _number_of_weights(file), registered, path)
 
 
-def _check_config(config: Any, weights: int, path: Path) -> None:
+def _check_config(config: Any, weights: int, registered: Collection[str], path: Path) -> None:
     """Check every class in a configuration, however deep."""
     things = [config]
     while things:
         thing = things.pop()
         if isinstance(thing, dict):
-            if "class_name" in thing:
+            if "class_name" in thing and thing.get("registered_name") not in registered:
                 _check_class(thing, path)
             for width in WIDTHS:
                 number = thing.get(width, 0)

@@ -15,6 +15,16 @@ def test_a_pattern_selects_and_verbose_tells_more(command):
     assert "license" in out
 
 
+def test_the_summary_of_a_model(command):
+    code, out, _ = command("models", "shufflenet_v2_x0_25", "--summary")
+    assert code == 0
+    assert out.splitlines()[0].split()[:3] == ["stage", "layers", "output"]
+    assert "28 × 28 × 24" in out
+    code, _, errors = command("models", "shufflenet*", "--summary")
+    assert code == 1
+    assert errors == "Error: --summary requires the name of a model. Received: shufflenet*\n"
+
+
 def test_no_match_is_an_error(command):
     code, _, err = command("models", "resnet*")
     assert code == 1
