@@ -117,29 +117,6 @@ def assert_same_in_onnx(model, images, folder):
     assert_exact(output.transpose(0, 2, 3, 1) if output.ndim == 4 else output, model, images)
 
 
-# Two units per stage: one with stride and one without, of every kind.
-FEWER_UNITS = {
-    "shufflenet_v1.UNITS": (2, 2, 2),
-    "shufflenet_v2_plus.UNITS": (2, 2, 2, 2),
-    "shufflenet_v2_plus.ARCHITECTURE": "01 23 10 32",
-}
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("shufflenet_v1_x0_5_g8", "shufflenet_v2_plus_small", "mobilenet_v2_x0_35"),
-        *("nanodet_m_x0_5", "nanodet_plus_m"),
-    ],
-)
-def test_families_in_onnx_are_the_same_networks(name, images, monkeypatch, tmp_path):
-    for constant, value in FEWER_UNITS.items():
-        monkeypatch.setattr(f"keras_shufflenet.models.{constant}", value)
-    model = ks.create_model(name, input_shape=(*SIZE, 3), classes=10)
-    networks.normalize(model, images)
-    assert_same_in_onnx(model, images[:1], tmp_path)
-
-
 @pytest.mark.parametrize(("size", "kernel", "strides"), [((8, 7), 3, 2), ((9, 8), 4, 3)])
 def test_padding_of_keras_convolutions(size, kernel, strides, tmp_path):
     inputs = keras.Input((*size, 3))
