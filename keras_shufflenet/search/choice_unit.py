@@ -34,7 +34,7 @@ class MaskedConv2D(keras.layers.Conv2D):
         """Convolve the first channels."""
         axis = channel_axis()
         numbers = keras.ops.arange(inputs.shape[axis], dtype="int32")
-        mask = keras.ops.cast(numbers < self._limit(), inputs.dtype)
+        mask = keras.ops.cast(numbers < keras.ops.convert_to_tensor(self._limit()), inputs.dtype)
         return super().call(inputs * (mask if axis == -1 else mask[:, None, None]))
 
 
@@ -121,7 +121,7 @@ class ChoiceUnit(keras.layers.Layer):
     def call(self, x: Any, training: bool | None = None) -> Any:
         """Apply the selected choice to feature maps (N, H, W, C)."""
         branches = [partial(branch, training=training) for branch in self.branches]
-        return keras.ops.switch(self.choice, branches, x)
+        return keras.ops.switch(keras.ops.convert_to_tensor(self.choice), branches, x)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Return the shape of the feature maps."""

@@ -145,7 +145,14 @@ class Supernet:
 
         Args:
             batches: Images as the model takes them, in batches of one size.
+
+        Raises:
+            ValueError: If the backend is JAX, where a branch cannot change variables.
         """
+        if keras.backend.backend() == "jax":
+            raise ValueError(
+                "`recalibrate` needs the backend tensorflow or torch. Received: the backend jax"
+            )
         if self._train_mode is None:
             self._train_mode = _traced(self.model)
         norms = [
