@@ -31,7 +31,7 @@ class Mistake(NamedTuple):
 
     Attributes:
         probability: Of the wrong class.
-        order: Number of the image.
+        order: Number of the image from 1, negative: of the same probability the first is the worst.
         image: (H, W, 3) uint8, as the network takes it.
         true: Index of its class.
         predicted: Index of the predicted class.
@@ -56,6 +56,11 @@ class Predictions(NamedTuple):
     scores: np.ndarray
     classes: np.ndarray
     mistakes: list[Mistake]
+
+    def select(self, rows: np.ndarray) -> "Predictions":
+        """Return those of some images, given as a mask (N,)."""
+        mistakes = [each for each in self.mistakes if rows[-each.order - 1]]
+        return Predictions(self.scores[rows], self.classes[rows], mistakes)
 
     def metrics(self) -> dict[str, float]:
         """Return val_loss and val_accuracy, and val_top5 of more than five classes."""

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any, Literal, Unpack
 
 import keras
+import numpy as np
 
 from keras_shufflenet._files import atomic_write
 from keras_shufflenet._layer_names import is_head
 from keras_shufflenet.data import ClassificationDataset, load_classification_dataset
+from keras_shufflenet.data.corrupt_images import active
 from keras_shufflenet.data.fingerprint import fingerprint
 from keras_shufflenet.data.pipeline import ALL, Shard, check_channels, mapped, to_gray
 from keras_shufflenet.data.tfds_source import TFDSSource
@@ -174,30 +176,38 @@ class ClassificationTask(Task):
         optimizer = self._recipe.make_optimizer(model, self.steps_per_epoch)
         model.compile(optimizer)
 
-    def predictions(self) -> Predictions | None:
-        """Return what the model predicts of the validation images; None without such."""
+    def _predictions(self) -> tuple[Predictions, ClassificationDataset] | None:
+        """Return what the model predicts of the validation images, and these; None without such.
+
+        Without those that cannot be read, in whose place others were predicted twice.
+        """
         if self._val_data is None:
             return None
         if self._predictor is None:
             self._predictor = Predictor.load(self.model)
         is_logits = _last_activation(self.model) is keras.activations.linear
         batches = self._val_data.batches(crop_size=self._size(self.model), batch_size=VAL_BATCH)
-        return predict(self._predictor, batches, is_logits=is_logits)
+        found = predict(self._predictor, batches, is_logits=is_logits)
+        corrupt = active()
+        unreadable = () if corrupt is None else corrupt.reasons
+        rows = np.array([path not in unreadable for path in self._val_data.paths.tolist()])
+        return found.select(rows), self._val_data.select(rows)
 
     def validate(self, model: keras.Model) -> Mapping[str, float] | None:
         """Return loss and accuracy, and the top-5 accuracy of more than five classes."""
-        found = self.predictions()
-        return None if found is None else found.metrics()
+        found = self._predictions()
+        return None if found is None else found[0].metrics()
 
     def report(self, model: keras.Model, directory: Path) -> None:
         """Write the confusion matrix, the table of the classes, and the worst mistakes."""
-        found = None if self._only_head else self.predictions()
-        if found is None or self._val_data is None:
+        found = None if self._only_head else self._predictions()
+        if found is None:
             return
+        predictions, images = found
         names = self._train_data.class_names or class_names(model)
-        names = names or tuple(str(n) for n in range(found.scores.shape[1]))
-        write_report(found, names, self._val_data.paths.tolist(), directory)
-        atomic_write(directory / "val.csv", self._val_data.write_csv)
+        names = names or tuple(str(n) for n in range(predictions.scores.shape[1]))
+        write_report(predictions, names, images.paths.tolist(), directory)
+        atomic_write(directory / "val.csv", images.write_csv)
 
 
 def train_classification(

@@ -3,6 +3,8 @@
 import csv
 import dataclasses
 import json
+import shutil
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -12,6 +14,7 @@ from keras import layers
 from PIL import Image
 
 import keras_shufflenet as ks
+from keras_shufflenet.data.corrupt_images import CorruptImages, skip_corrupt_images
 from keras_shufflenet.data.fingerprint import fingerprint
 from keras_shufflenet.inference.image_grid import drawable
 from keras_shufflenet.inference.predictor import Predictor
@@ -285,6 +288,23 @@ def test_classes_of_other_data_go_by_name(folder, tmp_path):
     np.testing.assert_array_equal(again.classes, images.classes)
     with pytest.raises(ValueError, match=r"at least 3 names.*Received: 2 names"):
         again.named(["a", "b"])
+
+
+def test_images_that_cannot_be_read_are_not_validated_on(parts, folder, tmp_path):
+    colors = shutil.copytree(folder, tmp_path / "colors")
+    (colors / "green" / "1.png").write_bytes(b"no image")
+    val_data = ks.data.load_classification_dataset(colors)
+    with skip_corrupt_images(CorruptImages(1)):
+        task = ClassificationTask(classifier(), parts[0], RECIPE, val_data=val_data)
+        accuracy = task.validate(task.model)["val_accuracy"]
+        task.report(task.model, tmp_path)
+    counts = np.array([row[1:] for row in rows(tmp_path / "confusion.csv")[1:]], int)
+    assert counts.sum(axis=1).tolist() == [4, 3, 8]
+    assert np.trace(counts) / 15 == accuracy
+    found = ks.metrics.imagenet(task.model, tmp_path / "val.csv", verbose=False)
+    assert (found["count"], found["top1"]) == (15, accuracy)
+    for name, true, *_ in rows(tmp_path / "mistakes.csv")[1:]:
+        assert Path(name).parent.name == true
 
 
 def test_names_are_drawn_in_letters_that_the_font_has():
