@@ -89,7 +89,8 @@ def is_detector(name: str) -> bool:
     if not name.startswith(RETINANET):
         return name in MODEL_STATS and name.startswith(NANODET)
     backbone = name.removeprefix(RETINANET)
-    return backbone in MODEL_STATS and not backbone.startswith(("pose_", NANODET, RETINANET))
+    known = backbone in MODEL_STATS or ":" in backbone  # an architecture, which its builder checks
+    return known and not backbone.startswith(("pose_", NANODET, RETINANET))
 
 
 def open_detector(detector: str, weights: str | None) -> "keras.Model | str":

@@ -2,8 +2,8 @@
 
 `KERAS_BACKEND=jax python -m tests.models.other_backends GOLDEN PLAN` prints the errors as one JSON
 object. PLAN is one of lists of names: of fixtures of "nets" and "detectors", of which it computes
-the first case, of networks in "channels_first", and in "onnx" of those whose ONNX file is compared
-with the network.
+the first case, of networks in "channels_first", in "onnx" of those whose ONNX file is compared
+with the network, and in "supernets" of spaces in which a path is compared with the network.
 """
 
 import json
@@ -15,8 +15,9 @@ import numpy as np
 
 import keras_shufflenet as ks
 from keras_shufflenet.inference.predictor import Predictor
+from keras_shufflenet.search import Architecture, Supernet, search_space
 from tests.models import channels_first, golden_detectors, golden_nets
-from tests.shortcuts import shallow
+from tests.shortcuts import four_units, shallow
 
 
 def onnx_difference(name: str) -> float:
@@ -26,6 +27,20 @@ def onnx_difference(name: str) -> float:
     with TemporaryDirectory() as folder:
         path = ks.export.onnx(model, Path(folder, "network.onnx"))
         return float(np.abs(Predictor.load(path)(images) - Predictor.load(model)(images)).max())
+
+
+def supernet_difference(name: str) -> float:
+    """Return the largest difference between the logits of a path and those of the network."""
+    with four_units():
+        space, architecture = search_space(name, (0.6, 1.0)), Architecture((3, 1, 2, 0))
+        network = space.build(architecture, input_shape=(32, 32, 3), classifier_activation=None)
+        supernet = Supernet.of(network, space)
+        supernet.select(architecture)
+        images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype("float32")
+        found = [
+            Predictor.load(m)(images) for m in (supernet.model, supernet.extract(architecture))
+        ]
+    return float(np.abs(found[0] - found[1]).max() / np.abs(found[1]).max())
 
 
 if __name__ == "__main__":
@@ -47,4 +62,5 @@ if __name__ == "__main__":
             name: channels_first.difference(name) for name in plan["channels_first"]
         }
         found["onnx"] = {name: onnx_difference(name) for name in plan["onnx"]}
+    found["supernets"] = {name: supernet_difference(name) for name in plan["supernets"]}
     print(json.dumps(found))

@@ -13,6 +13,7 @@ from tests.noise import TOLERANCE
 
 FAST_COMPILATION = "--xla_backend_optimization_level=0"  # of graphs that run once
 ONNX_TOLERANCE = 1e-5  # of probabilities
+SUPERNET_TOLERANCE = 1e-5  # relative
 PROGRAM = "tests.models.other_backends"
 # JAX compiles each network for seconds; the blocks that it does not see here it sees in others.
 PLANS = {
@@ -25,6 +26,7 @@ PLANS = {
         "detectors": ["nanodet_plus_m"],
         "channels_first": [],
         "onnx": ["shufflenet_v2_x0_25"],
+        "supernets": ["one_shot"],
     },
     "torch": {
         "nets": [
@@ -46,6 +48,7 @@ PLANS = {
             "mobilenet_v2_x0_35_tonylins",
         ],
         "onnx": ["shufflenet_v2_x0_25"],
+        "supernets": ["one_shot"],
     },
 }
 
@@ -71,3 +74,4 @@ def test_networks_equal_the_reference_in_both_formats(shared, backend):
     formats = found["channels_first"]
     assert {name: error for name, error in formats.items() if not error <= TOLERANCE} == {}
     assert all(difference < ONNX_TOLERANCE for difference in found["onnx"].values())
+    assert all(difference < SUPERNET_TOLERANCE for difference in found["supernets"].values())
