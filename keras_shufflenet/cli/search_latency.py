@@ -46,7 +46,7 @@ def latency_table(
         int | None,
         typer.Option(
             min=1,
-            help="Networks that the table is fitted to. Default: a quarter more than necessary.",
+            help="Networks that the table is fitted to. Default: twice as many as necessary.",
         ),
     ] = None,
     held_out: Annotated[

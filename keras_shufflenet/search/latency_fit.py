@@ -1,8 +1,8 @@
 """The additive model of latency: which networks are measured, and what their blocks cost.
 
 Blocks are not measured alone: inside a file they share channel orders, memory and caches with
-others. Whole networks of a balanced design are measured instead, and the blocks get the numbers
-whose sums fit best.
+others. Whole networks of a balanced design are measured instead, with as mixed blocks as random
+ones, and the blocks get the numbers whose sums fit best.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,23 +41,17 @@ def _with_blocks(space: SearchSpace, chosen: Mapping[tuple[int, int], Block]) ->
 
 
 def _balanced(space: SearchSpace, networks: int, rng: np.random.Generator) -> list[Architecture]:
-    """Return networks in which every choice and channel scale is as frequent as any other.
+    """Return networks in which every unit has every choice and channel scale equally often.
 
-    All units of a stage with the same stride have the same block, so that its latency is seen
-    several times in one measurement.
+    Neighbors differ as in random architectures, the context that a block must be measured in.
     """
 
-    def shuffled(values: Sequence[Any]) -> list[Any]:
-        return rng.permutation(np.resize(np.asarray(values), networks)).tolist()
+    def columns(values: Sequence[Any]) -> list[list[Any]]:
+        equal = np.resize(np.asarray(values), networks)
+        return np.stack([rng.permutation(equal) for _ in range(space.units)], axis=1).tolist()
 
-    levels = {
-        place: list(zip(shuffled(space.choices), shuffled(space.channel_scales), strict=True))
-        for place in _places(space)
-    }
-    return [
-        _with_blocks(space, {place: Block(*place, *each[n]) for place, each in levels.items()})
-        for n in range(networks)
-    ]
+    rows = zip(columns(space.choices), columns(space.channel_scales), strict=True)
+    return [Architecture(tuple(choices), tuple(scales)) for choices, scales in rows]
 
 
 def design(deployment: Deployment, networks: int, seed: int = 0) -> list[Architecture]:

@@ -22,7 +22,7 @@ from keras_shufflenet.search.spaces import Architecture, Block, search_space
 HELD_OUT = 20  # random architectures by default
 ITERATIONS = 50
 BASE_NETWORK = Block(0, 0, 0, 0.0)  # its row in the file
-SPARE = 1.25  # networks of the design for each unknown of the fit
+SPARE = 2  # networks of the design for each unknown of the fit
 
 
 @dataclass(frozen=True)
@@ -198,8 +198,8 @@ def measure_table(
 
     Args:
         deployment: What to measure.
-        networks: Number of networks that the table is fitted to. Defaults to a quarter more than
-            there are unknowns.
+        networks: Number of networks that the table is fitted to. Defaults to twice the number
+            of unknowns.
         held_out: Number of random architectures that its error is measured on.
         iterations: Timed runs of each file.
         seed: Seed of both.
@@ -209,7 +209,7 @@ def measure_table(
         ValueError: If an argument is invalid.
     """
     needed = unknowns(deployment)
-    count = networks if networks is not None else int(np.ceil(SPARE * needed))
+    count = networks if networks is not None else SPARE * needed
     check_integer("networks", count, minimum=needed)
     check_integer("held_out", held_out)
     rng = np.random.default_rng((seed, 1))

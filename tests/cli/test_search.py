@@ -111,7 +111,7 @@ def test_a_latency_table_is_measured(command, tmp_path, monkeypatch):
     assert plot.read_bytes().startswith(b"\x89PNG")
     with results.open() as file:
         (row,) = csv.DictReader(file)
-    assert (row["precision"], row["networks"], row["held_out"]) == ("int8", "32", "5")
+    assert (row["precision"], row["networks"], row["held_out"]) == ("int8", "50", "5")
 
 
 def measure(deployment, architectures, iterations, verbose=True):

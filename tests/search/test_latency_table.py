@@ -84,8 +84,8 @@ def measured():
 
 def test_the_error_is_that_on_architectures_of_their_own(measured):
     error = measured.table.error
-    assert (error.networks, error.held_out) == (32, 9)
-    errors = np.abs(measured.predicted / measured.measured - 1)[32:]
+    assert (error.networks, error.held_out) == (50, 9)
+    errors = np.abs(measured.predicted / measured.measured - 1)[50:]
     assert (error.median_error, error.worst_error) == (np.median(errors), errors.max())
     assert 0 < error.median_error < 0.05
     predicted = [measured.table.predict(each) for each in measured.architectures]
@@ -110,9 +110,9 @@ def test_a_table_is_what_its_file_says(measured, tmp_path):
     measured.save_networks(networks)
     with networks.open() as file:
         rows = list(csv.DictReader(file))
-    assert [row["is_fitted"] for row in rows] == ["1"] * 32 + ["0"] * 9
-    parsed = [Architecture.parse(row["architecture"]) for row in rows[:32]]
-    times = [float(row["measured_ms"]) for row in rows[:32]]
+    assert [row["is_fitted"] for row in rows] == ["1"] * 50 + ["0"] * 9
+    parsed = [Architecture.parse(row["architecture"]) for row in rows[:50]]
+    times = [float(row["measured_ms"]) for row in rows[:50]]
     base, _ = fit(measured.table.deployment, parsed, times)
     assert base == pytest.approx(measured.table.base_ms, rel=1e-4)
     with pytest.raises(FileNotFoundError, match=r"Received: 'none\.csv'"):
