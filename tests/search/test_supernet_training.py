@@ -20,6 +20,7 @@ from keras_shufflenet.search import (
     search_space,
     train_supernet,
 )
+from keras_shufflenet.search import supernet as supernet_module
 from keras_shufflenet.search.choice_unit import ChoiceUnit
 from keras_shufflenet.search.settings import SupernetSettings, open_evaluator
 from keras_shufflenet.training import ClassificationRecipe, ClassificationTask
@@ -78,6 +79,7 @@ def trained(photographs, tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ChoiceUnit, "call", call)
+        patch.setattr(SupernetTask, "validate", lambda *_: None)  # traces two more functions
         task = SupernetTask(
             make_task(supernet.model, photographs), supernet, PathSampler(supernet.space)
         )
@@ -148,6 +150,18 @@ def test_a_step_changes_what_is_sampled_and_nothing_else(photographs):
         )
 
 
+@pytest.fixture
+def _eager_functions(monkeypatch):
+    """Score operation by operation: tracing takes longer than a few images."""
+    monkeypatch.setattr(supernet_module, "_traced", lambda model: partial(model, training=True))
+    monkeypatch.setattr(
+        keras.Model,
+        "predict_on_batch",
+        lambda model, x: keras.ops.convert_to_numpy(model(x, training=False)),
+    )
+
+
+@pytest.mark.usefixtures("_eager_functions")
 def test_scores_are_the_same_in_any_order_and_process(trained, photographs):
     folder, supernet, _ = trained
     evaluator = SupernetEvaluator(
@@ -161,6 +175,7 @@ def test_scores_are_the_same_in_any_order_and_process(trained, photographs):
     assert all(0 <= score <= 1 for score in scores)
 
 
+@pytest.mark.usefixtures("_eager_functions")
 def test_settings_of_a_folder_make_its_evaluator(trained, photographs, tmp_path):
     settings = SupernetSettings(
         channel_scales=SCALES,
