@@ -113,8 +113,8 @@ def _pixels(images: np.ndarray, name: str) -> np.ndarray:
     """Return images (N, H, W, 3) as bytes."""
     if images.dtype.kind == "f" or images.dtype.itemsize > 1:
         low, high = (float(edge) for edge in (images.min(initial=0), images.max(initial=0)))
-        unit = images.dtype.kind == "f" and 0 < high <= 1
-        if unit or not (low >= -0.5 and high <= PIXEL_MAX + 0.5):
+        fractions = 0 < high <= 1 and not np.array_equal(images, np.rint(images))
+        if fractions or not (low >= -0.5 and high <= PIXEL_MAX + 0.5):
             raise ValueError(
                 f"`{name}` must yield images in 0..255. Received: {low:.4g} to {high:.4g}"
             )

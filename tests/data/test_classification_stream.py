@@ -83,6 +83,13 @@ def test_batches_are_those_of_files(expected, name):
     assert len(found) >= 2
 
 
+def test_a_dark_image_of_floats_is_no_fraction():
+    dark = np.zeros((20, 20, 3), np.float32)
+    dark[0, 0] = 1
+    [(image, _)] = labeled_elements([(dark, 0)])
+    np.testing.assert_array_equal(image, dark)
+
+
 def test_images_of_different_sizes_and_of_gray():
     images = [np.full((20 + n, 30, 1 if n else 3), 9 * n, np.uint8) for n in range(3)]
     [(batch, classes)] = ks.data.classification(
