@@ -207,7 +207,7 @@ def train(
         task.prepare()
         trained = _training_model(task, distribution, sync_batch_norm, precision)
         distribution.prepare(trained, accumulation_steps)
-        steps = task.steps_per_epoch
+        steps, is_over = task.steps_per_epoch, True
         # At its end `fit` replaces the weights by their averages if there are such; the checkpoint
         # has those in training.
         while (done := _restore(trained, run)) < task.epochs * steps:
@@ -216,6 +216,7 @@ def train(
             # `fit` has one number of steps for all epochs, so a partial epoch takes a `fit` of its
             # own.
             epoch, offset = divmod(done, steps)
+            is_over = False
             parts = {} if distribution.shard == ALL else {"shard": distribution.shard}
             own = [*run.callbacks(epoch, loggers), early] if distribution.is_chief else []
             shown = _verbosity(verbose) if distribution.is_chief else 0
@@ -232,6 +233,8 @@ def train(
                     callbacks=[StopAtNaN(), *own, *callbacks, FollowChief(distribution)],
                     verbose=shown,
                 )
+        if is_over and distribution.is_chief and _verbosity(verbose) != 0:
+            print(f"{task.model.name} was trained before, to the end: {run.directory}", flush=True)
         model = _updated(task, trained)
         if distribution.is_chief:
             save_plain(model, run.directory / FINAL)

@@ -75,10 +75,11 @@ def test_tensorboard_logs_are_written(trained):
     assert list((directory / "tensorboard").rglob("events.out.tfevents*"))
 
 
-def test_a_finished_training_is_not_repeated(trained, people):
+def test_a_finished_training_is_not_repeated(trained, people, capsys):
     directory, model, log = trained
     again = network()
-    assert train_pose(again, [people], directory, RECIPE, verbose=0) == log
+    assert train_pose(again, [people], directory, RECIPE, verbose=2) == log
+    assert capsys.readouterr().out == f"{model.name} was trained before, to the end: {directory}\n"
     np.testing.assert_array_equal(again.get_weights()[0], model.get_weights()[0])
 
 
