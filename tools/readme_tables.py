@@ -20,7 +20,10 @@ from keras_shufflenet.benchmark.plot import draw
 from result_tables import TABLES, one_thread
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "docs/models.md", "docs/benchmarks.md", "docs/pose.md")
+PAGES = (
+    *("README.md", "docs/models.md", "docs/benchmarks.md", "docs/pose.md", "docs/export.md"),
+    "docs/teachers.md",
+)
 PLOT = "docs/latency.png"
 MARK = re.compile(r"(<!-- table: (\w+)([^>]*) -->\n).*?(<!-- end -->)", re.DOTALL)
 

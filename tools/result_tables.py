@@ -289,6 +289,34 @@ def pictures_table(results: Path, patterns: Sequence[str]) -> str:
     return f"{_markdown(head, rows)}\n\nMedians on {_processor(timed)}."
 
 
+def ablation_table(results: Path, patterns: Sequence[str]) -> str:
+    """Build the table of short trainings of a pose estimator that differ in one ingredient."""
+    rows = read_rows(results / "pose_ablation.csv")
+    columns = ("AP", "AP .5", "AP .75")
+    cells = [(row["training"], row["steps"], *_values(row, columns)) for row in rows]
+    return _markdown(("training", "steps", *columns), cells)
+
+
+def graphs_table(results: Path, patterns: Sequence[str]) -> str:
+    """Build the table of ONNX and OpenVINO files: largest difference from Keras."""
+    columns = ("ONNX Runtime", "OpenVINO", "largest output")
+    rows = [
+        (f"`{row['network']}`", *(f"{float(row[column]):.1e}" for column in columns))
+        for row in read_rows(results / "graphs.csv")
+    ]
+    return _markdown(("network", *columns), rows)
+
+
+def browser_table(results: Path, patterns: Sequence[str]) -> str:
+    """Build the table of files in a browser: largest difference from Python."""
+    columns = ("largest difference", "largest output")
+    rows = [
+        (f"`{row['file']}`", row["client"], *(f"{float(row[column]):.1e}" for column in columns))
+        for row in read_rows(results / "browser.csv")
+    ]
+    return _markdown(("file", "client", *columns), rows)
+
+
 TABLES: Mapping[str, Callable[[Path, Sequence[str]], str]] = {
     "headline": headline_table,
     "models": models_table,
@@ -305,6 +333,9 @@ TABLES: Mapping[str, Callable[[Path, Sequence[str]], str]] = {
     "pipeline": pipeline_table,
     "classification_pipeline": classification_pipeline_table,
     "video": video_table,
+    "ablation": ablation_table,
+    "graphs": graphs_table,
+    "browser": browser_table,
 }
 
 
