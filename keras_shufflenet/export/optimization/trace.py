@@ -285,7 +285,9 @@ def rearranged(
     before, after = call.input_tensors[0].shape[1:], output.shape[1:]
     if isinstance(layer, layers.Reshape):
         area = before[: len(before) - references.ndim]
-        for axes in reversed(range(len(after))):  # one pixel has no axes of its own
+        if references.ndim > 1 and after[-1] == references.size:  # also of a single pixel
+            return references.ravel()
+        for axes in range(len(after)):
             kept, split = after[:axes], after[axes:]
             if _count(split) == references.size and _count(kept) == _count(area):
                 return references.reshape(split)
