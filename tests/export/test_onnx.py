@@ -36,8 +36,6 @@ NETWORKS = {
     "MobileNetV2": lambda: ks.MobileNetV2(width=0.35, classes=10, input_shape=(*SIZE, 3)),
     "head light": lambda: ks.PoseEstimator("shufflenet_v2_x0_25", head="light", input_size=SIZE),
     "head deconv": lambda: ks.PoseEstimator("shufflenet_v2_x0_25", head="deconv", input_size=SIZE),
-    "head fpn": lambda: ks.PoseEstimator("shufflenet_v2_x0_25", head="fpn", input_size=SIZE),
-    "NanoDet": lambda: ks.create_model("nanodet_m_x0_5", input_shape=(*SIZE, 3)),
     "NanoDet-Plus": lambda: ks.NanoDetPlus(backbone="shufflenet_v2_x0_25", input_shape=(*SIZE, 3)),
 }
 

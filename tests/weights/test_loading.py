@@ -143,7 +143,7 @@ def test_huge_claims_are_not_read(tmp_path):
     path = hdf5(
         tmp_path, lambda group: group.create_dataset("0", (2**30, 2**10), "f4", chunks=True)
     )
-    with pytest.raises(WeightsMismatchError, match="1073741824"):
+    with pytest.raises(CheckpointError, match="claim to unpack to 4398046511104"):
         load(small_model(), path)
 
 
@@ -152,7 +152,7 @@ def test_bomb_in_a_model_file(tmp_path):
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("model.weights.h5", bytes(1 << 24))
     (tmp_path / "model.keras").write_bytes(stream.getvalue())
-    with pytest.raises(CheckpointError, match="claims to unpack"):
+    with pytest.raises(CheckpointError, match="claim to unpack to 16777216"):
         load(small_model(), tmp_path / "model.keras")
 
 
