@@ -36,7 +36,7 @@ def trained(people, tmp_path_factory):
         "killed classification": [classes | {"kill_at": 3}, classes | {"seed": 1}],
         # Another architecture in every step.
         "supernet": [choices],
-        "killed supernet": [choices | {"kill_at": 3}, choices | {"seed": 1}],
+        "killed supernet": [choices | {"kill_at": 1}, choices | {"seed": 1}],
     }
     plan = [
         {"seed": 0, "directory": str(folder / name), **training}
@@ -53,7 +53,7 @@ def trained(people, tmp_path_factory):
         ("pose", [KILLED, KILLED, 0], 3),
         ("detection", [KILLED, 0], 2),
         ("classification", [KILLED, 0], 2),
-        ("supernet", [KILLED, 0], 2),
+        ("supernet", [KILLED, 0], 1),
     ],
 )
 def test_a_killed_training_ends_like_one_that_was_not(trained, kind, codes, epochs):
