@@ -101,7 +101,8 @@ class ClassificationDataset:
     ) -> tuple["ClassificationDataset", "ClassificationDataset"]:
         """Split at random, the same fraction of every class.
 
-        A class of two images or more has at least one in either part.
+        A class of two images or more has at least one in either part. An image that is listed
+        several times is in one part alone.
 
         Args:
             fraction: Share of the second part, above 0 and below 1.
@@ -121,9 +122,11 @@ class ClassificationDataset:
         second = np.zeros(len(self), bool)
         for index in np.unique(self.classes):
             rows = np.nonzero(self.classes == index)[0]
-            count = min(max(round(fraction * len(rows)), 1), len(rows) - 1)
-            order = np.random.default_rng([seed, int(index) + 1]).permutation(rows)
-            second[order[:count]] = True
+            _, first, image = np.unique(self.paths[rows], return_index=True, return_inverse=True)
+            numbers = np.sort(first)  # of the images, in their order
+            count = min(max(round(fraction * len(numbers)), 1), len(numbers) - 1)
+            order = np.random.default_rng([seed, int(index) + 1]).permutation(numbers)
+            second[rows[np.isin(first[image], order[:count])]] = True
         if not second.any():
             raise ValueError(
                 "A dataset must have at least two images of a class to be split. "

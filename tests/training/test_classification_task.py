@@ -275,6 +275,14 @@ def test_a_split_is_stratified_and_the_same_again(folder):
         images.select(np.array([0, 5])).split(0.5)
 
 
+def test_an_image_that_is_listed_twice_is_in_one_part(folder):
+    images = ks.data.load_classification_dataset(folder)
+    doubled = images.select(np.repeat(np.arange(len(images)), 2))
+    first, second = doubled.split(0.25, seed=3)
+    assert not set(first.paths) & set(second.paths)
+    assert sorted(second.paths) == sorted([*images.split(0.25, seed=3)[1].paths] * 2)
+
+
 def test_classes_of_other_data_go_by_name(folder, tmp_path):
     images = ks.data.load_classification_dataset(folder)
     reordered = images.matched(("red", "blue", "green"))
