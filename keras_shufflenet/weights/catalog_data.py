@@ -64,7 +64,7 @@ TORCHVISION_FILES = (
 # Part of this package, in `bundled/`: model, crop size, sha256, bytes
 BUNDLED_FILES: tuple[tuple[str, tuple[int, int], str, int], ...] = (
     ("pose_shufflenet_v2_x1_0_coco_256x192_fpn", (256, 192),
-     "614230dd140f50113e9ab267e50b09e228bd6bbf8406e3bdcce4d5c84ee8f3ae", 2_965_468),
+     "97b705e76bf1808ac083bcaab92c58233a57fe1784529b6d3b9a32684575b3dc", 2_965_468),
 )  # fmt: skip
 
 # model, folder, file, sha256 prefix, top-1, top-5
