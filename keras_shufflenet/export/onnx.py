@@ -169,8 +169,11 @@ def _check(graph: Any, predictor: Predictor, shape: tuple[int, ...]) -> None:
     images = np.random.default_rng(0).uniform(0, 255, shape).astype(np.float32)
     content = graph.SerializeToString()
     found, changed = run_onnx(content, images), run_onnx(content, images + SMALL_CHANGE)
-    for name, expected in predictor.outputs(images).items():
-        error, sensitivity = (_largest(found[name] - x) for x in (expected, changed[name]))
+    outputs = predictor.outputs(images).values()
+    for (name, values), expected, moved in zip(
+        found.items(), outputs, changed.values(), strict=True
+    ):
+        error, sensitivity = (_largest(values - x) for x in (expected, moved))
         if not error <= max(LARGEST_ERROR * _largest(expected), AMPLIFIED * sensitivity, 1e-6):
             raise ExportError(
                 "The output of the ONNX file must be that of the model; the file is not written. "

@@ -134,6 +134,16 @@ def test_a_network_inside_of_a_model(images, shallow, tmp_path):
     assert list(predictor.output_shapes) == ["kinds"]
 
 
+def test_a_network_at_the_end_of_a_model(shallow, tmp_path):
+    with shallow():
+        network = ks.ShuffleNetV2(width=0.25, classes=3, input_shape=(32, 32, 3))
+    inputs = keras.Input((32, 32, 3))
+    image = np.random.default_rng(0).uniform(0, 255, (1, 32, 32, 3)).astype("float32")
+    for model in (keras.Sequential([inputs, network]), keras.Model(inputs, network(inputs))):
+        path = ks.export.onnx(model, tmp_path / "network.onnx")
+        assert_exact(Predictor.load(path).predict(image), network, image)
+
+
 def test_files_of_keras_own_export_are_read(tmp_path):
     """They are channels last and take pixels, without our metadata."""
     model = ks.MobileNetV2(width=0.35, classes=4, input_shape=(32, 32, 3))
