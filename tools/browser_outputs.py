@@ -31,7 +31,7 @@ PROGRAM = "python tools/browser_outputs.py"
 PAGE = Path(__file__).parents[1] / "examples" / "browser"
 CORE = "@litertjs/core"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-ARGUMENTS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run")
+ARGUMENTS = ("--headless=new", "--no-sandbox", "--disable-gpu")
 SECONDS = 120
 
 
@@ -40,12 +40,27 @@ def find_browser() -> str | None:
     return next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
+class Server(ThreadingHTTPServer):
+    """Serves a folder on this machine, and keeps what pages send."""
+
+    def __init__(self, folder: Path) -> None:
+        self.reports: Queue[bytes] = Queue()
+        super().__init__(
+            ("127.0.0.1", 0),
+            lambda *arguments: Handler(self.reports, *arguments, directory=str(folder)),
+        )
+
+
 class Handler(SimpleHTTPRequestHandler):
-    """Serves files, and puts what the page sends into the queue of the server."""
+    """Serves files, and puts what the page sends into a queue."""
+
+    def __init__(self, reports: "Queue[bytes]", *arguments: Any, directory: str) -> None:
+        self._reports = reports
+        super().__init__(*arguments, directory=directory)  # which handles the request
 
     def do_POST(self) -> None:
         """Take the numbers of the page."""
-        self.server.reports.put(self.rfile.read(int(self.headers["Content-Length"])))  # type: ignore[attr-defined]
+        self._reports.put(self.rfile.read(int(self.headers["Content-Length"])))
         self.send_response(204)
         self.end_headers()
 
@@ -54,12 +69,9 @@ class Handler(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[ThreadingHTTPServer]:
-    """Serve a folder on this machine."""
-    server = ThreadingHTTPServer(
-        ("127.0.0.1", 0), lambda *arguments: Handler(*arguments, directory=str(folder))
-    )
-    server.reports = Queue()  # type: ignore[attr-defined]
+def served(folder: Path) -> Iterator[Server]:
+    """Run the server of a folder."""
+    server = Server(folder)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield server
@@ -96,7 +108,7 @@ def browser_outputs(browser: str, packages: Path, files: Sequence[Path], image: 
     return outputs
 
 
-def _open(browser: str, address: str, server: Any) -> np.ndarray:
+def _open(browser: str, address: str, server: Server) -> np.ndarray:
     with TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         command = [browser, *ARGUMENTS, f"--user-data-dir={profile}", address]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)

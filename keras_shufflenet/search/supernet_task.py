@@ -147,9 +147,10 @@ def train_supernet(
             f"Received: the backend {keras.backend.backend()}"
         )
     for name, value in UNSUPPORTED.items():
-        if options.get(name, value) != value:
+        given = options.get(name, value)
+        if given != value:
             raise ValueError(
-                f"`{name}` must be {value!r} for a supernet. Received: {name}={options[name]!r}"  # type: ignore[literal-required]
+                f"`{name}` must be {value!r} for a supernet. Received: {name}={given!r}"
             )
     options["callbacks"] = [PathSampling(task.sampler), *options.get("callbacks", ())]
     with warnings.catch_warnings():

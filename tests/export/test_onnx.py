@@ -144,6 +144,27 @@ def test_a_network_at_the_end_of_a_model(shallow, tmp_path):
         assert_exact(Predictor.load(path).predict(image), network, image)
 
 
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "elu"])
+def test_activations_of_a_classifier(activation, images, tmp_path):
+    inputs = keras.Input((*SIZE, 3))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(3, activation=activation, name="kinds")(x))
+    path = tmp_path / "network.onnx"
+    if activation == "elu":
+        with pytest.raises(ValueError, match=r"'kinds' cannot be translated.* activation elu"):
+            ks.export.onnx(model, path)
+    else:
+        ks.export.onnx(model, path)
+        assert_exact(Predictor.load(path).predict(images), model, images)
+
+
+def test_a_dense_layer_of_feature_maps_is_refused(tmp_path):
+    inputs = keras.Input((8, 8, 3))
+    model = keras.Model(inputs, keras.layers.Dense(3, name="each")(inputs))
+    with pytest.raises(ValueError, match=r"'each' cannot be translated.* feature maps as input"):
+        ks.export.onnx(model, tmp_path / "network.onnx")
+
+
 def test_files_of_keras_own_export_are_read(tmp_path):
     """They are channels last and take pixels, without our metadata."""
     model = ks.MobileNetV2(width=0.35, classes=4, input_shape=(32, 32, 3))

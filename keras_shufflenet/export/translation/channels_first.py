@@ -196,16 +196,17 @@ class _Translator:
         return values[0]
 
     def _dense(self, layer: Any, values: list[Value], call: Any, output: Any) -> Value:
+        require(output.ndim == 2, layer, "feature maps as input")
         weight = self._graph.constant(f"{layer.name}_weight", _array(layer.kernel).T)
         bias = _array(layer.bias) if layer.use_bias else np.zeros(layer.units)
         inputs = [self._flat(values[0]), weight]
         inputs.append(self._graph.constant(f"{layer.name}_bias", bias))
         name = self._graph.add("Gemm", layer.name, inputs, transB=1)
-        if layer.activation.__name__ != "linear":
-            kind, attributes = ACTIVATIONS[layer.activation.__name__]
-            name = self._graph.add(
-                kind, f"{name}_{layer.activation.__name__}", [name], **attributes
-            )
+        function = layer.activation.__name__
+        if function != "linear":
+            require(function in ACTIVATIONS, layer, f"activation {function}")
+            kind, attributes = ACTIVATIONS[function]
+            name = self._graph.add(kind, f"{name}_{function}", [name], **attributes)
         return Value(name, np.arange(layer.units), flat=True)
 
     def _flat(self, value: Value) -> str:

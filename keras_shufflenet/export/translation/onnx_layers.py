@@ -20,7 +20,9 @@ ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "relu": ("Relu", {}),
     "hard_silu": ("HardSwish", {}),
     "hard_sigmoid": ("HardSigmoid", {"alpha": 1 / 6, "beta": 0.5}),
+    "sigmoid": ("Sigmoid", {}),
     "softmax": ("Softmax", {"axis": 1}),
+    "tanh": ("Tanh", {}),
 }
 
 
