@@ -105,15 +105,23 @@ def calls_of(model: "keras.Model", input_size: tuple[int, int] | None = None) ->
     made = list(calls(network))
     # Kernels are (kh, kw, Cin / groups, Cout), (kh, kw, C, 1) or (kh, kw, Cout, Cin): each element
     # is used once for each position of the output, or of the input of a transposed convolution.
+    nested = [functional(call.operation) for call in made]
     swept = [
-        call.input_tensors[0] if isinstance(call.operation, transposed) else call.outputs[0]
-        for call in made
+        call.input_tensors[0]
+        if inner is not None or isinstance(call.operation, transposed)
+        else call.outputs[0]
+        for call, inner in zip(made, nested, strict=True)
     ]
     shapes = _shapes(model, [*(call.outputs[0] for call in made), *swept], size)
     dense = {layer for layer in model.layers if isinstance(layer, keras.layers.Dense)}
     found = []
-    for call, shape, used in zip(made, shapes, shapes[len(made) :], strict=False):
+    for call, inner, shape, used in zip(made, nested, shapes, shapes[len(made) :], strict=False):
         operation, positions = call.operation, 0
+        if inner is not None:
+            sizes: Any = _spatial(used)  # none of a vector
+            inside = sum([each.macs for each in calls_of(inner, sizes)])
+            found.append(Call(operation, shape, inside))
+            continue
         if isinstance(operation, convolutions):  # of several feature maps one after another, too
             positions = math.prod(_spatial(used))
         elif operation in dense:

@@ -59,3 +59,17 @@ def test_a_layer_that_is_called_twice_counts_once(capsys):
     assert row.split() == ["shared", "2", *["8", "×", "8", "×", "3"], "12", "0.00", "M"]
     [stage] = stages(keras.Model(image, shared(shared(image))))
     assert (stage.params, stage.macs) == (12, 2 * 64 * 9)
+
+
+def test_networks_inside_of_a_model_are_counted(shallow):
+    with shallow():
+        network = ks.ShuffleNetV2(width=0.25, classes=10, input_shape=(64, 64, 3))
+        features = ks.ShuffleNetV2(width=0.25, include_top=False, pooling="avg")
+    inputs, images = keras.Input((64, 64, 3)), keras.Input((None, None, 3))
+    macs = ks.count_params_and_macs(network).macs
+    head = keras.Model(inputs, keras.layers.Dense(3)(network(inputs)))
+    assert ks.count_params_and_macs(head).macs == macs + 10 * 3
+    assert ks.count_params_and_macs(keras.Sequential([inputs, network])).macs == macs
+    outer = keras.Model(images, features(images))
+    counts = [ks.count_params_and_macs(each, (64, 64)).macs for each in (outer, features)]
+    assert counts[0] == counts[1] > 0
