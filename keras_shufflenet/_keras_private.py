@@ -134,8 +134,20 @@ def inlined_copy(model: keras.Model, shape: Sequence[int]) -> keras.Model:
         inner = functional(layer)
         return layer if inner is None else lambda inputs, **_: run(inner, inputs)
 
+    _name_apart(copy, {})
     images = keras.Input(tuple(shape), name=model.inputs[0].name)
     return keras.Model(images, run(functional(copy), images), name=model.name)
+
+
+def _name_apart(model: keras.Model, taken: dict[str, Any], prefix: str = "") -> None:
+    """Rename layers of nested models whose names are those of other layers."""
+    for layer in model.layers:
+        inner = functional(layer)
+        if inner is not None:
+            _name_apart(inner, taken, f"{layer.name}_")
+        elif taken.setdefault(layer.name, layer) is not layer:
+            layer.name = f"{prefix}{layer.name}"
+            taken[layer.name] = layer
 
 
 def calls(model: keras.Model) -> Iterator[Any]:

@@ -18,7 +18,7 @@ from rich.progress import track
 from keras_shufflenet.benchmark.engines import COMPARED_WITH, OURS, Engine, Network
 from keras_shufflenet.benchmark.interleaved import Latency, measure_interleaved
 from keras_shufflenet.benchmark.memory import peak_memory
-from keras_shufflenet.export.translation.onnx_layers import TranslationError
+from keras_shufflenet.export.translation.onnx_graph import TranslationError
 
 # Random networks amplify rounding errors, those of forty blocks even float32's. The output of a
 # different network has an error of 1 and a correlation of 0.

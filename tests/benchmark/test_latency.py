@@ -12,7 +12,7 @@ from keras_shufflenet.benchmark import interleaved, latency, memory, networks
 from keras_shufflenet.benchmark.engines import ENGINES, Network
 from keras_shufflenet.cli import main
 from keras_shufflenet.export.translation.channels_first import translate
-from keras_shufflenet.export.translation.onnx_layers import TranslationError
+from keras_shufflenet.export.translation.onnx_graph import TranslationError
 from readme_tables import write_tables
 from tests.noise import assert_exact
 

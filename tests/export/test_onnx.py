@@ -165,6 +165,106 @@ def test_a_dense_layer_of_feature_maps_is_refused(tmp_path):
         ks.export.onnx(model, tmp_path / "network.onnx")
 
 
+def ends_in(make):
+    """A model of a convolution (6, 6, 4) and what is made of it."""
+    inputs = keras.Input((8, 8, 3))
+    return keras.Model(inputs, make(keras.layers.Conv2D(4, 3)(inputs)))
+
+
+def twice(x):
+    """Layers that are called again, batch normalization folded into each call."""
+    layers = keras.layers.Conv2D(4, 3, padding="same"), keras.layers.BatchNormalization()
+    layers[1].build(x.shape)
+    layers[1].set_weights([np.linspace(0.5, 2, 4)] * 4)
+    for layer in (*layers, keras.layers.ReLU(), *layers):
+        x = layer(x)
+    return x
+
+
+def flat_and_pooled(x):
+    dense = keras.layers.Dense(4)(keras.layers.GlobalMaxPooling2D()(x))
+    return keras.layers.Add()([keras.layers.GlobalAveragePooling2D()(x), dense])
+
+
+ENDS = {
+    "padding": keras.layers.ZeroPadding2D(((1, 0), (2, 1))),
+    "padding before an average": lambda x: keras.layers.GlobalAveragePooling2D()(
+        keras.layers.ZeroPadding2D(1)(x)
+    ),
+    "padding before the maximum": lambda x: keras.layers.MaxPooling2D(3, 2)(
+        keras.layers.ZeroPadding2D(1)(keras.layers.Rescaling(1.0, -200.0)(x))
+    ),
+    "padding twice": lambda x: keras.layers.Conv2D(2, 3)(
+        keras.layers.ZeroPadding2D(1)(keras.layers.ZeroPadding2D(1)(x))
+    ),
+    "padding joined": lambda x: keras.layers.Concatenate()([keras.layers.ZeroPadding2D(1)(x)] * 2),
+    "a tensor added to itself": lambda x: keras.layers.Add()([x, x]),
+    "three summands": lambda x: keras.layers.Add()([x, x, keras.layers.ReLU()(x)]),
+    "a factor per channel": lambda x: keras.layers.Multiply()(
+        [keras.layers.GlobalAveragePooling2D(keepdims=True)(x), x]
+    ),
+    "vectors of two kinds": flat_and_pooled,
+    "layers called again": twice,
+    "an output returned twice": lambda x: [x, x],
+    "an output in the middle": lambda x: [x, keras.layers.ReLU()(x)],
+    "poolings of same size": lambda x: [
+        keras.layers.MaxPooling2D(3, 2, padding="same")(x),
+        keras.layers.AveragePooling2D(3, 1, padding="same")(x),
+    ],
+    "several channels of each": keras.layers.DepthwiseConv2D(3, depth_multiplier=2),
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_ends_of_a_model(name, tmp_path):
+    model = ends_in(ENDS[name])
+    images = np.random.default_rng(0).uniform(0, 255, (2, 8, 8, 3)).astype("float32")
+    path = ks.export.onnx(model, tmp_path / "network.onnx")
+    outputs = onnxruntime.InferenceSession(path).run(None, {"images": images})
+    for output, expected in zip(outputs, keras.tree.flatten(model(images)), strict=True):
+        np.testing.assert_allclose(output, np.asarray(expected), rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_two_networks_in_a_model(shared, tmp_path):
+    """One that is called twice, and two whose layers have the same names."""
+    networks = [
+        keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 3, name="a")], name=name)
+        for name in ("one", "two")
+    ]
+    inputs = keras.Input((8, 8, 3))
+    made = [networks[0](inputs), networks[0 if shared else 1](keras.layers.Rescaling(0.5)(inputs))]
+    model = keras.Model(inputs, keras.layers.Add()(made))
+    images = np.random.default_rng(0).uniform(0, 255, (2, 8, 8, 3)).astype("float32")
+    path = ks.export.onnx(model, tmp_path / "network.onnx")
+    np.testing.assert_allclose(Predictor.load(path).predict(images), model(images), 1e-4, 1e-3)
+
+
+NO_ENDS = {
+    "part": (keras.layers.Cropping2D(1), "other rows and columns than the first"),
+    "row": (keras.layers.Cropping2D(((0, 5), (0, 0))), "An output must be"),
+    "rows": (lambda x: keras.layers.Concatenate(axis=1)([x, x]), "with axis 1"),
+    "groups": (keras.layers.Reshape((6, 6, 2, 2)), "An output must be"),
+    "order": (keras.layers.Permute((2, 1, 3)), r"Permute to \(6, 6, 4\)"),
+    "no convolution": (
+        lambda x: keras.layers.BatchNormalization()(keras.layers.ZeroPadding2D(1)(x)),
+        "no convolution of its own",
+    ),
+    "a convolution that is returned": (
+        lambda x: [x, keras.layers.BatchNormalization()(x)],
+        "no convolution of its own",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NO_ENDS)
+def test_ends_that_are_refused(name, tmp_path):
+    make, reason = NO_ENDS[name]
+    with pytest.raises(ValueError, match=reason):
+        ks.export.onnx(ends_in(make), tmp_path / "network.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_files_of_keras_own_export_are_read(tmp_path):
     """They are channels last and take pixels, without our metadata."""
     model = ks.MobileNetV2(width=0.35, classes=4, input_shape=(32, 32, 3))

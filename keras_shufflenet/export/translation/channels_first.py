@@ -14,18 +14,31 @@ import numpy as np
 from keras import layers
 
 from keras_shufflenet._keras_private import calls
-from keras_shufflenet.export.optimization.trace import IDENTITIES, rearranged
+from keras_shufflenet.export.optimization.trace import (
+    IDENTITIES,
+    GraphOptimizationError,
+    rearranged,
+)
 from keras_shufflenet.export.translation import onnx_layers
-from keras_shufflenet.export.translation.onnx_graph import INPUT, OnnxGraph, Shape
+from keras_shufflenet.export.translation.onnx_graph import (
+    INPUT,
+    OnnxGraph,
+    Shape,
+    TranslationError,
+)
 from keras_shufflenet.export.translation.onnx_layers import (
     ACTIVATIONS,
+    NO_PADS,
     Value,
     require,
+    same_pads,
+    takes_pads,
     unsupported,
 )
 from keras_shufflenet.inference.keras_outputs import output_names
 
 ANY_BATCH = "batch"
+WEIGHTED = ("Conv", "ConvTranspose")
 TO_CHANNELS_FIRST, TO_CHANNELS_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 
 
@@ -69,9 +82,10 @@ class _Translator:
         self._include_preprocessing = include_preprocessing
         self._graph = OnnxGraph(batch_size or 0)
         self._values: dict[int, Value] = {}
-        self._halves: dict[int, dict[int, str]] = {}
+        self._halves: dict[int, dict[int, tuple[str, int]]] = {}
         self._calls = list(calls(model))
-        self._consumers = Counter(id(x) for call in self._calls for x in call.input_tensors)
+        self._consumers = Counter(map(id, model.outputs))
+        self._consumers.update(id(x) for call in self._calls for x in call.input_tensors)
 
     def translate(self, metadata: Mapping[str, str]) -> Any:
         """Return the ONNX model."""
@@ -83,18 +97,28 @@ class _Translator:
         for call in self._calls:
             (output,) = call.outputs
             self._values[id(output)] = self._translate(call, output)
-        outputs = {}
+        outputs: dict[str, Shape] = {}
+        changed: dict[str, str] = {}
         names = output_names(self._model) or ()
-        for tensor, wanted in zip(self._model.outputs, names, strict=True):
-            name, shape = self._output(tensor)
-            outputs[self._graph.rename(name, wanted)] = shape
+        made = [self._output(tensor) for tensor in self._model.outputs]
+        for (name, shape), wanted in zip(made, names, strict=True):
+            name = changed.get(name, name)
+            if name in outputs or name == INPUT:  # returned twice, or as it is
+                name = self._graph.add("Identity", f"{name}_returned", [name])
+            changed |= self._graph.rename(name, wanted)
+            outputs[wanted] = shape
         return self._graph.model(
             self._model.name, self._shape(source.shape), outputs, dict(metadata)
         )
 
     def _output(self, tensor: keras.KerasTensor) -> tuple[str, Shape]:
         """Return the name and shape of an output of the graph."""
-        value = self._values[id(tensor)]
+        value = self._padded(self._values[id(tensor)])
+        if value.edge or value.repeats or value.channels.ndim > 1 or tensor.ndim > 4:
+            raise TranslationError(
+                "An output must be a vector, predictions or a feature map. "
+                f"Received: shape {tensor.shape} of {self._model.name}"
+            )
         if tensor.ndim == 2:
             return self._flat(value), (self._batch, tensor.shape[-1])
         if tensor.ndim == 3:  # predictions; their original has the points first, too
@@ -120,13 +144,24 @@ class _Translator:
     def _translate(self, call: Any, output: keras.KerasTensor) -> Value:
         layer = call.operation
         values = [self._values[id(x)] for x in call.input_tensors]
+        if not takes_pads(layer, values[0], self._graph):
+            values = [self._padded(each) for each in values]
+        repeating = isinstance(layer, (layers.Concatenate, layers.Cropping2D, layers.MaxPooling2D))
+        odd = any(each.edge or each.repeats for each in values) and not repeating
+        require(not odd, layer, "a single row or repeated edges as input")
+        if len(values) > 1:
+            ranks = {x.ndim for x in call.input_tensors}
+            require(len(ranks) == 1, layer, "inputs of different ranks")
+            if output.ndim == 2:
+                values = [each._replace(name=self._flat(each), flat=True) for each in values]
         value = values[0]
         is_left_out = isinstance(layer, layers.Normalization) and not self._include_preprocessing
         if isinstance(layer, IDENTITIES) or is_left_out:
             return value
         is_gather = type(layer).__name__ == "Take"  # a shuffle of images of any size
         is_shuffle = isinstance(layer, (layers.Reshape, layers.Permute)) and output.ndim != 3
-        if value.channels.ndim > 1 or is_shuffle or is_gather:
+        if any(each.channels.ndim > 1 for each in values) or is_shuffle or is_gather:
+            require(len(values) == 1, layer, "channels that are split into groups")
             return self._rearrange(layer, value, call, output)
         for kind, translate in TRANSLATIONS.items():
             if isinstance(layer, kind):
@@ -136,18 +171,30 @@ class _Translator:
                 return translate_layer(self._graph, layer, values, output)
         raise unsupported(layer)
 
+    def _padded(self, value: Value) -> Value:
+        """Return a value whose zeros, if they are left to the next layer, are added here."""
+        if value.pads == NO_PADS or value.repeats:
+            return value
+        above, left, below, right = value.pads
+        name = f"{value.name}_padded"
+        sizes = self._graph.constant(f"{name}_sizes", [0, 0, above, left, 0, 0, below, right])
+        return value.renamed(self._graph.add("Pad", name, [value.name, sizes]))
+
     def _conv(self, layer: Any, values: list[Value], call: Any, output: Any) -> Value:
         depthwise = isinstance(layer, layers.DepthwiseConv2D)
         kernel = _array(layer.kernel).transpose((2, 3, 0, 1) if depthwise else (3, 2, 0, 1))
+        groups = len(kernel) if depthwise else layer.groups
+        if depthwise:
+            kernel = kernel.reshape(-1, 1, *layer.kernel_size)
         pads = values[0].pads
         if layer.padding == "same":
-            pads = _same_pads(layer, call.input_tensors[0].shape[1:3])
+            pads = same_pads(layer, call.input_tensors[0].shape[1:3])
         attributes = {
             "kernel_shape": layer.kernel_size,
             "strides": layer.strides,
             "pads": pads,
             "dilations": layer.dilation_rate,
-            "group": len(kernel) if depthwise else layer.groups,
+            "group": groups,
         }
         return self._weighted("Conv", layer, values[0].name, kernel, output, attributes)
 
@@ -178,12 +225,10 @@ class _Translator:
         return Value(name, np.arange(channels))
 
     def _batch_norm(self, layer: Any, values: list[Value], call: Any, output: Any) -> Value:
-        producer, only = (
-            self._graph.nodes[values[0].name],
-            self._consumers[id(call.input_tensors[0])] == 1,
-        )
-        foldable = only and producer.op_type in ("Conv", "ConvTranspose")
-        require(foldable, layer, "no convolution of its own before it")
+        producer = self._graph.nodes.get(values[0].name)
+        only = self._consumers[id(call.input_tensors[0])] == 1
+        if not only or producer is None or producer.op_type not in WEIGHTED:
+            raise unsupported(layer, " with no convolution of its own before it")
         factor = _array(layer.gamma) if layer.scale else 1.0
         factor = factor / np.sqrt(_array(layer.moving_variance) + layer.epsilon)
         shift = _array(layer.beta) if layer.center else 0.0
@@ -220,35 +265,47 @@ class _Translator:
         """Translate a part of `models.layers.split_halves`; all parts are outputs of one node."""
         tensor = call.input_tensors[0]
         if layer.data_format == "channels_last":  # the first row or column, repeated by max pooling
-            return values[0]
+            _, height, width, _ = tensor.shape
+            first = {((0, height - 1), (0, 0)): 1, ((0, 0), (0, width - 1)): 2}
+            edge = first.get(layer.cropping, 0)
+            require(edge > 0, layer, "other rows and columns than the first")
+            return values[0]._replace(edge=edge)
+        require(layer.cropping[0] == (0, 0), layer, "columns and channels at once")
         if id(tensor) not in self._halves:
             self._halves[id(tensor)] = self._split(tensor)
-        name = self._halves[id(tensor)][layer.cropping[1][0]]
+        name, size = self._halves[id(tensor)][layer.cropping[1][0]]
+        require(size == output.shape[-1], layer, "parts that overlap")
         return Value(name, np.arange(output.shape[-1]))
 
-    def _split(self, tensor: keras.KerasTensor) -> dict[int, str]:
-        """Add the node of a split; return the names of its parts by their first channel."""
-        parts = {
-            call.operation.cropping[1][0]: call
+    def _split(self, tensor: keras.KerasTensor) -> dict[int, tuple[str, int]]:
+        """Add the node of a split; return its parts, names and sizes, by their first channel."""
+        crops = [
+            call
             for call in self._calls
             if isinstance(call.operation, layers.Cropping2D) and call.input_tensors[0] is tensor
-        }
+        ]
+        parts = {call.operation.cropping[1][0]: call for call in crops}
         starts = sorted(parts)
         sizes = [parts[start].outputs[0].shape[-1] for start in starts]
         layer = parts[starts[0]].operation
         require(starts == [0, *np.cumsum(sizes)[:-1]], layer, "gaps between the parts")
+        require(sum(sizes) == tensor.shape[-1], layer, "channels left out")
         names = [parts[start].operation.name for start in starts]
         inputs = [self._values[id(tensor)].name, self._graph.constant(f"{names[0]}_sizes", sizes)]
-        self._graph.add("Split", names[0], inputs, axis=1)
+        names[0] = self._graph.add("Split", names[0], inputs, axis=1)
+        names[1:] = map(self._graph.unique, names[1:])
         self._graph.nodes[names[0]].output.extend(names[1:])
-        return dict(zip(starts, names, strict=True))
+        return dict(zip(starts, zip(names, sizes, strict=True), strict=True))
 
     def _rearrange(self, layer: Any, value: Value, call: Any, output: Any) -> Value:
         """Follow the layers of a channel shuffle; add its nodes at the last layer."""
         if call.input_tensors[0].ndim == 2:  # (C,) to (1, 1, C)
             require(output.shape[1:-1] == (1, 1), layer, "more than one pixel")
             return value
-        channels = rearranged(layer, value.channels, call, output)
+        try:
+            channels = rearranged(layer, value.channels, call, output)
+        except GraphOptimizationError as error:
+            raise unsupported(layer, f" to {output.shape[1:]}") from error
         if channels.ndim > 1:
             return value._replace(channels=channels)
         _, height, width, count = output.shape
@@ -273,16 +330,6 @@ TRANSLATIONS: dict[Any, Callable[..., Value]] = {
     layers.Dense: _Translator._dense,
     layers.Cropping2D: _Translator._slice,
 }
-
-
-def _same_pads(layer: Any, sizes: Sequence[int]) -> tuple[int, int, int, int]:
-    """Return the padding of Keras for `padding="same"` of (height, width)."""
-    sides = zip(sizes, layer.kernel_size, layer.strides, layer.dilation_rate, strict=True)
-    down, across = (
-        max(0, (-(-size // stride) - 1) * stride + (kernel - 1) * rate + 1 - size)
-        for size, kernel, stride, rate in sides
-    )
-    return down // 2, across // 2, down - down // 2, across - across // 2
 
 
 def _array(variable: Any) -> np.ndarray:

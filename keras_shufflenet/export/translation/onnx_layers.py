@@ -3,14 +3,14 @@
 Channel splits and shuffles, which take several layers each, are in `channels_first.py`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 from keras import layers
 
-from keras_shufflenet.export.translation.onnx_graph import OnnxGraph
+from keras_shufflenet.export.translation.onnx_graph import OnnxGraph, TranslationError
 
 Pads = tuple[int, int, int, int]  # top, left, bottom, right
 
@@ -26,17 +26,16 @@ ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-class TranslationError(ValueError):
-    """A layer of the network cannot be translated."""
-
-
 class Value(NamedTuple):
     """A tensor of the graph.
 
     Attributes:
         name: Name of the tensor.
         channels: Indices of the channels in the order and shape that Keras has them in.
-        pads: Padding that the next layer has to add: −inf before max pooling, else 0.
+        pads: Padding that is left to the next layer.
+        repeats: Whether `pads` repeat the edge, which for max pooling is no padding; else they are
+            zeros.
+        edge: Axis of Keras along which only the first row or column is meant; 0 for none.
         flat: Whether the tensor is a vector in the graph; poolings keep two axes of size 1 until
             a vector is needed.
     """
@@ -44,11 +43,13 @@ class Value(NamedTuple):
     name: str
     channels: np.ndarray
     pads: Pads = NO_PADS
+    repeats: bool = False
+    edge: int = 0
     flat: bool = False
 
     def renamed(self, name: str) -> "Value":
         """Return the tensor that a layer without weights makes of this one."""
-        return self._replace(name=name, pads=NO_PADS)
+        return self._replace(name=name, pads=NO_PADS, repeats=False)
 
 
 def require(condition: bool, layer: keras.Layer, what: str) -> None:
@@ -69,6 +70,26 @@ def unsupported(layer: keras.Layer, what: str = "") -> TranslationError:
         f"The layer {layer.name!r} cannot be translated to ONNX. "
         f"Received: {type(layer).__name__}{what}"
     )
+
+
+def takes_pads(layer: Any, value: Value, graph: OnnxGraph) -> bool:
+    """Return whether a layer pads by itself; max pooling does if nothing is negative."""
+    if isinstance(layer, layers.MaxPooling2D):
+        made_by = graph.nodes.get(value.name)
+        not_negative = made_by is not None and made_by.op_type in ("Relu", "Sigmoid")
+        return layer.padding == "valid" and (value.repeats or not_negative)
+    convolutions = (layers.Conv2D, layers.DepthwiseConv2D, layers.AveragePooling2D)
+    return isinstance(layer, convolutions) and layer.padding == "valid"
+
+
+def same_pads(layer: Any, sizes: Sequence[int]) -> Pads:
+    """Return the padding of Keras for `padding="same"` of (height, width)."""
+    sides = zip(sizes, layer.kernel_size, layer.strides, layer.dilation_rate, strict=True)
+    down, across = (
+        max(0, (-(-size // stride) - 1) * stride + (kernel - 1) * rate + 1 - size)
+        for size, kernel, stride, rate in sides
+    )
+    return down // 2, across // 2, down - down // 2, across - across // 2
 
 
 def _relu(graph: OnnxGraph, layer: Any, values: list[Value], output: Any) -> Value:
@@ -96,7 +117,11 @@ def _activation(graph: OnnxGraph, layer: Any, values: list[Value], output: Any) 
 
 def _elementwise(graph: OnnxGraph, layer: Any, values: list[Value], output: Any) -> Value:
     kind = "Add" if isinstance(layer, layers.Add) else "Mul"
-    return values[0].renamed(graph.add(kind, layer.name, [value.name for value in values]))
+    name, *others = [value.name for value in values]
+    for other in others:
+        name = graph.add(kind, layer.name, [name, other])
+    channels = np.arange(output.shape[-1])
+    return values[0].renamed(name)._replace(channels=channels)
 
 
 def _concatenate(graph: OnnxGraph, layer: Any, values: list[Value], output: Any) -> Value:
@@ -107,10 +132,11 @@ def _concatenate(graph: OnnxGraph, layer: Any, values: list[Value], output: Any)
     if output.ndim == 3:  # the predictions of several levels
         return values[0].renamed(graph.add("Concat", layer.name, names, axis=POINTS))
     # `models.layers.signed_max_pool` repeats the first row and column where PyTorch pads.
-    require(len(set(names)) == 1, layer, f"axis {layer.axis}")
+    repeats = [value.edge for value in values] == [layer.axis, 0] and names[0] == names[1]
+    require(repeats, layer, f"axis {layer.axis}")
     pads = list(values[1].pads)
     pads[layer.axis - 1] = pads[layer.axis + 1] = 1
-    return values[1]._replace(pads=(pads[0], pads[1], pads[2], pads[3]))
+    return values[1]._replace(pads=(pads[0], pads[1], pads[2], pads[3]), repeats=True)
 
 
 def _points(graph: OnnxGraph, layer: Any, values: list[Value], output: Any) -> Value:
@@ -127,12 +153,15 @@ def _pad(graph: OnnxGraph, layer: Any, values: list[Value], output: Any) -> Valu
 
 
 def _pool(graph: OnnxGraph, layer: Any, values: list[Value], output: Any) -> Value:
-    require(layer.padding == "valid", layer, f"padding {layer.padding}")
-    shape = {"kernel_shape": layer.pool_size, "strides": layer.strides, "pads": values[0].pads}
-    if isinstance(layer, layers.MaxPooling2D):
-        return values[0].renamed(graph.add("MaxPool", layer.name, [values[0].name], **shape))
-    shape["count_include_pad"] = 1
-    return values[0].renamed(graph.add("AveragePool", layer.name, [values[0].name], **shape))
+    shape: dict[str, Any] = {"kernel_shape": layer.pool_size, "strides": layer.strides}
+    kind = "MaxPool" if isinstance(layer, layers.MaxPooling2D) else "AveragePool"
+    if layer.padding == "same":
+        shape["auto_pad"] = "SAME_UPPER"
+    else:
+        shape["pads"] = values[0].pads
+        if kind == "AveragePool":
+            shape["count_include_pad"] = 1
+    return values[0].renamed(graph.add(kind, layer.name, [values[0].name], **shape))
 
 
 def _global_pool(graph: OnnxGraph, layer: Any, values: list[Value], output: Any) -> Value:
@@ -156,6 +185,7 @@ def _upsample(graph: OnnxGraph, layer: Any, values: list[Value], output: Any) ->
 
 def _normalization(graph: OnnxGraph, layer: Any, values: list[Value], output: Any) -> Value:
     require(not layer.invert, layer, "invert=True")
+    require(output.ndim == 4, layer, "other inputs than feature maps")
     mean, variance = (np.asarray(x, np.float32) for x in (layer.mean, layer.variance))
     std = np.maximum(np.sqrt(variance), np.float32(keras.config.epsilon()))
     name = values[0].name
@@ -167,6 +197,7 @@ def _normalization(graph: OnnxGraph, layer: Any, values: list[Value], output: An
 
 
 def _rescaling(graph: OnnxGraph, layer: Any, values: list[Value], output: Any) -> Value:
+    require(output.ndim == 4, layer, "other inputs than feature maps")
     name = values[0].name
     for operator, factor in {"Mul": layer.scale, "Add": layer.offset}.items():
         planes = np.asarray(factor, np.float32).reshape(1, -1, 1, 1)
