@@ -71,13 +71,9 @@ def count_params_and_macs(
     Raises:
         ValueError: If it is no Keras model, or the size is missing or contradicts the model's own.
     """
-    if not hasattr(model, "trainable_variables"):
-        raise ValueError(
-            "`model` must be a keras.Model; the counts of a name are in `MODEL_STATS`. "
-            f"Received: model={model!r}"
-        )
+    made = calls_of(model, input_size)
     params = sum(math.prod(variable.shape) for variable in model.trainable_variables)
-    return ModelStats(params, sum(call.macs for call in calls_of(model, input_size)))
+    return ModelStats(params, sum(call.macs for call in made))
 
 
 def calls_of(model: "keras.Model", input_size: tuple[int, int] | None = None) -> list[Call]:
@@ -94,17 +90,23 @@ def calls_of(model: "keras.Model", input_size: tuple[int, int] | None = None) ->
 
     from keras_shufflenet._keras_private import calls, functional
 
-    size = _input_size(model, input_size)
+    if not isinstance(model, keras.Model):
+        raise ValueError(
+            "`model` must be a keras.Model; the counts of a name are in `MODEL_STATS`. "
+            f"Received: model={model!r}"
+        )
     network = functional(model)
     if network is None:
         raise ValueError(
             f"`model` must be functional or sequential. Received: {type(model).__name__}"
         )
-    transposed = keras.layers.Conv2DTranspose
-    convolutions = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, transposed)
+    size = _input_size(model, input_size)
+    layers = keras.layers
+    transposed = (layers.Conv1DTranspose, layers.Conv2DTranspose)
     made = list(calls(network))
-    # Kernels are (kh, kw, Cin / groups, Cout), (kh, kw, C, 1) or (kh, kw, Cout, Cin): each element
-    # is used once for each position of the output, or of the input of a transposed convolution.
+    # Kernels are (kh, kw, Cin / groups, Cout), (kh, kw, C, M), (kh, kw, Cout, Cin) or (Cin, Cout):
+    # each element is used once for each position of the output, or of the input of a transposed
+    # convolution.
     nested = [functional(call.operation) for call in made]
     swept = [
         call.input_tensors[0]
@@ -113,23 +115,39 @@ def calls_of(model: "keras.Model", input_size: tuple[int, int] | None = None) ->
         for call, inner in zip(made, nested, strict=True)
     ]
     shapes = _shapes(model, [*(call.outputs[0] for call in made), *swept], size)
-    dense = {layer for layer in model.layers if isinstance(layer, keras.layers.Dense)}
     found = []
     for call, inner, shape, used in zip(made, nested, shapes, shapes[len(made) :], strict=False):
-        operation, positions = call.operation, 0
+        operation = call.operation
         if inner is not None:
             sizes: Any = _spatial(used)  # none of a vector
-            inside = sum([each.macs for each in calls_of(inner, sizes)])
-            found.append(Call(operation, shape, inside))
-            continue
-        if isinstance(operation, convolutions):  # of several feature maps one after another, too
-            positions = math.prod(_spatial(used))
-        elif operation in dense:
-            positions = 1
-            dense.remove(operation)
-        macs = positions * math.prod(operation.kernel.shape) if positions else 0
+            macs = sum([each.macs for each in calls_of(inner, sizes)])
+        else:
+            macs = sum(math.prod(kernel.shape) for kernel in _kernels(operation))
+            macs *= math.prod(_positions(operation, used)) if macs else 0
         found.append(Call(operation, shape, macs))
     return found
+
+
+def _kernels(operation: Any) -> "list[keras.Variable]":
+    """Return the kernels of a convolution or dense layer."""
+    from keras import layers
+
+    if isinstance(operation, (layers.SeparableConv1D, layers.SeparableConv2D)):
+        return [operation.depthwise_kernel, operation.pointwise_kernel]
+    multiplying = (
+        *(layers.Conv1D, layers.Conv2D, layers.Conv1DTranspose, layers.Conv2DTranspose),
+        *(layers.DepthwiseConv1D, layers.DepthwiseConv2D, layers.Dense),
+    )
+    return [operation.kernel] if isinstance(operation, multiplying) else []
+
+
+def _positions(operation: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the axes along which kernels are applied; those of dense layers come before the last.
+
+    Of several feature maps one after another, too.
+    """
+    channels_first = getattr(operation, "data_format", "channels_last") == "channels_first"
+    return shape[2:] if channels_first else shape[1:-1]
 
 
 def _spatial(shape: tuple[int, ...]) -> tuple[int, ...]:

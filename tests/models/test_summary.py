@@ -73,3 +73,36 @@ def test_networks_inside_of_a_model_are_counted(shallow):
     outer = keras.Model(images, features(images))
     counts = [ks.count_params_and_macs(each, (64, 64)).macs for each in (outer, features)]
     assert counts[0] == counts[1] > 0
+
+
+LAYERS = {  # on feature maps (8, 6, 4)
+    "separable": (keras.layers.SeparableConv2D(5, 3, strides=2), 3 * 2 * (9 * 4 + 4 * 5)),
+    "separable of several": (
+        keras.layers.SeparableConv2D(5, 3, depth_multiplier=2),
+        6 * 4 * (9 * 8 + 8 * 5),
+    ),
+    "depthwise": (keras.layers.DepthwiseConv2D(3, depth_multiplier=2), 6 * 4 * 9 * 4 * 2),
+    "dense of feature maps": (keras.layers.Dense(5), 8 * 6 * 4 * 5),
+    "dense of points": (
+        keras.Sequential([keras.layers.Reshape((48, 4)), keras.layers.Dense(5)]),
+        48 * 4 * 5,
+    ),
+    "of one dimension": (
+        keras.Sequential([keras.layers.Reshape((48, 4)), keras.layers.Conv1D(5, 3)]),
+        46 * 3 * 4 * 5,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_multiply_adds_of_layers(name):
+    layer, macs = LAYERS[name]
+    image = keras.Input((8, 6, 4))
+    model = keras.Model(image, layer(image))
+    assert ks.count_params_and_macs(model).macs == macs
+
+
+def test_no_model_has_no_summary():
+    for wrong in ("shufflenet_v2_x1_0", None, keras.layers.Dense(3)):
+        with pytest.raises(ValueError, match=r"`model` must be a keras\.Model.* Received: model="):
+            ks.summary(wrong)
