@@ -11,7 +11,10 @@ from keras_shufflenet.cli.options import import_tensorflow, parse_scales, parse_
 from keras_shufflenet.cli.training_options import (
     AccumulationSteps,
     BatchSize,
+    Categories,
     Epochs,
+    FPNChannels,
+    HeadConvs,
     LearningRate,
     Loggers,
     MaxCorruptImages,
@@ -29,6 +32,9 @@ keras-shufflenet search supernet --data photos --input-size 96x96 --recipe megvi
 --output-dir runs/supernet
 keras-shufflenet search supernet one_shot --channel-scales 0.6,1.0,1.4 --annotations people.json \
 --image-dir images --val-annotations val.json --val-image-dir images --output-dir runs/supernet
+keras-shufflenet search supernet detnas_300m --task detection --fpn-channels 96 --head-convs 2 \
+--annotations boxes.json --image-dir images --val-annotations val.json --val-image-dir images \
+--input-size 320x320 --output-dir runs/supernet
 """
 EXTRACT_EXAMPLES = """
 keras-shufflenet search extract runs/supernet 00311100202110202132 runs/winner.keras
@@ -36,8 +42,8 @@ keras-shufflenet train pose one_shot:00311100202110202132 --head fpn \
 --initial-checkpoint runs/winner.keras --annotations people.json --image-dir images \
 --output-dir runs/winner
 """
-SIZES = {"classification": "224x224", "pose": "256x192"}
-RECIPES = {"classification": "megvii", "pose": "from_scratch"}
+SIZES = {"classification": "224x224", "pose": "256x192", "detection": "512x512"}
+RECIPES = {"classification": "megvii", "pose": "from_scratch", "detection": "retinanet"}
 
 
 def supernet(
@@ -70,7 +76,9 @@ def supernet(
     annotations: Annotated[
         Path | None,
         typer.Option(
-            parser=file_or_dataset, metavar="FILE", help="COCO keypoint json, for a pose estimator."
+            parser=file_or_dataset,
+            metavar="FILE",
+            help="COCO json of keypoints, or of boxes with --task detection.",
         ),
     ] = None,
     image_dir: Annotated[
@@ -78,17 +86,28 @@ def supernet(
     ] = None,
     val_annotations: ValAnnotations = None,
     val_image_dir: ValImageDir = None,
+    task: Annotated[
+        Literal["classification", "pose", "detection"] | None,
+        typer.Option(
+            help="What is trained. Default: classification with --data, pose with --annotations."
+        ),
+    ] = None,
     head: Annotated[str, typer.Option(help="Of the pose estimator: deconv, light or fpn.")] = "fpn",
+    category: Categories = None,
+    fpn_channels: FPNChannels = None,
+    head_convs: HeadConvs = None,
     input_size: Annotated[
         str | None,
         typer.Option(
-            help="HEIGHTxWIDTH of the input in pixels. Default: 224x224, 256x192 for poses."
+            help="HEIGHTxWIDTH of the input in pixels. Default: 224x224, 256x192 for poses, "
+            "512x512 for detection."
         ),
     ] = None,
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="As for `train classify` or `train pose`. Default: megvii, from_scratch for poses."
+            help="As for `train classify`, `train pose` or `train detect`. Default: megvii, "
+            "from_scratch for poses, retinanet for detection."
         ),
     ] = None,
     epochs: Epochs = None,
@@ -111,10 +130,27 @@ def supernet(
     """
     if (data is None) == (annotations is None):
         raise ValueError(
-            "One of --data (images of classes) and --annotations (keypoints) must be given. "
-            f"Received: {data} and {annotations}"
+            "One of --data (images of classes) and --annotations (keypoints or boxes) must be "
+            f"given. Received: {data} and {annotations}"
         )
-    task = "pose" if data is None else "classification"
+    if task is None:
+        task = "pose" if data is None else "classification"
+    if (task == "classification") != (data is not None):
+        raise ValueError(
+            "--task must be classification with --data, pose or detection with --annotations. "
+            f"Received: {task}"
+        )
+    detection: dict[str, Any] = {
+        "categories": category,
+        "fpn_channels": fpn_channels,
+        "head_convs": head_convs,
+    }
+    detection = {name: value for name, value in detection.items() if value is not None}
+    if detection and task != "detection":
+        raise ValueError(
+            "--category, --fpn-channels and --head-convs must be given with --task detection. "
+            f"Received: {task}"
+        )
     changes: dict[str, Any] = {
         "epochs": epochs,
         "batch_size": batch_size,
@@ -141,6 +177,7 @@ def supernet(
         val_image_dir=_absolute(val_image_dir),
         val_split=val_split,
         head=head,
+        **detection,
         input_size=size,
         recipe=recipe or RECIPES[task],
         changes={name: value for name, value in changes.items() if value is not None},

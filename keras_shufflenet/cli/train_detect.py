@@ -1,8 +1,7 @@
 """`keras-shufflenet train detect`: train a detector on your own data."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -20,7 +19,10 @@ from keras_shufflenet.cli.training_options import (
     AccumulationSteps,
     BackboneWeights,
     BatchSize,
+    Categories,
     Epochs,
+    FPNChannels,
+    HeadConvs,
     LearningRate,
     Loggers,
     MaxCorruptImages,
@@ -40,9 +42,6 @@ from keras_shufflenet.cli.training_options import (
     parse_loggers,
     parse_validation,
 )
-
-if TYPE_CHECKING:
-    from keras_shufflenet.detection import COCOBoxes
 
 EXAMPLES = """
 keras-shufflenet train detect nanodet_plus_m --initial-checkpoint coco --annotations train.json \
@@ -76,32 +75,15 @@ def detect(
         ),
     ] = "nanodet_plus_m",
     image_dir: ImageDirs = None,
-    category: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--category",
-            help="Name or id of a category that becomes a class; may be repeated. Default: all "
-            "categories of the first --annotations.",
-        ),
-    ] = None,
+    category: Categories = None,
     input_size: Annotated[
         str | None,
         typer.Option(
             help="HEIGHTxWIDTH of the input in pixels, multiples of 32. Default: the model's."
         ),
     ] = None,
-    fpn_channels: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="<int>", help="Channels of RetinaNet's pyramid and head. Default: 256."
-        ),
-    ] = None,
-    head_convs: Annotated[
-        int | None,
-        typer.Option(
-            min=0, metavar="<int>", help="Convolutions of RetinaNet's towers. Default: 4."
-        ),
-    ] = None,
+    fpn_channels: FPNChannels = None,
+    head_convs: HeadConvs = None,
     weights: BackboneWeights = None,
     initial_checkpoint: Annotated[
         str | None,
@@ -147,10 +129,10 @@ def detect(
     check_strategy(strategy)
     loggers = parse_loggers(logger)
     check_output_dir("output_dir", output_dir)
-    from keras_shufflenet.detection.coco_boxes import COCOBoxes
+    from keras_shufflenet.detection.coco_boxes import COCOBoxes, category_names
 
     first = COCOBoxes(opened(annotations[0]))
-    names = _classes(first, category)
+    names = category_names(first, category)
     import_tensorflow()
     import keras
 
@@ -207,26 +189,3 @@ def _retinanet_arguments(model: str, **arguments: int | None) -> dict[str, int]:
         options = " and ".join(f"--{name.replace('_', '-')}" for name in given)
         raise ValueError(f"{options} must be given for a RetinaNet. Received: {model}")
     return given
-
-
-def _classes(file: "COCOBoxes", wanted: Sequence[str] | None) -> list[str]:
-    """Return the names of the categories that become classes; all if none are given."""
-    from keras_shufflenet.keypoints.coco_categories import choose_category
-
-    found = file.categories
-    if wanted:
-        used = {box.category_id for box in file.boxes}
-        found = [choose_category(found, used, each, file.place) for each in wanted]
-    unnamed = [category for category in found if not category.name]
-    if unnamed or not found:
-        raise ValueError(
-            f"{file.place} must list its categories with names, which the model carries. "
-            f"Received: {', '.join(map(str, unnamed)) or 'no category'}"
-        )
-    names = [category.name for category in found]
-    if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
-        raise ValueError(
-            f"{file.place} must have categories of different names, which become the classes. "
-            f"Received: {names.count(twice[0])} categories {twice[0]!r}"
-        )
-    return names

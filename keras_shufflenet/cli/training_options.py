@@ -102,6 +102,25 @@ Loggers = Annotated[
     ),
 ]
 
+Categories = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--category",
+        help="Name or id of a category that becomes a class; may be repeated. Default: all "
+        "categories of the first --annotations.",
+    ),
+]
+FPNChannels = Annotated[
+    int | None,
+    typer.Option(
+        min=1, metavar="<int>", help="Channels of RetinaNet's pyramid and head. Default: 256."
+    ),
+]
+HeadConvs = Annotated[
+    int | None,
+    typer.Option(min=0, metavar="<int>", help="Convolutions of RetinaNet's towers. Default: 4."),
+]
+
 
 def parse_loggers(loggers: Sequence[str] | None) -> list[str] | None:
     """Return the loggers beside log.csv; None for the default.

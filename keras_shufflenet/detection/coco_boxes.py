@@ -144,6 +144,35 @@ class COCOBoxes:
         )
 
 
+def category_names(file: COCOBoxes, wanted: Sequence[str] | None = None) -> list[str]:
+    """Return the names of the categories that become a detector's classes.
+
+    Args:
+        file: The annotations.
+        wanted: Names or ids of categories; by default all of the file.
+
+    Raises:
+        ValueError: If the file has no such category, one without a name, or two of the same name.
+    """
+    found = file.categories
+    if wanted:
+        used = {box.category_id for box in file.boxes}
+        found = [choose_category(found, used, each, file.place) for each in wanted]
+    unnamed = [category for category in found if not category.name]
+    if unnamed or not found:
+        raise ValueError(
+            f"{file.place} must list its categories with names, which the model carries. "
+            f"Received: {', '.join(map(str, unnamed)) or 'no category'}"
+        )
+    names = [category.name for category in found]
+    if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+        raise ValueError(
+            f"{file.place} must have categories of different names, which become the classes. "
+            f"Received: {names.count(twice[0])} categories {twice[0]!r}"
+        )
+    return names
+
+
 def evaluate_boxes(
     annotations: Source | COCOBoxes,
     results: str | Path | list[Result],

@@ -14,9 +14,12 @@ import keras
 from keras_shufflenet._checks import check_choice, check_size
 from keras_shufflenet._files import atomic_write
 from keras_shufflenet.data import load_classification_dataset
+from keras_shufflenet.data.tfds_source import opened
+from keras_shufflenet.detection.coco_boxes import COCOBoxes, category_names
 from keras_shufflenet.keypoints import COCOFile
-from keras_shufflenet.models import PoseEstimator
+from keras_shufflenet.models import PoseEstimator, RetinaNet
 from keras_shufflenet.models.pose import HEADS
+from keras_shufflenet.models.retinanet import CHANNELS, CONVOLUTIONS
 from keras_shufflenet.search.evaluation import SupernetEvaluator
 from keras_shufflenet.search.sampling import PathSampler, Sampling
 from keras_shufflenet.search.spaces import Architecture, SearchSpace, search_space
@@ -24,17 +27,20 @@ from keras_shufflenet.search.supernet import Supernet
 from keras_shufflenet.search.supernet_task import CALIBRATION_BATCHES, SupernetTask
 from keras_shufflenet.training import (
     ClassificationTask,
+    DetectionTask,
     PoseTask,
     Task,
     classification_recipes,
+    detection_recipes,
     recipes,
 )
 
 FILE = "supernet.json"
-TASKS = ("classification", "pose")
+TASKS = ("classification", "pose", "detection")
 RECIPES: Mapping[str, Mapping[str, Callable[..., Any]]] = {
     "classification": classification_recipes.CLASSIFICATION_RECIPES,
     "pose": recipes.RECIPES,
+    "detection": detection_recipes.DETECTION_RECIPES,
 }
 
 
@@ -45,15 +51,21 @@ class SupernetSettings:
     Attributes:
         space: Name of the search space.
         channel_scales: Its channel scales.
-        task: "classification" or "pose".
-        data: Images of classes as for `data.load_classification_dataset`, or COCO keypoint json.
+        task: "classification", "pose" or "detection", which is RetinaNet.
+        data: Images of classes as for `data.load_classification_dataset`, or a COCO json of
+            keypoints or boxes.
         image_dir: Folder of the images of the json.
         val_data: The same to validate on. Images of classes are split without it.
         val_image_dir: Folder of the images of the json to validate on.
         val_split: Share of every class to validate on, without `val_data`.
         head: Head of the pose estimator.
+        categories: Names or ids of the categories that become classes of the detector; all if
+            there are none.
+        fpn_channels: Channels of RetinaNet's pyramid and head.
+        head_convs: Convolutions of RetinaNet's towers.
         input_size: (height, width) of the input.
-        recipe: Name of the recipe: of `training.classification_recipes` or `training.recipes`.
+        recipe: Name of the recipe: of `training.classification_recipes`, `training.recipes` or
+            `training.detection_recipes`.
         changes: Its values that are others: epochs, batch_size, peak_learning_rate.
         sampling: As for `PathSampler`.
         seed: Seed of weights, data and architectures.
@@ -71,6 +83,9 @@ class SupernetSettings:
     val_image_dir: str | None = None
     val_split: float = 0.2
     head: str = "fpn"
+    categories: tuple[str, ...] = ()
+    fpn_channels: int = CHANNELS
+    head_convs: int = CONVOLUTIONS
     input_size: tuple[int, int]
     recipe: str
     changes: Mapping[str, float]
@@ -106,6 +121,14 @@ class SupernetSettings:
         if self.task == "pose":
             skeleton = COCOFile(self.data).skeleton
             network = PoseEstimator(f"{self.space}:{architecture}", skeleton, self.head, size)
+        elif self.task == "detection":
+            network = RetinaNet(
+                f"{self.space}:{architecture}",
+                category_names(COCOBoxes(opened(self.data)), self.categories),
+                (*size, 3),
+                fpn_channels=self.fpn_channels,
+                head_convs=self.head_convs,
+            )
         else:
             images = load_classification_dataset(self.data)
             classes = list(images.class_names) or images.num_classes
@@ -114,9 +137,10 @@ class SupernetSettings:
 
     def make_task(self, model: keras.Model) -> Task:
         """Return the task of a model: of the supernet, or of a network from it."""
-        if self.task == "pose":
+        if self.task != "classification":
+            task = PoseTask if self.task == "pose" else DetectionTask
             val_data = None if self.val_data is None else (self.val_data, self.val_image_dir)
-            return PoseTask(
+            return task(
                 model,
                 [(self.data, self.image_dir)],
                 self.make_recipe(),
@@ -167,7 +191,12 @@ class SupernetSettings:
         try:
             found = cls(**json.loads(path.read_text(encoding="utf-8")))
             size = check_size("input_size", found.input_size)
-            return replace(found, channel_scales=tuple(found.channel_scales), input_size=size)
+            return replace(
+                found,
+                channel_scales=tuple(found.channel_scales),
+                categories=tuple(found.categories),
+                input_size=size,
+            )
         except (TypeError, ValueError) as error:
             raise ValueError(f"The settings are malformed ({error}). Received: {path}") from error
 

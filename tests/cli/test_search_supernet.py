@@ -6,6 +6,7 @@ import pytest
 
 import keras_shufflenet as ks
 from keras_shufflenet.search import Architecture, Supernet
+from keras_shufflenet.search.settings import open_evaluator
 from tests.shortcuts import eager_training, four_units
 
 ARCHITECTURE = "3120"
@@ -47,10 +48,40 @@ def test_train_extract_and_start_from_the_winner(command, people, runs):
     assert supernet.model(images).shape == plain(images).shape
 
 
+def test_a_detector(command, people, runs):
+    """The supernet of RetinaNet is trained, scored and made a detector of the winner."""
+    annotations, image_dir = people
+    code, _, err = command(
+        *("search", "supernet", "--task", "detection", "--fpn-channels", 16, "--head-convs", 0),
+        *("--annotations", annotations, "--image-dir", image_dir, "--category", "person"),
+        *("--val-annotations", annotations, "--val-image-dir", image_dir, "--input-size", "64x64"),
+        *("--epochs", 1, "--batch-size", 6, "--output-dir", runs / "detectors"),
+    )
+    assert code == 0, err
+    winner = runs / "detector.keras"
+    code, _, err = command("search", "extract", runs / "detectors", ARCHITECTURE, winner)
+    assert code == 0, err
+    named = ks.create_model(
+        f"retinanet_one_shot:{ARCHITECTURE}",
+        classes=["person"],
+        input_shape=(64, 64, 3),
+        fpn_channels=16,
+        head_convs=0,
+        weights=str(winner),
+    )
+    images = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype(np.float32)
+    plain = keras.saving.load_model(winner)
+    np.testing.assert_array_equal(named(images), plain(images))
+    evaluator = open_evaluator(runs / "detectors")
+    assert 0 <= evaluator(Architecture.parse(ARCHITECTURE)) <= 1
+
+
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        ((), "One of --data (images of classes) and --annotations (keypoints) must be given"),
+        ((), "One of --data (images of classes) and --annotations (keypoints or boxes)"),
+        (("--data", ".", "--task", "detection"), "--task must be classification with --data"),
+        (("--data", ".", "--head-convs", "2"), "must be given with --task detection"),
         (("--data", ".", "--channel-scales", "wide"), "--channel-scales must be paper or numbers"),
         (("three_shot", "--data", "."), "must be one of"),
         (("--data", ".", "--recipe", "best"), "must be one of"),
