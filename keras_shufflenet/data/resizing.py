@@ -1,6 +1,7 @@
 """Resizing for classification as the publishers of weights do it, bit for bit. No TensorFlow."""
 
 from collections.abc import Callable
+from math import ceil
 from typing import Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ ResizeMethod = Literal["torchvision", "megvii"]
 
 DEFAULT_RESIZE_SIZE, DEFAULT_CROP_SIZE = 256, 224
 RESIZED_PIXEL = 4 + 3  # bytes in Pillow and in NumPy, the least of the methods
+MOST_PIXELS = 1 << 24  # that are resized before they are cropped
 _FRACTION_BITS = 11  # of the weights in OpenCV's bilinear resizing
 
 
@@ -33,8 +35,11 @@ def resize_and_crop(image: Image.Image, resize_size: int, crop_size: Size) -> np
     width, height = (
         resize_size if side == short else resize_size * side // short for side in image.size
     )
-    resized = image.resize((width, height), Image.Resampling.BILINEAR)
-    return _center_crop(np.asarray(resized), crop_size)
+    size, window = (height, width), _window((height, width), crop_size)
+    if width * height > MOST_PIXELS:  # of a very long image
+        return _padded(np.asarray(_resize_window(image, size, window)), crop_size)
+    resized = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
+    return _padded(resized[np.ix_(*window)], crop_size)
 
 
 def resize_and_crop_megvii(image: Image.Image, resize_size: int, crop_size: Size) -> np.ndarray:
@@ -54,7 +59,8 @@ def resize_and_crop_megvii(image: Image.Image, resize_size: int, crop_size: Size
         target = (resize_size, int(resize_size / height * width + 0.5))
     else:
         target = (int(resize_size / width * height + 0.5), resize_size)
-    return _center_crop(_resize_opencv(pixels, target), crop_size)
+    resized = _resize_opencv(pixels, target, _window(target, crop_size))
+    return _padded(resized, crop_size)
 
 
 _TRANSFORMS: dict[str, Callable[[Image.Image, int, Size], np.ndarray]] = {
@@ -102,30 +108,56 @@ def as_size(crop_size: int | Size) -> Size:
     return crop_size, crop_size
 
 
-def _center_crop(pixels: np.ndarray, crop_size: Size) -> np.ndarray:
-    """Crop the center; half pixels are rounded to even, as torchvision does."""
-    missing = [max(0, side - length) for side, length in zip(crop_size, pixels.shape, strict=False)]
-    padding = [(count // 2, count - count // 2) for count in missing]
-    pixels = np.pad(pixels, [*padding, (0, 0)])
-    top, left = (
-        round((length - side) / 2) for side, length in zip(crop_size, pixels.shape, strict=False)
+def _window(size: Size, crop_size: Size) -> tuple[range, range]:
+    """Return rows and columns of the center; half pixels are rounded to even, as torchvision does.
+
+    Nothing else of an image is resized: of one that is thousands of times as long as it is wide,
+    that would be gigabytes.
+    """
+    rows, columns = (
+        range(start := round((length - (kept := min(side, length))) / 2), start + kept)
+        for side, length in zip(crop_size, size, strict=True)
     )
-    return pixels[top : top + crop_size[0], left : left + crop_size[1]]
+    return rows, columns
 
 
-def _resize_opencv(pixels: np.ndarray, size: Size) -> np.ndarray:
+def _padded(pixels: np.ndarray, crop_size: Size) -> np.ndarray:
+    """Pad pixels with zeros to the size of a crop."""
+    missing = [side - length for side, length in zip(crop_size, pixels.shape, strict=False)]
+    return np.pad(pixels, [*((count // 2, count - count // 2) for count in missing), (0, 0)])
+
+
+def _resize_window(image: Image.Image, size: Size, window: tuple[range, range]) -> Image.Image:
+    """Resize with Pillow's bilinear filter to a part of the pixels, equal but for their rounding.
+
+    The image is cropped before, since Pillow has positions in single precision.
+    """
+    edges = []
+    for source, target, wanted in zip(image.size, size[::-1], window[::-1], strict=True):
+        scale = source / target
+        support = max(scale, 1.0) + 1
+        low, high = wanted.start * scale, wanted.stop * scale
+        edges.append((max(0, int(low - support)), min(source, ceil(high + support)), low, high))
+    (left, right, *across), (top, bottom, *down) = edges
+    part = image.crop((left, top, right, bottom))
+    box = (across[0] - left, down[0] - top, across[1] - left, down[1] - top)
+    box = (*box[:2], min(box[2], part.width), min(box[3], part.height))
+    return part.resize((len(window[1]), len(window[0])), Image.Resampling.BILINEAR, box)
+
+
+def _resize_opencv(pixels: np.ndarray, size: Size, window: tuple[range, range]) -> np.ndarray:
     """Resize uint8 pixels like OpenCV's INTER_LINEAR, in its fixed-point arithmetic."""
-    rows, row_weights = _taps(pixels.shape[0], size[0])
-    columns, column_weights = _taps(pixels.shape[1], size[1])
-    wide = pixels.astype(np.int64)
-    wide = (wide[:, columns] * column_weights[None, :, :, None]).sum(axis=2)
-    tall = ((wide[rows] >> 4) * row_weights[:, :, None, None]) >> 16
+    rows, row_weights = _taps(pixels.shape[0], size[0], window[0])
+    columns, column_weights = _taps(pixels.shape[1], size[1], window[1])
+    used = pixels[rows[:, :, None, None], columns].astype(np.int64)
+    wide = (used * column_weights[..., None]).sum(axis=3)
+    tall = ((wide >> 4) * row_weights[:, :, None, None]) >> 16
     return ((tall.sum(axis=1) + 2) >> 2).astype(np.uint8)
 
 
-def _taps(source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the two source pixels of each target pixel and their weights, both (target, 2)."""
-    position = (np.arange(target) + 0.5) * (source / target) - 0.5
+def _taps(source: int, target: int, wanted: range) -> tuple[np.ndarray, np.ndarray]:
+    """Return the two source pixels of each target pixel wanted and their weights, both (n, 2)."""
+    position = (np.arange(wanted.start, wanted.stop) + 0.5) * (source / target) - 0.5
     first = np.floor(position).astype(int)
     fraction = (position - first).astype(np.float32)
     fraction[(first < 0) | (first >= source - 1)] = 0

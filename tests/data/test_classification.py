@@ -12,6 +12,7 @@ import tensorflow as tf
 from PIL import Image
 
 import keras_shufflenet as ks
+from keras_shufflenet.data import resizing
 from keras_shufflenet.data.class_folders import read_labeled_images
 from keras_shufflenet.data.elements import elements
 from keras_shufflenet.data.pipeline import file_errors
@@ -51,6 +52,27 @@ def test_torchvision_preparation(golden_pose, golden_images, n):
     image = transformed(golden_images, n, "torchvision")
     digest = hashlib.sha256(image.astype(np.uint8).tobytes()).hexdigest()
     assert digest == str(golden_pose("resize")[f"torchvision_{n}_sha256"])
+
+
+@pytest.mark.parametrize("resize", [resizing.resize_and_crop, resizing.resize_and_crop_megvii])
+@pytest.mark.parametrize("size", [(200_000, 1), (1, 20_000)])
+def test_of_very_long_images_only_the_center_is_resized(resize, size):
+    """All of it would be 39 GB."""
+    pixels = np.zeros((size[1], size[0], 3), np.uint8)
+    pixels[size[1] // 2 :, size[0] // 2 :] = 200  # an edge in the center
+    crop = resize(Image.fromarray(pixels), 256, (224, 224))
+    assert crop.shape == (224, 224, 3)  # less than a pixel of the image
+    found = [crop[0, 0].tolist(), crop[112, 112].tolist(), crop[-1, -1].tolist()]
+    np.testing.assert_allclose(found, [[12] * 3, [100] * 3, [188] * 3], atol=2)
+
+
+@pytest.mark.parametrize("size", [(90, 31), (23, 60), (40, 40)])
+def test_the_center_alone_is_what_is_cropped(size, monkeypatch):
+    pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    whole = resizing.resize_and_crop(Image.fromarray(pixels), 28, (24, 32))
+    monkeypatch.setattr(resizing, "MOST_PIXELS", 0)
+    center = resizing.resize_and_crop(Image.fromarray(pixels), 28, (24, 32))
+    assert np.abs(whole.astype(int) - center).max() <= 2  # both passes round
 
 
 @pytest.mark.parametrize("n", range(12))
