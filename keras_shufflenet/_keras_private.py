@@ -150,6 +150,38 @@ def _name_apart(model: keras.Model, taken: dict[str, Any], prefix: str = "") -> 
             taken[layer.name] = layer
 
 
+def output_shapes(model: keras.Model, any_side: int) -> list[tuple[str, tuple[int | None, ...]]]:
+    """Return names and output shapes of all layers of a model, nested ones included.
+
+    Args:
+        model: A functional or sequential model.
+        any_side: What stands for sizes of the input that vary.
+    """
+    found: list[tuple[str, tuple[int | None, ...]]] = []
+
+    def run(inner: keras.Model, inputs: Any) -> Any:
+        return inner._run_through_graph(inputs, operation_fn=operation)
+
+    def operation(layer: Any) -> Any:
+        inner = functional(layer)
+        if inner is not None:
+            return lambda inputs, **_: run(inner, inputs)
+
+        def spec(*args: Any, **arguments: Any) -> Any:
+            outputs = layer.compute_output_spec(*args, **arguments)
+            found.extend((layer.name, tuple(each.shape)) for each in keras.tree.flatten(outputs))
+            return outputs
+
+        return spec
+
+    images = [
+        keras.KerasTensor((None, *(side or any_side for side in image.shape[1:])), image.dtype)
+        for image in model.inputs
+    ]
+    run(functional(model), images)
+    return found
+
+
 def calls(model: keras.Model) -> Iterator[Any]:
     """Yield the nodes of a functional model in the order of computation, without its inputs."""
     for depth in sorted(model._nodes_by_depth, reverse=True):

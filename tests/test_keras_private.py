@@ -20,6 +20,7 @@ def test_the_graph_of_a_functional_model(model):
     assert private.functional(keras.layers.Dense(1)) is None
     assert [call.operation.name for call in private.calls(model)] == ["a", "b"]
     assert [operation.name for operation in private.operations(model)] == ["in", "a", "b"]
+    assert private.output_shapes(model, 1) == [("a", (None, 3)), ("b", (None, 1))]
     first, last = model.get_layer("a"), model.get_layer("b")
     assert private.inbound_call(last).input_tensors[0] is first.output
     assert private.reading_operations(first) == [last]

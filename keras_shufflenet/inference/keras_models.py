@@ -37,13 +37,13 @@ def load_keras(path: Path) -> "keras.Model":
     """
     if not path.is_file():
         raise FileNotFoundError(f"The .keras file must exist. Received: {str(path)!r}")
-    import keras
+    from keras_shufflenet.weights.errors import CheckpointError
+    from keras_shufflenet.weights.keras_archive import load_model_file
 
-    from keras_shufflenet.weights.keras_archive import check_model_file
-
-    check_model_file(path)
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+        return load_model_file(path)
+    except CheckpointError:
+        raise
     except Exception as error:  # a broken file fails in zipfile, json, h5py or Keras
         raise ValueError(
             "The file must be a model that `model.save` of Keras 3 has written "

@@ -23,7 +23,7 @@ from keras_shufflenet.search.spaces import Architecture, SearchSpace, search_spa
 from keras_shufflenet.training.batch_norm import estimate_statistics
 from keras_shufflenet.training.run_folder import FINAL
 from keras_shufflenet.weights import load_state_dict, supernet_path
-from keras_shufflenet.weights.keras_archive import check_model_file
+from keras_shufflenet.weights.keras_archive import load_model_file
 
 UNIT = re.compile(r"(stage\d+_unit\d+)_.+")
 PREFIX = "supernet_"
@@ -121,8 +121,7 @@ class Supernet:
         if not file.is_file():
             raise FileNotFoundError(f"The supernet must be an existing file. Received: {file}")
         try:
-            check_model_file(file, (keras.saving.get_registered_name(ChoiceUnit),))
-            model = keras.saving.load_model(file, compile=False, safe_mode=True)
+            model = load_model_file(file, (keras.saving.get_registered_name(ChoiceUnit),))
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"The supernet must be a .keras file of this package ({error}). Received: {file}"

@@ -7,20 +7,27 @@ no code (`Lambda`), no classes of other packages or of the user, no layers that 
 import contextlib
 import io
 import json
+import math
 import os
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextvars import ContextVar
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 
+from keras_shufflenet._keras_private import functional, output_shapes
 from keras_shufflenet.weights.assignment import MAX_WEIGHT
 from keras_shufflenet.weights.checkpoint import MAX_EXPANSION
 from keras_shufflenet.weights.errors import MALFORMED, CheckpointError
 from keras_shufflenet.weights.hdf5_checks import check_file
+
+if TYPE_CHECKING:
+    import keras
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -40,6 +47,11 @@ MODULES = (
 )
 FUNCTIONS = ("builtins", "keras.activations")
 WIDTHS = ("filters", "units", "input_dim", "output_dim")  # a layer has at least that many weights
+
+
+MOST_FEATURES = 1 << 28  # of a layer, for one image: a gigabyte
+REBUILT = 2  # some layers are built with their configuration, and again with their input
+SMALL_SIDE = 64  # stands for sides of any size
 
 
 @contextlib.contextmanager
@@ -83,18 +95,30 @@ def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
         yield archive
 
 
-def check_model_file(path: Path, registered: Collection[str] = ()) -> None:
-    """Check that a `.keras` file can be opened without executing anything of it.
+def load_model_file(path: Path, registered: Collection[str] = ()) -> "keras.Model":
+    """Open a `.keras` file without executing anything of it, and without its optimizer.
 
     Args:
         path: Path of the file.
         registered: Registered names of classes of this package that the file may use, too.
 
     Raises:
-        CheckpointError: If it is damaged, its model is not built of Keras' layers alone, or its
-            weights are not finite numbers.
+        CheckpointError: If it is damaged, its model is not built of Keras' layers alone, its
+            weights are not finite numbers, or it needs more of them or far larger feature maps
+            than a network has.
         FileNotFoundError: If it is missing.
+        Exception: Whatever Keras raises about a configuration.
     """
+    import keras
+
+    with _bounded_weights(_check_model_file(path, registered), path):
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    _check_shapes(model, path)
+    return model
+
+
+def _check_model_file(path: Path, registered: Collection[str]) -> int:
+    """Check a file before Keras opens it; return the number of its weights."""
     with refusing_damage(path), open_archive(path) as archive:
         config = json.loads(archive.read(CONFIG))
         if not isinstance(config, dict):
@@ -102,7 +126,59 @@ def check_model_file(path: Path, registered: Collection[str] = ()) -> None:
         layers = {key: value for key, value in config.items() if key != COMPILED}
         with h5py.File(io.BytesIO(archive.read(WEIGHTS)), "r") as file:
             check_file(file, path.stat().st_size)
-            _check_config(layers, _number_of_weights(file), registered, path)
+            weights = _number_of_weights(file)
+            _check_config(layers, weights, registered, path)
+    return weights
+
+
+_bound: ContextVar[Callable[[int], None] | None] = ContextVar("bound", default=None)
+
+
+@contextlib.contextmanager
+def _bounded_weights(weights: int, path: Path) -> Iterator[None]:
+    """Let layers of this thread make about as many weights as a file has, no more."""
+    import keras
+
+    made, add_weight = [0], keras.Layer.add_weight
+
+    def check(number: int) -> None:
+        made[0] += number
+        if made[0] > REBUILT * weights:
+            raise ValueError("too many weights")
+
+    @wraps(add_weight)
+    def bounded(layer: Any, shape: Any = None, *args: Any, **arguments: Any) -> Any:
+        if (found := _bound.get()) is not None:
+            found(math.prod((shape,) if isinstance(shape, int) else shape or ()))
+        return add_weight(layer, shape, *args, **arguments)
+
+    token = _bound.set(check)
+    keras.Layer.add_weight = bounded
+    try:
+        yield
+    except Exception as error:
+        if made[0] <= REBUILT * weights:
+            raise
+        raise CheckpointError(
+            f"The layers of the model must have the weights that are in the file, {weights}; they "
+            f"need {made[0]}. Received: {str(path)!r}"
+        ) from error
+    finally:
+        keras.Layer.add_weight = add_weight
+        _bound.reset(token)
+
+
+def _check_shapes(model: "keras.Model", path: Path) -> None:
+    """Check what the layers compute from one image; of models of any size, from a small one."""
+    if functional(model) is None or any(len(image.shape) != 4 for image in model.inputs):
+        return
+    for name, shape in output_shapes(model, SMALL_SIDE):
+        if math.prod(n or 1 for n in shape) > MOST_FEATURES:
+            raise CheckpointError(
+                f"The layers of a model must make less than {MOST_FEATURES} numbers of an image. "
+                f"Received: {' × '.join(map(str, shape[1:]))} of the layer {name!r} in "
+                f"{str(path)!r}"
+            )
 
 
 def _check_config(config: Any, weights: int, registered: Collection[str], path: Path) -> None:

@@ -229,6 +229,16 @@ REFUSED = {
         with_layer("keras.layers", "Conv2D", {"filters": 1 << 30}),
         r"filters=1073741824, model\.weights\.h5 122 numbers",
     ),
+    "wide layers": (
+        with_layer("keras.layers", "Conv2D", {"filters": 122, "kernel_size": 32}),
+        r"must have the weights that are in the file, 122; they need 374\d{3}",
+    ),
+    "weights of a shape that is claimed": (
+        lambda data: with_layer("keras.layers", "Conv2D", {"filters": 4, "kernel_size": 3})(
+            data.replace(b'"input_shape": [null, 32, 32, 3]', b'"input_shape": [null, 9, 9, 9999]')
+        ),
+        "must have the weights that are in the file",
+    ),
     "name that is no text": (with_layer("keras.layers", ["Conv2D"], {}), "not a text"),
     "deep": (lambda _: b'{"a":' * 100_000, "malformed"),
     "no json": (lambda _: b"\xff", "malformed"),
@@ -241,6 +251,40 @@ def test_models_that_are_more_than_layers_of_keras(folder, tmp_path, name):
     config, reason = REFUSED[name]
     path = rewrite(folder / "good.keras", tmp_path / "bad.keras", config=config)
     with pytest.raises(CheckpointError, match=rf"{reason}.*Received: .*bad\.keras"):
+        ks.inference.Predictor.load(path)
+
+
+LARGE = {
+    "repeated pixels": (
+        with_layer("keras.layers", "UpSampling2D", {"size": 30_000}),
+        "960000 × 960000 × 3",
+    ),
+    "zeros": (
+        with_layer("keras.layers", "ZeroPadding2D", {"padding": 30_000}),
+        "60032 × 60032 × 3",
+    ),
+    "enlarged images": (
+        with_layer("keras.layers", "Resizing", {"height": 30_000, "width": 30_000}),
+        "30000 × 30000 × 3",
+    ),
+    "enlarged images of any size": (
+        lambda data: with_layer("keras.layers", "UpSampling2D", {"size": 30_000})(
+            data.replace(b"[null, 32, 32, 3]", b"[null, null, null, 3]")
+        ),
+        "1920000 × 1920000 × 3",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_layers_that_make_gigabytes_of_an_image(tmp_path, name):
+    config, shape = LARGE[name]
+    image = keras.Input((32, 32, 3))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.ReLU(name="stem_conv")(image))
+    keras.Model(image, keras.layers.Dense(2)(x)).save(tmp_path / "good.keras")
+    path = rewrite(tmp_path / "good.keras", tmp_path / "bad.keras", config=config)
+    reason = f"must make less than 268435456 numbers .*Received: {shape} of the layer 'stem_conv'"
+    with pytest.raises(CheckpointError, match=rf"{reason} in .*bad\.keras"):
         ks.inference.Predictor.load(path)
 
 
