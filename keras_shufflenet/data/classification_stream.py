@@ -17,7 +17,7 @@ from keras_shufflenet.data.classification_augmentation import (
     augment_image,
     augmentation_draws,
 )
-from keras_shufflenet.data.elements import image_dataset, labeled_elements
+from keras_shufflenet.data.elements import image_dataset, iter_once, labeled_elements
 from keras_shufflenet.data.pipeline import mapped, prefetched, uniform
 from keras_shufflenet.data.random_crop import DRAWS, random_crop_of_image
 
@@ -30,17 +30,20 @@ def check_stream(source: Any) -> None:
     """Check the first image of a source, unless it can be read only once.
 
     Raises:
-        ValueError: If it has none, or yields something else than images with classes.
+        ValueError: If it has none, or yields something else than images with classes, or is a
+            function that returns the same iterator again.
     """
     if iter_once(source):
         return
+    if callable(source) and not hasattr(source, "__iter__"):
+        made = source()
+        if iter_once(made) and made is source():
+            raise ValueError(
+                "`source` must be a function that makes a new iterator whenever it is called. "
+                f"Received: a function that returns the same {type(made).__name__}"
+            )
     if next(labeled_elements(source), None) is None:
         raise ValueError("`source` must have at least one image. Received: none")
-
-
-def iter_once(source: Any) -> bool:
-    """Return whether a source is an iterator, such as a generator."""
-    return hasattr(source, "__next__")
 
 
 def evaluation_stream(

@@ -4,7 +4,9 @@
 come alone or in batches.
 """
 
+import math
 from collections.abc import Iterator, Mapping
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,8 @@ IMAGE_KEYS = ("images", "image")  # of dictionaries
 LABEL_KEYS = ("labels", "label", "classes", "class")
 CHANNELS = (1, 3)
 PIXEL_MAX = 255
+LARGEST_CLASS = 2**31 - 1
+KEEPING_BATCHES = ("CacheDataset", "_OptionsDataset", "_PrefetchDataset")  # of tf.data
 
 
 def is_iterable(source: Any) -> bool:
@@ -23,6 +27,11 @@ def is_iterable(source: Any) -> bool:
     return not isinstance(source, str | bytes) and (
         hasattr(source, "__iter__") or hasattr(source, "__getitem__") or callable(source)
     )
+
+
+def iter_once(source: Any) -> bool:
+    """Return whether a source is an iterator, such as a generator."""
+    return hasattr(source, "__next__")
 
 
 def elements(dataset: Any, name: str = "representative_dataset") -> Iterator[Any]:
@@ -88,7 +97,18 @@ def labeled_elements(dataset: Any, name: str = "source") -> Iterator[tuple[np.nd
                 f"`{name}` must yield images with classes: (image, class), or a dictionary with "
                 f'"image" and "label". Received: {_described(element)}'
             )
-        images, classes = np.asarray(parts[0]), np.asarray(parts[1])
+        if isinstance(parts[0], tf.RaggedTensor):  # a batch of images of different sizes
+            rows = [row.to_tensor() if hasattr(row, "to_tensor") else row for row in parts[0]]
+            single = zip(rows, np.asarray(parts[1]), strict=True)
+            yield from labeled_elements(list(single), name)
+            continue
+        try:
+            images, classes = np.asarray(parts[0]), np.asarray(parts[1])
+        except (ValueError, TypeError) as error:  # lists of arrays of different shapes
+            raise ValueError(
+                f"`{name}` must yield images of one size in a batch: yield others one by one. "
+                f"Received: {type(parts[0]).__name__} of {len(parts[0])}"
+            ) from error
         if images.ndim == 3:
             images, classes = images[np.newaxis], classes[np.newaxis]
         _check(images, classes, element, name)
@@ -97,14 +117,15 @@ def labeled_elements(dataset: Any, name: str = "source") -> Iterator[tuple[np.nd
 
 def _check(images: np.ndarray, classes: np.ndarray, element: Any, name: str) -> None:
     is_image = images.ndim == 4 and images.shape[3] in CHANNELS and images.dtype.kind in "uif"
-    if not is_image:
+    if not is_image or 0 in images.shape[1:]:
         raise ValueError(
             f"`{name}` must yield images (H, W, 3), or batches of them (N, H, W, 3). "
             f"Received: {_described(element)}"
         )
-    if classes.shape != images.shape[:1] or classes.dtype.kind not in "ui":
+    whole = classes.shape == images.shape[:1] and classes.dtype.kind in "ui"
+    if not whole or not all(0 <= number <= LARGEST_CLASS for number in classes.tolist()):
         raise ValueError(
-            f"`{name}` must yield a class for each image, an integer. "
+            f"`{name}` must yield a class for each image, an integer from 0. "
             f"Received: {_described(element)}"
         )
 
@@ -132,20 +153,44 @@ def _described(element: Any) -> str:
     return f"({', '.join(parts)})"
 
 
-def number_of_images(dataset: Any) -> int | None:
-    """Return the number of images of a finite dataset; None where it does not tell."""
+def number_of_images(dataset: Any) -> float | None:
+    """Return the number of images of a dataset, infinity for no end; None if it does not tell."""
     number = num_batches(dataset)
     if isinstance(dataset, tuple) and len(dataset) == 2 and np.ndim(dataset[0]) == 4:
         return len(dataset[0])
-    if number is None or number == float("inf"):
-        return None
+    if isinstance(dataset, Mapping):
+        return _batch_size(dataset)
+    if number is None or number == math.inf:
+        return number
     if isinstance(dataset, tf.data.Dataset):
-        spec = tf.nest.flatten(parts_of(dataset.element_spec)[0])[0]
-        size = 1 if spec.shape.rank == 3 else spec.shape[0] if spec.shape.rank == 4 else None
-    else:
-        first = parts_of(dataset[0])[0] if isinstance(dataset, list) and dataset else ()
-        size = 1 if np.ndim(first) == 3 else None
-    return None if size is None else int(number) * int(size)
+        return _number_in_batches(dataset, int(number))
+    if isinstance(dataset, list | tuple):
+        return sum(_batch_size(element) for element in dataset)
+    if hasattr(dataset, "__getitem__") and not isinstance(dataset, np.ndarray) and number:
+        first, last = (_batch_size(dataset[index]) for index in (0, int(number) - 1))
+        return (int(number) - 1) * first + last  # of a PyDataset
+    return None
+
+
+def _batch_size(element: Any) -> int:
+    images = parts_of(element)[0]
+    shape = getattr(images, "shape", None) or np.shape(images)
+    return int(shape[0]) if len(shape) == 4 else 1
+
+
+def _number_in_batches(dataset: tf.data.Dataset, batches: int) -> int | None:
+    """Return the number of images of a tf.data dataset whose last batch may be smaller."""
+    while type(dataset).__name__ in KEEPING_BATCHES:
+        dataset = dataset._input_dataset
+    shape = tf.nest.flatten(parts_of(dataset.element_spec)[0])[0].shape
+    if shape.rank == 3 or (shape.rank == 4 and shape[0] is not None):
+        return batches * (1 if shape.rank == 3 else shape[0])
+    single = getattr(dataset, "_input_dataset", None)
+    if not hasattr(dataset, "_batch_size") or single is None:
+        return None
+    inside = tf.nest.flatten(parts_of(single.element_spec)[0])[0].shape
+    number = num_batches(single)
+    return int(number) if inside.rank == 3 and number is not None else None
 
 
 def image_dataset(dataset: Any) -> tf.data.Dataset:
@@ -158,14 +203,37 @@ def image_dataset(dataset: Any) -> tf.data.Dataset:
     Returns:
         A dataset of images (H, W, 3) uint8 and classes () int64.
     """
+    number = number_of_images(dataset)
+    passes = count(1)
+
+    def images() -> Iterator[tuple[np.ndarray, int]]:
+        found, again = 0, next(passes) > 1
+        if not (again and iter_once(dataset)):
+            for sample in labeled_elements(dataset):
+                found += 1
+                if number is not None and found > number:
+                    break
+                yield sample
+        if not found:
+            raise ValueError(
+                "`source` must have at least one image whenever it is read, not only once: pass "
+                "the function that makes a generator, not the generator. "
+                f"Received: a {type(dataset).__name__} that is {'exhausted' if again else 'empty'}"
+            )
+        if number not in (None, found):
+            raise ValueError(
+                f"`source` must have as many images as it states, {number}, in batches of one size "
+                f"but for the last. Received: {found} images or more"
+            )
+
     streamed = tf.data.Dataset.from_generator(
-        lambda: labeled_elements(dataset),
+        images,
         output_signature=(
             tf.TensorSpec((None, None, 3), tf.uint8),
             tf.TensorSpec((), tf.int64),
         ),
     )
-    number = number_of_images(dataset)
     if number is None:
         return streamed
-    return streamed.apply(tf.data.experimental.assert_cardinality(number))
+    cardinality = tf.data.INFINITE_CARDINALITY if number == math.inf else int(number)
+    return streamed.apply(tf.data.experimental.assert_cardinality(cardinality))

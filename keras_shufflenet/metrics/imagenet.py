@@ -1,5 +1,6 @@
 """Top-1 and top-5 accuracy of a classifier."""
 
+import math
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -59,8 +60,8 @@ def imagenet(
 
     Raises:
         FileNotFoundError: If the model, the labels or an image is missing.
-        ValueError: If the labels are malformed, an image cannot be decoded, or the model does not
-            output a score for each of their classes or has others.
+        ValueError: If the images have no end, the labels are malformed, an image cannot be
+            decoded, or the model does not output a score for each of their classes or has others.
     """
     predictor = Predictor.load(model)
     if not predictor.has_input_size:
@@ -74,6 +75,11 @@ def imagenet(
         resize_method=resize_method,
         batch_size=batch_size,
     )
+    if num_batches(dataset) == math.inf:
+        raise ValueError(
+            "`source` must have an end: leave `repeat` out, or take a number of batches. "
+            f"Received: source={source!r:.80}, which is infinite"
+        )
     indices = _class_indices(dataset, predictor)
     correct, count = np.zeros(2, np.int64), 0
     batches = track(

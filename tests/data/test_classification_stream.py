@@ -1,5 +1,8 @@
 """Images with classes from tf.data and other iterables: the batches of the same images in files."""
 
+import functools
+from itertools import cycle
+
 import keras
 import numpy as np
 import pytest
@@ -55,18 +58,21 @@ def named():
 
 SOURCES = {
     "tf.data": (tensors, 3),
-    "tf.data of batches": (lambda: tensors().batch(4), None),
+    "tf.data of batches": (lambda: tensors().batch(4).prefetch(1), 3),
+    "tf.data of changed batches": (lambda: tensors().batch(4).map(lambda x, y: (x, y)), None),
     "tf.data of full batches": (lambda: tensors().take(4).batch(2, drop_remainder=True), 2),
     "tf.data of dictionaries": (named, 3),
-    "tf.data of batches of dictionaries": (lambda: named().batch(3), None),
+    "tf.data of batches of dictionaries": (lambda: named().batch(3), 3),
     "tf.data of floats": (lambda: tensors().map(lambda x, y: (tf.cast(x, "float32"), y)), 3),
     "list": (pairs, 3),
     "list of dictionaries": (lambda: [{"image": x, "label": y} for x, y in pairs()], 3),
     "generator": (lambda: iter(pairs()), None),
     "generator function": (lambda: lambda: iter(pairs()), None),
     "arrays": (lambda: (IMAGES, CLASSES), 3),
-    "PyDataset": (Batches, None),
-    "dictionary of arrays": (lambda: {"images": IMAGES, "labels": CLASSES}, None),
+    "list of batches": (lambda: [(IMAGES[:3], CLASSES[:3]), (IMAGES[3:], CLASSES[3:])], 3),
+    "ragged tf.data": (lambda: tensors().ragged_batch(2), None),
+    "PyDataset": (Batches, 3),
+    "dictionary of arrays": (lambda: {"images": IMAGES, "labels": CLASSES}, 3),
 }
 
 
@@ -118,6 +124,7 @@ def test_training_is_endless_and_repeatable(name):
         np.testing.assert_array_equal(one[1], other[1])
 
 
+ONCE = iter(pairs())
 WRONG = {
     "number": (3, "path of a csv file or a folder.*source of type int"),
     "nothing": (None, "source of type NoneType"),
@@ -131,6 +138,11 @@ WRONG = {
     "shares": ([(IMAGES, np.eye(5))], r"class for each image, an integer.*\(5, 5\)"),
     "text": ([(IMAGES[0], "cat")], "class for each image"),
     "channels": ([(IMAGES[0, :, :, :2], 1)], r"\(40, 30, 2\)"),
+    "unknown class": ([(IMAGES[0], -1)], r"an integer from 0\. Received: .*-1"),
+    "huge class": ([(IMAGES[0], 2**63)], r"an integer from 0\. Received: .*9223372036854775808"),
+    "no pixels": ([(IMAGES[0, :0], 1)], r"\(0, 30, 3\)"),
+    "sizes in a batch": ([([IMAGES[0], IMAGES[1, :9]], [0, 1])], "images of one size in a batch"),
+    "no new iterator": (functools.partial(next, cycle([ONCE])), "a new iterator whenever it is"),
     "fewer classes": ([(IMAGES, CLASSES[:3])], r"class for each image.*\(3,\)"),
 }
 
@@ -146,6 +158,35 @@ def test_a_wrong_element_later_on_is_told_in_our_words():
     data = ks.data.classification([*pairs(), (IMAGES[0], "cat")], **ARGUMENTS)
     with pytest.raises(ValueError, match=r"^`source` must yield a class .* 'cat'\)$"):
         list(iterate_arrays(data))
+
+
+def test_what_can_be_read_once_is_not_read_twice():
+    data = ks.data.classification(iter(pairs()), **ARGUMENTS)
+    assert len(list(iterate_arrays(data.take(1)))) == 1
+    with pytest.raises(ValueError, match=r"at least one image whenever it is read.*is exhausted"):
+        list(iterate_arrays(data))
+    with pytest.raises(ValueError, match=r"at least one image .*that is empty"):
+        list(iterate_arrays(ks.data.classification(iter([]), **ARGUMENTS)))
+
+
+def test_batches_of_odd_sizes_are_counted():
+    class Odd(Batches):
+        def __getitem__(self, index):
+            return IMAGES[: index + 1], CLASSES[: index + 1]
+
+    with pytest.raises(
+        ValueError, match=r"batches of one size but for the last. Received: 6 images"
+    ):
+        list(iterate_arrays(ks.data.classification(Odd(), **ARGUMENTS)))
+
+
+@pytest.mark.parametrize("name", ["tf.data", "tf.data of batches", "tf.data of changed batches"])
+def test_a_dataset_without_end(name):
+    endless = SOURCES[name][0]().repeat()
+    data = ks.data.classification(endless, **ARGUMENTS)
+    assert data.cardinality() == tf.data.INFINITE_CARDINALITY
+    with pytest.raises(ValueError, match=r"`source` must have an end.*which is infinite"):
+        ks.metrics.imagenet(lambda x: x, endless, crop_size=24, verbose=False)
 
 
 def test_what_only_files_have():
