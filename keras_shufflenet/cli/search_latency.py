@@ -102,6 +102,7 @@ def latency_table(
         draw_latencies(measured, plot)
     Console().print(
         f"{error.held_out} random architectures, predicted against measured: "
-        f"median error {error.median_error:.1%}, worst {error.worst_error:.1%}"
+        f"median error {error.median_error:.1%}, worst {error.worst_error:.1%} "
+        f"(median of a line over multiply-adds: {error.macs_error:.1%})"
     )
     typer.echo(f"wrote {output} and {networks_file}")

@@ -149,9 +149,38 @@ def fit(
             f"`networks` must be at least {model.unknowns}, the number of unknowns. "
             f"Received: networks={len(architectures)}"
         )
-    matrix = model.matrix(architectures)
-    # Least relative errors: each row is divided by its latency.
-    weights = 1 / np.asarray(latencies)
-    solution, *_ = np.linalg.lstsq(matrix * weights[:, None], np.ones(len(matrix)), rcond=None)
+    solution = _least_relative_errors(model.matrix(architectures), latencies)
     blocks = {block: float(row @ solution) for block, row in model.features.items()}
     return float(solution[0]), blocks
+
+
+def predict_by_macs(
+    deployment: Deployment,
+    architectures: Sequence[Architecture],
+    latencies: np.ndarray,
+    predicted: Sequence[Architecture],
+) -> np.ndarray:
+    """Predict latencies by a line over multiply-adds, the model that a table is compared with.
+
+    Args:
+        deployment: What was measured.
+        architectures: The measured architectures.
+        latencies: (N,), of any unit.
+        predicted: The architectures to predict.
+
+    Returns:
+        (M,) latencies.
+    """
+
+    def matrix(networks: Sequence[Architecture]) -> np.ndarray:
+        macs = [deployment.space.macs(each, deployment.input_size) for each in networks]
+        return np.stack([np.ones(len(macs)), np.array(macs) / 1e6], axis=1)
+
+    return matrix(predicted) @ _least_relative_errors(matrix(architectures), latencies)
+
+
+def _least_relative_errors(matrix: np.ndarray, latencies: np.ndarray) -> np.ndarray:
+    """Return the solution with the least squares of relative errors."""
+    weights = 1 / np.asarray(latencies)
+    solution, *_ = np.linalg.lstsq(matrix * weights[:, None], np.ones(len(matrix)), rcond=None)
+    return solution

@@ -16,12 +16,13 @@ from keras_shufflenet._checks import check_integer
 from keras_shufflenet._files import atomic_write
 from keras_shufflenet._results import environment
 from keras_shufflenet.search.exported_latency import Deployment
-from keras_shufflenet.search.latency_fit import all_blocks, design, fit, unknowns
+from keras_shufflenet.search.latency_fit import all_blocks, design, fit, predict_by_macs, unknowns
 from keras_shufflenet.search.spaces import Architecture, Block, search_space
 
 HELD_OUT = 20  # random architectures by default
 ITERATIONS = 50
 BASE_NETWORK = Block(0, 0, 0, 0.0)  # its row in the file
+ERRORS = ("median_error", "worst_error", "macs_error")
 SPARE = 2  # networks of the design for each unknown of the fit
 
 
@@ -34,12 +35,15 @@ class TableError:
         held_out: Number of random architectures.
         median_error: Median of |predicted / measured - 1|.
         worst_error: Maximum of it.
+        macs_error: The same median of a line over multiply-adds, fitted to the same networks: what
+            predictions without a table would err.
     """
 
     networks: int
     held_out: int
     median_error: float
     worst_error: float
+    macs_error: float
 
 
 @dataclass(frozen=True)
@@ -144,7 +148,7 @@ def _deployment(rows: Sequence[Mapping[str, str]]) -> Deployment:
 
 def _error(row: Mapping[str, str]) -> TableError:
     counts = (int(row[name]) for name in ("networks", "held_out"))
-    return TableError(*counts, *(float(row[name]) for name in ("median_error", "worst_error")))
+    return TableError(*counts, *(float(row[name]) for name in ERRORS))
 
 
 def _block(row: Mapping[str, Any]) -> Block:
@@ -221,6 +225,8 @@ def measure_table(
     sums = [sum(blocks[block] for block in deployment.space.blocks(each)) for each in drawn]
     predicted = base + np.array(sums)
     errors = np.abs(predicted / measured - 1)[count:]
-    error = TableError(count, held_out, float(np.median(errors)), float(errors.max()))
+    by_macs = predict_by_macs(deployment, drawn[:count], measured[:count], drawn[count:])
+    macs_error = float(np.median(np.abs(by_macs / measured[count:] - 1)))
+    error = TableError(count, held_out, float(np.median(errors)), float(errors.max()), macs_error)
     table = LatencyTable(deployment, base, blocks, error, iterations)
     return MeasuredTable(table, drawn, predicted, measured)

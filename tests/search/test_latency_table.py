@@ -34,7 +34,7 @@ def test_additive_latencies_are_predicted_exactly(scales):
     architectures = latency_fit.design(place, networks)
     times = np.array([milliseconds(space, each) for each in architectures])
     base, blocks = fit(place, architectures, times)
-    table = LatencyTable(place, base, blocks, TableError(networks, 0, 0.0, 0.0))
+    table = LatencyTable(place, base, blocks, TableError(networks, 0, 0.0, 0.0, 0.0))
     rng = np.random.default_rng(1)
     others = [space.random(rng) for _ in range(10)]
     expected = [milliseconds(space, each) for each in others]
@@ -47,7 +47,7 @@ def test_noise_of_the_measurement_is_averaged():
     architectures = latency_fit.design(place, 64)
     times = np.array([milliseconds(place.space, each) for each in architectures])
     base, blocks = fit(place, architectures, times * rng.normal(1, 0.05, 64))
-    table = LatencyTable(place, base, blocks, TableError(64, 0, 0.0, 0.0))
+    table = LatencyTable(place, base, blocks, TableError(64, 0, 0.0, 0.0, 0.0))
     others = [place.space.random(rng) for _ in range(50)]
     errors = [table.predict(each) / milliseconds(place.space, each) - 1 for each in others]
     assert np.std(errors) < 0.05
@@ -88,6 +88,11 @@ def test_the_error_is_that_on_architectures_of_their_own(measured):
     errors = np.abs(measured.predicted / measured.measured - 1)[50:]
     assert (error.median_error, error.worst_error) == (np.median(errors), errors.max())
     assert 0 < error.median_error < 0.05
+    place = measured.table.deployment
+    macs = [place.space.macs(each, place.input_size) for each in measured.architectures]
+    line = np.polyfit(macs[:50], measured.measured[:50], 1, w=1 / measured.measured[:50])
+    by_macs = np.abs(np.polyval(line, macs[50:]) / measured.measured[50:] - 1)
+    assert error.macs_error == pytest.approx(np.median(by_macs))
     predicted = [measured.table.predict(each) for each in measured.architectures]
     np.testing.assert_allclose(predicted, measured.predicted)
 

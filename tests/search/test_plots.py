@@ -51,7 +51,7 @@ def test_kendall_tau_counts_pairs_in_the_same_order(tmp_path):
 
 def test_latencies_are_drawn(tmp_path):
     deployment = Deployment(space=search_space("one_shot"))
-    table = LatencyTable(deployment, 3.0, {}, TableError(0, 20, 0.013, 0.041))
+    table = LatencyTable(deployment, 3.0, {}, TableError(0, 20, 0.013, 0.041, 0.05))
     real = np.linspace(3, 5, 20)
     measured = MeasuredTable(table, [], real * np.linspace(0.97, 1.03, 20), real)
     plots.draw_latencies(measured, tmp_path / "latency.png")
