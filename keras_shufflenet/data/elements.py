@@ -223,7 +223,7 @@ def image_dataset(dataset: Any) -> tf.data.Dataset:
         if number not in (None, found):
             raise ValueError(
                 f"`source` must have as many images as it states, {number}, in batches of one size "
-                f"but for the last. Received: {found} images or more"
+                f"but for the last. Received: {found} images{' or more' * (found > number)}"
             )
 
     streamed = tf.data.Dataset.from_generator(

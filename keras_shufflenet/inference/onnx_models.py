@@ -4,6 +4,7 @@ Files of `export.onnx` and of Keras' own export take pixels, as Keras models do.
 libraries, such as mmpose, take normalized images, channels first.
 """
 
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 STD = np.array([0.229, 0.224, 0.225], np.float32)
 RGB = 3
 DATA_FORMAT = "data_format"  # key in the metadata of files of `export.onnx`
+EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
 TO_CHANNELS_FIRST = (0, 3, 1, 2)
 
 
@@ -85,15 +87,17 @@ def open_onnx(path: Path, num_threads: int | None = None) -> ONNXModel:
     Raises:
         FileNotFoundError: If the file is missing.
         ImportError: If onnxruntime is missing.
-        ValueError: If the file is broken, or takes something else.
+        ValueError: If the file is broken, refers to another file, or takes something else.
     """
     if not path.is_file():
         raise FileNotFoundError(f"`source` must be an existing file. Received: {path}")
     check_installed("An .onnx file", "onnx", ("onnxruntime",))
     try:
-        session = _open_session(path, num_threads)
+        session = _open_session(path.read_bytes(), num_threads)
     except Exception as error:  # of classes that ONNX Runtime does not export
         reason = str(error).partition("\n")[0]
+        if "External data" in reason:
+            reason = "its weights are in another file, which is not opened"
         raise ValueError(f"`source` must be an ONNX file ({reason}). Received: {path}") from error
     return _describe(session, path)
 
@@ -103,7 +107,7 @@ def run_onnx(content: bytes, images: np.ndarray) -> dict[str, np.ndarray]:
     return _describe(_open_session(content, None), "the graph").run(images)
 
 
-def _open_session(source: Path | bytes, num_threads: int | None) -> Any:
+def _open_session(content: bytes, num_threads: int | None) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -111,7 +115,9 @@ def _open_session(source: Path | bytes, num_threads: int | None) -> Any:
     options.log_severity_level = 3
     # Threads that wait for work do so asleep: beside a training they would take its cores.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(source, options)
+    # Weights in other files are looked for in a folder that cannot exist.
+    options.add_session_config_entry(EXTERNAL_FOLDER, os.devnull)
+    return onnxruntime.InferenceSession(content, options)
 
 
 def _describe(session: Any, name: Any) -> ONNXModel:

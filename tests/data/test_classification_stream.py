@@ -174,9 +174,7 @@ def test_batches_of_odd_sizes_are_counted():
         def __getitem__(self, index):
             return IMAGES[: index + 1], CLASSES[: index + 1]
 
-    with pytest.raises(
-        ValueError, match=r"batches of one size but for the last. Received: 6 images"
-    ):
+    with pytest.raises(ValueError, match=r"of one size but for the last. Received: 6 images"):
         list(iterate_arrays(ks.data.classification(Odd(), **ARGUMENTS)))
 
 

@@ -54,3 +54,11 @@ def test_errors(tmp_path):
     gray = save_pooling(tmp_path / "gray.onnx", [1, 1, 16, 8], channels=1)
     with pytest.raises(ValueError, match=r"must take float images.* Received: .*1, 1, 16"):
         Predictor.load(gray)
+
+
+def test_other_files_are_not_opened(tmp_path):
+    path = save_pooling(tmp_path / "pose.onnx", [1, 3, 16, 8])
+    onnx.save(onnx.load(path), path, save_as_external_data=True, size_threshold=0, location="w.bin")
+    assert (tmp_path / "w.bin").is_file()
+    with pytest.raises(ValueError, match=r"weights are in another file.* Received: .*pose\.onnx"):
+        Predictor.load(path)
