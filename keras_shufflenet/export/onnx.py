@@ -151,12 +151,15 @@ def _translated(
     _, *shape = static_shape(given, input_size, batch_size)
     predictor = Predictor.load(given, (shape[0], shape[1]))
     metadata = describe(predictor, labels, codec, skeleton)
+    precise = in_float32(given)
     graph = translate(
-        inlined_copy(in_float32(given), shape),
+        inlined_copy(precise, shape),
         batch_size=batch_size,
         data_format=data_format,
         metadata=metadata.files() | {DATA_FORMAT: data_format},
     )
+    if precise is not given:  # the file is as precise as this copy, not as 16 bits
+        predictor = Predictor.load(precise, (shape[0], shape[1]))
     _check(graph, predictor, (batch_size or CHECKED_IMAGES, *shape))
     return graph
 

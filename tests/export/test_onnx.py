@@ -225,6 +225,22 @@ def test_ends_of_a_model(name, tmp_path):
         np.testing.assert_allclose(output, np.asarray(expected), rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "bfloat16", "float16"])
+def test_models_of_16_bits_become_float32(dtype, tmp_path):
+    """Their own outputs are less precise than the file."""
+    inputs = keras.Input((8, 8, 3), dtype="float32")
+    x = keras.layers.Rescaling(1 / 255, dtype=dtype)(inputs)
+    x = keras.layers.GlobalAveragePooling2D(dtype=dtype)(x)
+    tiny = keras.initializers.RandomUniform(-1e-3, 1e-3, seed=0)
+    dense = keras.layers.Dense(3, kernel_initializer=tiny, dtype=dtype)
+    model = keras.Model(inputs, dense(x))
+    path = ks.export.onnx(model, tmp_path / "network.onnx")
+    images = np.random.default_rng(0).uniform(0, 255, (2, 8, 8, 3)).astype("float32")
+    kernel = keras.ops.convert_to_numpy(keras.ops.cast(dense.kernel, "float32"))
+    expected = images.mean((1, 2)) / 255 @ kernel
+    np.testing.assert_allclose(Predictor.load(path).predict(images), expected, 1e-4, 1e-8)
+
+
 @pytest.mark.parametrize("shared", [True, False])
 def test_two_networks_in_a_model(shared, tmp_path):
     """One that is called twice, and two whose layers have the same names."""
