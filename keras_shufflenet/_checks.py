@@ -96,5 +96,7 @@ def is_integer(value: Any) -> TypeGuard[int]:
 
 
 def is_line(value: Any) -> bool:
-    """Return whether a value is a line of text that is not empty."""
-    return isinstance(value, str) and bool(value.strip()) and len(value.splitlines()) == 1
+    """Return whether a value is a line of text that is not empty, and can be written in UTF-8."""
+    if not isinstance(value, str) or not value.strip() or len(value.splitlines()) != 1:
+        return False
+    return not any("\ud800" <= character <= "\udfff" for character in value)

@@ -26,6 +26,8 @@ def check_output(name: str, path: Any, suffixes: Collection[str] = ("",)) -> Pat
     if not isinstance(path, (str, os.PathLike)):
         raise ValueError(f"`{name}` must be a string or a pathlib.Path. Received: {name}={path!r}")
     path = Path(path)
+    if "\0" in str(path):
+        raise ValueError(f"`{name}` must not have a null byte. Received: {name}={str(path)!r}")
     if not path.name.endswith(tuple(suffixes)):
         raise ValueError(
             f"`{name}` must end in {', '.join(suffixes)}. Received: {name}={str(path)!r}"

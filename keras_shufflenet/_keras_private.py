@@ -119,12 +119,15 @@ def inlined_copy(model: keras.Model, shape: Sequence[int]) -> keras.Model:
     Raises:
         ValueError: If the model is of another kind.
     """
+    from keras.src.saving.serialization_lib import SafeModeScope
+
     if functional(model) is None:
         raise ValueError(
             "`model` must be a functional or sequential model. "
             f"Received: {model.name}, a {type(model).__name__}"
         )
-    copy = keras.models.clone_model(model)
+    with SafeModeScope(False):  # the model is here: its code is no code of a file
+        copy = keras.models.clone_model(model)
     copy.set_weights(model.get_weights())
 
     def run(inner: keras.Model, inputs: Any) -> Any:

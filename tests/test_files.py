@@ -44,5 +44,7 @@ def test_an_output_is_checked_before_the_work(tmp_path):
     assert list(tmp_path.rglob("*")) == [path.parent]
     with pytest.raises(ValueError, match=r"must end in \.keras, \.h5\. Received: path='model\.pt'"):
         check_output("path", "model.pt", (".keras", ".h5"))
+    with pytest.raises(ValueError, match=r"null byte\. Received: path='a\\x00b\.h5'"):
+        check_output("path", "a\0b.h5", (".h5",))
     with pytest.raises(IsADirectoryError, match="must not be a folder"):
         check_output("path", tmp_path, ("",))

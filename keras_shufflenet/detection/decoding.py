@@ -138,9 +138,17 @@ def nms(
 
     Returns:
         Indices of the kept boxes, best first.
+
+    Raises:
+        ValueError: If the shapes do not fit each other.
     """
-    boxes = np.asarray(boxes, np.float64)
-    order = np.argsort(-np.asarray(scores, np.float64), kind="stable")
+    boxes, scores = np.asarray(boxes, np.float64), np.asarray(scores, np.float64)
+    if scores.ndim != 1 or (boxes.shape != (*scores.shape, 4) and boxes.size + scores.size):
+        raise ValueError(
+            "`boxes` must have the shape (N, 4), and `scores` (N,). "
+            f"Received: shapes {boxes.shape} and {scores.shape}"
+        )
+    order = np.argsort(-scores, kind="stable")
     kept: list[np.int64] = []
     while len(order) and (max_kept is None or len(kept) < max_kept):
         best, order = order[0], order[1:]

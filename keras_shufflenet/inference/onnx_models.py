@@ -96,7 +96,9 @@ def open_onnx(path: Path, num_threads: int | None = None) -> ONNXModel:
         session = _open_session(path.read_bytes(), num_threads)
     except Exception as error:  # of classes that ONNX Runtime does not export
         reason = str(error).partition("\n")[0]
-        if "External data" in reason:
+        if path.stat().st_size == 0:
+            reason = "the file is empty"
+        elif "External data" in reason:
             reason = "its weights are in another file, which is not opened"
         raise ValueError(f"`source` must be an ONNX file ({reason}). Received: {path}") from error
     return _describe(session, path)

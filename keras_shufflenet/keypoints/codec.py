@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from keras_shufflenet._checks import check_choice, check_integer, check_positive, check_size
+from keras_shufflenet._requirements import FLOAT, PIXEL, check_memory
 from keras_shufflenet._types import Size
 from keras_shufflenet.keypoints import heatmaps as encoders
 from keras_shufflenet.keypoints import refinement, skeletons
@@ -20,6 +21,9 @@ from keras_shufflenet.keypoints.skeletons import Skeleton
 
 Encoding = Literal["msra", "unbiased", "udp", "udp_combined", "megvii"]
 Decoding = Literal["none", "quarter_offset", "unbiased", "udp", "udp_v0", "udp_combined", "megvii"]
+
+MIN_SIGMA = 0.01
+MAX_BLUR = 999
 
 _DECODERS: dict[Decoding, Callable[[np.ndarray, int], refinement.Keypoints]] = {
     "none": refinement.find_maxima,
@@ -86,10 +90,17 @@ class HeatmapCodec:
         self._default("blur_kernel_size", 3 if self.encoding == "udp_combined" else kernel)
         check_choice("decoding", self.decoding, get_args(Decoding))
         check_positive("sigma", self.sigma)
-        check_integer("blur_kernel_size", self.blur_kernel_size)
-        if self.blur_kernel_size % 2 == 0:
+        for name, pixel in {"input_size": PIXEL, "heatmap_size": FLOAT}.items():
+            size = getattr(self, name)
+            check_memory(name, size, size[0] * size[1] * pixel)
+        if self.sigma < MIN_SIGMA:
             raise ValueError(
-                "`blur_kernel_size` must be odd. "
+                f"`sigma` must be at least {MIN_SIGMA} pixels. Received: sigma={self.sigma!r}"
+            )
+        check_integer("blur_kernel_size", self.blur_kernel_size)
+        if self.blur_kernel_size % 2 == 0 or self.blur_kernel_size > MAX_BLUR:
+            raise ValueError(
+                f"`blur_kernel_size` must be odd, and at most {MAX_BLUR}. "
                 f"Received: blur_kernel_size={self.blur_kernel_size!r}"
             )
         if (self.encoding == "udp_combined") != (self.decoding == "udp_combined"):

@@ -60,8 +60,12 @@ def oks_nms(similarity: np.ndarray, scores: np.ndarray, threshold: float = 0.9) 
 
     Returns:
         Indices of the kept poses, best first.
+
+    Raises:
+        ValueError: If the shapes do not fit each other.
     """
-    order, kept = _descending(np.asarray(scores)), []
+    similarity, scores = _checked(similarity, scores)
+    order, kept = _descending(scores), []
     while len(order):
         best, order = order[0], order[1:]
         kept.append(best)
@@ -85,8 +89,11 @@ def soft_oks_nms(
 
     Returns:
         Indices of the kept poses, best first.
+
+    Raises:
+        ValueError: If the shapes do not fit each other.
     """
-    scores = np.asarray(scores, np.float64)
+    similarity, scores = _checked(similarity, scores)
     order = np.arange(len(scores))
     kept: list[int] = []
     while len(order) and len(kept) < max_poses:
@@ -96,6 +103,17 @@ def soft_oks_nms(
         scores = scores[1:] * np.exp(-(similarity[order[0], order[1:]] ** 2) / threshold)
         order = order[1:]
     return np.array(kept, np.int64)
+
+
+def _checked(similarity: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    similarity, scores = np.asarray(similarity), np.asarray(scores, np.float64)
+    count = scores.size
+    if scores.ndim != 1 or (similarity.shape != (count, count) and similarity.size + count):
+        raise ValueError(
+            "`similarity` must have the shape (N, N), and `scores` (N,). "
+            f"Received: shapes {similarity.shape} and {scores.shape}"
+        )
+    return similarity, scores
 
 
 def _descending(scores: np.ndarray) -> np.ndarray:

@@ -65,6 +65,8 @@ def refusing_damage(path: str | os.PathLike[str]) -> Iterator[None]:
         if isinstance(error, ValueError) and "Received: " in str(error):
             raise
         reason = str(error) if str(error) else type(error).__name__
+        if os.path.getsize(path) == 0:
+            reason = "the file is empty"
         raise CheckpointError(
             f"The Keras file is malformed or truncated ({reason[:300]}); supported are files of "
             f"`model.save_weights` and `model.save`. Received: {os.fspath(path)!r}"

@@ -140,6 +140,10 @@ def test_nms_keeps_the_best_first():
     boxes = [[0, 0, 10, 10], [0, 0, 10, 9], [20, 20, 30, 30], [5, 5, 5, 5]]
     np.testing.assert_array_equal(nms(boxes, [0.5, 0.6, 0.7, 0.1], 0.6), [2, 1, 3])
     np.testing.assert_allclose(iou(boxes[0], boxes), [1, 0.9, 0, 0])
+    assert nms([], [], 0.6).tolist() == []
+    for wrong in ([0.5, 0.6], [0.5] * 5, [[0.5] * 4]):
+        with pytest.raises(ValueError, match=r"shape \(N, 4\), and .* Received: shapes \(4, 4\)"):
+            nms(boxes, wrong, 0.6)
 
 
 @pytest.mark.parametrize(

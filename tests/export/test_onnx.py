@@ -257,6 +257,7 @@ def test_two_networks_in_a_model(shared, tmp_path):
 
 
 NO_ENDS = {
+    "code": (keras.layers.Lambda(lambda x: 2 * x, name="mine"), "'mine' cannot .*: Lambda"),
     "part": (keras.layers.Cropping2D(1), "other rows and columns than the first"),
     "row": (keras.layers.Cropping2D(((0, 5), (0, 0))), "An output must be"),
     "rows": (lambda x: keras.layers.Concatenate(axis=1)([x, x]), "with axis 1"),

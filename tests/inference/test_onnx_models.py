@@ -51,6 +51,9 @@ def test_errors(tmp_path):
     broken.write_bytes(b"no network")
     with pytest.raises(ValueError, match=r"must be an ONNX file .* Received: .*broken.onnx"):
         Predictor.load(broken)
+    broken.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"the file is empty\)\. Received: .*broken.onnx"):
+        Predictor.load(broken)
     gray = save_pooling(tmp_path / "gray.onnx", [1, 1, 16, 8], channels=1)
     with pytest.raises(ValueError, match=r"must take float images.* Received: .*1, 1, 16"):
         Predictor.load(gray)

@@ -271,6 +271,10 @@ def test_defaults_follow_the_input_and_the_encoding():
         ({"input_size": (0, 192)}, r"Received: input_size=\(0, 192\)$"),
         ({"input_size": 256}, "Received: input_size=256$"),
         ({"input_size": (256, 192), "sigma": 0}, "Received: sigma=0$"),
+        ({"input_size": (256, 192), "sigma": 1e-300}, "Received: sigma=1e-300$"),
+        ({"input_size": (10**9, 10**9)}, "GB are required. Received: input_size="),
+        ({"input_size": (256, 192), "heatmap_size": (10**9, 10**9)}, "GB are .*: heatmap_size="),
+        ({"input_size": (256, 192), "blur_kernel_size": 10001}, "at most 999. Received: blur"),
         ({"input_size": (256, 192), "blur_kernel_size": 10}, "Received: blur_kernel_size=10$"),
         (
             {"input_size": (256, 192), "encoding": "udp_combined", "decoding": "udp"},

@@ -65,3 +65,11 @@ def test_of_equal_scores_the_last_is_kept_first():
     assert oks_nms(similarity, [0.5] * 4).tolist() == [3, 2, 1]
     assert oks_nms(similarity, [0.5, 0.5, 0.5, 0.7]).tolist() == [3, 2, 1]
     assert soft_oks_nms(similarity, [0.5] * 4).tolist() == [3, 0, 1, 2]
+
+
+@pytest.mark.parametrize("nms", [oks_nms, soft_oks_nms])
+def test_as_many_scores_as_poses(nms):
+    assert nms(np.zeros((0, 0)), np.zeros(0)).tolist() == []
+    for wrong in (np.ones(2), np.ones(4), np.ones((3, 1))):
+        with pytest.raises(ValueError, match=r"shape \(N, N\), and .* Received: shapes \(3, 3\)"):
+            nms(np.eye(3), wrong)

@@ -129,6 +129,7 @@ def test_a_folder_of_another_class_is_an_error(folders, shallow, classes, receiv
         (["a", ""], "lines of text, not empty"),
         (["a", 3], "lines of text"),
         (["a", "b\nc"], "lines of text"),
+        (["a", "b\udc80"], "lines of text"),
     ],
 )
 def test_names_that_are_none(classes, message):

@@ -327,6 +327,12 @@ def test_a_zip_bomb(tmp_path):
         ks.inference.Predictor.load(tmp_path / "bad.keras")
 
 
+def test_an_empty_file(tmp_path):
+    (tmp_path / "bad.keras").touch()
+    with pytest.raises(CheckpointError, match=r"the file is empty.*Received: .*bad\.keras"):
+        ks.inference.Predictor.load(tmp_path / "bad.keras")
+
+
 @pytest.mark.parametrize("value", [np.nan, -np.inf, 1e30])
 def test_impossible_numbers(folder, tmp_path, value):
     def change(file) -> None:
