@@ -5,7 +5,9 @@ them.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from io import BytesIO
+from itertools import chain, count
 from typing import Any
 
 import keras
@@ -121,36 +123,38 @@ def inlined_copy(model: keras.Model, shape: Sequence[int]) -> keras.Model:
     """
     from keras.src.saving.serialization_lib import SafeModeScope
 
-    if functional(model) is None:
+    network = functional(model)
+    if network is None:
         raise ValueError(
             "`model` must be a functional or sequential model. "
             f"Received: {model.name}, a {type(model).__name__}"
         )
-    with SafeModeScope(False):  # the model is here: its code is no code of a file
-        copy = keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
+    copies: dict[int, tuple[Any, Any]] = {}
+    names = {layer.name for layer in network.layers}
 
-    def run(inner: keras.Model, inputs: Any) -> Any:
-        return inner._run_through_graph(inputs, operation_fn=operation)
+    def run(inner: keras.Model, inputs: Any, depth: int) -> Any:
+        return inner._run_through_graph(inputs, operation_fn=partial(operation, depth=depth))
 
-    def operation(layer: Any) -> Any:
-        inner = functional(layer)
-        return layer if inner is None else lambda inputs, **_: run(inner, inputs)
-
-    _name_apart(copy, {})
-    images = keras.Input(tuple(shape), name=model.inputs[0].name)
-    return keras.Model(images, run(functional(copy), images), name=model.name)
-
-
-def _name_apart(model: keras.Model, taken: dict[str, Any], prefix: str = "") -> None:
-    """Rename layers of nested models whose names are those of other layers."""
-    for layer in model.layers:
+    def operation(layer: Any, depth: int) -> Any:
         inner = functional(layer)
         if inner is not None:
-            _name_apart(inner, taken, f"{layer.name}_")
-        elif taken.setdefault(layer.name, layer) is not layer:
-            layer.name = f"{prefix}{layer.name}"
-            taken[layer.name] = layer
+            return lambda inputs, **_: run(inner, inputs, depth + 1)
+        if id(layer) not in copies:
+            config = layer.get_config()
+            if depth > 0:
+                numbered = (f"{layer.name}_{number}" for number in count(2))
+                config["name"] = next(n for n in chain([layer.name], numbered) if n not in names)
+                names.add(config["name"])
+            copies[id(layer)] = layer, layer.__class__.from_config(config)
+        return copies[id(layer)][1]
+
+    images = keras.Input(tuple(shape), name=model.inputs[0].name)
+    with SafeModeScope(False):  # the model is here: its code is no code of a file
+        outputs = run(network, images, 0)
+    for layer, copy in copies.values():
+        if isinstance(layer, keras.Layer):
+            copy.set_weights(layer.get_weights())
+    return keras.Model(images, outputs, name=model.name)
 
 
 def output_shapes(model: keras.Model, any_side: int) -> list[tuple[str, tuple[int | None, ...]]]:

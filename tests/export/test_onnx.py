@@ -8,11 +8,12 @@ import onnx
 import onnxruntime
 import openvino
 import pytest
+import tensorflow as tf
 
 import keras_shufflenet as ks
 from keras_shufflenet.benchmark import networks
 from keras_shufflenet.inference.predictor import Predictor
-from keras_shufflenet.models import detnas
+from keras_shufflenet.models import detnas, mobilenet_v2
 from tests.noise import TOLERANCE, assert_exact, exact
 
 SIZE = (64, 64)
@@ -22,6 +23,9 @@ FEWER_UNITS = {
     "shufflenet_v2_plus.UNITS": (2, 2, 2, 2),
     "shufflenet_v2_plus.ARCHITECTURE": "01 23 10 32",
     "one_shot.UNITS": (2, 2, 2, 2),
+    "mobilenet_v2.STAGES": [
+        (*stage[:2], min(2, stage[2]), stage[3]) for stage in mobilenet_v2.STAGES
+    ],
     "detnas.SIZES": {"300m": detnas.SIZES["300m"]._replace(units=(2, 2, 2, 2))},
 }
 NETWORKS = {
@@ -38,6 +42,14 @@ NETWORKS = {
     "head deconv": lambda: ks.PoseEstimator("shufflenet_v2_x0_25", head="deconv", input_size=SIZE),
     "NanoDet-Plus": lambda: ks.NanoDetPlus(backbone="shufflenet_v2_x0_25", input_shape=(*SIZE, 3)),
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _eagerly():
+    """Run models operation by operation: tracing one takes longer than running it once or twice."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture(scope="module")
