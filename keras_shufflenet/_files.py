@@ -65,6 +65,12 @@ def _check_writable(name: str, path: Path, folder: Path) -> None:
         ) from error
 
 
+def received_path(path: Path) -> str:
+    """Return a path for messages, and whether it is there but a folder, pipe, socket or device."""
+    what = ", which is no regular file" if path.exists() and not path.is_file() else ""
+    return f"{str(path)!r}{what}"
+
+
 def atomic_write(path: Path, write: Callable[[Path], Any]) -> None:
     """Write a temporary file beside `path` and rename it to `path` when it is complete.
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keras_shufflenet._files import received_path
 from keras_shufflenet.litert.metadata import ModelMetadata
 from keras_shufflenet.weights.catalog import default_dataset
 
@@ -36,7 +37,7 @@ def load_keras(path: Path) -> "keras.Model":
         ValueError: If it cannot be read, or its model has code or custom objects.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"The .keras file must exist. Received: {str(path)!r}")
+        raise FileNotFoundError(f"The .keras file must exist. Received: {received_path(path)}")
     from keras_shufflenet.weights.errors import CheckpointError
     from keras_shufflenet.weights.keras_archive import load_model_file
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from keras_shufflenet._files import received_path
 from keras_shufflenet._requirements import check_installed
 from keras_shufflenet.litert.metadata import ModelMetadata
 
@@ -90,7 +91,9 @@ def open_onnx(path: Path, num_threads: int | None = None) -> ONNXModel:
         ValueError: If the file is broken, refers to another file, or takes something else.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"`source` must be an existing file. Received: {path}")
+        raise FileNotFoundError(
+            f"`source` must be an existing file. Received: {received_path(path)}"
+        )
     check_installed("An .onnx file", "onnx", ("onnxruntime",))
     try:
         session = _open_session(path.read_bytes(), num_threads)

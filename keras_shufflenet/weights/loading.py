@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_shufflenet._files import atomic_write, check_output
+from keras_shufflenet._files import atomic_write, check_output, received_path
 from keras_shufflenet.weights import SAVE_FORMATS, catalog
 from keras_shufflenet.weights._choice import Request
 from keras_shufflenet.weights._outputs import MatchOutputs
@@ -101,7 +101,9 @@ def _locate(source: str | os.PathLike[str], model_name: str) -> tuple[Path, str 
     if name not in catalog.CATALOG and path.is_file():
         return path, None
     if name not in catalog.CATALOG and (path.suffix in CHECKPOINT_SUFFIXES or os.sep in name):
-        raise FileNotFoundError(f"`weights` must be an existing file. Received: weights={name!r}")
+        raise FileNotFoundError(
+            f"`weights` must be an existing file. Received: weights={received_path(path)}"
+        )
     is_dataset = name in catalog.DATASETS
     entry = catalog.default_entry(model_name, name) if is_dataset else catalog.get_entry(name)
     return download(entry), entry.layout

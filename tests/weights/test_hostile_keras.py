@@ -327,6 +327,18 @@ def test_a_zip_bomb(tmp_path):
         ks.inference.Predictor.load(tmp_path / "bad.keras")
 
 
+@pytest.mark.parametrize("suffix", [".keras", ".weights.h5", ".pth", ".onnx"])
+def test_a_pipe_is_not_read(tmp_path, suffix):
+    path = tmp_path / f"pipe{suffix}"
+    os.mkfifo(path)
+    if suffix in (".keras", ".onnx"):
+        with pytest.raises(FileNotFoundError, match=r"pipe\.\w+', which is no regular file$"):
+            ks.inference.Predictor.load(path)
+    if suffix != ".onnx":
+        with pytest.raises(FileNotFoundError, match=r"pipe\.[\w.]+', which is no regular file$"):
+            load(network(), path)
+
+
 def test_an_empty_file(tmp_path):
     (tmp_path / "bad.keras").touch()
     with pytest.raises(CheckpointError, match=r"the file is empty.*Received: .*bad\.keras"):
