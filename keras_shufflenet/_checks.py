@@ -48,16 +48,17 @@ def check_integer(name: str, value: Any, minimum: int = 1) -> None:
         raise ValueError(f"`{name}` must be {allowed}. Received: {name}={value!r}")
 
 
-def check_names(name: str, value: Any, what: str) -> tuple[str, ...]:
+def check_names(name: str, value: Any, what: str, *, may_repeat: bool = False) -> tuple[str, ...]:
     """Return a list of names as a tuple.
 
     Args:
         name: Name of the argument, for messages.
         value: The names.
         what: What the argument must be, for messages.
+        may_repeat: Whether a name may stand twice, as "crane" does in short names of ImageNet.
 
     Raises:
-        ValueError: If it is no list, or an element is no line of text.
+        ValueError: If it is no list, an element is no line of text, or one stands there twice.
     """
     if isinstance(value, str) or not isinstance(value, (Sequence, np.ndarray)) or not len(value):
         raise ValueError(f"`{name}` must be {what}. Received: {name}={value!r}")
@@ -66,7 +67,13 @@ def check_names(name: str, value: Any, what: str) -> tuple[str, ...]:
         raise ValueError(
             f"`{name}` must be lines of text, not empty. Received: {wrong[0]!r} in {name}"
         )
-    return tuple(map(str, value))
+    names = tuple(map(str, value))
+    repeated = sorted({each for each in names if names.count(each) > 1})
+    if repeated and not may_repeat:
+        raise ValueError(
+            f"`{name}` must differ from each other. Received: {', '.join(repeated)} twice"
+        )
+    return names
 
 
 def check_size(name: str, value: Any, multiple_of: int = 1) -> tuple[int, int]:

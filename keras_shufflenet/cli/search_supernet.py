@@ -24,6 +24,7 @@ from keras_shufflenet.cli.training_options import (
     ValAnnotations,
     ValImageDir,
     ValInterval,
+    check_accumulation,
     parse_loggers,
 )
 
@@ -184,6 +185,7 @@ def supernet(
         sampling=sampling,
         seed=seed,
     )
+    check_accumulation(settings.make_recipe(), accumulation_steps)
     # When the folder is known to be that of this training.
     write = keras.callbacks.LambdaCallback(on_train_begin=lambda _: settings.write(output_dir))
     train_supernet(

@@ -211,7 +211,7 @@ def classify(
     chosen = _changed(
         choose_recipe(
             ks.training.classification_recipes.CLASSIFICATION_RECIPES,
-            *(recipe, epochs, batch_size, learning_rate),
+            *(recipe, epochs, batch_size, learning_rate, accumulation_steps),
         ),
         {
             "frozen_epochs": frozen_epochs,

@@ -143,7 +143,7 @@ def detect(
     if recipe is None:
         own = max((name for name in recipes if model.startswith(name)), key=len)
         recipe = own if initial_checkpoint is None else "finetune"
-    chosen = choose_recipe(recipes, recipe, epochs, batch_size, learning_rate)
+    chosen = choose_recipe(recipes, recipe, epochs, batch_size, learning_rate, accumulation_steps)
     keras.utils.set_random_seed(seed)
     network = ks.create_model(
         model,

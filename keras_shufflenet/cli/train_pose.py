@@ -131,7 +131,7 @@ def pose(
     sources, size = pair(annotations, image_dir), parse_size(input_size)
     validation = parse_validation(val_annotations, val_image_dir)
     _check_backbone(model)
-    _check_teacher(teacher, teacher_weight)
+    _check_teacher(teacher, teacher_weight, recipe)
     check_initial(initial_checkpoint, weights)
     check_strategy(strategy)
     loggers = parse_loggers(logger)
@@ -141,9 +141,16 @@ def pose(
     import keras
 
     import keras_shufflenet as ks
+    from keras_shufflenet.training.distillation import open_teacher
 
     distribution = ks.training.open_strategy(strategy)  # before anything is computed
-    chosen = choose_recipe(ks.training.recipes.RECIPES, recipe, epochs, batch_size, learning_rate)
+    chosen = choose_recipe(
+        ks.training.recipes.RECIPES,
+        *(recipe, epochs, batch_size, learning_rate, accumulation_steps),
+    )
+    learned = _teacher(teacher, teacher_weight)
+    if learned is not None:  # before the network is built, and its weights are fetched
+        open_teacher(learned, skeleton.keypoint_names, size)
     keras.utils.set_random_seed(seed)
     network = ks.PoseEstimator(
         model,
@@ -161,7 +168,7 @@ def pose(
         val_data=validation,
         val_ground_truth=val_ground_truth,
         category=category,
-        teacher=_teacher(teacher, teacher_weight),
+        teacher=learned,
         seed=seed,
         resume=resume,
         val_interval=val_interval,
@@ -196,8 +203,11 @@ def _open_first(
     return first, MPII
 
 
-def _check_teacher(teacher: str | None, weight: float | None) -> None:
+def _check_teacher(teacher: str | None, weight: float | None, recipe: str) -> None:
     from keras_shufflenet._checks import check_fraction
+
+    if recipe == "distill" and teacher is None:
+        raise ValueError("--recipe distill must have a --teacher. Received: no --teacher")
 
     if weight is not None:
         if teacher is None:

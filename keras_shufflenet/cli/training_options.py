@@ -204,8 +204,14 @@ def choose_recipe(
     epochs: int | None,
     batch_size: int | None,
     learning_rate: float | None,
+    accumulation_steps: int = 1,
 ) -> Recipe:
-    """Return a recipe with the given numbers in the place of its own."""
+    """Return a recipe with the given numbers in the place of its own.
+
+    Raises:
+        ValueError: If there is no such recipe, the learning rate is not positive, or the steps of
+            accumulation do not divide the batch.
+    """
     from keras_shufflenet._checks import is_positive  # imports NumPy
 
     if name not in recipes:
@@ -219,4 +225,19 @@ def choose_recipe(
         "batch_size": batch_size,
         "peak_learning_rate": learning_rate,
     }
-    return recipes[name](**{key: value for key, value in changes.items() if value is not None})
+    recipe = recipes[name](**{key: value for key, value in changes.items() if value is not None})
+    check_accumulation(recipe, accumulation_steps)
+    return recipe
+
+
+def check_accumulation(recipe: Any, accumulation_steps: int) -> None:
+    """Check what a training would find out in its first step.
+
+    Raises:
+        ValueError: If the steps of accumulation do not divide the batch.
+    """
+    if recipe.batch_size % accumulation_steps:
+        raise ValueError(
+            "--batch-size must be a multiple of --accumulation-steps. Received: "
+            f"--batch-size {recipe.batch_size} and --accumulation-steps {accumulation_steps}"
+        )

@@ -102,7 +102,7 @@ class ClassificationDataset:
         """Split at random, the same fraction of every class.
 
         A class of two images or more has at least one in either part. An image that is listed
-        several times is in one part alone.
+        several times is in one part alone, also with several classes: it counts for its first.
 
         Args:
             fraction: Share of the second part, above 0 and below 1.
@@ -120,13 +120,13 @@ class ClassificationDataset:
                 f"`fraction` must be a number above 0 and below 1. Received: fraction={fraction!r}"
             )
         second = np.zeros(len(self), bool)
-        for index in np.unique(self.classes):
-            rows = np.nonzero(self.classes == index)[0]
-            _, first, image = np.unique(self.paths[rows], return_index=True, return_inverse=True)
-            numbers = np.sort(first)  # of the images, in their order
+        _, first, image = np.unique(self.paths, return_index=True, return_inverse=True)
+        images = np.sort(first)  # the first row of each, in their order
+        for index in np.unique(self.classes[images]):
+            numbers = images[self.classes[images] == index]
             count = min(max(round(fraction * len(numbers)), 1), len(numbers) - 1)
             order = np.random.default_rng([seed, int(index) + 1]).permutation(numbers)
-            second[rows[np.isin(first[image], order[:count])]] = True
+            second |= np.isin(first[image], order[:count])
         if not second.any():
             raise ValueError(
                 "A dataset must have at least two images of a class to be split. "

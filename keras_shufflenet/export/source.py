@@ -203,7 +203,7 @@ def _labels(labels: Sequence[str] | None, shape: tuple[int, ...]) -> tuple[str, 
     if labels is None:
         return ()
     what = "a list with a name for each class of a classifier or detector"
-    names = check_names("labels", labels, what)
+    names = check_names("labels", labels, what, may_repeat=True)
     if len(shape) != 1 or len(names) != shape[0]:
         raise ValueError(
             f"`labels` must be {what}. "

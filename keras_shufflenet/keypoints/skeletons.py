@@ -116,13 +116,7 @@ class Skeleton:
 def _checked_names(name: str, keypoint_names: Sequence[str]) -> tuple[str, ...]:
     if not is_line(name):
         raise ValueError(f"`name` must be a line of text. Received: name={name!r}")
-    names = check_names("keypoint_names", keypoint_names, "a list of at least one name")
-    repeated = sorted({each for each in names if names.count(each) > 1})
-    if repeated:
-        raise ValueError(
-            f"`keypoint_names` must differ from each other. Received: {', '.join(repeated)} twice"
-        )
-    return names
+    return check_names("keypoint_names", keypoint_names, "a list of at least one name")
 
 
 def _checked_flip_pairs(pairs: Iterable[Sequence[int]], count: int) -> tuple[Pair, ...]:

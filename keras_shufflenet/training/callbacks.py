@@ -235,6 +235,9 @@ class EarlyEnd(keras.callbacks.Callback):
 class EpochLog(keras.callbacks.Callback):
     """Write a csv file with a row per epoch, atomically; a repeated epoch replaces its row.
 
+    The column ``learning_rate`` is the rate after the last step of the epoch, as in the logs of
+    Keras' `LearningRateScheduler`; the losses are means over the epoch.
+
     Args:
         path: The file. Rows of epochs before ``first_epoch`` are kept.
         first_epoch: Epoch at which the training starts or resumes, from 0.

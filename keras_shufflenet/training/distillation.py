@@ -55,6 +55,31 @@ class Teacher:
         return {"model": self.name, "weight": self.weight, "flip_test": self.flip_test}
 
 
+def open_teacher(
+    teacher: Teacher, keypoint_names: tuple[str, ...], input_size: tuple[int, int]
+) -> PosePredictor:
+    """Open the model of a teacher.
+
+    Args:
+        teacher: The teacher.
+        keypoint_names: The K keypoints of the student.
+        input_size: (height, width) in pixels of the crops, for a teacher of any size.
+
+    Raises:
+        FileNotFoundError: If the teacher's file is missing.
+        ValueError: If it is no pose estimator, or predicts other keypoints.
+    """
+    model = Predictor.load(teacher.model)
+    own = None if model.has_input_size else input_size
+    predictor = PosePredictor.load(model, input_size=own, flip_test=teacher.flip_test)
+    if predictor.skeleton.keypoint_names != keypoint_names:
+        raise ValueError(
+            f"The teacher must predict the keypoints {', '.join(keypoint_names)}. Received: "
+            f"{teacher.name} with {', '.join(predictor.skeleton.keypoint_names)}"
+        )
+    return predictor
+
+
 def with_teacher(
     dataset: tf.data.Dataset, teacher: Teacher, keypoint_names: tuple[str, ...]
 ) -> tf.data.Dataset:
@@ -73,15 +98,8 @@ def with_teacher(
         FileNotFoundError: If the teacher's file is missing.
         ValueError: If it predicts other keypoints.
     """
-    model = Predictor.load(teacher.model)
     height, width = dataset.element_spec[0].shape[1:3]
-    own = None if model.has_input_size else (height, width)
-    predictor = PosePredictor.load(model, input_size=own, flip_test=teacher.flip_test)
-    if predictor.skeleton.keypoint_names != keypoint_names:
-        raise ValueError(
-            f"The teacher must predict the keypoints {', '.join(keypoint_names)}. Received: "
-            f"{teacher.name} with {', '.join(predictor.skeleton.keypoint_names)}"
-        )
+    predictor = open_teacher(teacher, keypoint_names, (height, width))
     size, share = predictor.codec.input_size, teacher.weight
 
     def predict(crops: np.ndarray) -> np.ndarray:

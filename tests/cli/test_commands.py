@@ -218,6 +218,12 @@ def test_train_then_evaluate_with_a_results_row(command, people, shallow, tmp_pa
         (["--val-image-dir", "."], 1, "must be given together"),
         (["--head", "heavy"], 1, "Received: "),
         (["--teacher-weight", "0.7"], 1, "--teacher-weight is for --teacher, which is not given."),
+        (["--recipe", "distill"], 1, "--recipe distill must have a --teacher. Received: no"),
+        (
+            ["--batch-size", "6", "--accumulation-steps", "4"],
+            1,
+            "--batch-size must be a multiple of --accumulation-steps. Received: --batch-size 6 and",
+        ),
         (["--initial-checkpoint", __file__], 1, "must not be given together. Received: none and"),
         (["--annotations", "none.json"], 2, "file 'none.json' does not exist"),
         (["--output-dir", __file__], 2, "is a file"),
@@ -234,6 +240,18 @@ def test_train_mistakes(command, people, tmp_path, arguments, exit_code, message
     assert code == exit_code
     assert message in err
     assert err.count("\n") == 1
+
+
+def test_the_teacher_is_opened_first(command, people, tmp_path):
+    annotations, images = people
+    teacher = tmp_path / "teacher.onnx"
+    teacher.write_bytes(b"no network")
+    code, _, err = command(
+        *("train", "pose", "shufflenet_v2_x9", "--annotations", annotations, "--image-dir", images),
+        *("--output-dir", tmp_path / "run", "--recipe", "distill", "--teacher", teacher),
+    )
+    assert code == 1
+    assert str(teacher) in err
 
 
 def test_the_initial_checkpoint_is_looked_for_first(command, people, tmp_path):

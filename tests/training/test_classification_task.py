@@ -283,6 +283,18 @@ def test_an_image_that_is_listed_twice_is_in_one_part(folder):
     assert sorted(second.paths) == sorted([*images.split(0.25, seed=3)[1].paths] * 2)
 
 
+def test_an_image_of_several_classes_is_in_one_part(folder):
+    images = ks.data.load_classification_dataset(folder)
+    again = dataclasses.replace(images, classes=(images.classes + 1) % 3)
+    paths, classes = (
+        [*getattr(images, name), *getattr(again, name)] for name in ("paths", "classes")
+    )
+    doubled = dataclasses.replace(images, paths=np.array(paths), classes=np.array(classes))
+    first, second = doubled.split(0.25, seed=3)
+    assert not set(first.paths) & set(second.paths)
+    assert set(second.paths) == set(images.split(0.25, seed=3)[1].paths)
+
+
 def test_classes_of_other_data_go_by_name(folder, tmp_path):
     images = ks.data.load_classification_dataset(folder)
     reordered = images.matched(("red", "blue", "green"))
@@ -294,6 +306,8 @@ def test_classes_of_other_data_go_by_name(folder, tmp_path):
     assert again.class_names == ()
     assert again.named(["a", "b", "c"]).num_classes == again.num_classes == 3
     np.testing.assert_array_equal(again.classes, images.classes)
+    with pytest.raises(ValueError, match=r"differ from each other. Received: a twice"):
+        again.named(["a", "a", "b"])
     with pytest.raises(ValueError, match=r"at least 3 names.*Received: 2 names"):
         again.named(["a", "b"])
 
