@@ -56,9 +56,9 @@ def unset_weights() -> Iterator[None]:
 
 @contextmanager
 def eager_training() -> Iterator[None]:
-    """Run the steps of trainings operation by operation: tracing one takes longer than ten steps.
+    """Run steps of training and prediction by operation: tracing one takes longer than ten steps.
 
-    For trainings of a step or two; tests/training and tests/cli trace theirs.
+    For a step or two; tests/training, tests/inference and tests/cli trace theirs.
     """
     compile_ = keras.Model.compile
 
@@ -67,6 +67,8 @@ def eager_training() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(keras.Model, "compile", compile_eagerly)
+        eagerly = property(lambda _: True, lambda _, value: None)
+        patch.setattr(keras.Model, "run_eagerly", eagerly)
         yield
 
 

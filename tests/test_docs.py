@@ -122,6 +122,7 @@ def here(tmp_path_factory, shared, synth, state):
     """The working directory: files that the pages name, and a mirror with the checkpoints."""
     folder = tmp_path_factory.mktemp("docs")
     with pytest.MonkeyPatch.context() as patch, eager_training():
+        patch.setattr(shortcuts, "UNITS", (1, 1, 1))
         patch.chdir(folder)
         patch.setenv("KERAS_SHUFFLENET_MIRROR", str(folder / "mirror"))
         patch.setenv("KERAS_HOME", str(folder / "home"))

@@ -12,6 +12,7 @@ from PIL import Image
 
 import keras_shufflenet as ks
 import keras_shufflenet.datasets
+from tests import shortcuts
 from tests.datasets.layouts import SIZE, write_coco, write_mpii
 from tests.shortcuts import eager_training
 
@@ -22,6 +23,11 @@ SMALL = "--weights none --epochs 1 --batch-size 4 --input-size 64x64"
 
 def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.fixture(autouse=True)
+def _one_unit_for_each_stage(monkeypatch):
+    monkeypatch.setattr(shortcuts, "UNITS", (1, 1, 1))
 
 
 @pytest.fixture(scope="module")

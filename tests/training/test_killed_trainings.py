@@ -1,8 +1,9 @@
 """Trainings that were killed end like those that were not."""
 
 import signal
+from zipfile import ZipFile
 
-import keras
+import h5py
 import numpy as np
 import pytest
 
@@ -47,6 +48,19 @@ def trained(people, tmp_path_factory):
     return folder, {name: [next(codes) for _ in several] for name, several in trainings.items()}
 
 
+def weights(path):
+    """The arrays of a Keras file by their places: building supernets to read them takes long."""
+    found = {}
+
+    def add(name, item):
+        if isinstance(item, h5py.Dataset):
+            found[name] = item[()]
+
+    with ZipFile(path) as archive, h5py.File(archive.open("model.weights.h5")) as file:
+        file.visititems(add)
+    return found
+
+
 @pytest.mark.parametrize(
     ("kind", "codes", "epochs"),
     [
@@ -60,12 +74,11 @@ def test_a_killed_training_ends_like_one_that_was_not(trained, kind, codes, epoc
     folder, found_codes = trained
     assert (found_codes[kind], found_codes[f"killed {kind}"]) == ([0], codes)
     uninterrupted, killed = folder / kind, folder / f"killed {kind}"
-    expected, found = (
-        keras.saving.load_model(each / "model.keras").get_weights()
-        for each in (uninterrupted, killed)
-    )
-    for got, wanted in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(got, wanted)
+    expected, found = (weights(each / "model.keras") for each in (uninterrupted, killed))
+    assert len(expected) > 3
+    assert expected.keys() == found.keys()
+    for name, wanted in expected.items():
+        np.testing.assert_array_equal(found[name], wanted, name)
     log = callbacks.read_log(killed / "log.csv")
     assert [row["epoch"] for row in log] == list(range(1, epochs + 1))
     assert not [path.name for path in killed.iterdir() if path.name.startswith(".")]
