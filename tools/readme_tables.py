@@ -22,7 +22,7 @@ from result_tables import TABLES, one_thread
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (
     *("README.md", "docs/models.md", "docs/benchmarks.md", "docs/pose.md", "docs/export.md"),
-    "docs/teachers.md",
+    *("docs/teachers.md", "docs/search.md"),
 )
 PLOT = "docs/latency.png"
 MARK = re.compile(r"(<!-- table: (\w+)([^>]*) -->\n).*?(<!-- end -->)", re.DOTALL)

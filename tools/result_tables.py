@@ -317,6 +317,64 @@ def browser_table(results: Path, patterns: Sequence[str]) -> str:
     return _markdown(("file", "client", *columns), rows)
 
 
+def search_table(results: Path, patterns: Sequence[str]) -> str:
+    """Build the table of searches on synthetic people, judged by trainings of single networks."""
+    head = (
+        *("supernet AP", "candidates", "best of the first 50", "best", "winner alone"),
+        *("8 random ones alone: median", "best", "Kendall's τ", "minutes"),
+    )
+    scores = ("first_generation_best", "best_score", "winner_ap", "median_random_ap")
+    rows = [
+        [f"{float(row['supernet_ap']):.3f}", row["candidates"]]
+        + [f"{float(row[column]):.3f}" for column in (*scores, "best_random_ap")]
+        + [f"{float(row['kendall_tau']):.2f}", f"{float(row['seconds']) / 60:.0f}"]
+        for row in read_rows(results / "search.csv")
+    ]
+    return _markdown(head, rows)
+
+
+def latency_tables_table(results: Path, patterns: Sequence[str]) -> str:
+    """Build the table of the errors of latency tables."""
+    head = (
+        *("space", "channel scales", "network", "precision", "networks measured"),
+        *("median error", "worst", "median error of a line over multiply-adds", "processor"),
+    )
+    rows = []
+    for row in read_rows(results / "latency_table.csv"):
+        network = f"{row['head'] or 'classifier'}, {row['input_size'].replace('x', ' × ')}"
+        errors = (row[column] for column in ("median_error", "worst_error", "macs_error"))
+        rows.append(
+            [
+                *(f"`{row['space']}`", row["channel_scales"].replace(" ", ", "), network),
+                *(row["precision"], f"{row['networks']} + {row['held_out']}"),
+                *(f"{float(error):.1%}" for error in errors),
+                row["processor"],
+            ]
+        )
+    return _markdown(head, rows)
+
+
+def searches_table(results: Path, patterns: Sequence[str]) -> str:
+    """Build the table of searches under a latency budget and under a limit of multiply-adds."""
+    head = (
+        *("search", "network", "score", "multiply-adds", "budget, ms", "predicted"),
+        *("measured", "partitions"),
+    )
+    rows = []
+    for row in read_rows(results / "searches.csv"):
+        times = (row[column] for column in ("budget_ms", "predicted_ms", "measured_ms"))
+        rows.append(
+            [
+                *(row["search"] or "none", f"`{row['network']}`"),
+                f"{float(row['score']):.3f}" if row["score"] else "",
+                f"{float(row['macs']) / 1e6:.1f} M" if row["macs"] else "",
+                *(f"{float(time):.3f}" if time else "" for time in times),
+                row["partitions"],
+            ]
+        )
+    return _markdown(head, rows)
+
+
 TABLES: Mapping[str, Callable[[Path, Sequence[str]], str]] = {
     "headline": headline_table,
     "models": models_table,
@@ -336,6 +394,9 @@ TABLES: Mapping[str, Callable[[Path, Sequence[str]], str]] = {
     "ablation": ablation_table,
     "graphs": graphs_table,
     "browser": browser_table,
+    "search": search_table,
+    "latency_tables": latency_tables_table,
+    "searches": searches_table,
 }
 
 

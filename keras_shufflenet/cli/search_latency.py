@@ -52,7 +52,7 @@ def latency_table(
     held_out: Annotated[
         int, typer.Option(min=1, help="Random architectures that its error is measured on.")
     ] = 20,
-    iterations: Annotated[int, typer.Option(min=1, help="Timed runs of each file.")] = 50,
+    iterations: Annotated[int, typer.Option(min=1, help="Timed runs of each file.")] = 60,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the networks.")] = 0,
     results_csv: Annotated[
         Path | None, typer.Option(help="csv file to append the error of the table to.")

@@ -2,13 +2,16 @@
 
 Every measurement is interleaved with a network of 3 × 3 blocks: only ratios to it are used, so that
 what slows down the machine for a while slows down both. With one thread its CPU time is measured,
-which is the latency on a machine that does nothing else.
+which is the latency on a machine that does nothing else. Two interpreters of one file differ by
+some percent all the time, by where their memory lies: every file is run by several.
 """
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
+from statistics import mean
 from time import perf_counter, thread_time
 
 import keras
@@ -26,8 +29,11 @@ from keras_shufflenet.search.spaces import Architecture, SearchSpace
 
 PRECISIONS = ("float32", "int8")
 BATCH = 16  # files in memory at once, beside that of the base
-BASE = "base"
+BASE = -1  # its number among those of the networks
+INTERPRETERS = 3  # of each file
 COARSE = 8  # pixels of the images from which activation ranges are taken, enlarged
+
+Run = Callable[[], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,41 +115,57 @@ class Deployment:
 
         Args:
             networks: As for `build`.
-            iterations: Timed runs of each file.
+            iterations: Timed runs of each file, of all its interpreters together.
             verbose: Whether to show progress.
 
         Returns:
             The latency of each, divided by that of the base, and the latency of the base in
-            milliseconds: medians.
+            milliseconds: means of the interpreters' medians.
 
         Raises:
             ValueError: If there is no such network, or `iterations` is no positive integer.
         """
         check_integer("iterations", iterations)
-        base_run = self._open(self.base)
+        base_runs = self._open(self.base)
         ratios, base_times = [], []
         for start in range(0, len(networks), BATCH):
             batch = networks[start : start + BATCH]
             title = f"Exporting {start + 1} to {start + len(batch)} of {len(networks)}"
-            runs = {BASE: base_run} | {
-                str(number): self._open(network)
+            opened = {BASE: base_runs} | {
+                number: self._open(network)
                 for number, network in enumerate(
                     track(batch, title, transient=True, disable=not verbose)
                 )
             }
-            clock = thread_time if self.threads == 1 else perf_counter
-            times = measure_interleaved(runs, iterations, clock, verbose)
-            base = times.pop(BASE).median
+            times = self._time(opened, iterations, verbose)
+            base = times.pop(BASE)
             base_times.append(base)
-            ratios += [time.median / base for time in times.values()]
+            ratios += [time / base for time in times.values()]
         return np.array(ratios), float(np.median(base_times))
 
-    def _open(self, network: Architecture | str) -> Callable[[], None]:
-        """Export a network, and return a function that runs it."""
+    def _time(
+        self, opened: Mapping[int, Sequence[Run]], iterations: int, verbose: bool
+    ) -> dict[int, float]:
+        """Return the milliseconds of files: the means of their interpreters' medians."""
+        runs = {
+            f"{number}.{index}": run
+            for number, interpreters in opened.items()
+            for index, run in enumerate(interpreters)
+        }
+        clock = thread_time if self.threads == 1 else perf_counter
+        times = measure_interleaved(runs, ceil(iterations / INTERPRETERS), clock, verbose)
+        return {
+            number: mean(times[f"{number}.{index}"].median for index in range(len(interpreters)))
+            for number, interpreters in opened.items()
+        }
+
+    def _open(self, network: Architecture | str) -> list[Run]:
+        """Export a network, and return functions of several interpreters that run it."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "network.tflite"
             self.export(network, path)
-            interpreter = open_interpreter(path, self.threads)
-        (image,) = interpreter.get_input_details()
-        interpreter.set_tensor(image["index"], np.full(image["shape"], 128, image["dtype"]))
-        return interpreter.invoke
+            interpreters = [open_interpreter(path, self.threads) for _ in range(INTERPRETERS)]
+        for interpreter in interpreters:
+            (image,) = interpreter.get_input_details()
+            interpreter.set_tensor(image["index"], np.full(image["shape"], 128, image["dtype"]))
+        return [interpreter.invoke for interpreter in interpreters]

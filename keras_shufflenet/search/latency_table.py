@@ -20,7 +20,7 @@ from keras_shufflenet.search.latency_fit import all_blocks, design, fit, predict
 from keras_shufflenet.search.spaces import Architecture, Block, search_space
 
 HELD_OUT = 20  # random architectures by default
-ITERATIONS = 50
+ITERATIONS = 60
 BASE_NETWORK = Block(0, 0, 0, 0.0)  # its row in the file
 ERRORS = ("median_error", "worst_error", "macs_error")
 SPARE = 2  # networks of the design for each unknown of the fit
