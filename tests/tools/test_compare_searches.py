@@ -36,13 +36,13 @@ def test_the_budget_is_a_quantile_and_the_limit_that_of_equal_latencies(table):
     assert min(macs) < limit < max(macs)
 
 
-def test_the_best_within_the_budget():
+def test_the_best_that_uses_the_budget():
     candidates = [
         Candidate(1, "random", Architecture((n,)), {"latency_ms": ms}, score)
-        for n, (ms, score) in enumerate([(9.0, 0.1), (10.0, 0.3), (11.0, 0.9)])
+        for n, (ms, score) in enumerate([(9.0, 0.8), (9.9, 0.3), (11.0, 0.9), (9.6, 0.2)])
     ]
     assert compare_searches.best_within(candidates, 10.0) is candidates[1]
-    with pytest.raises(ValueError, match="Received: none of 3"):
+    with pytest.raises(ValueError, match="Received: none of 4"):
         compare_searches.best_within(candidates, 8.0)
 
 
@@ -79,5 +79,6 @@ def test_both_searches_are_measured(table, tmp_path, monkeypatch):
     assert other["network"] == "shufflenet_v2_x1_0"
     for row in (latency, macs):
         predicted = table.predict(Architecture.parse(row["network"]))
-        assert float(row["predicted_ms"]) == predicted <= float(row["budget_ms"])
+        assert float(row["predicted_ms"]) == predicted
+        assert 0.95 * float(row["budget_ms"]) <= predicted <= float(row["budget_ms"])
         assert float(row["score"]) == row["network"].count("3")
