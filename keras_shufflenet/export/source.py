@@ -100,7 +100,7 @@ def open_model(model: keras.Model | str | Path) -> keras.Model:
 
     Raises:
         FileNotFoundError: If it is a path and there is no such file.
-        ValueError: If it is neither a path nor a model.
+        ValueError: If it is neither a path nor a model, or has weights that are not finite.
     """
     if isinstance(model, (str, Path)):
         return load_keras(Path(model))
@@ -109,6 +109,12 @@ def open_model(model: keras.Model | str | Path) -> keras.Model:
             "`model` must be a keras.Model or the path of a .keras file. "
             f"Received: {type(model).__name__}"
         )
+    for variable in model.weights:
+        if not np.isfinite(keras.ops.convert_to_numpy(variable)).all():
+            raise ValueError(
+                "`model` must have finite weights; a training that diverged leaves others. "
+                f"Received: NaN or infinity in {variable.path} of {model.name}"
+            )
     return model
 
 

@@ -97,6 +97,21 @@ def test_not_a_model(tmp_path):
         ks.export.litert(tmp_path / "none.keras", tmp_path / "a.tflite")
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("precision", ["float32", "int8", "onnx"])
+def test_weights_that_are_not_finite(tiny, photographs, tmp_path, precision, value):
+    model = keras.models.clone_model(tiny)
+    layer = model.layers[-1]
+    layer.bias.assign([0, value])
+    arguments = (tmp_path / "a.tflite", precision, [photographs(2)])
+    write = ks.export.litert
+    if precision == "onnx":
+        write, arguments = ks.export.onnx, (tmp_path / "a.onnx",)
+    with pytest.raises(ValueError, match=f"finite weights.*Received: .* in {layer.name}/bias of"):
+        write(model, *arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_models_that_do_not_take_one_batch_of_images(tmp_path):
     vector = keras.Input((4,))
     images = [keras.Input((*SIZE, 3)), keras.Input((*SIZE, 3))]
