@@ -156,10 +156,15 @@ def _check_classes(classes: np.ndarray, predictor: Predictor) -> None:
             f"Received: class {classes.min()}"
         )
     shape = predictor.output_shape
-    if len(shape) != 1 or shape[0] <= classes.max():
+    if len(shape) != 1:
         raise ValueError(
-            f"{predictor.name} must output scores of shape (N, classes) with a class "
-            f"{classes.max()}. Received: shape (N, {', '.join(map(str, shape))})"
+            f"{predictor.name} must output scores of shape (N, classes). "
+            f"Received: shape (N, {', '.join(map(str, shape))})"
+        )
+    if classes.max() >= shape[0]:
+        raise ValueError(
+            f"Every class must be one of the {shape[0]} of {predictor.name}, from 0 to "
+            f"{shape[0] - 1}. Received: class {classes.max()}"
         )
 
 

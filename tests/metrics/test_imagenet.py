@@ -48,10 +48,17 @@ def test_batches_do_not_change_anything(grays):
     assert found == ks.metrics.imagenet(nearest_gray, grays, **options)
 
 
-def test_too_few_classes(grays):
-    with pytest.raises(ValueError, match=r"a class 5.*Received: shape \(N, 3\)"):
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((3,), r"one of the 3 of .*, from 0 to 2\. Received: class 5"),
+        ((3, 2), r"scores of shape \(N, classes\)\. Received: shape \(N, 3, 2\)"),
+    ],
+)
+def test_too_few_classes(grays, shape, message):
+    with pytest.raises(ValueError, match=message):
         ks.metrics.imagenet(
-            lambda images: np.zeros((len(images), 3)),
+            lambda images: np.zeros((len(images), *shape)),
             grays,
             crop_size=24,
             resize_size=32,
