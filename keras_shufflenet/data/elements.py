@@ -78,9 +78,9 @@ def labeled_elements(dataset: Any, name: str = "source") -> Iterator[tuple[np.nd
     """Yield the images of a dataset, one by one, with their classes.
 
     Args:
-        dataset: As for `elements`: of pairs of an image (H, W, C) and a class, or of batches of
-            them; tuples, or dictionaries with "image" and "label". C is 1 or 3. Also the pair of
-            arrays (images, classes).
+        dataset: As for `elements`: of pairs of an image (H, W, C) and a class () or (1,), or of
+            batches of them, with classes (N,) or (N, 1); tuples, or dictionaries with "image" and
+            "label". C is 1 or 3. Also the pair of arrays (images, classes).
         name: Name of the argument, for messages.
 
     Yields:
@@ -89,18 +89,23 @@ def labeled_elements(dataset: Any, name: str = "source") -> Iterator[tuple[np.nd
     Raises:
         ValueError: If an element is something else.
     """
-    pair = isinstance(dataset, tuple) and len(dataset) == 2 and np.ndim(dataset[0]) == 4
-    for element in elements([dataset] if pair else dataset, name):
+    for element in elements([dataset] if _is_batch(dataset) else dataset, name):
         parts = parts_of(element)
         if len(parts) < 2:
             raise ValueError(
                 f"`{name}` must yield images with classes: (image, class), or a dictionary with "
                 f'"image" and "label". Received: {_described(element)}'
             )
+        if len(parts) > 2:
+            raise ValueError(
+                f"`{name}` must yield pairs (image, class), without sample weights. "
+                f"Received: {_described(element)}"
+            )
         if isinstance(parts[0], tf.RaggedTensor):  # a batch of images of different sizes
             rows = [row.to_tensor() if hasattr(row, "to_tensor") else row for row in parts[0]]
-            single = zip(rows, np.asarray(parts[1]), strict=True)
-            yield from labeled_elements(list(single), name)
+            labels = np.asarray(parts[1])
+            _check_number(rows, labels, name)
+            yield from labeled_elements(list(zip(rows, labels, strict=True)), name)
             continue
         try:
             images, classes = np.asarray(parts[0]), np.asarray(parts[1])
@@ -111,6 +116,8 @@ def labeled_elements(dataset: Any, name: str = "source") -> Iterator[tuple[np.nd
             ) from error
         if images.ndim == 3:
             images, classes = images[np.newaxis], classes[np.newaxis]
+        if classes.ndim == 2 and classes.shape[1] == 1:  # as of keras.datasets
+            classes = classes[:, 0]
         _check(images, classes, element, name)
         yield from zip(_pixels(images, name), classes.tolist(), strict=True)
 
@@ -122,12 +129,29 @@ def _check(images: np.ndarray, classes: np.ndarray, element: Any, name: str) -> 
             f"`{name}` must yield images (H, W, 3), or batches of them (N, H, W, 3). "
             f"Received: {_described(element)}"
         )
-    whole = classes.shape == images.shape[:1] and classes.dtype.kind in "ui"
+    _check_number(images, classes, name)
+    whole = classes.ndim == 1 and classes.dtype.kind in "ui"
     if not whole or not all(0 <= number <= LARGEST_CLASS for number in classes.tolist()):
+        hint = "; these seem one-hot: use argmax" if classes.ndim == 2 else ""
         raise ValueError(
-            f"`{name}` must yield a class for each image, an integer from 0. "
+            f"`{name}` must yield a class for each image, an integer from 0{hint}. "
             f"Received: {_described(element)}"
         )
+
+
+def _check_number(images: Any, classes: np.ndarray, name: str) -> None:
+    """Check that a batch has as many classes as images."""
+    if len(images) != (count := len(np.atleast_1d(classes))):
+        raise ValueError(
+            f"`{name}` must yield a class for each image of a batch. "
+            f"Received: {len(images)} images and {count} classes"
+        )
+
+
+def _is_batch(dataset: Any) -> bool:
+    """Return whether a dataset is the arrays (images, classes) themselves."""
+    is_tuple = isinstance(dataset, tuple) and len(dataset) in (2, 3)  # with weights, for a message
+    return is_tuple and len(getattr(dataset[0], "shape", ())) == 4
 
 
 def _pixels(images: np.ndarray, name: str) -> np.ndarray:
@@ -156,7 +180,7 @@ def _described(element: Any) -> str:
 def number_of_images(dataset: Any) -> float | None:
     """Return the number of images of a dataset, infinity for no end; None if it does not tell."""
     number = num_batches(dataset)
-    if isinstance(dataset, tuple) and len(dataset) == 2 and np.ndim(dataset[0]) == 4:
+    if _is_batch(dataset):
         return len(dataset[0])
     if isinstance(dataset, Mapping):
         return _batch_size(dataset)

@@ -72,6 +72,12 @@ SOURCES = {
     "list of batches": (lambda: [(IMAGES[:3], CLASSES[:3]), (IMAGES[3:], CLASSES[3:])], 3),
     "ragged tf.data": (lambda: tensors().ragged_batch(2), None),
     "PyDataset": (Batches, 3),
+    "arrays of keras.datasets": (lambda: (IMAGES, CLASSES[:, None]), 3),
+    "list of classes of shape (1,)": (lambda: list(zip(IMAGES, CLASSES[:, None], strict=True)), 3),
+    "tf.data of classes of shape (1,)": (
+        lambda: tf.data.Dataset.from_tensor_slices((IMAGES, CLASSES[:, None])),
+        3,
+    ),
     "dictionary of arrays": (lambda: {"images": IMAGES, "labels": CLASSES}, 3),
 }
 
@@ -135,7 +141,10 @@ WRONG = {
     "no image": ([("a", 1)], r"images \(H, W, 3\).*Received: \('a', 1\)"),
     "fractions": ([(IMAGES[0] / 255, 1)], r"images in 0\.\.255\. Received: 0 to 1"),
     "negative": ([(IMAGES[0] / 1.0 - 128, 1)], r"images in 0\.\.255\. Received: -128"),
-    "shares": ([(IMAGES, np.eye(5))], r"class for each image, an integer.*\(5, 5\)"),
+    "one-hot": ([(IMAGES, np.eye(5))], r"an integer from 0; .*one-hot: use argmax.*\(5, 5\)"),
+    "one-hot of one image": ([(IMAGES[0], np.eye(5)[0])], r"one-hot: use argmax.*\(5,\)"),
+    "weights": ([(IMAGES[0], 1, 0.5)], r"without sample weights\. Received: .* 1, 0\.5\)"),
+    "weights of arrays": ((IMAGES, CLASSES, np.ones(5)), r"sample weights.*\(5,\), ndarray \(5,\)"),
     "text": ([(IMAGES[0], "cat")], "class for each image"),
     "channels": ([(IMAGES[0, :, :, :2], 1)], r"\(40, 30, 2\)"),
     "unknown class": ([(IMAGES[0], -1)], r"an integer from 0\. Received: .*-1"),
@@ -143,7 +152,11 @@ WRONG = {
     "no pixels": ([(IMAGES[0, :0], 1)], r"\(0, 30, 3\)"),
     "sizes in a batch": ([([IMAGES[0], IMAGES[1, :9]], [0, 1])], "images of one size in a batch"),
     "no new iterator": (functools.partial(next, cycle([ONCE])), "a new iterator whenever it is"),
-    "fewer classes": ([(IMAGES, CLASSES[:3])], r"class for each image.*\(3,\)"),
+    "fewer classes": ([(IMAGES, CLASSES[:3])], "of a batch. Received: 5 images and 3 classes"),
+    "more classes": (
+        lambda: tensors().ragged_batch(5).map(lambda x, y: (x, tf.concat([y, y], 0))),
+        "of a batch. Received: 5 images and 10 classes",
+    ),
 }
 
 
@@ -210,7 +223,7 @@ def test_evaluation(folder, name):
     files = ks.metrics.imagenet(model, folder, crop_size=24, verbose=False)
     assert metrics == files
     assert metrics["count"] == COUNT
-    with pytest.raises(ValueError, match=r"with a class 7.*Received: shape \(N, 3\)"):
+    with pytest.raises(ValueError, match=r"one of the 3 of model, .*Received: class 7"):
         ks.metrics.imagenet(model, [(IMAGES[0], 7)], crop_size=24, verbose=False)
 
 
