@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_shufflenet.data.pipeline import file_errors, num_batches
+from keras_shufflenet.data.pipeline import file_errors, num_batches, source_errors
 
 IMAGE_KEYS = ("images", "image")  # of dictionaries
 LABEL_KEYS = ("labels", "label", "classes", "class")
@@ -250,8 +250,12 @@ def image_dataset(dataset: Any) -> tf.data.Dataset:
                 f"but for the last. Received: {found} images{' or more' * (found > number)}"
             )
 
+    def watched_images() -> Iterator[tuple[np.ndarray, int]]:
+        with source_errors():
+            yield from images()
+
     streamed = tf.data.Dataset.from_generator(
-        images,
+        watched_images,
         output_signature=(
             tf.TensorSpec((None, None, 3), tf.uint8),
             tf.TensorSpec((), tf.int64),

@@ -26,7 +26,7 @@ Shard = tuple[int, int]  # index of a worker, number of workers
 ALL: Shard = (0, 1)
 _ENDLESS = np.iinfo(np.int64).max
 _ASSERTION = re.compile(r"assertion failed: \[(.*?)\]\s*(?:\[\[|$)", re.DOTALL)
-_RAISED = re.compile(r"ValueError: (.*? Received: .*?)\n+Traceback", re.DOTALL)  # in a generator
+_raised: list[Exception] = []  # the last error of a Python source
 
 
 def check_batch(batch_size: int, start_step: int, shard: Shard, size: Size) -> None:
@@ -221,11 +221,22 @@ def _of_length(dataset: tf.data.Dataset, other: tf.data.Dataset) -> tf.data.Data
     return dataset.apply(tf.data.experimental.assert_cardinality(other.cardinality()))
 
 
+@contextmanager
+def source_errors() -> Iterator[None]:
+    """Keep an error of a Python source that TensorFlow runs, for `file_errors` to raise."""
+    try:
+        yield
+    except Exception as error:
+        _raised[:] = [error]
+        raise
+
+
 def iterate_arrays(dataset: tf.data.Dataset) -> Iterator[Any]:
     """Iterate over the batches of a dataset as NumPy arrays.
 
     Raises:
         ValueError: If an image cannot be decoded; the message names the file.
+        Exception: Whatever a generator raises that the dataset was made of.
     """
     with file_errors():
         yield from dataset.as_numpy_iterator()
@@ -237,11 +248,14 @@ def file_errors() -> Iterator[None]:
 
     Raises:
         ValueError: If an image cannot be decoded; the message names the file.
+        Exception: The error that a Python source raised in a context of `source_errors`.
     """
     try:
         yield
-    except tf.errors.InvalidArgumentError as error:
-        found = _ASSERTION.search(error.message) or _RAISED.search(error.message)
+    except tf.errors.OpError as error:
+        if _raised and f"{type(_raised[0]).__name__}: {_raised[0]}" in error.message:
+            raise _raised.pop() from None
+        found = _ASSERTION.search(error.message)
         if found is None:
             raise
         raise ValueError(found[1]) from error

@@ -173,6 +173,21 @@ def test_a_wrong_element_later_on_is_told_in_our_words():
         list(iterate_arrays(data))
 
 
+@pytest.mark.parametrize("error", [KeyError("no 'b'"), ValueError("bad"), OSError(5, "disk")])
+def test_an_error_of_the_source_is_raised_as_it_is(error):
+    def broken():
+        yield from pairs()
+        raise error
+
+    data = ks.data.classification(broken, **ARGUMENTS)
+    with pytest.raises(type(error)) as caught:
+        list(iterate_arrays(data))
+    assert caught.value is error
+    with pytest.raises(type(error)) as caught:
+        ks.metrics.imagenet(lambda x: x.mean((1, 2)), broken, crop_size=24, verbose=False)
+    assert caught.value is error
+
+
 def test_what_can_be_read_once_is_not_read_twice():
     data = ks.data.classification(iter(pairs()), **ARGUMENTS)
     assert len(list(iterate_arrays(data.take(1)))) == 1
