@@ -55,7 +55,7 @@ def images_of(element: Any, shape: ImageShape, input_name: str = "") -> np.ndarr
     Args:
         element: A batch of images (N, H, W, C) or one image (H, W, C), without the last axis also
             for one channel; a tuple or list that begins with it, as with labels; or a dictionary
-            with it, by the name of the model's input, "images" or "image", or as the only entry.
+            with it, by the name of the model's input, "images" or "image".
         shape: (height, width, channels) of the images.
         input_name: Name of the model's input.
 
@@ -88,14 +88,15 @@ def images_of(element: Any, shape: ImageShape, input_name: str = "") -> np.ndarr
 
 def _entry(batch: Mapping[str, Any], input_name: str) -> Any:
     """Return the images of a dictionary."""
-    keys = [key for key in (input_name, *IMAGE_KEYS) if key in batch]
-    if not keys and len(batch) > 1:
-        names = ", ".join(repr(name) for name in (input_name, *IMAGE_KEYS) if name)
+    names = list(dict.fromkeys(name for name in (input_name, *IMAGE_KEYS) if name))
+    keys = [name for name in names if name in batch]
+    if not keys:
         raise ValueError(
-            f"A dictionary must have the representative images under one of {names}. "
+            "A dictionary must have the representative images under one of "
+            f"{', '.join(map(repr, names))}. "
             f"Received: the batch with the keys {', '.join(map(repr, batch))}"
         )
-    return batch[keys[0]] if keys else next(iter(batch.values()))
+    return batch[keys[0]]
 
 
 def _batches(dataset: Any, shape: ImageShape, limit: int, input_name: str) -> Iterator[np.ndarray]:

@@ -58,7 +58,6 @@ FORMS = {
     ),
     "dictionary": lambda x: {"images": x, "labels": LABELS},
     "list of dictionaries": lambda x: [{"image": image, "label": 1} for image in x],
-    "one entry of any name": lambda x: [{"pixels": x}],
     "dictionaries with labels": lambda x: [({"camera": x, "image": 0 * x}, LABELS)],
     "dataset": lambda x: tf.data.Dataset.from_tensor_slices(x),
     "dataset of pairs": lambda x: tf.data.Dataset.from_tensor_slices((x, LABELS)).batch(2),
@@ -103,7 +102,8 @@ def test_no_more_is_read_than_wanted(x):
         ([], "at least one image. Received: none"),
         (lambda: iter(()), "at least one image. Received: none"),
         ([{"a": 1, "b": 2}], r"under one of 'camera', 'images', 'image'\. .*keys 'a', 'b'"),
-        ([{"a": "cat.jpg"}], r"\(N, 8, 6, 3\)\. Received: the batch {'a': 'cat.jpg'}"),
+        ([{"pixels": np.zeros((1, 8, 6, 3))}], r"'camera', 'images', 'image'\. .*key.* 'pixels'"),
+        ([{"image": "cat.jpg"}], r"\(N, 8, 6, 3\)\. Received: the batch {'image': 'cat.jpg'}"),
         ([{}], "Received: "),
         ([np.zeros((8, 6))], r"Received: shape \(8, 6\)"),
         ([np.zeros((1, 3, 8, 6))], r"\(N, 8, 6, 3\)\. Received: shape \(1, 3, 8, 6\)"),
@@ -113,6 +113,11 @@ def test_no_more_is_read_than_wanted(x):
 def test_what_cannot_be_read(dataset, message):
     with pytest.raises(ValueError, match=message):
         read_images(dataset, SHAPE, 5, input_name="camera")
+
+
+def test_no_name_of_images_is_listed_twice():
+    with pytest.raises(ValueError, match=r"under one of 'image', 'images'\. Received"):
+        read_images([{"a": 1}], SHAPE, 5, input_name="image")
 
 
 def test_the_last_batch_is_filled_up(x):
