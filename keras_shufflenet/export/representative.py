@@ -20,7 +20,12 @@ ImageShape = tuple[int, int, int]
 
 
 def read_images(
-    dataset: Any, shape: ImageShape, limit: int, verbose: bool = False, input_name: str = ""
+    dataset: Any,
+    shape: ImageShape,
+    limit: int,
+    verbose: bool = False,
+    input_name: str = "",
+    name: str = "representative_dataset",
 ) -> np.ndarray:
     """Read the first images of a representative dataset.
 
@@ -30,6 +35,7 @@ def read_images(
         limit: Maximum number of images.
         verbose: Whether to show a progress bar.
         input_name: Name of the model's input.
+        name: Name of the argument, for messages.
 
     Returns:
         (N, H, W, C) float32, N at least 1.
@@ -39,13 +45,13 @@ def read_images(
             single value.
     """
     batches = track(
-        _batches(dataset, shape, limit, input_name),
+        _batches(dataset, shape, limit, input_name, name),
         "Reading representative images",
         disable=not verbose,
         transient=True,
     )
     images = np.concatenate([np.zeros((0, *shape), np.float32), *batches])[:limit]
-    _check_content(images)
+    _check_content(images, name)
     return images
 
 
@@ -99,9 +105,11 @@ def _entry(batch: Mapping[str, Any], input_name: str) -> Any:
     return batch[keys[0]]
 
 
-def _batches(dataset: Any, shape: ImageShape, limit: int, input_name: str) -> Iterator[np.ndarray]:
+def _batches(
+    dataset: Any, shape: ImageShape, limit: int, input_name: str, name: str
+) -> Iterator[np.ndarray]:
     count, number = 0, num_batches(dataset)
-    for element in elements(dataset):
+    for element in elements(dataset, name):
         images = images_of(element, shape, input_name)
         total = min(limit, (number or 1) * len(images))  # if all batches are like the first
         check_memory("num_calibration_samples", limit, int(total) * prod(shape) * FLOAT)
@@ -111,9 +119,9 @@ def _batches(dataset: Any, shape: ImageShape, limit: int, input_name: str) -> It
             return
 
 
-def _check_content(images: np.ndarray) -> None:
+def _check_content(images: np.ndarray, name: str) -> None:
     if len(images) == 0:
-        raise ValueError("`representative_dataset` must have at least one image. Received: none")
+        raise ValueError(f"`{name}` must have at least one image. Received: none")
     if not np.isfinite(images).all():
         raise ValueError("Representative images must be finite. Received: NaN or infinity")
     if images.min() == images.max():

@@ -64,8 +64,9 @@ def open_source(
     model: keras.Model | str | Path,
     representative_dataset: Any,
     options: ExportOptions,
+    name: str = "representative_dataset",
 ) -> ExportSource:
-    """Open a model and read its representative images.
+    """Open a model and read its representative images, the argument of this name.
 
     Raises:
         FileNotFoundError: If `model` is a path and there is no such file.
@@ -78,7 +79,7 @@ def open_source(
     shape = static_shape(given, options.input_size, options.batch_size)
     if options.comparison_images is not None:
         check_images("comparison_images", options.comparison_images, shape[1:])
-    images = _read(representative_dataset, given, shape[1:], options)
+    images = _read(representative_dataset, given, shape[1:], options, name)
     _warn_of_range(given, images)
     predictor = Predictor.load(given, shape[1:3])
     compared = images
@@ -119,17 +120,17 @@ def open_model(model: keras.Model | str | Path) -> keras.Model:
 
 
 def _read(
-    dataset: Any, model: keras.Model, shape: tuple[int, int, int], options: ExportOptions
+    dataset: Any, model: keras.Model, shape: tuple[int, int, int], options: ExportOptions, name: str
 ) -> np.ndarray | None:
     if dataset is None and options.calibrates:
         raise ValueError(
-            f"{options.precision} requires a `representative_dataset`: images that are typical of "
-            "the application, such as the training set. Received: representative_dataset=None"
+            f"{options.precision} requires a `{name}`: images that are typical of the "
+            f"application, such as the training set. Received: {name}=None"
         )
     if dataset is None:
         return None
     limit = options.num_calibration_samples if options.calibrates else COMPARED_IMAGES
-    images = read_images(dataset, shape, limit, options.verbose, input_name(model))
+    images = read_images(dataset, shape, limit, options.verbose, input_name(model), name)
     if options.calibrates and options.input_dtype == "uint8" and not are_pixels(images):
         raise ValueError(
             "Representative images must be pixels 0..255 for a uint8 input. "

@@ -125,12 +125,15 @@ def test_what_is_concatenated_shares_a_scale(name, shallow):
             {"input_dtype": "int4"},
             "`input_dtype` must be one of 'float32', 'uint8', 'int8' for int8",
         ),
+        ({"dataset": 5}, r"`dataset` must be a tf\.data\.Dataset or another iterable"),
+        ({"dataset": []}, "`dataset` must have at least one image"),
+        ({"dataset": None}, "int8 requires a `dataset`"),
     ],
 )
 def test_bad_arguments(classifier, images, tmp_path, arguments, message):
     with pytest.raises(ValueError, match=f"{message}.*Received: "):
         ks.export.quantization_aware_training(
-            classifier, tmp_path / "a.tflite", [images], **arguments
+            classifier, tmp_path / "a.tflite", **{"dataset": [images], **arguments}
         )
     assert list(tmp_path.iterdir()) == []
 

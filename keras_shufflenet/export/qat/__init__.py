@@ -132,8 +132,10 @@ def quantization_aware_training(
         evaluate=evaluate,
         verbose=verbose,
     )
-    ranges = dataset if representative_dataset is None else representative_dataset
-    source = open_source(model, ranges, options)
+    if representative_dataset is None:
+        source = open_source(model, dataset, options, "dataset")
+    else:
+        source = open_source(model, representative_dataset, options)
     name = _only_output(source)
     targets = Targets(source.model, loss)
     batches = training_batches(dataset, source.shape[1:], targets, input_name(source.model))
