@@ -42,6 +42,7 @@ from keras_shufflenet.cli.options import DEBUG, debugs
 from keras_shufflenet.version import __version__
 
 PROGRAM = "keras-shufflenet"
+GRACE = 20.0  # seconds until a request to end is repeated
 USAGE_ERROR = 2  # exit code, as of other command lines
 
 
@@ -91,6 +92,8 @@ def _option_names(function: Callable[..., Any]) -> dict[str, str]:
     aliases = {"path": "output", "source": "data", "backbone": "model", "name": "model"}
     aliases |= {"skeleton": "keypoints", "train_data": "data", "input_shape": "input_size"}
     aliases["ground_truth"] = "val_ground_truth"
+    if "model" not in names:
+        aliases["name"] = "space"
     return names | {alias: names[name] for alias, name in aliases.items() if name in names}
 
 
@@ -191,7 +194,13 @@ def run(arguments: Sequence[str] | None = None) -> None:
 
 
 def _terminate(number: int, _: object) -> None:
-    """Exit as if interrupted, so that temporary files are removed."""
+    """Exit as if interrupted, so that temporary files are removed.
+
+    Where Python ignores exceptions, as in finalizers, this one is lost: it is raised again later.
+    """
+    again = threading.Timer(GRACE, os.kill, (os.getpid(), number))
+    again.daemon = True
+    again.start()
     raise SystemExit(128 + number)
 
 

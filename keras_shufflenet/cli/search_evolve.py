@@ -1,6 +1,7 @@
 """`keras-shufflenet search evolve`: the best architecture of a supernet within limits."""
 
 import math
+import warnings
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +15,8 @@ from keras_shufflenet.cli.training_options import Resume
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from keras_shufflenet.search import LatencyTable, SearchResult
+    from keras_shufflenet.search import LatencyTable, SearchResult, SearchSpace
+    from keras_shufflenet.search.costs import Cost
     from keras_shufflenet.search.settings import SupernetSettings
 
 EXAMPLES = """
@@ -25,6 +27,8 @@ keras-shufflenet search evolve runs/supernet --latency-table latency.csv --objec
 --output-dir runs/front
 """
 WINNER, FRONT = "winner.json", "front.png"
+RANDOM = 200  # architectures by which a limit is judged
+COSTS, LATENCY, MEASURED = ("macs", "params"), "latency_ms", "measured_ms"
 
 
 def evolve(
@@ -36,7 +40,10 @@ def evolve(
     ],
     output_dir: Annotated[Path, typer.Option(file_okay=False, help="Folder of the search.")],
     max_macs: Annotated[
-        float | None, typer.Option(help="Highest number of multiply-adds, without the head.")
+        float | None,
+        typer.Option(
+            help="Highest number of multiply-adds at the supernet's input size, without the head."
+        ),
     ] = None,
     max_params: Annotated[
         float | None, typer.Option(help="Highest number of parameters, without the head.")
@@ -96,14 +103,26 @@ def evolve(
             "--max-latency, --min-latency and --measure need --latency-table, which says what is "
             "exported. Received: none"
         )
+    for option, limit in (
+        *(("--max-macs", max_macs), ("--max-params", max_params)),
+        *(("--max-latency", max_latency), ("--min-latency", min_latency)),
+    ):
+        if limit is not None and not 0 < limit < math.inf:
+            raise ValueError(f"{option} must be a positive number. Received: {limit}")
+    known = [*COSTS, *[LATENCY] * (latency_table is not None), *[MEASURED] * measure]
+    if objective is not None and objective not in known:
+        raise ValueError(
+            "--objective must be macs or params, latency_ms with --latency-table, or measured_ms "
+            f"with --measure. Received: {objective}"
+        )
     check_output_dir("output_dir", output_dir)
     import_tensorflow()
     from rich.console import Console
 
     from keras_shufflenet.search import Evolution, LatencyTable, costs
     from keras_shufflenet.search import evolve as run
-    from keras_shufflenet.search.evolution import write_result
     from keras_shufflenet.search.plots import check_plot, draw_front
+    from keras_shufflenet.search.search_result import write_result
     from keras_shufflenet.search.settings import SupernetSettings, open_evaluator
     from keras_shufflenet.training.run_folder import FINAL
 
@@ -127,6 +146,8 @@ def evolve(
         costs.macs(space, settings.input_size, _at_most(max_macs), classes=classes),
         costs.params(space, _at_most(max_params), classes=classes),
     ]
+    _warn_of_no_limit("--max-macs", limited_costs[0], space)
+    _warn_of_no_limit("--max-params", limited_costs[1], space)
     description = {"supernet": file_hash(model)}
     if latency_table is not None:
         table = LatencyTable.load(latency_table)
@@ -158,21 +179,40 @@ def evolve(
     draw_front(result, output_dir / FRONT)
 
 
+def _warn_of_no_limit(option: str, cost: "Cost", space: "SearchSpace") -> None:
+    """Warn of a limit that random architectures are far from."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    highest = max(cost.function(space.random(rng)) for _ in range(RANDOM))
+    if highest <= cost.maximum < math.inf:
+        warnings.warn(
+            f"{option} {cost.maximum:g} hardly limits the search: of {RANDOM} random architectures "
+            f"the highest has {highest:g}.",
+            stacklevel=2,
+        )
+
+
 def _at_most(limit: float | None) -> float:
     return math.inf if limit is None else limit
 
 
 def _classes(settings: "SupernetSettings") -> int:
-    """Return the number of classes; the backbone of a pose estimator has no classifier."""
+    """Return the number of classes; other backbones have no classifier."""
     from keras_shufflenet.data import load_classification_dataset
 
-    if settings.task == "pose":
+    if settings.task != "classification":
         return 0
     return load_classification_dataset(settings.data).num_classes
 
 
 def _check_table(table: "LatencyTable", settings: "SupernetSettings", path: Path) -> None:
     """Raise ValueError if a table is of another search space, task or input size."""
+    if settings.task == "detection":
+        raise ValueError(
+            "--latency-table must not be given for a detector: files of classifiers and pose "
+            f"estimators are measured. Received: {path}"
+        )
     measured = table.deployment
     head = settings.head if settings.task == "pose" else None
     own = (settings.search_space, head, settings.input_size)

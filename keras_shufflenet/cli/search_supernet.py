@@ -93,7 +93,10 @@ def supernet(
             help="What is trained. Default: classification with --data, pose with --annotations."
         ),
     ] = None,
-    head: Annotated[str, typer.Option(help="Of the pose estimator: deconv, light or fpn.")] = "fpn",
+    head: Annotated[
+        str | None,
+        typer.Option(help="Of the pose estimator: deconv, light or fpn. Default: fpn."),
+    ] = None,
     category: Categories = None,
     fpn_channels: FPNChannels = None,
     head_convs: HeadConvs = None,
@@ -147,6 +150,8 @@ def supernet(
         "head_convs": head_convs,
     }
     detection = {name: value for name, value in detection.items() if value is not None}
+    if head is not None and task != "pose":
+        raise ValueError(f"--head must be given for a pose estimator. Received: {head} for {task}")
     if detection and task != "detection":
         raise ValueError(
             "--category, --fpn-channels and --head-convs must be given with --task detection. "
@@ -177,7 +182,7 @@ def supernet(
         val_data=_absolute(val_data or val_annotations),
         val_image_dir=_absolute(val_image_dir),
         val_split=val_split,
-        head=head,
+        head=head or "fpn",
         **detection,
         input_size=size,
         recipe=recipe or RECIPES[task],

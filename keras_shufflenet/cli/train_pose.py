@@ -1,7 +1,8 @@
 """`keras-shufflenet train pose`: train a pose estimator on your own data."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -89,6 +90,14 @@ def pose(
     recipe: Annotated[
         str, typer.Option(help="mmpose, mmpose_mpii, finetune, distill or from_scratch.")
     ] = "mmpose",
+    augmentation: Annotated[
+        Literal["coco", "mpii", "strong", "light", "weak"] | None,
+        typer.Option(
+            metavar="<str>",
+            help="coco or mpii (mmpose's), strong, light, or weak, for the last epochs of a long "
+            "training. Default: the recipe's.",
+        ),
+    ] = None,
     teacher: Annotated[
         str | None,
         typer.Option(
@@ -148,6 +157,8 @@ def pose(
         ks.training.recipes.RECIPES,
         *(recipe, epochs, batch_size, learning_rate, accumulation_steps),
     )
+    if augmentation is not None:
+        chosen = replace(chosen, augmentation=ks.training.recipes.AUGMENTATIONS[augmentation])
     learned = _teacher(teacher, teacher_weight)
     if learned is not None:  # before the network is built, and its weights are fetched
         open_teacher(learned, skeleton.keypoint_names, size)

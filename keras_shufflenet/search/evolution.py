@@ -11,7 +11,7 @@ alone: a search that is started again repeats its steps with the scores of its l
 where it was.
 """
 
-import json
+import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,7 +24,6 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from keras_shufflenet._checks import check_choice, check_fraction, check_integer
-from keras_shufflenet._files import atomic_write
 from keras_shufflenet.search import pareto
 from keras_shufflenet.search.costs import Cost
 from keras_shufflenet.search.parallel_evaluation import (
@@ -34,6 +33,7 @@ from keras_shufflenet.search.parallel_evaluation import (
     evaluation,
 )
 from keras_shufflenet.search.search_log import Candidate, SearchLog
+from keras_shufflenet.search.search_result import SearchResult, summarize
 from keras_shufflenet.search.spaces import Architecture, SearchSpace
 from keras_shufflenet.training.run_folder import LOG, open_run
 
@@ -84,26 +84,6 @@ class Evolution:
                 "`population` must be at least the sum of `mutations` and `crossovers`. Received: "
                 f"population={self.population}, {self.mutations} and {self.crossovers}"
             )
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """All candidates that were evaluated, and the best ones.
-
-    Attributes:
-        candidates: The candidates, in order.
-        cost: Name of the cost of the front: the objective of the search, or else the last cost.
-        front: The Pareto front of high scores and low costs, by rising cost.
-    """
-
-    candidates: Sequence[Candidate]
-    cost: str
-    front: Sequence[Candidate]
-
-    @property
-    def best(self) -> Candidate:
-        """The candidate with the highest score, of equal ones that with the lowest cost."""
-        return self.front[-1]
 
 
 def evolve(
@@ -162,7 +142,8 @@ def evolve(
         _progress(settings, verbose) as report,
     ):
         search.run(evaluate, report)
-    return summarize(search.evaluated, settings.objective or names[-1])
+    limited = [cost.name for cost in costs if not math.isinf(cost.maximum)]
+    return summarize(search.evaluated, settings.objective or (limited or names)[-1])
 
 
 @contextmanager
@@ -177,38 +158,6 @@ def _progress(settings: Evolution, verbose: bool) -> Iterator[Callable[[int, int
             progress.update(task, description=title, completed=done)
 
         yield report
-
-
-def summarize(candidates: Sequence[Candidate], cost: str) -> SearchResult:
-    """Return the best candidates.
-
-    Args:
-        candidates: Candidates with scores, at least one.
-        cost: Name of the cost of the front.
-    """
-    scores = np.array([each.score for each in candidates], float)
-    values = np.array([each.costs[cost] for each in candidates])
-    front = pareto.front(np.stack([scores, -values], axis=1))
-    front = front[np.lexsort((-scores[front], values[front]))]
-    return SearchResult(candidates, cost, [candidates[index] for index in front])
-
-
-def write_result(result: SearchResult, space: SearchSpace, path: Path) -> None:
-    """Write winner and Pareto front as json, with the names that `create_model` knows.
-
-    Args:
-        result: The result of a search.
-        space: The search space.
-        path: The file.
-    """
-
-    def about(candidate: Candidate) -> dict[str, Any]:
-        name = f"{space.name}:{candidate.architecture}"
-        return {"name": name, "score": candidate.score, **candidate.costs}
-
-    content = {**about(result.best), "front": [about(each) for each in result.front]}
-    text = json.dumps(content, indent=2) + "\n"
-    atomic_write(path, lambda beside: beside.write_text(text, encoding="utf-8"))
 
 
 class _Search:
@@ -261,8 +210,8 @@ class _Search:
         found += self._allowed(RANDOM, random, missing, RANDOM_TRIES)
         if not found and not self.evaluated:
             raise ValueError(
-                f"Of {RANDOM_TRIES * missing} random architectures, one must be within the limits. "
-                f"Received: {', '.join(map(str, self.costs))}"
+                "The limits must allow some architecture; none was found among "
+                f"{RANDOM_TRIES * missing} random ones. Received: {', '.join(map(str, self.costs))}"
             )
         if len(found) < settings.population:
             warnings.warn(

@@ -109,9 +109,13 @@ class LatencyTable:
         except (KeyError, IndexError, TypeError, ValueError) as error_of_row:
             raise ValueError(
                 "A latency table must be a complete csv file of `search latency-table` "
-                f"({error_of_row!r}). Received: {path}"
+                f"({_reason(error_of_row)}). Received: {path}"
             ) from error_of_row
         return cls(deployment, base_ms, blocks, error, iterations)
+
+
+def _reason(error: Exception) -> str:
+    return f"no column {error}" if isinstance(error, KeyError) else str(error) or "no rows"
 
 
 def describe(table: LatencyTable) -> dict[str, str]:

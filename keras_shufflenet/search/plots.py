@@ -10,7 +10,7 @@ from keras_shufflenet._files import atomic_write, check_output
 from keras_shufflenet._requirements import check_installed
 from keras_shufflenet.benchmark.plot import DPI, SUFFIXES
 from keras_shufflenet.search.costs import LATENCY, MACS, MEASURED, PARAMS
-from keras_shufflenet.search.evolution import SearchResult
+from keras_shufflenet.search.search_result import SearchResult
 
 if TYPE_CHECKING:
     from keras_shufflenet.search.latency_table import MeasuredTable

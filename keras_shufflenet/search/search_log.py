@@ -54,16 +54,16 @@ class SearchLog:
         self.path = path
         self.costs = tuple(costs)
         self.candidates: dict[Architecture, Candidate] = {}
-        header = self._line([*FIRST, *self.costs, LAST])
+        self._header = self._line([*FIRST, *self.costs, LAST])
         text = path.read_text(encoding="utf-8") if path.exists() else ""
         whole = text[: text.rfind("\n") + 1]
-        if whole and not whole.startswith(header):
+        if whole and not whole.startswith(self._header):
             raise ValueError(
-                f"The log must have the columns {header.strip()}. "
+                f"The log must have the columns {self._header.strip()}. "
                 f"Received: {path} with {whole.splitlines()[0]}"
             )
-        if whole != text or not whole:
-            atomic_write(path, lambda beside: beside.write_text(whole or header, encoding="utf-8"))
+        if whole != text:
+            atomic_write(path, lambda beside: beside.write_text(whole, encoding="utf-8"))
         for row in csv.DictReader(io.StringIO(whole)):
             candidate = self._parse(row)
             self.candidates[candidate.architecture] = candidate
@@ -73,8 +73,11 @@ class SearchLog:
         score = "" if candidate.score is None else repr(candidate.score)
         first = (str(candidate.generation), candidate.origin, str(candidate.architecture), score)
         costs = (repr(candidate.costs[name]) for name in self.costs)
+        line = self._line([*first, *costs, repr(candidate.seconds)])
+        if not self.path.exists() or not self.path.stat().st_size:
+            line = self._header + line
         with self.path.open("a", encoding="utf-8", newline="") as file:
-            file.write(self._line([*first, *costs, repr(candidate.seconds)]))
+            file.write(line)
         self.candidates[candidate.architecture] = candidate
 
     @staticmethod
@@ -89,7 +92,7 @@ class SearchLog:
                 int(row["generation"]),
                 row["origin"],
                 Architecture.parse(row["architecture"]),
-                {name: float(row[name]) for name in self.costs},
+                {name: _number(row[name]) for name in self.costs},
                 float(row["score"]) if row["score"] else None,
                 float(row["seconds"]),
             )
@@ -98,3 +101,8 @@ class SearchLog:
                 f"Each row of the log must be a candidate ({error}). Received: "
                 f"{','.join(map(str, row.values()))} in {self.path}"
             ) from error
+
+
+def _number(text: str) -> float:
+    """Return the number that was written: an integer stays one."""
+    return int(text) if text.lstrip("-").isdigit() else float(text)

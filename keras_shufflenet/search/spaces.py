@@ -29,6 +29,7 @@ from keras_shufflenet.models.search_space import (
 
 PAPER_SCALES = tuple(round(0.2 * step, 1) for step in range(1, 11))
 """The channel scales of the paper; the published code has 1.0 alone."""
+SCALE_LIMITS = 0.1, 4.0
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Architecture:
         """
         digits, scales = split_scales(text)
         digits = digits.replace(" ", "").replace("|", "")
-        if not digits.isdecimal():
+        if not (digits.isascii() and digits.isdigit()):
             raise ValueError(
                 "`architecture` must be digits such as 0031…, followed by @1.4,1.2,… for channel "
                 f"scales. Received: architecture={text!r}"
@@ -135,6 +136,11 @@ class SearchSpace:
 
     def check(self, architecture: Architecture) -> None:
         """Raise ValueError unless an architecture is of this space."""
+        if not isinstance(architecture, Architecture):
+            raise ValueError(
+                "`architecture` must be an Architecture; Architecture.parse makes one of a string. "
+                f"Received: architecture={architecture!r}"
+            )
         known = set(architecture.channel_scales) <= set(self.channel_scales)
         if len(architecture.choices) != self.units or not known:
             scales = ", ".join(f"{scale:g}" for scale in self.channel_scales)
@@ -221,13 +227,18 @@ def search_space(name: str, channel_scales: Sequence[float] = (1.0,)) -> SearchS
             paper; DetNAS has 1.0 alone.
 
     Raises:
-        ValueError: If there is no such space, or a scale leaves no channel.
+        ValueError: If there is no such space, or a scale is out of range.
     """
     check_choice("name", name, NAMES)
-    scales = tuple(map(float, channel_scales))
-    if not scales or not all(map(is_positive, scales)) or len(set(scales)) < len(scales):
+    try:
+        scales = tuple(map(float, channel_scales))
+    except (TypeError, ValueError):
+        scales = ()
+    low, high = SCALE_LIMITS
+    known = all(low <= each <= high for each in scales)
+    if not scales or not known or len(set(scales)) < len(scales):
         raise ValueError(
-            "`channel_scales` must be positive numbers, each once. "
+            f"`channel_scales` must be numbers from {low:g} to {high:g}, each once. "
             f"Received: channel_scales={channel_scales!r}"
         )
     if name != "one_shot":

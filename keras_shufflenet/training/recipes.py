@@ -25,6 +25,16 @@ MAX_WARMUP = 0.05  # of a short training
 LIGHT_AUGMENTATION = Augmentation(scale_factor=0.25, rotate_factor=20.0, half_body_prob=0.1)
 DISTILLATION_AUGMENTATION = Augmentation(scale_factor=0.35, rotate_factor=30.0, half_body_prob=0.2)
 WEAK_AUGMENTATION = Augmentation(scale_factor=0.15, rotate_factor=12.0, half_body_prob=0.0)
+# By the names that the command line has; the first two are mmpose's.
+AUGMENTATIONS: Mapping[str, Augmentation] = MappingProxyType(
+    {
+        "coco": COCO_AUGMENTATION,
+        "mpii": MPII_AUGMENTATION,
+        "strong": DISTILLATION_AUGMENTATION,
+        "light": LIGHT_AUGMENTATION,
+        "weak": WEAK_AUGMENTATION,
+    }
+)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ FINAL = "model.keras"
 BEST = "best.keras"
 CURVES = "curves.png"
 CORRUPT = "corrupt_images.csv"
+MODEL = "model"  # what a training has in its description, and a search has not
 DATA = "data"  # the fingerprint, which folders of earlier versions do not have
 
 
@@ -54,15 +55,27 @@ def open_run(
         resume: Whether the run in the folder is to be resumed; otherwise it is replaced.
 
     Raises:
-        ValueError: If the folder holds another run.
+        ValueError: If the folder holds another run. One of another kind is not replaced either.
     """
     directory.mkdir(parents=True, exist_ok=True)
     remove_partial_files(directory)
     path = directory / RUN
     text = json.dumps(description, indent=2) + "\n"
+    before = _read(path)
+    if before and (MODEL in before) != (MODEL in description):
+        raise ValueError(
+            f"`output_dir` must be a folder of its own, as a {what} does not replace other runs. "
+            f"Received: {directory}, which holds a {'training' if MODEL in before else 'search'}"
+        )
+    found = [name for name in files if (directory / name).exists()]
+    if resume and found and not before:
+        raise ValueError(
+            f"`output_dir` must be a new or empty folder, or that of a {what}; resume=False "
+            f"(--no-resume) replaces what is in it. Received: {directory / found[0]} without {RUN}"
+        )
     # What ended before its first file, by an error in its data for example, is none to be resumed.
-    if resume and path.exists() and any((directory / name).exists() for name in files):
-        _check_same(path, what, json.loads(text))
+    if resume and found:
+        _check_same(path, before, what, json.loads(text))
         return
     for name in files:
         (directory / name).unlink(missing_ok=True)
@@ -73,13 +86,25 @@ def _describe_model(model: keras.Model) -> dict[str, str]:
     # Without layer names: Keras numbers the layers that were given none.
     layers = [(type(layer).__name__, [v.shape for v in layer.variables]) for layer in model.layers]
     return {
-        "model": model.name,
+        MODEL: model.name,
         "network": hashlib.sha256(repr(layers).encode()).hexdigest()[:16],
     }
 
 
-def _check_same(path: Path, what: str, description: dict[str, Any]) -> None:
-    before = json.loads(path.read_text())
+def _read(path: Path) -> dict[str, Any]:
+    """Return what a run was begun with; empty if there is no file."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except ValueError as error:
+        raise ValueError(
+            f"The description of a run is damaged ({error}). Pass another folder. Received: {path}"
+        ) from error
+    if not isinstance(found, dict):
+        raise ValueError(f"The description of a run must be a JSON object. Received: {path}")
+    return found
+
+
+def _check_same(path: Path, before: dict[str, Any], what: str, description: dict[str, Any]) -> None:
     changed = _differences(before, description if DATA in before else _without_data(description))
     if changed:
         raise ValueError(

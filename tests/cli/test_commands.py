@@ -3,12 +3,14 @@
 import csv
 import json
 import os
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import keras_shufflenet as ks
+from keras_shufflenet.training import recipes
 from keras_shufflenet.training.callbacks import read_log
 from tests.shortcuts import eager_training
 
@@ -184,11 +186,13 @@ def test_train_then_evaluate_with_a_results_row(command, people, shallow, tmp_pa
         *("shufflenet_v2_x0_25", "--annotations", annotations, "--image-dir", images),
         *("--val-annotations", annotations, "--val-image-dir", images, "--output-dir", run),
         *("--weights", "none", "--input-size", "64x64", "--recipe", "finetune"),
-        *("--epochs", 2, "--batch-size", 12, "--learning-rate", 0.002),
+        *("--epochs", 2, "--batch-size", 12, "--learning-rate", 0.002, "--augmentation", "weak"),
     )
     with shallow(), eager_training():
         code, _, err = command("train", "pose", *arguments)
     assert code == 0, err
+    recipe = json.loads((run / "run.json").read_text())["recipe"]
+    assert recipe["augmentation"] == asdict(recipes.WEAK_AUGMENTATION)
     log = read_log(run / "log.csv")
     assert [row["epoch"] for row in log] == [1, 2]
     with shallow():

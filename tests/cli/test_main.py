@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -139,3 +140,25 @@ def test_without_arguments_the_help_is_shown(command, words):
     assert code == 2
     assert "Usage: keras-shufflenet" in out
     assert err == ""
+
+
+def test_a_request_to_end_that_got_lost_is_repeated():
+    """An exception in a finalizer ends nothing, and a signal handler may run in one."""
+    code = (
+        "import os, signal, time\n"
+        "from keras_shufflenet.cli import main\n"
+        "class Caught:\n"
+        "    def __del__(self):\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "        time.sleep(0)\n"
+        "def command():\n"
+        "    Caught()\n"
+        "    print('lost', flush=True)\n"
+        "    time.sleep(60)\n"
+        "main.GRACE = 0.2\n"
+        "main.app = lambda *_, **__: command()\n"
+        "main.run([])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=50)
+    assert done.stdout == "lost\n"
+    assert done.returncode == 128 + signal.SIGTERM

@@ -39,7 +39,7 @@ def write_table(path, size=(64, 64)):
 
 def test_evolve_writes_log_winner_and_front(command, supernet, tmp_path):
     table, output = write_table(tmp_path / "table.csv"), tmp_path / "search"
-    options = ("--latency-table", table, "--max-latency", 40, "--max-params", 4e6, *SMALL)
+    options = ("--latency-table", table, "--max-latency", 40, "--max-params", 2.4e6, *SMALL)
     code, out, err = command("search", "evolve", supernet, "--output-dir", output, *options)
     assert (code, err) == (0, "")
     winner = json.loads((output / "winner.json").read_text())
@@ -75,20 +75,69 @@ def test_evolve_by_dominance(command, supernet, tmp_path):
     assert "Pareto front" in out
 
 
+@pytest.mark.filterwarnings("default:--max-macs")
+def test_a_limit_that_limits_nothing_is_told(command, supernet, tmp_path):
+    code, _, err = command(
+        *("search", "evolve", supernet, "--output-dir", tmp_path / "search", "--max-macs", 330e6),
+        *SMALL,
+    )
+    assert code == 0
+    assert "Warning: --max-macs 3.3e+08 hardly limits the search: of 200 random" in err
+
+
+@pytest.mark.parametrize("options", [(), ("--no-resume",)])
+def test_a_search_does_not_replace_a_training(command, supernet, tmp_path, options):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "run.json").write_text('{"model": "supernet", "network": "1"}')
+    (run / "log.csv").write_text("epoch,loss\n1,0.5\n")
+    code, _, err = command("search", "evolve", supernet, "--output-dir", run, *options, *SMALL)
+    assert code == 1
+    assert "--output-dir must be a folder of its own, as a search does not replace" in err
+    assert "which holds a training" in err
+    assert (run / "log.csv").read_text() == "epoch,loss\n1,0.5\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"log.csv": "epoch,loss\n"}, "new or empty folder, or that of a search"),
+        ({"log.csv": "", "run.json": "{"}, "The description of a run is damaged"),
+    ],
+)
+def test_files_of_something_else_are_not_overwritten(command, supernet, tmp_path, files, message):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    code, _, err = command("search", "evolve", supernet, "--output-dir", tmp_path, *SMALL)
+    assert code == 1
+    assert message in err
+    assert {name: (tmp_path / name).read_text() for name in files} == files
+
+
+def test_limits_without_architectures_leave_a_folder_for_others(command, supernet, tmp_path):
+    search = ("search", "evolve", supernet, "--output-dir", tmp_path / "search", *SMALL)
+    assert command(*search, "--max-macs", 1)[0] == 1
+    assert command(*search)[0] == 0
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--max-latency", 3], "need --latency-table"),
         (["--measure"], "need --latency-table"),
         (["--latency-table", "large.csv"], "input size (64x64) of the supernet. Received: large"),
-        (["--objective", "watts"], "--objective must be one of None, 'macs', 'params'"),
+        (["--objective", "watts"], "--objective must be macs or params, latency_ms with"),
+        (["--objective", "latency_ms"], "latency_ms with --latency-table"),
+        (["--max-latency", "nan", "--latency-table", "large.csv"], "--max-latency must be a pos"),
+        (["--latency-table", "other.csv"], "(no column 'channel_scales')"),
         (["--population", 5], "--population must be at least the sum of"),
-        (["--max-macs", 1, *ONE], "must be within the limits. Received: macs <= 1"),
+        (["--max-macs", 1, *ONE], "none was found among 1000 random ones. Received: macs <= 1"),
     ],
 )
 def test_mistakes(command, supernet, tmp_path, monkeypatch, options, message):
     monkeypatch.chdir(tmp_path)
     write_table(tmp_path / "large.csv", (224, 224))
+    (tmp_path / "other.csv").write_text("space,ms\none_shot,1\n")
     code, _, err = command("search", "evolve", supernet, "--output-dir", "search", *options)
     assert code == 1
     assert message in err

@@ -50,6 +50,14 @@ def test_the_log_is_the_result(found):
     log = SearchLog(folder / "log.csv", ("macs", "params"))
     kept = [replace(each, seconds=0.0) for each in log.candidates.values()]
     assert kept == [replace(each, seconds=0.0) for each in result.candidates]
+    assert all(isinstance(value, int) for each in kept for value in each.costs.values())
+
+
+def test_the_front_is_that_of_the_limited_cost(found):
+    _, result = found
+    assert result.cost == "macs"
+    macs = [each.costs["macs"] for each in result.front]
+    assert macs == sorted(macs)
 
 
 def test_a_finished_search_is_read_and_another_seed_searches_elsewhere(found, tmp_path):
@@ -104,9 +112,7 @@ def test_a_measured_cost_is_measured_once_and_read_afterwards(tmp_path):
 def test_limits_that_nothing_meets_are_an_error(tmp_path):
     one = Evolution(population=1, mutations=0, crossovers=0)
     limit = costs.Cost("more", SPACE.params, minimum=1e9)
-    with pytest.raises(
-        ValueError, match=r"within the limits\. Received: .*, params, 1e\+09 <= more"
-    ):
+    with pytest.raises(ValueError, match=r"random ones\. Received: .*, params, 1e\+09 <= more"):
         search(tmp_path, evolution=one, limits=[limit])
 
 

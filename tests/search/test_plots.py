@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from keras_shufflenet.search import Deployment, plots, search_space
-from keras_shufflenet.search.evolution import summarize
 from keras_shufflenet.search.latency_table import LatencyTable, MeasuredTable, TableError
 from keras_shufflenet.search.search_log import Candidate
+from keras_shufflenet.search.search_result import summarize
 from keras_shufflenet.search.spaces import Architecture
 
 

@@ -97,7 +97,12 @@ def test_the_registry_builds_an_architecture_by_its_text(shallow):
     ("call", "text"),
     [
         (lambda: search_space("two_shot"), r"`name` must be one of.*Received: name='two_shot'"),
-        (lambda: search_space("one_shot", (0.0,)), r"positive numbers.*Received"),
+        (lambda: search_space("one_shot", (0.0,)), r"numbers from 0.1 to 4, each once.*Received"),
+        (lambda: search_space("one_shot", (1e9,)), r"numbers from 0.1 to 4, each once.*Received"),
+        (lambda: search_space("one_shot", "paper"), r"numbers from 0.1 to 4.*Received: .*'paper'"),
+        (lambda: search_space("one_shot", 1.0), r"numbers from 0.1 to 4.*Received: .*=1.0"),
+        (lambda: search_space("one_shot").macs("0" * 20), r"must be an Architecture.*Received"),
+        (lambda: Architecture.parse("٣" * 20), r"must be digits.*Received"),
         (lambda: search_space("one_shot", (1.0, 1.0)), r"each once.*Received"),
         (lambda: search_space("detnas_300m", (0.2,)), r"`channel_scales` must be.*Received"),
         (lambda: Architecture((0, 4)), r"`choices` must be among.*Received: choices=\(0, 4\)"),
