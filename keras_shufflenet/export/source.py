@@ -101,14 +101,15 @@ def open_model(model: keras.Model | str | Path) -> keras.Model:
 
     Raises:
         FileNotFoundError: If it is a path and there is no such file.
-        ValueError: If it is neither a path nor a model, or has weights that are not finite.
+        ValueError: If it is neither a path of a .keras file nor a model, or has weights that are
+            not finite.
     """
-    if isinstance(model, (str, Path)):
+    if isinstance(model, (str, Path)) and Path(model).suffix == ".keras":
         return load_keras(Path(model))
     if not isinstance(model, keras.Model):
+        received = repr(str(model)) if isinstance(model, (str, Path)) else type(model).__name__
         raise ValueError(
-            "`model` must be a keras.Model or the path of a .keras file. "
-            f"Received: {type(model).__name__}"
+            f"`model` must be a keras.Model or the path of a .keras file. Received: {received}"
         )
     for variable in model.weights:
         if not np.isfinite(keras.ops.convert_to_numpy(variable)).all():

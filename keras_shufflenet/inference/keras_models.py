@@ -1,5 +1,6 @@
 """Opening Keras models: files, and networks by name. Keras is imported when one is opened."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,14 @@ from keras_shufflenet.weights.catalog import default_dataset
 
 if TYPE_CHECKING:
     import keras
+
+
+# Keras' message about an object that its configuration does not fit.
+NOT_BUILT = re.compile(
+    r"^<class '[\w.]*\.(?P<kind>\w+)'> could not be deserialized.*?"
+    r"'config': {'name': '(?P<name>[^']*)'.*Exception encountered: (?P<reason>.*)",
+    re.DOTALL,
+)
 
 
 def is_model_name(source: str) -> bool:
@@ -33,8 +42,9 @@ def load_keras(path: Path) -> "keras.Model":
     """Open a `.keras` file for inference, in safe mode: see `weights.keras_archive`.
 
     Raises:
+        CheckpointError: (a ValueError) If it cannot be read, or its model has code or custom
+            objects.
         FileNotFoundError: If it is missing.
-        ValueError: If it cannot be read, or its model has code or custom objects.
     """
     if not path.is_file():
         raise FileNotFoundError(f"The .keras file must exist. Received: {received_path(path)}")
@@ -46,16 +56,24 @@ def load_keras(path: Path) -> "keras.Model":
     except CheckpointError:
         raise
     except Exception as error:  # a broken file fails in zipfile, json, h5py or Keras
-        raise ValueError(
+        raise CheckpointError(
             "The file must be a model that `model.save` of Keras 3 has written "
             f"({_reason(error)}). Received: {str(path)!r}"
         ) from error
 
 
 def _reason(error: Exception) -> str:
-    """Return the first sentence of an error, whose text may fill pages."""
+    """Return the first sentence of an error, whose text may fill pages, or which layer failed."""
+    inner: BaseException | None = error
+    layer = None
+    while inner is not None:  # Keras raises one for each model around the layer
+        layer = NOT_BUILT.search(str(inner)) or layer
+        inner = inner.__context__
+    if layer is not None:
+        reason = " ".join(layer["reason"].split())
+        return f"{layer['kind']} {layer['name']!r}: {reason[:200].rstrip('.')}"
     first, _, _ = " ".join(str(error).split()).partition(". ")
-    return f"{type(error).__name__}: {first[:200]}" if first else type(error).__name__
+    return f"{type(error).__name__}: {first[:200].rstrip('.')}" if first else type(error).__name__
 
 
 def read_metadata(model: "keras.Model") -> ModelMetadata:

@@ -14,6 +14,7 @@ import numpy as np
 from keras_shufflenet.weights import _tensors
 from keras_shufflenet.weights._tensors import ELEMENT_TYPES, ElementType
 from keras_shufflenet.weights._unpickler import Builder, ForeignClass, ForeignObject, hashable
+from keras_shufflenet.weights.errors import CheckpointError
 
 BUILTINS = ("builtins", "__builtin__")
 NUMPY_CORES = ("numpy.core", "numpy._core")
@@ -100,9 +101,18 @@ def _tensor_of_type(
     kind: Any,
     *_: Any,
 ) -> _tensors.Tensor:
+    if isinstance(kind, ForeignClass):
+        raise unsupported_type(kind)
     if not isinstance(kind, ElementType):
         raise TypeError(f"a tensor of {type(kind).__name__}")
     return _tensors.tensor(storage, offset, shape, strides, kind)
+
+
+def unsupported_type(kind: ForeignClass) -> CheckpointError:
+    """Return the error for tensors of a type that NumPy lacks, such as 8-bit floats."""
+    return CheckpointError(
+        f"The type of a tensor is not supported: `{kind.name}`; save float32, float16 or bfloat16."
+    )
 
 
 def _parameter(data: Any, *_: Any) -> Any:

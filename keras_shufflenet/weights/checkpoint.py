@@ -99,8 +99,9 @@ def read_tensors(path: str | os.PathLike[str]) -> Contents[np.ndarray]:
             error if isinstance(error, CheckpointError) else f"{type(error).__name__}: {error}."
         )
         raise CheckpointError(
-            f"{reason} Supported are files of `torch.save`, .safetensors and .npz. Received: "
-            f"{os.fspath(path)!r}, {len(data)} bytes that begin with {data[:16]!r}"
+            f"{reason} Supported are files of `torch.save`, .safetensors and .npz, and in "
+            "`weights.load` those of Keras (.keras, .weights.h5). "
+            f"Received: {os.fspath(path)!r}, {len(data)} bytes that begin with {data[:16]!r}"
         ) from error
 
 

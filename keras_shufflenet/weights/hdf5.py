@@ -9,7 +9,7 @@ import io
 import os
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +40,14 @@ class SavedModel:
         place: Path of the model's group in the file; "" for the outermost model.
         layers: Variables in Keras' order, by the name of the layer.
         has_preprocessing: Whether the model preprocesses RGB in 0..255 itself.
+        further: Paths of the arrays of a layer beside its variables, by its name; under "" of
+            those beside all layers.
     """
 
     place: str
     layers: dict[str, list[h5py.Dataset]]
     has_preprocessing: bool
+    further: dict[str, list[str]] = field(default_factory=dict)
 
 
 def is_keras_file(path: str | os.PathLike[str]) -> bool:
@@ -118,22 +121,32 @@ def _models(group: h5py.Group, depth: int) -> Iterator[SavedModel]:
     names = [name for name in group if name not in (VARIABLES, *OPTIMIZERS)]
     groups = {name: child for name in names if (child := _group(group, name)) is not None}
     if LAYERS in groups:
-        yield _model(group.name.strip("/"), groups[LAYERS])
+        own = _group(group, VARIABLES) if VARIABLES in set(group) else None
+        yield _model(group.name.strip("/"), groups[LAYERS], [*_arrays(group), *_arrays(own)])
     if depth < MAX_DEPTH:
         for child in groups.values():
             yield from _models(child, depth + 1)
 
 
-def _model(place: str, group: h5py.Group) -> SavedModel:
-    layers = {}
+def _arrays(group: h5py.Group | None) -> list[str]:
+    """Return the paths of the arrays that are directly in a group."""
+    found = [] if group is None else [_child(group, name) for name in group]
+    return [thing.name for thing in found if isinstance(thing, h5py.Dataset)]
+
+
+def _model(place: str, group: h5py.Group, beside: list[str]) -> SavedModel:
+    layers, further = {}, {"": beside}
     for name in group:
         layer = _group(group, name)
         known = layer is not None and VARIABLES in set(layer)  # `in layer` would follow a link
         variables = _group(layer, VARIABLES) if known else None
         if variables is not None and len(variables):
-            title = str(variables.attrs["name"])
-            layers[title] = [_dataset(variables, str(index)) for index in range(len(variables))]
-    return SavedModel(place, layers, PREPROCESSING in layers or bool(NORMALIZING & set(group)))
+            title = str(variables.attrs.get("name", name))
+            numbered = [index for index in variables if index.isdecimal()]
+            layers[title] = [_dataset(variables, str(index)) for index in range(len(numbered))]
+            further[title] = [_child(variables, key).name for key in set(variables) - {*numbered}]
+    preprocesses = PREPROCESSING in layers or bool(NORMALIZING & set(group))
+    return SavedModel(place, layers, preprocesses, further)
 
 
 def _legacy_models(group: h5py.Group) -> Iterator[SavedModel]:

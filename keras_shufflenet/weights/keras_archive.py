@@ -123,7 +123,7 @@ def _check_model_file(path: Path, registered: Collection[str]) -> int:
     """Check a file before Keras opens it; return the number of its weights."""
     with refusing_damage(path), open_archive(path) as archive:
         config = json.loads(archive.read(CONFIG))
-        if not isinstance(config, dict):
+        if not isinstance(config, dict) or not isinstance(config.get("config"), dict):
             raise TypeError(f"{CONFIG} is not a configuration")
         layers = {key: value for key, value in config.items() if key != COMPILED}
         with h5py.File(io.BytesIO(archive.read(WEIGHTS)), "r") as file:
@@ -217,7 +217,8 @@ def _check_class(thing: dict[str, Any], path: Path) -> None:
         known = _is_of_keras(module) and name[:1].isupper() and not registered
     if not known:
         what = thing.get("config") if name == "function" else name
-        raise _refusal(f"`{module}.{what}`, which is not a layer of Keras", path)
+        shown = f"{module}.{what}" if not registered else thing["registered_name"]
+        raise _refusal(f"`{shown}`, which is not a layer of Keras", path)
 
 
 def _is_of_keras(module: str | None) -> bool:

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import h5py
 import keras
@@ -31,6 +32,7 @@ from keras_shufflenet.weights.hdf5 import SavedModel, open_file, read, saved_mod
 from keras_shufflenet.weights.layouts._layout import KerasLayout
 
 Layers = dict[str, list[h5py.Dataset]]
+T = TypeVar("T")
 
 
 def load_keras_file(model: keras.Model, path: str | os.PathLike[str], request: Request) -> None:
@@ -129,7 +131,8 @@ def _matched(
     left_out = found[0].report.left_out
     if left_out:
         warnings.warn(
-            f"The file has layers beside the network, which were left out: {list_names(left_out)}",
+            "The file has layers or arrays beside the network, which were left out: "
+            f"{list_names(left_out)}",
             stacklevel=2,
         )
     if new_head:
@@ -156,6 +159,10 @@ def _matches(
             )
         layers = saved.layers if names is None else _renamed(saved.layers, names)
         report, pairs = _compare(body, layers, include_head)
+        further = saved.further if names is None else _renamed(saved.further, names)
+        report.left_out += further.get("", [])
+        for layer in body:
+            report.unexpected_keys += further.get(layer.name, [])
         number = sum(layer.name in layers for layer in body)
         matches.append(Match(saved, layers, pairs, report, number))
     return matches
@@ -181,7 +188,7 @@ def _publisher(saved: SavedModel) -> KerasLayout | None:
     return None
 
 
-def _renamed(layers: Layers, names: KerasLayout) -> Layers:
+def _renamed(layers: dict[str, T], names: KerasLayout) -> dict[str, T]:
     """Return the layers by our names, those that the layout does not have by theirs."""
     ours = {theirs: layer for layer, theirs in names.modules.items()}
     return {ours.get(name, name): variables for name, variables in layers.items()}

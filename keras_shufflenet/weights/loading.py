@@ -97,14 +97,14 @@ def _check_channels(model: keras.Model, source: str) -> None:
 def _locate(source: str | os.PathLike[str], model_name: str) -> tuple[Path, str | None]:
     """Return the path of the file, and the name of its layout if that is known."""
     name = str(source)
-    path = Path(name).expanduser()
+    path, is_dataset = Path(name).expanduser(), name in catalog.DATASETS
     if name not in catalog.CATALOG and path.is_file():
         return path, None
-    if name not in catalog.CATALOG and (path.suffix in CHECKPOINT_SUFFIXES or os.sep in name):
+    is_path = path.suffix in CHECKPOINT_SUFFIXES or os.sep in name
+    if name not in catalog.CATALOG and (is_path or (not is_dataset and path.exists())):
         raise FileNotFoundError(
             f"`weights` must be an existing file. Received: weights={received_path(path)}"
         )
-    is_dataset = name in catalog.DATASETS
     entry = catalog.default_entry(model_name, name) if is_dataset else catalog.get_entry(name)
     return download(entry), entry.layout
 

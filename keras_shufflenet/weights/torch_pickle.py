@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_shufflenet.weights._allow_list import ALLOWED, PickledArray
+from keras_shufflenet.weights._allow_list import ALLOWED, PickledArray, unsupported_type
 from keras_shufflenet.weights._nesting import Contents, find_tensors
 from keras_shufflenet.weights._tensors import ElementType, Storage, Tensor, materialize
 from keras_shufflenet.weights._unpickler import ForeignClass, ForeignObject, Unpickler
@@ -148,6 +148,8 @@ def _storage_register(storages: dict[str, Storage]) -> Callable[[Any], Any]:
         if identifier[0] == "module" and isinstance(identifier[1], ForeignClass):
             return identifier[1]  # of a whole network in the older container
         kind, element, key, _, count, *part = identifier
+        if isinstance(element, ForeignClass):
+            raise unsupported_type(element)
         if kind != "storage" or not isinstance(element, ElementType):
             raise TypeError("a reference to something else than a storage")
         if not isinstance(key, str) or type(count) is not int or count < 0:

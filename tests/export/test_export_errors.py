@@ -95,6 +95,9 @@ def test_not_a_model(tmp_path):
         ks.export.litert(lambda images: images, tmp_path / "a.tflite")
     with pytest.raises(FileNotFoundError):
         ks.export.litert(tmp_path / "none.keras", tmp_path / "a.tflite")
+    for write in (ks.export.litert, ks.export.onnx):
+        with pytest.raises(ValueError, match=r"of a \.keras file\. Received: 'b\.tflite'"):
+            write("b.tflite", tmp_path / ("a.tflite" if write is ks.export.litert else "a.onnx"))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

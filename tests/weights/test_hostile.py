@@ -474,6 +474,14 @@ NO_CHECKPOINTS = {
         lambda: torch_bytes({"epoch": 3, "model": torch.nn.ReLU()}),
         "class `torch.nn.*ReLU`.*`state_dict\\(\\)` instead",
     ),
+    "8-bit floats": (
+        lambda: torch_bytes({"a": torch.ones(2, dtype=torch.float8_e4m3fn)}),
+        r"not supported: `torch\.float8_e4m3fn`; save float32.*and in `weights\.load` .*\.keras",
+    ),
+    "quantized tensor": (
+        lambda: zip_bytes({"a/data.pkl": zip_pickle().replace(b"FloatStorage", b"QInt8Storage")}),
+        r"not supported: `torch\.QInt8Storage`",
+    ),
     "sparse tensor": (
         lambda: torch_bytes({"a": torch.ones(2).to_sparse()}),
         "_get_layout",

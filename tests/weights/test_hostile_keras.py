@@ -202,11 +202,11 @@ REFUSED = {
     ),
     "registered class": (
         with_layer(None, "Mine", {}, "mine>Mine"),
-        r"`None\.Mine`.*by `keras\.saving\.load_model` and pass the model",
+        r"`mine>Mine`.*by `keras\.saving\.load_model` and pass the model",
     ),
     "registered class as Keras' own": (
         with_layer("keras.layers", "Conv2D", {"filters": 4}, "mine>Mine"),
-        r"keras\.layers\.Conv2D",
+        "`mine>Mine`",
     ),
     "class without a module": (with_layer(None, "Conv2D", {}), r"`None\.Conv2D`"),
     "function of Keras": (
@@ -243,6 +243,19 @@ REFUSED = {
     "deep": (lambda _: b'{"a":' * 100_000, "malformed"),
     "no json": (lambda _: b"\xff", "malformed"),
     "a list": (lambda _: b"[]", "not a configuration"),
+    "nothing to build": (lambda _: b'{"class_name": "Functional"}', "not a configuration"),
+    "number of filters that is missing": (
+        with_layer("keras.layers", "Conv2D", {"name": "odd"}),
+        r"\(Conv2D 'odd': Conv2D\.__init__\(\) missing 2 required .*'filters' and 'kernel_size'\)",
+    ),
+    "strides that are a text": (
+        with_layer(
+            "keras.layers",
+            "Conv2D",
+            {"name": "odd", "filters": 1, "kernel_size": 1, "strides": "a"},
+        ),
+        r"\(Conv2D 'odd': The `strides` argument must be",
+    ),
 }
 
 
@@ -296,7 +309,7 @@ def test_a_registered_class_is_refused_in_a_file_and_taken_as_a_model(tmp_path):
     image = keras.Input((32, 32, 3))
     model = keras.Model(image, keras.layers.GlobalAveragePooling2D()(Mine()(image)))
     model.save(tmp_path / "mine.keras")
-    with pytest.raises(CheckpointError, match=r"Mine`.*safe mode and without custom objects"):
+    with pytest.raises(CheckpointError, match=r"`mine>Mine`.*safe mode and without custom objects"):
         ks.inference.Predictor.load(tmp_path / "mine.keras")
     opened = keras.saving.load_model(tmp_path / "mine.keras")
     assert ks.inference.Predictor.load(opened).output_shapes
@@ -337,6 +350,14 @@ def test_a_pipe_is_not_read(tmp_path, suffix):
     if suffix != ".onnx":
         with pytest.raises(FileNotFoundError, match=r"pipe\.[\w.]+', which is no regular file$"):
             load(network(), path)
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_a_name_without_suffix_may_be_a_path(tmp_path, monkeypatch, make):
+    monkeypatch.chdir(tmp_path)
+    make("odd")
+    with pytest.raises(FileNotFoundError, match=r"weights='odd', which is no regular file$"):
+        load(network(), "odd")
 
 
 def test_an_empty_file(tmp_path):

@@ -309,6 +309,24 @@ def test_other_types_are_refused_before_anything_is_assigned(target, good, tmp_p
     assert unchanged(target, before)
 
 
+@pytest.mark.parametrize("name", ["{layer}/vars/extra", "layers/stage9/vars/0"])
+def test_arrays_that_no_layer_has(target, good, tmp_path, name):
+    def add(file, layer):
+        file[name.format(layer=layer)] = np.zeros(3)
+
+    before = values(target)
+    with pytest.raises(WeightsMismatchError, match=r"unexpected keys.*\n.*(vars/extra|'stage9')"):
+        load(target, changed(good, tmp_path / "bad.weights.h5", add))
+    assert unchanged(target, before)
+
+
+@pytest.mark.parametrize("name", ["extra", "vars/0"])
+def test_arrays_beside_the_layers_are_left_out(target, good, tmp_path, name):
+    path = changed(good, tmp_path / "more.weights.h5", lambda file, _: file.update({name: [1.0]}))
+    with pytest.warns(UserWarning, match=f"arrays beside the network, .*left out: /{name}"):
+        load(target, path)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
 def test_impossible_numbers_are_refused(target, good, tmp_path, value):
     def change(file, layer):
