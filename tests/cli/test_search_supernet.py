@@ -1,12 +1,13 @@
 """From a supernet of poses on the command line to a network of the registry."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
 
 import keras_shufflenet as ks
 from keras_shufflenet.search import Architecture, Supernet
-from keras_shufflenet.search.settings import open_evaluator
 from tests.shortcuts import eager_training, four_units
 
 ARCHITECTURE = "3120"
@@ -72,8 +73,13 @@ def test_a_detector(command, people, runs):
     images = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype(np.float32)
     plain = keras.saving.load_model(winner)
     np.testing.assert_array_equal(named(images), plain(images))
-    evaluator = open_evaluator(runs / "detectors")
-    assert 0 <= evaluator(Architecture.parse(ARCHITECTURE)) <= 1
+    code, _, err = command(
+        *("search", "evolve", runs / "detectors", "--output-dir", runs / "search"),
+        *("--population", 1, "--mutations", 0, "--crossovers", 0, "--generations", 1),
+    )
+    assert code == 0, err
+    found = json.loads((runs / "search" / "winner.json").read_text())
+    assert 0 <= found["score"] <= 1
 
 
 @pytest.mark.parametrize(
