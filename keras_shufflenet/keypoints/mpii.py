@@ -4,6 +4,8 @@ Source: mmpose v0.29.
 """
 
 import codecs
+import io
+import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +21,7 @@ from keras_shufflenet.keypoints.annotations import (
 )
 from keras_shufflenet.keypoints.boxes import PIXEL_STD
 from keras_shufflenet.keypoints.skeletons import MPII
+from keras_shufflenet.weights.errors import MALFORMED
 
 HEAD_FACTOR = 0.6  # head size = factor * diagonal of the head box
 
@@ -254,9 +257,10 @@ def _load_mat(path: Path) -> dict[str, np.ndarray]:
 
     if not path.is_file():
         raise FileNotFoundError(f"`ground_truth` must be an existing file. Received: {path}")
+    content = io.BytesIO(path.read_bytes())
     try:
-        return loadmat(path)
-    except (MatReadError, ValueError, NotImplementedError) as error:
+        return loadmat(content)
+    except (*MALFORMED, MatReadError, OSError, zlib.error) as error:
         raise ValueError(f"{path.name} must be a MATLAB file. Received: {error}") from error
 
 

@@ -21,8 +21,8 @@ def channels_first(heatmaps: np.ndarray) -> np.ndarray:
 
 def find_maxima(heatmaps: np.ndarray, kernel: int = 1) -> Keypoints:
     """Return the first maximum of each heatmap and its value; (-1, -1) if no value is positive."""
-    width = heatmaps.shape[3]
-    flat = heatmaps.reshape(*heatmaps.shape[:2], -1)
+    height, width = heatmaps.shape[2:]
+    flat = heatmaps.reshape(*heatmaps.shape[:2], height * width)  # -1 fails for no persons
     index = flat.argmax(-1)
     scores = np.take_along_axis(flat, index[..., None], axis=-1)[..., 0]
     points = np.stack([index % width, index // width], axis=-1).astype(np.float32)
@@ -106,7 +106,7 @@ def _at(heatmaps: np.ndarray, points: np.ndarray, dx: int, dy: int) -> np.ndarra
     height, width = heatmaps.shape[2:]
     x = np.clip(points[..., 0].astype(np.int64) + dx, 0, width - 1)
     y = np.clip(points[..., 1].astype(np.int64) + dy, 0, height - 1)
-    flat = heatmaps.reshape(*heatmaps.shape[:2], -1)
+    flat = heatmaps.reshape(*heatmaps.shape[:2], height * width)
     return np.take_along_axis(flat, (y * width + x)[..., None], axis=-1)[..., 0].astype(np.float64)
 
 

@@ -88,7 +88,13 @@ def read_tensors(path: str | os.PathLike[str]) -> Contents[np.ndarray]:
         CheckpointError: As `read_checkpoint`.
         OSError: If the file cannot be read at all.
     """
-    data = Path(path).read_bytes()
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise type(error)(
+            f"A checkpoint must be a file that can be read ({error.strerror}). "
+            f"Received: {os.fspath(path)!r}"
+        ) from error
     try:
         contents = _read(data)
         if not contents.tensors:

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from scipy.io import savemat
 
 from keras_shufflenet.keypoints import evaluate_pckh, read_mpii
 from keras_shufflenet.keypoints.mpii import check_order, load_truth
@@ -126,6 +127,12 @@ def test_malformed_files(tmp_path):
     (tmp_path / "text.mat").write_text(json.dumps([person()] * 4))
     with pytest.raises(ValueError, match=r"text\.mat must be a MATLAB file. Received: "):
         evaluate_pckh(np.zeros((1, 16, 2)), tmp_path / "text.mat")
+    savemat(tmp_path / "cut.mat", {"jnt_missing": np.zeros((16, 9))})
+    content = (tmp_path / "cut.mat").read_bytes()
+    for length in (100, 130, 300):  # in the header, in a tag, in the numbers
+        (tmp_path / "cut.mat").write_bytes(content[:length])
+        with pytest.raises(ValueError, match=r"cut\.mat must be a MATLAB file. Received: "):
+            evaluate_pckh(np.zeros((1, 16, 2)), tmp_path / "cut.mat")
     with pytest.raises(
         ValueError, match=r"must contain the arrays \['jnt_missing', .*Received: \['joints'\]$"
     ):

@@ -516,8 +516,13 @@ def test_files_that_are_no_checkpoints(tmp_path, name):
 def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_checkpoint(tmp_path / "missing.pth")
-    with pytest.raises(OSError, match="directory"):
+    with pytest.raises(IsADirectoryError, match="directory"):
         read_checkpoint(tmp_path)
+    (tmp_path / "loop.pth").symlink_to("loop.pth")
+    with pytest.raises(
+        OSError, match=r"can be read \(Too many levels.*\)\. Received: .*loop\.pth'"
+    ):
+        read_checkpoint(tmp_path / "loop.pth")
 
 
 HEADERS = (b"PK\3\4", b"PK\1\2", b"PK\5\6")
