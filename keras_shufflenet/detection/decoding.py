@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from keras_shufflenet._checks import check_fraction
 from keras_shufflenet._types import Size
 from keras_shufflenet.detection.box_codes import decode_boxes
 from keras_shufflenet.detection.priors import Design, find_design, make_priors
@@ -120,6 +121,15 @@ def iou(box: ArrayLike, boxes: ArrayLike) -> NDArray[np.float64]:
     return shared / np.maximum((box[2:] - box[:2]).prod() + areas - shared, np.finfo(float).tiny)
 
 
+def _numbers(name: str, values: ArrayLike) -> NDArray[np.float64]:
+    try:
+        return np.asarray(values, np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"`{name}` must be an array of numbers. Received: {name}={values!r:.60}"
+        ) from error
+
+
 def nms(
     boxes: ArrayLike,
     scores: ArrayLike,
@@ -140,13 +150,21 @@ def nms(
         Indices of the kept boxes, best first.
 
     Raises:
-        ValueError: If the shapes do not fit each other.
+        ValueError: If the shapes do not fit each other, a box is not finite or a score NaN, or the
+            threshold is not between 0 and 1.
     """
-    boxes, scores = np.asarray(boxes, np.float64), np.asarray(scores, np.float64)
+    boxes, scores = _numbers("boxes", boxes), _numbers("scores", scores)
+    check_fraction("threshold", threshold)
     if scores.ndim != 1 or (boxes.shape != (*scores.shape, 4) and boxes.size + scores.size):
         raise ValueError(
             "`boxes` must have the shape (N, 4), and `scores` (N,). "
             f"Received: shapes {boxes.shape} and {scores.shape}"
+        )
+    if np.isnan(scores).any() or not np.isfinite(boxes).all():
+        raise ValueError(
+            "`boxes` must be finite, and `scores` must not be NaN. "
+            f"Received: {np.count_nonzero(~np.isfinite(boxes))} coordinates that are not finite, "
+            f"{np.count_nonzero(np.isnan(scores))} scores of NaN"
         )
     order = np.argsort(-scores, kind="stable")
     kept: list[np.int64] = []

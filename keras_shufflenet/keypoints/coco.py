@@ -77,7 +77,8 @@ def rescore_and_nms(
     skeleton = skeletons.get(skeleton)
     keypoints = np.asarray(keypoints, np.float64)
     confident = keypoints[..., 2] > visibility_threshold
-    means = (keypoints[..., 2] * confident).sum(-1) / np.maximum(confident.sum(-1), 1)
+    sums = np.where(confident, keypoints[..., 2], 0).sum(-1)  # without NaN of a diverged network
+    means = sums / np.maximum(confident.sum(-1), 1)
     scores = means * np.asarray(bbox_scores, np.float64)
     areas = np.prod(PIXEL_STD * np.asarray(scales, np.float64), axis=-1)
     suppress = {"hard": oks_nms, "soft": soft_oks_nms}.get(nms or "")

@@ -11,7 +11,13 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
-from keras_shufflenet._checks import check_choice, check_integer, check_positive, check_size
+from keras_shufflenet._checks import (
+    check_choice,
+    check_integer,
+    check_positive,
+    check_size,
+    is_positive,
+)
 from keras_shufflenet._requirements import FLOAT, PIXEL, check_memory
 from keras_shufflenet._types import Size
 from keras_shufflenet.keypoints import heatmaps as encoders
@@ -84,24 +90,31 @@ class HeatmapCodec:
         heatmap_size = self.heatmap_size or (height // 4, width // 4)
         self._set("heatmap_size", check_size("heatmap_size", heatmap_size))
         self._default("sigma", 2.0 if height <= 256 else 3.0)
+        check_positive("sigma", self.sigma)
         self._default("decoding", "quarter_offset" if self.encoding == "msra" else self.encoding)
         self._default("shift_heatmap", self.encoding in ("msra", "unbiased"))
         kernel = 11 if self.sigma <= 2 else 17
         self._default("blur_kernel_size", 3 if self.encoding == "udp_combined" else kernel)
         check_choice("decoding", self.decoding, get_args(Decoding))
-        check_positive("sigma", self.sigma)
         for name, pixel in {"input_size": PIXEL, "heatmap_size": FLOAT}.items():
             size = getattr(self, name)
             check_memory(name, size, size[0] * size[1] * pixel)
-        if self.sigma < MIN_SIGMA:
+        if not MIN_SIGMA <= self.sigma <= max(self.heatmap_size):
             raise ValueError(
-                f"`sigma` must be at least {MIN_SIGMA} pixels. Received: sigma={self.sigma!r}"
+                f"`sigma` must be at least {MIN_SIGMA} pixels, and at most the longer side of the "
+                f"heatmap, {max(self.heatmap_size)}. Received: sigma={self.sigma!r}"
             )
         check_integer("blur_kernel_size", self.blur_kernel_size)
         if self.blur_kernel_size % 2 == 0 or self.blur_kernel_size > MAX_BLUR:
             raise ValueError(
                 f"`blur_kernel_size` must be odd, and at most {MAX_BLUR}. "
                 f"Received: blur_kernel_size={self.blur_kernel_size!r}"
+            )
+        weights = self.keypoint_weights
+        if weights is not None and not all(each == 0 or is_positive(each) for each in weights):
+            raise ValueError(
+                "`keypoint_weights` must be finite numbers, none below 0. "
+                f"Received: keypoint_weights={weights!r}"
             )
         if (self.encoding == "udp_combined") != (self.decoding == "udp_combined"):
             raise ValueError(
@@ -128,7 +141,7 @@ class HeatmapCodec:
             (..., K) float32. Both are zero for keypoints that are not labeled or too far outside.
 
         Raises:
-            ValueError: If the shapes do not match.
+            ValueError: If the shapes do not match, or a weight is NaN.
         """
         keypoints = np.asarray(keypoints, np.float64)
         visible = np.asarray(keypoints_visible, np.float64)
@@ -137,6 +150,8 @@ class HeatmapCodec:
                 "`keypoints` must have shape (..., K, 2) and `keypoints_visible` (..., K). "
                 f"Received: shapes {keypoints.shape} and {visible.shape}"
             )
+        if np.isnan(visible).any():
+            raise ValueError("`keypoints_visible` must be numbers. Received: NaN among them")
         heatmaps, weights = self._generate(keypoints / self.stride, visible)
         if self.keypoint_weights is not None:
             weights = weights * np.asarray(self.keypoint_weights, np.float32)

@@ -5,6 +5,7 @@ Source: mmpose v0.29, COCO (http://cocodataset.org/#keypoints-eval).
 
 import numpy as np
 
+from keras_shufflenet._checks import check_fraction, check_positive
 from keras_shufflenet.keypoints import skeletons
 from keras_shufflenet.keypoints.skeletons import SkeletonLike
 
@@ -62,9 +63,11 @@ def oks_nms(similarity: np.ndarray, scores: np.ndarray, threshold: float = 0.9) 
         Indices of the kept poses, best first.
 
     Raises:
-        ValueError: If the shapes do not fit each other.
+        ValueError: If the shapes do not fit each other, a score is NaN, or the threshold is not
+            between 0 and 1.
     """
     similarity, scores = _checked(similarity, scores)
+    check_fraction("threshold", threshold)
     order, kept = _descending(scores), []
     while len(order):
         best, order = order[0], order[1:]
@@ -91,9 +94,12 @@ def soft_oks_nms(
         Indices of the kept poses, best first.
 
     Raises:
-        ValueError: If the shapes do not fit each other.
+        ValueError: If the shapes do not fit each other, a score is NaN, or the threshold is not
+            above 0 and up to 1.
     """
     similarity, scores = _checked(similarity, scores)
+    check_fraction("threshold", threshold)
+    check_positive("threshold", threshold)
     order = np.arange(len(scores))
     kept: list[int] = []
     while len(order) and len(kept) < max_poses:
@@ -112,6 +118,10 @@ def _checked(similarity: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np
         raise ValueError(
             "`similarity` must have the shape (N, N), and `scores` (N,). "
             f"Received: shapes {similarity.shape} and {scores.shape}"
+        )
+    if np.isnan(scores).any():
+        raise ValueError(
+            f"`scores` must be numbers. Received: NaN of pose {np.isnan(scores).argmax()}"
         )
     return similarity, scores
 

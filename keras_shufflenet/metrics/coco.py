@@ -13,6 +13,7 @@ import numpy as np
 from rich.progress import track
 
 from keras_shufflenet import data
+from keras_shufflenet._checks import check_fraction
 from keras_shufflenet._files import check_output
 from keras_shufflenet.data.annotated_files import resolve_image_files
 from keras_shufflenet.data.tfds_source import opened
@@ -97,6 +98,7 @@ def coco(
             "`detections` and `detector` must not be given together. Received: both, "
             f"detector={detector!r}"
         )
+    check_fraction("oks_nms_threshold", oks_nms_threshold)
     if results_path is not None:
         check_output("results_path", results_path)
     predictor = PosePredictor.load(

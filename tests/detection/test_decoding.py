@@ -147,6 +147,22 @@ def test_nms_keeps_the_best_first():
 
 
 @pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"threshold": 1.5}, "`threshold` must be a number between 0 and 1"),
+        ({"threshold": np.nan}, "`threshold` must be a number between 0 and 1"),
+        ({"scores": [np.nan]}, "0 coordinates that are not finite, 1 scores of NaN$"),
+        ({"boxes": [[0, 0, 1, np.inf]]}, "1 coordinates that are not finite, 0 scores of NaN$"),
+        ({"boxes": "a"}, "`boxes` must be an array of numbers. Received: boxes='a'$"),
+        ({"scores": [None, {}]}, r"`scores` must be an array .* Received: scores=\[None, {}\]$"),
+    ],
+)
+def test_numbers_that_no_box_has(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        nms(**{"boxes": [[0, 0, 1, 1]], "scores": [0.5], **arguments})
+
+
+@pytest.mark.parametrize(
     ("shape", "message"),
     [
         ((126, 32), r"must have classes \+ 32 columns\. Received: 32 columns"),

@@ -125,6 +125,8 @@ def test_scores_are_bbox_score_times_confident_keypoints():
     assert rescore_and_nms(*arguments)[0]["score"] == pytest.approx(0.35)
     pose[..., 2] = 0.1
     assert rescore_and_nms(*arguments)[0]["score"] == 0
+    pose[..., 2] = np.nan  # of a diverged network
+    assert rescore_and_nms(*arguments)[0]["score"] == 0
 
 
 def test_duplicates_are_removed_within_an_image_only():

@@ -1,11 +1,14 @@
 """Heatmap codecs: encoding, decoding and flipping, against the reference and their inverses."""
 
+from typing import get_args
+
 import cv2
 import numpy as np
 import pytest
 
 from keras_shufflenet.keypoints import COCO, HeatmapCodec
 from keras_shufflenet.keypoints.blur import gaussian_kernel
+from keras_shufflenet.keypoints.codec import Decoding
 from keras_shufflenet.keypoints.refinement import channels_first, find_maxima
 from tests.rounding import EPSILON32, EPSILON64, rounding_error
 
@@ -272,6 +275,10 @@ def test_defaults_follow_the_input_and_the_encoding():
         ({"input_size": 256}, "Received: input_size=256$"),
         ({"input_size": (256, 192), "sigma": 0}, "Received: sigma=0$"),
         ({"input_size": (256, 192), "sigma": 1e-300}, "Received: sigma=1e-300$"),
+        ({"input_size": (256, 192), "sigma": 65}, "side of the heatmap, 64. Received: sigma=65$"),
+        ({"input_size": (256, 192), "sigma": "2"}, "Received: sigma='2'$"),
+        ({"input_size": (256, 192), "keypoint_weights": (1, np.nan)}, r"Received: .*\(1, nan\)$"),
+        ({"input_size": (256, 192), "keypoint_weights": (1, -1)}, r"none below 0.*\(1, -1\)$"),
         ({"input_size": (10**9, 10**9)}, "GB are required. Received: input_size="),
         ({"input_size": (256, 192), "heatmap_size": (10**9, 10**9)}, "GB are .*: heatmap_size="),
         ({"input_size": (256, 192), "blur_kernel_size": 10001}, "at most 999. Received: blur"),
@@ -293,3 +300,15 @@ def test_wrong_shapes():
         codec.encode(np.zeros((17, 3)), np.zeros(17))
     with pytest.raises(ValueError, match=r"\(N, 64, 48, K\). Received: shape \(1, 17, 64, 48\)$"):
         codec.decode(np.zeros((1, 17, 64, 48)))
+    with pytest.raises(ValueError, match=r"`keypoints_visible` must be numbers. Received: NaN"):
+        codec.encode(np.zeros((1, 2)), [np.nan])
+
+
+@pytest.mark.parametrize("decoding", get_args(Decoding))
+def test_no_person(decoding):
+    encoding = "udp_combined" if decoding == "udp_combined" else "msra"
+    codec = HeatmapCodec((64, 48), encoding=encoding, decoding=decoding)
+    channels = 6 if decoding == "udp_combined" else 2
+    keypoints, scores = codec.decode(np.zeros((0, 16, 12, channels)))
+    assert (keypoints.shape, scores.shape) == ((0, 2, 2), (0, 2))
+    assert keypoints.dtype == scores.dtype == np.float32

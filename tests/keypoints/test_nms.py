@@ -73,3 +73,20 @@ def test_as_many_scores_as_poses(nms):
     for wrong in (np.ones(2), np.ones(4), np.ones((3, 1))):
         with pytest.raises(ValueError, match=r"shape \(N, N\), and .* Received: shapes \(3, 3\)"):
             nms(np.eye(3), wrong)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"threshold": 1.5}, "`threshold` must be a number between 0 and 1"),
+        ({"threshold": -0.1}, "`threshold` must be a number between 0 and 1"),
+        ({"threshold": np.nan}, "`threshold` must be a number between 0 and 1"),
+        ({"scores": [0.5, np.nan]}, r"`scores` must be numbers\. Received: NaN of pose 1$"),
+    ],
+)
+def test_numbers_that_no_pose_has(arguments, message):
+    for nms in (oks_nms, soft_oks_nms):
+        with pytest.raises(ValueError, match=message):
+            nms(np.eye(2), **{"scores": [0.5, 0.6], **arguments})
+    with pytest.raises(ValueError, match="`threshold` must be a positive number"):
+        soft_oks_nms(np.eye(2), [0.5, 0.6], 0)
