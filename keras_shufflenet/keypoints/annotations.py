@@ -6,7 +6,7 @@ import math
 import re
 import sys
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from numbers import Real
 from pathlib import Path
@@ -215,6 +215,11 @@ def read_json(source: Any, name: str) -> tuple[Any, str]:
     if isinstance(source, AnnotationSource):
         return source.annotations, source.place
     if not isinstance(source, str | Path):
+        if isinstance(source, Iterable) and not isinstance(source, Mapping | list | tuple):
+            raise ValueError(
+                f"`{name}` must be the path of a json or its content, or a dataset of `data.tfds`. "
+                f"Received: a {type(source).__name__}"
+            )
         return source, name
     path = Path(source)
     if not path.is_file():

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import keras_shufflenet as ks
 
@@ -96,6 +97,13 @@ def test_invalid_json(tmp_path):
     file.write_text("<html>404</html>")
     with pytest.raises(ValueError, match=r"people\.json must be valid JSON"):
         ks.data.keypoints(file, tmp_path)
+
+
+@pytest.mark.parametrize("read", [ks.data.keypoints, ks.data.detection])
+def test_images_without_a_file(tmp_path, read):
+    dataset = tf.data.Dataset.from_tensors(np.zeros((8, 8, 3)))
+    with pytest.raises(ValueError, match=r"path of a json .* `data\.tfds`. Received: a _TensorD"):
+        read(dataset, tmp_path)
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
