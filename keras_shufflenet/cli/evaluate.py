@@ -1,4 +1,4 @@
-"""Evaluate a Keras model, a .keras file or a .tflite file."""
+"""Evaluate a Keras model, or a .keras, .tflite or .onnx file."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

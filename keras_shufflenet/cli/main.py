@@ -98,11 +98,18 @@ def _option_names(function: Callable[..., Any]) -> dict[str, str]:
 
 
 def _rename(message: str, names: Mapping[str, str]) -> str:
-    """Replace `weights`, `weights=` and weights= by --weights in a message about Python."""
+    """Replace `weights`, `weights=` and weights= by --weights in a message about Python.
+
+    Sizes of images become HEIGHTxWIDTH, as the command line has them.
+    """
     message = re.sub(r"`(\w+)=?`", lambda match: names.get(match[1], match[0]), message)
     head, received, tail = message.rpartition("Received: ")
     tail = re.sub(r"^(\w+)=", lambda match: f"{names.get(match[1], match[1])}=", tail)
-    return head + received + tail
+    message = head + received + tail
+    if (option := names.get("input_size")) is None or option not in message:
+        return message
+    message = message.replace("(height, width)", "HEIGHTxWIDTH")
+    return re.sub(r"\((\d+), (\d+)\)", r"\1x\2", message)
 
 
 def _group(help_text: str) -> typer.Typer:
@@ -120,7 +127,7 @@ app = typer.Typer(
 prediction = _group("Classify images, detect objects, or find the poses of persons.")
 training = _group("Train a model on your own data.")
 searching = _group("Search for an architecture: Single Path One-Shot and DetNAS.")
-evaluation = _group("Evaluate a Keras model, a .keras file or a .tflite file.")
+evaluation = _group("Evaluate a Keras model, or a .keras, .tflite or .onnx file.")
 _add(app, "models", models.models, models.EXAMPLES)
 _add(prediction, "classify", predict_classify.classify, predict_classify.EXAMPLES)
 _add(prediction, "detect", predict_detect.detect, predict_detect.EXAMPLES)

@@ -208,7 +208,8 @@ def check_model(
             file.
         ValueError: If the file is of another kind, or weights are given for a file.
     """
-    if Path(model).suffix and (is_model_file(model) or Path(model).is_file()):
+    suffix = Path(model).suffix[1:]
+    if suffix.isalpha() or (suffix and Path(model).is_file()):
         if not model.endswith(suffixes):
             raise ValueError(
                 f"{option} must be a {' or '.join(suffixes)} file, or a name of "

@@ -363,6 +363,7 @@ def test_export_of_gray_images_several_outputs_and_any_batch(
     [
         (["--batch-size", "0"], "a positive integer or dynamic. Received: --batch-size 0"),
         (["--input-size", "64"], "--input-size must be HEIGHTxWIDTH"),
+        ([], "--input-size must be HEIGHTxWIDTH for a model that accepts images of any size"),
         (["--evaluate-data", "{images}"], "are for models with one output. Received: shuffle"),
     ],
 )
@@ -396,6 +397,12 @@ def test_export_without_calibration_is_an_error(command, pose_file, tmp_path):
         ),
         (["--calibration-data", __file__], 1, "are not for pose estimators, which take"),
         (["--weights", "imagenet"], 1, "--weights must not be given for a file"),
+        (
+            ["--input-size", "32x64"],
+            1,
+            "--input-size must be 64x64, the HEIGHTxWIDTH of the model, or None. Received: "
+            "--input-size=32x64",
+        ),
     ],
 )
 def test_export_mistakes(command, pose_file, tmp_path, arguments, exit_code, message):

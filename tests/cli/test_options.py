@@ -66,6 +66,8 @@ def test_a_file_is_left_to_the_evaluator(tmp_path):
 def test_unknown_models():
     with pytest.raises(FileNotFoundError, match=r"existing file. Received: nothing.keras"):
         check_model("nothing.keras", None)
+    with pytest.raises(ValueError, match=r"must be a \.keras file, or a name .*: nothing\.txt"):
+        check_model("nothing.txt", None, (".keras",))
     with pytest.raises(ValueError, match=r"Received: name='resnet50'"):
         open_model("resnet50", "none")
 

@@ -39,6 +39,7 @@ from keras_shufflenet.inference.keras_outputs import output_names
 
 ANY_BATCH = "batch"
 WEIGHTED = ("Conv", "ConvTranspose")
+FUSED = "a fused activation: use a separate Activation layer"
 TO_CHANNELS_FIRST, TO_CHANNELS_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 
 
@@ -214,7 +215,7 @@ class _Translator:
         output: keras.KerasTensor,
         attributes: dict[str, Any],
     ) -> Value:
-        require(layer.activation.__name__ == "linear", layer, "a fused activation")
+        require(layer.activation.__name__ == "linear", layer, FUSED)
         channels = output.shape[-1]
         bias = _array(layer.bias) if layer.use_bias else np.zeros(channels)
         weights = [
