@@ -209,7 +209,8 @@ def check_model(
         ValueError: If the file is of another kind, or weights are given for a file.
     """
     suffix = Path(model).suffix[1:]
-    if suffix.isalpha() or (suffix and Path(model).is_file()):
+    looks_like_file = suffix.isalpha() and suffixes != MODEL_FILES  # else it may be an image
+    if suffix and (is_model_file(model) or Path(model).is_file() or looks_like_file):
         if not model.endswith(suffixes):
             raise ValueError(
                 f"{option} must be a {' or '.join(suffixes)} file, or a name of "
