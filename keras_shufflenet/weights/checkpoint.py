@@ -17,6 +17,7 @@ import numpy as np
 import safetensors
 from numpy.lib import format as npy
 
+from keras_shufflenet._files import received_path
 from keras_shufflenet.weights._nesting import MAX_TENSORS, Contents
 from keras_shufflenet.weights._subsets import pick_state_dict
 from keras_shufflenet.weights._tensors import ELEMENT_TYPES
@@ -88,8 +89,11 @@ def read_tensors(path: str | os.PathLike[str]) -> Contents[np.ndarray]:
         CheckpointError: As `read_checkpoint`.
         OSError: If the file cannot be read at all.
     """
+    path = Path(path)
     try:
-        data = Path(path).read_bytes()
+        if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would be waited for
+            raise CheckpointError(f"A checkpoint must be a file. Received: {received_path(path)}")
+        data = path.read_bytes()
     except OSError as error:
         raise type(error)(
             f"A checkpoint must be a file that can be read ({error.strerror}). "

@@ -171,6 +171,13 @@ def test_bad_targets(classifier, images, labels, message):
         targets(images, labels)
 
 
+def test_labels_in_a_column_are_labels(classifier, images):
+    """As `keras.datasets.cifar10` has them."""
+    targets, labels = Targets(classifier, "labels"), np.arange(16) % 10
+    column, row = (targets(images, [each])["targets"] for each in (labels[:, None], labels))
+    np.testing.assert_array_equal(column, row)
+
+
 def test_a_dataset_is_repeated_until_it_is_used_up(classifier, images):
     targets = Targets(classifier, "labels")
     dataset = [(images, np.arange(16) % 10, np.arange(16.0))]

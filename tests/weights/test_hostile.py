@@ -518,6 +518,9 @@ def test_files_that_cannot_be_read(tmp_path):
         read_checkpoint(tmp_path / "missing.pth")
     with pytest.raises(IsADirectoryError, match="directory"):
         read_checkpoint(tmp_path)
+    os.mkfifo(tmp_path / "pipe.pth")
+    with pytest.raises(CheckpointError, match=r"must be a file\. Received: .*no regular file"):
+        read_checkpoint(tmp_path / "pipe.pth")
     (tmp_path / "loop.pth").symlink_to("loop.pth")
     with pytest.raises(
         OSError, match=r"can be read \(Too many levels.*\)\. Received: .*loop\.pth'"

@@ -135,8 +135,8 @@ class Targets:
         targets, weights = np.asarray(labels[0]), np.ones(1, np.float32)
         if len(labels) > 1:
             weights = np.asarray(labels[1], np.float32)
-        if self._softmax and targets.ndim == 1:
-            targets = self._one_hot(targets)
+        if self._softmax and targets.shape[1:] in ((), (1,)):
+            targets = self._one_hot(targets.reshape(-1))
         if not self._fits(targets, len(images)):
             raise ValueError(
                 f"Labels must have the shape (N, {', '.join(map(str, self._shape))}) of the "
