@@ -64,7 +64,7 @@ TORCHVISION_FILES = (
 # Part of this package, in `bundled/`: model, crop size, sha256, bytes
 BUNDLED_FILES: tuple[tuple[str, tuple[int, int], str, int], ...] = (
     ("pose_shufflenet_v2_x1_0_coco_256x192_fpn", (256, 192),
-     "87bab9a29a1deb7ac8c219eb77c0451e05152ebd4b3048a988e11db503549db5", 2_965_468),
+     "c53f063ce25c1145f258fd3a1a3a638d1a9312d3b4a9130ee9dbf443561f8a27", 2_965_468),
 )  # fmt: skip
 
 # model, folder, file, sha256 prefix, top-1, top-5
