@@ -4,9 +4,9 @@
 
 A supernet is trained, an evolution scores candidates with it under a limit of multiply-adds, and
 the winner and random architectures of the same cost are trained alone, from random weights:
-Kendall's tau between both scores, and the winner against the median of the others. Scores are
-COCO's AP of keypoints on people of another seed. What was interrupted is resumed by the same
-command.
+Kendall's tau between both scores, drawn as correlation.png, and the winner against the median of
+the others. Scores are COCO's AP of keypoints on people of another seed. What was interrupted is
+resumed by the same command.
 """
 
 import time
@@ -20,12 +20,12 @@ import keras
 import numpy as np
 import typer
 from rich.console import Console
-from scipy.stats import kendalltau
 
 import keras_shufflenet as ks
 from keras_shufflenet._results import append_row
 from keras_shufflenet.search import costs
 from keras_shufflenet.search.evolution import Evolution, evolve
+from keras_shufflenet.search.plots import draw_correlation, kendall_tau
 from keras_shufflenet.search.settings import SupernetSettings, open_evaluator
 from keras_shufflenet.search.spaces import Architecture, SearchSpace, search_space
 from keras_shufflenet.search.supernet_task import train_supernet
@@ -39,6 +39,7 @@ RENDERING: dict[str, Any] = {
 }
 CLOSE = 0.97  # least cost of the random architectures, as a share of the limit
 VALIDATION_SEED = 1
+CORRELATION = "correlation.png"
 
 
 def random_architectures(
@@ -148,7 +149,8 @@ def main(
         measured.append(train_alone(settings, architecture, epochs, directory))
         console.print(f"{architecture}: {score:.4f} in the supernet, {measured[-1]:.4f} alone")
         keras.backend.clear_session()
-    tau = kendalltau(predicted, measured)
+    tau, p_value = kendall_tau(predicted, measured)
+    draw_correlation(predicted, measured, output_dir / CORRELATION)
     scored = [each.score for each in result.candidates if each.score is not None]
     row: dict[str, float | str] = {
         "space": space.name,
@@ -165,8 +167,8 @@ def main(
         "winner_macs": str(space.macs(winner)),
         "steps_alone": epochs * (people // batch_size),
         "architectures_alone": len(measured),
-        "kendall_tau": float(tau.statistic),
-        "p_value": float(tau.pvalue),
+        "kendall_tau": tau,
+        "p_value": p_value,
         "winner_ap": measured[0],
         "median_random_ap": median(measured[1:]),
         "best_random_ap": max(measured[1:]),

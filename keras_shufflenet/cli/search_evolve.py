@@ -28,7 +28,6 @@ keras-shufflenet search evolve runs/supernet --latency-table latency.csv --objec
 """
 WINNER, FRONT = "winner.json", "front.png"
 RANDOM = 200  # architectures by which a limit is judged
-COSTS, LATENCY, MEASURED = ("macs", "params"), "latency_ms", "measured_ms"
 
 
 def evolve(
@@ -109,8 +108,13 @@ def evolve(
     ):
         if limit is not None and not 0 < limit < math.inf:
             raise ValueError(f"{option} must be a positive number. Received: {limit}")
-    known = [*COSTS, *[LATENCY] * (latency_table is not None), *[MEASURED] * measure]
-    if objective is not None and objective not in known:
+    objectives = {
+        "macs": True,
+        "params": True,
+        "latency_ms": latency_table is not None,
+        "measured_ms": measure,
+    }
+    if objective is not None and not objectives.get(objective):
         raise ValueError(
             "--objective must be macs or params, latency_ms with --latency-table, or measured_ms "
             f"with --measure. Received: {objective}"
