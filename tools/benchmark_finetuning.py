@@ -6,7 +6,7 @@
 Accuracy on a held-out third: of `keras-shufflenet train classify` with its defaults, and of the
 same network, weights, images, crops and number of steps in PyTorch, with the optimizers of
 PyTorch's tutorial on transfer learning and of torchvision's reference script. Time of a training
-step in float32 on one batch: measurements are interleaved.
+step of AdamW in float32 on one batch: each framework in a process of its own, in turn.
 """
 
 import subprocess
@@ -22,20 +22,18 @@ import tensorflow as tf
 import torch
 import typer
 from rich.console import Console
-from torch import nn
 
 import keras_shufflenet as ks
+from finetuning_steps import step_times
 from keras_shufflenet._results import append_row
-from keras_shufflenet.benchmark.interleaved import measure_interleaved
 from keras_shufflenet.metrics.imagenet import count_correct
 from keras_shufflenet.training import ClassificationTask, classification_recipes
 from keras_shufflenet.training.callbacks import read_log
+from torch_shufflenet import as_torch, pretrained, torch_step
 
 PROGRAM = "python tools/benchmark_finetuning.py"
 NETWORK, LAYOUT = "shufflenet_v2_x1_0", "torchvision/shufflenet_v2"
 SPLIT = 1 / 3
-UNITS, CHANNELS, STEM, LAST = (4, 8, 4), (116, 232, 464), 24, 1024
-MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 Ranges = tuple[tuple[int, int], ...]
 
@@ -110,66 +108,6 @@ COARSE: dict[str, Ranges] = {
 }
 
 
-class Unit(nn.Module):
-    """A unit of ShuffleNetV2 with torchvision's names of parameters."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
-        super().__init__()
-        half = outputs // 2
-        self.stride = stride
-
-        def conv(a: int, b: int, size: int = 1, step: int = 1, groups: int = 1) -> list[nn.Module]:
-            padding = size // 2
-            layer = nn.Conv2d(a, b, size, step, padding, groups=groups, bias=False)
-            return [layer, nn.BatchNorm2d(b)]
-
-        def act() -> nn.Module:
-            return nn.ReLU(inplace=True)
-
-        if stride == 2:
-            first = [*conv(inputs, inputs, 3, 2, inputs), *conv(inputs, half), act()]
-            self.branch1 = nn.Sequential(*first)
-        self.branch2 = nn.Sequential(
-            *[*conv(inputs if stride == 2 else half, half), act()],
-            *conv(half, half, 3, stride, half),
-            *[*conv(half, half), act()],
-        )
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the maps of (N, C, H, W)."""
-        kept, y = (self.branch1(x), x) if self.stride == 2 else x.chunk(2, dim=1)
-        x = torch.cat([kept, self.branch2(y)], dim=1)
-        n, c, h, w = x.shape
-        return x.view(n, 2, c // 2, h, w).transpose(1, 2).reshape(n, c, h, w)
-
-
-class ShuffleNetV2(nn.Module):
-    """ShuffleNetV2 x1.0 with torchvision's names of parameters, from images 0..255 to logits."""
-
-    def __init__(self, classes: int) -> None:
-        super().__init__()
-        stem = nn.Conv2d(3, STEM, 3, 2, 1, bias=False), nn.BatchNorm2d(STEM), nn.ReLU(inplace=True)
-        self.conv1 = nn.Sequential(*stem)
-        inputs = STEM
-        for number, (outputs, units) in enumerate(zip(CHANNELS, UNITS, strict=True), start=2):
-            first = Unit(inputs, outputs, 2)
-            rest = [Unit(outputs, outputs, 1) for _ in range(units - 1)]
-            setattr(self, f"stage{number}", nn.Sequential(first, *rest))
-            inputs = outputs
-        last = nn.Conv2d(inputs, LAST, 1, bias=False), nn.BatchNorm2d(LAST), nn.ReLU(inplace=True)
-        self.conv5 = nn.Sequential(*last)
-        self.fc = nn.Linear(LAST, classes)
-        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the logits of (N, 3, H, W)."""
-        x = self.conv1((x - self.mean) / self.std)
-        x = nn.functional.max_pool2d(x, 3, 2, 1)
-        x = self.conv5(self.stage4(self.stage3(self.stage2(x))))
-        return self.fc(x.mean((2, 3)))
-
-
 def coarse_dataset(data: Path, count: int) -> ks.data.ClassificationDataset:
     """Return the photographs of the first coarse classes."""
     images = ks.data.load_classification_dataset(data)
@@ -181,20 +119,6 @@ def coarse_dataset(data: Path, count: int) -> ks.data.ClassificationDataset:
     classes = table[images.classes]
     kept = classes >= 0
     return ks.data.ClassificationDataset(images.paths[kept], classes[kept], names, images.report)
-
-
-def as_torch(images: np.ndarray) -> torch.Tensor:
-    """Return images (N, 3, H, W), channels last in memory, which are the array's."""
-    return torch.from_numpy(np.array(images)).permute(0, 3, 1, 2)
-
-
-def torch_step(
-    network: nn.Module, optimizer: Any, images: torch.Tensor, true: torch.Tensor
-) -> None:
-    """Take a step of training."""
-    optimizer.zero_grad(set_to_none=True)
-    nn.functional.cross_entropy(network(images), true).backward()
-    optimizer.step()
 
 
 def train_torch(
@@ -233,18 +157,8 @@ def train_torch(
     return torch_accuracy(network.eval(), parts[1].batches(crop_size=size))
 
 
-def pretrained(state: dict[str, np.ndarray], classes: int) -> ShuffleNetV2:
-    """Return the network with all weights but those of the classifier."""
-    network = ShuffleNetV2(classes).to(memory_format=torch.channels_last)
-    own = {name: torch.from_numpy(v) for name, v in state.items() if not name.startswith("fc.")}
-    missing, unexpected = network.load_state_dict(own, strict=False)
-    if unexpected or any("fc." not in name and "num_batches" not in name for name in missing):
-        raise ValueError(f"The weights must be torchvision's. Received: {missing}, {unexpected}")
-    return network
-
-
 @torch.no_grad()
-def torch_accuracy(network: nn.Module, batches: tf.data.Dataset) -> float:
+def torch_accuracy(network: torch.nn.Module, batches: tf.data.Dataset) -> float:
     """Return the share of images whose class has the highest score."""
     correct = total = 0
     for images, true in batches.as_numpy_iterator():
@@ -267,28 +181,6 @@ def train_keras(
         command += ["--output-dir", f"{folder}/run", "--logger", "csv", *options]
         subprocess.run(command, check=True)
         return read_log(Path(folder) / "run" / "log.csv")[-1]["val_accuracy"]
-
-
-def step_times(
-    task: ClassificationTask, state: dict[str, np.ndarray], batch: Any, iterations: int
-) -> tuple[float, float]:
-    """Return the median milliseconds of a training step, here and in PyTorch."""
-    images, true = batch
-    twin = task.training_model()
-    task.compile(twin)
-    targets = tf.one_hot(true, task.model.output_shape[-1])
-    ours = tf.constant(images)
-    network = pretrained(state, task.model.output_shape[-1]).train()
-    optimizer = torch.optim.SGD(network.parameters(), lr=1e-4, momentum=0.9, weight_decay=4e-5)
-    theirs, labels = as_torch(images), torch.from_numpy(np.array(true))
-    found = measure_interleaved(
-        {
-            "keras": lambda: twin.train_on_batch(ours, targets),
-            "torch": lambda: torch_step(network, optimizer, theirs, labels),
-        },
-        iterations,
-    )
-    return found["keras"].median, found["torch"].median
 
 
 def restored(
@@ -323,7 +215,7 @@ def main(
     task = restored(weights, parts[0], size, recipe)
     state = ks.weights.state_dict(task.model, LAYOUT)
     steps = (epochs + frozen_epochs) * task.steps_per_epoch
-    keras_time, torch_time = step_times(task, state, next(_numpy(parts[0], size)), iterations)
+    times = step_times(task, state, next(_numpy(parts[0], size)), iterations)
     arguments = (state, parts, size, steps, recipe.batch_size)
     row: dict[str, float | str] = {
         "classes": classes,
@@ -337,9 +229,9 @@ def main(
         ),
         "accuracy_torch_tutorial": train_torch(*arguments, reference=False),
         "accuracy_torch_reference": train_torch(*arguments, reference=True),
-        "step_ms": keras_time,
-        "step_ms_torch": torch_time,
-        "ratio": torch_time / keras_time,
+        "step_ms": times["keras"].median,
+        "step_ms_torch": times["torch"].median,
+        "ratio": times["torch"].median / times["keras"].median,
         "machine": state_of_machine,
     }
     Console().print(row)

@@ -1,9 +1,11 @@
 """The copy of a model that is trained: the same network with faster layers of TensorFlow.
 
 Keras computes batch normalization from a dozen elementary operations, which take a third of a
-ShuffleNet's training step on a CPU; TensorFlow has a single kernel. The gradient of a strided
-slice, by which Keras crops, takes a fifth of it; that of a plain slice, a tenth of that. Neither is
-part of a Keras layer, so only the copy of `training_copy` uses them, and the weights go back into
+ShuffleNet's training step on a CPU; TensorFlow has a single kernel. On CPUs that kernel and that of
+convolutions, oneDNN's, are fast for multiples of 8 channels; ShuffleNets have 58 or 116, for which
+sums and pointwise convolutions are faster as products of matrices. The gradient of a strided slice,
+by which Keras crops, takes a fifth of the step; that of a plain slice, a tenth of that. None of
+these is a Keras layer, so only the copy of `training_copy` has them, and the weights go back into
 the plain model.
 """
 
@@ -13,9 +15,31 @@ import keras
 
 from keras_shufflenet.models.layers import channel_axis
 
+ONEDNN_CHANNELS = 8  # of whose multiples oneDNN's batch normalization is fast
+
+
+class Conv2D(keras.layers.Conv2D):
+    """A 1 × 1 convolution that is a product of matrices in training.
+
+    Its name is that of Keras' own, because checkpoints name layers by their classes.
+    """
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Convolve (batch, height, width, channels)."""
+        if not training:
+            return super().call(inputs)
+        import tensorflow as tf
+
+        kernel = tf.convert_to_tensor(self.kernel)[0, 0]
+        rows = tf.matmul(tf.reshape(inputs, [-1, kernel.shape[0]]), kernel)
+        outputs = tf.reshape(rows, _with_channels(inputs, self.filters))
+        if self.use_bias:
+            outputs = tf.nn.bias_add(outputs, tf.convert_to_tensor(self.bias))
+        return self.activation(outputs)
+
 
 class FusedBatchNormalization(keras.layers.BatchNormalization):
-    """Batch normalization over all axes but the last with TensorFlow's fused kernel.
+    """Batch normalization over all axes but the last, with TensorFlow's kernel where it is fast.
 
     The moving variance is that of the unbiased estimator, as in PyTorch and the old Keras.
     """
@@ -26,14 +50,12 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
             return super().call(inputs, training=training, mask=mask)
         import tensorflow as tf
 
-        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-            x=inputs,
-            scale=self.gamma if self.scale else tf.ones(inputs.shape[-1:]),
-            offset=self.beta if self.center else tf.zeros(inputs.shape[-1:]),
-            mean=tf.zeros([0]),
-            variance=tf.zeros([0]),
-            epsilon=self.epsilon,
-        )
+        channels = inputs.shape[-1]
+        gamma = tf.convert_to_tensor(self.gamma) if self.scale else tf.ones([channels])
+        beta = tf.convert_to_tensor(self.beta) if self.center else tf.zeros([channels])
+        is_fast = channels % ONEDNN_CHANNELS == 0 or not _is_on_cpu()
+        normalize = _normalize_by_kernel if is_fast else _normalize_by_products
+        outputs, mean, variance = normalize(inputs, gamma, beta, self.epsilon)
         self._follow(self.moving_mean, mean)
         self._follow(self.moving_variance, variance)
         return outputs
@@ -81,6 +103,8 @@ def faster_layer(layer: keras.Layer, min_momentum: float = 0.0) -> keras.Layer:
     if kind is keras.layers.BatchNormalization:
         config["momentum"] = max(layer.momentum, min_momentum)
         kind = FusedBatchNormalization if _is_fusible(layer) else kind
+    elif kind is keras.layers.Conv2D and _is_pointwise(layer) and _is_on_cpu():
+        kind = Conv2D
     elif kind is keras.layers.Cropping2D and _is_channel_slice(layer):
         kind = ChannelSlice
     return kind.from_config(config)
@@ -93,6 +117,49 @@ def synchronize_statistics(model: keras.Model) -> None:
             layer.synchronized = True
 
 
+def _normalize_by_kernel(x: Any, gamma: Any, beta: Any, epsilon: float) -> tuple[Any, Any, Any]:
+    """Return the normalized (batch, height, width, channels), mean and unbiased variance."""
+    import tensorflow as tf
+
+    none = tf.zeros([0])
+    outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+        x=x, scale=gamma, offset=beta, mean=none, variance=none, epsilon=epsilon
+    )
+    return outputs, mean, variance
+
+
+def _normalize_by_products(x: Any, gamma: Any, beta: Any, epsilon: float) -> tuple[Any, Any, Any]:
+    """Return the same, with sums that are products of matrices."""
+    import tensorflow as tf
+
+    @tf.custom_gradient
+    def normalize(rows: Any, gamma: Any, beta: Any) -> Any:
+        count = tf.shape(rows)[0]
+        ones, size = tf.ones([1, count]), tf.cast(count, tf.float32)
+
+        def mean_of(values: Any) -> Any:
+            return tf.matmul(ones, values)[0] / size
+
+        mean = mean_of(rows)
+        centered = rows - mean
+        variance = mean_of(tf.square(centered))
+        inverse = tf.math.rsqrt(variance + epsilon)
+        slope = gamma * inverse
+
+        def gradient(upstream: Any, *_: Any) -> tuple[Any, Any, Any]:
+            mean_upstream = mean_of(upstream)
+            product = mean_of(upstream * centered) * inverse
+            inner = upstream - mean_upstream - centered * (product * inverse)
+            return slope * inner, product * size, mean_upstream * size
+
+        unbiased = variance * (size / tf.maximum(size - 1.0, 1.0))
+        return (centered * slope + beta, mean, unbiased), gradient
+
+    channels = x.shape[-1]
+    outputs, mean, variance = normalize(tf.reshape(x, [-1, channels]), gamma, beta)
+    return tf.reshape(outputs, _with_channels(x, channels)), mean, variance
+
+
 def _is_fusible(layer: keras.layers.BatchNormalization) -> bool:
     shape = layer.output.shape
     return (
@@ -101,6 +168,33 @@ def _is_fusible(layer: keras.layers.BatchNormalization) -> bool:
         and layer.axis in (-1, 3)
         and layer.compute_dtype == "float32"
     )
+
+
+def _is_on_cpu() -> bool:
+    """Return whether the backend is TensorFlow without a GPU or TPU."""
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return all(device.device_type == "CPU" for device in tf.config.list_logical_devices())
+
+
+def _is_pointwise(layer: keras.layers.Conv2D) -> bool:
+    ones = (layer.kernel_size, layer.strides, layer.dilation_rate)
+    return (
+        all(size == (1, 1) for size in ones)
+        and layer.groups == 1
+        and layer.data_format == "channels_last"
+    )
+
+
+def _with_channels(inputs: Any, channels: int) -> Any:
+    """Return the shape of feature maps with another number of channels."""
+    import tensorflow as tf
+
+    if None in inputs.shape[1:3]:
+        return tf.concat([tf.shape(inputs)[:3], [channels]], axis=0)
+    return [-1, *inputs.shape[1:3], channels]
 
 
 def _is_channel_slice(layer: keras.layers.Cropping2D) -> bool:

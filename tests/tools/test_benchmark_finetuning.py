@@ -26,7 +26,8 @@ def test_coarse_classes_are_disjoint():
 def test_both_networks_are_the_same():
     import torch
 
-    from benchmark_finetuning import LAYOUT, NETWORK, as_torch, pretrained, torch_step
+    from benchmark_finetuning import LAYOUT, NETWORK
+    from torch_shufflenet import as_torch, pretrained, torch_step
 
     keras.utils.set_random_seed(0)
     model = ks.create_model(NETWORK, classes=3, input_shape=(32, 32, 3), classifier_activation=None)

@@ -1,10 +1,12 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_shufflenet.models import PoseEstimator
 from keras_shufflenet.training.training_copy import (
     ChannelSlice,
+    Conv2D,
     FusedBatchNormalization,
     training_copy,
 )
@@ -28,15 +30,20 @@ def layers_of(model, kind):
     return [layer for layer in model.layers if isinstance(layer, kind)]
 
 
-def test_batch_normalizations_are_fused_slices_plain_and_nothing_else_changes(model):
+def test_layers_are_replaced_by_faster_ones_and_nothing_else_changes(model):
     copy = training_copy(model)
     norms = layers_of(copy, keras.layers.BatchNormalization)
     assert norms
     assert all(type(layer) is FusedBatchNormalization for layer in norms)
+    convolutions = [x for x in copy.layers if type(x) in (keras.layers.Conv2D, Conv2D)]
+    assert {(type(x), x.kernel_size == (1, 1)) for x in convolutions} == {
+        (Conv2D, True),
+        (keras.layers.Conv2D, False),
+    }
     slices = layers_of(copy, keras.layers.Cropping2D)
     assert slices
     assert all(type(layer) is ChannelSlice for layer in slices)
-    assert not layers_of(model, (FusedBatchNormalization, ChannelSlice))
+    assert not layers_of(model, (FusedBatchNormalization, ChannelSlice, Conv2D))
     assert [layer.name for layer in copy.layers] == [layer.name for layer in model.layers]
     assert [v.path for v in copy.variables] == [v.path for v in model.variables]
 
@@ -84,3 +91,33 @@ def test_a_frozen_layer_does_not_follow(model, images):
     copy.get_layer("stem_conv_bn").trainable = False
     copy(images, training=True)
     np.testing.assert_array_equal(copy.get_layer("stem_conv_bn").moving_mean, np.zeros(24))
+
+
+@pytest.mark.parametrize("size", [16, None], ids=["fixed size", "any size"])
+@pytest.mark.parametrize("mean", [0.0, 100.0])
+def test_sums_by_products_of_matrices_have_the_gradients_of_the_formula(size, mean):
+    keras.utils.set_random_seed(0)
+    x = keras.Input((size, size, 12))
+    y = keras.layers.Conv2D(12, 1, activation="relu", name="pointwise")(x)
+    model = keras.Model(x, keras.layers.BatchNormalization(name="bn")(y))
+    copy = training_copy(model)
+    assert type(copy.get_layer("pointwise")) is Conv2D
+    assert type(copy.get_layer("bn")) is FusedBatchNormalization
+    precise = keras.models.model_from_json(model.to_json().replace('"float32"', '"float64"'))
+    precise.set_weights(model.get_weights())
+    rng = np.random.default_rng(0)
+    images = (mean + rng.normal(size=(4, 16, 16, 12))).astype("float32")
+    upstream = rng.normal(size=(4, 16, 16, 12)).astype("float32")
+    found = [_outputs_and_gradients(n, images, upstream) for n in (precise, model, copy)]
+    for exact, plain, own in zip(*found, strict=True):
+        noise = np.abs(plain - exact).max()
+        assert np.abs(own - exact).max() <= TOLERANCE * max(noise, EPSILON32 * np.abs(exact).max())
+
+
+def _outputs_and_gradients(model, images, upstream):
+    with tf.GradientTape() as tape:
+        outputs = model(images, training=True)
+        loss = tf.reduce_sum(outputs * tf.cast(upstream, outputs.dtype))
+    variables = [v.value for v in model.trainable_variables]
+    arrays = [outputs, *tape.gradient(loss, variables), model.get_layer("bn").moving_mean]
+    return [np.asarray(array, np.float64) for array in arrays]
