@@ -98,6 +98,20 @@ def pose(
             "training. Default: the recipe's.",
         ),
     ] = None,
+    color_jitter: Annotated[
+        float | None,
+        typer.Option(
+            help="Largest relative change of brightness, contrast and saturation, 0..1. Default: "
+            "the augmentation's."
+        ),
+    ] = None,
+    cutmix_prob: Annotated[
+        float | None,
+        typer.Option(
+            help="Probability of pasting a part of another crop into a crop, 0..1, with --teacher. "
+            "Default: the augmentation's."
+        ),
+    ] = None,
     teacher: Annotated[
         str | None,
         typer.Option(
@@ -141,6 +155,7 @@ def pose(
     validation = parse_validation(val_annotations, val_image_dir)
     _check_backbone(model)
     _check_teacher(teacher, teacher_weight, recipe)
+    _check_pixels(color_jitter, cutmix_prob, teacher)
     check_initial(initial_checkpoint, weights)
     check_strategy(strategy)
     loggers = parse_loggers(logger)
@@ -159,6 +174,9 @@ def pose(
     )
     if augmentation is not None:
         chosen = replace(chosen, augmentation=ks.training.recipes.AUGMENTATIONS[augmentation])
+    pixels: dict[str, Any] = {"color_jitter": color_jitter, "cutmix_prob": cutmix_prob}
+    given = {name: value for name, value in pixels.items() if value is not None}
+    chosen = replace(chosen, augmentation=replace(chosen.augmentation, **given))
     learned = _teacher(teacher, teacher_weight)
     if learned is not None:  # before the network is built, and its weights are fetched
         open_teacher(learned, skeleton.keypoint_names, size)
@@ -228,6 +246,21 @@ def _check_teacher(teacher: str | None, weight: float | None, recipe: str) -> No
         check_fraction("--teacher-weight", weight)
     if teacher is not None and Path(teacher).suffix and not Path(teacher).is_file():
         raise FileNotFoundError(f"--teacher must be an existing file. Received: {teacher}")
+
+
+def _check_pixels(
+    color_jitter: float | None, cutmix_prob: float | None, teacher: str | None
+) -> None:
+    from keras_shufflenet._checks import check_fraction
+
+    for name, value in (("--color-jitter", color_jitter), ("--cutmix-prob", cutmix_prob)):
+        if value is not None:
+            check_fraction(name, value)
+    if cutmix_prob and teacher is None:
+        raise ValueError(
+            "--cutmix-prob must have a --teacher, who alone knows the keypoints of mixed crops. "
+            "Received: no --teacher"
+        )
 
 
 def _teacher(model: str | None, weight: float | None) -> "Teacher | None":

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from keras_shufflenet._checks import check_fraction
 from keras_shufflenet._types import Size
 from keras_shufflenet.data.geometry import CenterScale
 from keras_shufflenet.data.pipeline import uniform
@@ -35,6 +36,13 @@ class Augmentation:
         rotate_prob: Probability of rotating the crop.
         rotate_factor: Standard deviation of the rotation in degrees, which is clipped to
             ± 2 `rotate_factor`.
+        color_jitter: Largest relative change of brightness, contrast and saturation, 0..1; that
+            of single channels is a quarter of it.
+        cutmix_prob: Probability of pasting a part of another person's crop into a crop. Its
+            annotated keypoints are then not used: such crops are for training with a teacher.
+
+    Raises:
+        ValueError: If `color_jitter` or `cutmix_prob` is not between 0 and 1.
     """
 
     shift_prob: float = 0.3
@@ -47,6 +55,13 @@ class Augmentation:
     scale_factor: float = 0.5
     rotate_prob: float = 0.6
     rotate_factor: float = 40.0
+    color_jitter: float = 0.0
+    cutmix_prob: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        check_fraction("color_jitter", self.color_jitter)
+        check_fraction("cutmix_prob", self.cutmix_prob)
 
 
 COCO_AUGMENTATION = Augmentation()

@@ -47,6 +47,7 @@ from keras_shufflenet.data.pipeline import (
     shuffled,
     to_gray,
 )
+from keras_shufflenet.data.pixel_augmentation import augment_pixels
 from keras_shufflenet.keypoints import skeletons
 from keras_shufflenet.keypoints.codec import HeatmapCodec
 from keras_shufflenet.keypoints.skeletons import Skeleton, SkeletonLike
@@ -155,6 +156,15 @@ def keypoints(
     else:
         samples = mapped(numbers.batch(share), plain)
     crops = _read_crops(samples.prefetch(1), codec.input_size, share)
+    if training:
+        crops = augment_pixels(
+            crops,
+            augmentation,
+            batch_size=batch_size,
+            start_step=start_step,
+            shard=shard,
+            seed=seed,
+        )
 
     def encode(
         image: tf.Tensor, keypoints: tf.Tensor, visible: tf.Tensor

@@ -36,16 +36,16 @@ def mix_batches(
 
     def mixed(step: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         images, targets = batch[0], tf.one_hot(batch[1], classes)
-        partners = _partners(tf.shape(images)[0], augmentation.repeats)
+        others_of = partners(tf.shape(images)[0], augmentation.repeats)
         weights, choice = _weights(step, augmentation, seed), uniform(step, 3, seed + _STREAM)
         kinds = [alpha > 0 for alpha in (augmentation.mixup_alpha, augmentation.cutmix_alpha)]
         is_mixup = choice[0] < 0.5 if all(kinds) else tf.constant(kinds[0])
-        others = tf.gather(images, partners)
+        others = tf.gather(images, others_of)
         cover, cut_weight = _cut(tf.shape(images)[1:3], weights[1], choice[1:])
         weight = tf.where(is_mixup, weights[0], cut_weight)
         share = tf.where(is_mixup, tf.fill(tf.shape(cover), weights[0]), cover)[None, ..., None]
         images = share * images + (1 - share) * others
-        return images, weight * targets + (1 - weight) * tf.gather(targets, partners)
+        return images, weight * targets + (1 - weight) * tf.gather(targets, others_of)
 
     return mapped(dataset.enumerate(start_step), mixed)
 
@@ -74,8 +74,8 @@ def _cut(size: tf.Tensor, weight: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tenso
     return cover, tf.reduce_mean(cover)
 
 
-def _partners(count: tf.Tensor, repeats: int) -> tf.Tensor:
-    """Return with which image each of `count` is mixed: another than its own copies."""
+def partners(count: tf.Tensor, repeats: int = 1) -> tf.Tensor:
+    """Return with which image each of `count` is mixed: another than its `repeats` copies."""
     index = tf.range(count)
     other = tf.bitwise.bitwise_xor(index // repeats, 1) * repeats + index % repeats
     return tf.where(other < count, other, index)

@@ -52,8 +52,8 @@ class PoseTask(Task):
 
     Raises:
         FileNotFoundError: If an annotation file or an image is missing.
-        ValueError: If there is no training data, or it or the teacher has other keypoints than the
-            model.
+        ValueError: If there is no training data, it or the teacher has other keypoints than the
+            model, or the recipe has CutMix without a teacher.
     """
 
     best_metric = "AP"
@@ -76,6 +76,11 @@ class PoseTask(Task):
             raise ValueError(
                 "`train_data` must hold a pair of a json and a folder of images. "
                 f"Received: train_data={train_data!r}"
+            )
+        if recipe.augmentation.cutmix_prob and teacher is None:
+            raise ValueError(
+                "`cutmix_prob` of the augmentation must be 0 without a `teacher`, who alone knows "
+                f"the keypoints of mixed crops. Received: {recipe.augmentation.cutmix_prob}"
             )
         self._skeleton = _skeleton(model, skeleton)
         annotations, image_dirs = zip(*train_data, strict=True)

@@ -223,6 +223,8 @@ def test_train_then_evaluate_with_a_results_row(command, people, shallow, tmp_pa
         (["--head", "heavy"], 1, "Received: "),
         (["--teacher-weight", "0.7"], 1, "--teacher-weight is for --teacher, which is not given."),
         (["--recipe", "distill"], 1, "--recipe distill must have a --teacher. Received: no"),
+        (["--cutmix-prob", "0.4"], 1, "--cutmix-prob must have a --teacher, who alone knows"),
+        (["--color-jitter", "2"], 1, "`--color-jitter` must be a number between 0 and 1. Received"),
         (
             ["--batch-size", "6", "--accumulation-steps", "4"],
             1,
