@@ -17,7 +17,8 @@ from pathlib import Path
 from keras_shufflenet.benchmark.interleaved import Latency
 from keras_shufflenet.benchmark.latency import Measurement
 from keras_shufflenet.benchmark.plot import draw
-from result_tables import TABLES, one_thread
+from result_rows import one_thread
+from result_tables import TABLES
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (
