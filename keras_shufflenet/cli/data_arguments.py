@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import typer
 
@@ -10,6 +10,8 @@ from keras_shufflenet._requirements import check_installed
 
 SCHEME = "tfds:"
 OR_DATASET = "or tfds:NAME:SPLIT, a dataset of tensorflow-datasets"
+
+Source = TypeVar("Source")
 
 
 def is_dataset(path: Path) -> bool:
@@ -87,6 +89,27 @@ def pair(
         )
     folder = iter(folders)
     return [(path, None if is_dataset(path) else next(folder)) for path in annotations]
+
+
+def repeat_sources(sources: Sequence[Source], times: Sequence[int] | None) -> list[Source]:
+    """Repeat sources, so that an epoch sees their instances several times.
+
+    Args:
+        sources: The sources, one for each --annotations.
+        times: How often, one number for each source, or one for all; None for once.
+
+    Raises:
+        ValueError: If there is another number of them.
+    """
+    counts = list(times or [1])
+    if len(counts) == 1:
+        counts *= len(sources)
+    if len(counts) != len(sources):
+        raise ValueError(
+            "--repeat must be given once, or once for each --annotations. Received: "
+            f"{len(counts)} of --repeat and {len(sources)} of --annotations"
+        )
+    return [source for source, count in zip(sources, counts, strict=True) for _ in range(count)]
 
 
 def opened(annotations: Path) -> Any:

@@ -6,7 +6,13 @@ from typing import Annotated
 import typer
 
 from keras_shufflenet._files import check_output_dir
-from keras_shufflenet.cli.data_arguments import OR_DATASET, file_or_dataset, opened, pair
+from keras_shufflenet.cli.data_arguments import (
+    OR_DATASET,
+    file_or_dataset,
+    opened,
+    pair,
+    repeat_sources,
+)
 from keras_shufflenet.cli.detectors import RETINANET, check_detector_name
 from keras_shufflenet.cli.options import (
     ImageDirs,
@@ -29,6 +35,7 @@ from keras_shufflenet.cli.training_options import (
     OutputDir,
     Patience,
     Precision,
+    Repeat,
     Resume,
     Seed,
     Strategy,
@@ -75,6 +82,7 @@ def detect(
         ),
     ] = "nanodet_plus_m",
     image_dir: ImageDirs = None,
+    repeat: Repeat = None,
     category: Categories = None,
     input_size: Annotated[
         str | None,
@@ -120,7 +128,7 @@ def detect(
 
     The same command resumes a training that was interrupted.
     """
-    sources = pair(annotations, image_dir)
+    sources = repeat_sources(pair(annotations, image_dir), repeat)
     size = None if input_size is None else parse_size(input_size)
     validation = parse_validation(val_annotations, val_image_dir)
     _check_detector(model)

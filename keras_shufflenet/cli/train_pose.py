@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from keras_shufflenet.training import Teacher
 
 from keras_shufflenet._files import check_output_dir
-from keras_shufflenet.cli.data_arguments import opened, pair
+from keras_shufflenet.cli.data_arguments import opened, pair, repeat_sources
 from keras_shufflenet.cli.options import (
     Annotations,
     Category,
@@ -34,6 +34,7 @@ from keras_shufflenet.cli.training_options import (
     OutputDir,
     Patience,
     Precision,
+    Repeat,
     Resume,
     Seed,
     Strategy,
@@ -69,6 +70,7 @@ def pose(
         ),
     ] = "shufflenet_v2_x1_0",
     image_dir: ImageDirs = None,
+    repeat: Repeat = None,
     keypoints: Annotated[
         str | None,
         typer.Option(
@@ -151,7 +153,8 @@ def pose(
 
     The same command resumes a training that was interrupted.
     """
-    sources, size = pair(annotations, image_dir), parse_size(input_size)
+    sources = repeat_sources(pair(annotations, image_dir), repeat)
+    size = parse_size(input_size)
     validation = parse_validation(val_annotations, val_image_dir)
     _check_backbone(model)
     _check_teacher(teacher, teacher_weight, recipe)

@@ -30,6 +30,15 @@ BackboneWeights = Annotated[
         "checkpoint. Default: imagenet.",
     ),
 ]
+Repeat = Annotated[
+    list[int] | None,
+    typer.Option(
+        min=1,
+        metavar="<int>",
+        help="How often an epoch sees the instances of an --annotations: once for all, or once for "
+        "each. Default: 1.",
+    ),
+]
 Epochs = Annotated[int | None, typer.Option(help="Default: the recipe's.")]
 BatchSize = Annotated[int | None, typer.Option(help="Default: the recipe's.")]
 LearningRate = Annotated[

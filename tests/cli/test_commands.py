@@ -187,11 +187,14 @@ def test_train_then_evaluate_with_a_results_row(command, people, shallow, tmp_pa
         *("--val-annotations", annotations, "--val-image-dir", images, "--output-dir", run),
         *("--weights", "none", "--input-size", "64x64", "--recipe", "finetune"),
         *("--epochs", 2, "--batch-size", 12, "--learning-rate", 0.002, "--augmentation", "weak"),
+        *("--repeat", 2),
     )
     with shallow(), eager_training():
         code, _, err = command("train", "pose", *arguments)
     assert code == 0, err
-    recipe = json.loads((run / "run.json").read_text())["recipe"]
+    settings = json.loads((run / "run.json").read_text())
+    assert settings["instances"] == 12  # six persons, each twice
+    recipe = settings["recipe"]
     assert recipe["augmentation"] == asdict(recipes.WEAK_AUGMENTATION)
     log = read_log(run / "log.csv")
     assert [row["epoch"] for row in log] == [1, 2]
@@ -221,6 +224,16 @@ def test_train_then_evaluate_with_a_results_row(command, people, shallow, tmp_pa
         (["--epochs", "0"], 1, "--epochs must be a positive integer. Received: --epochs=0"),
         (["--val-image-dir", "."], 1, "must be given together"),
         (["--head", "heavy"], 1, "Received: "),
+        (
+            ["--repeat", "0"],
+            2,
+            "Invalid value for '--repeat': Input should be greater than or equal to",
+        ),
+        (
+            ["--repeat", "2", "--repeat", "3"],
+            1,
+            "--repeat must be given once, or once for each --annotations. Received: 2 of --repeat",
+        ),
         (["--teacher-weight", "0.7"], 1, "--teacher-weight is for --teacher, which is not given."),
         (["--recipe", "distill"], 1, "--recipe distill must have a --teacher. Received: no"),
         (["--cutmix-prob", "0.4"], 1, "--cutmix-prob must have a --teacher, who alone knows"),
