@@ -23,7 +23,7 @@ import tensorflow as tf
 
 from keras_shufflenet.training import open_strategy, train
 from tests.shortcuts import eager_training
-from tests.training.numbers_task import Numbers, boxes_task, network
+from tests.training.numbers_task import Numbers, boxes_task, network, student_task
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("loss", "qfl", "giou", "dfl")
@@ -70,6 +70,12 @@ def train_boxes(people, directory, strategy=None):
     np.savez(f"{directory}.npz", *task.model.get_weights(), [log[-1][name] for name in PARTS])
 
 
+def train_student(people, directory, strategy=None):
+    task = student_task(people, f"{directory}_teacher.keras")
+    train(task, directory, strategy=strategy, loggers=[], verbose=0)
+    np.savez(f"{directory}.npz", *task.model.get_weights())
+
+
 def run_mirrored(people, directory):
     (cpu,) = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
@@ -77,6 +83,7 @@ def run_mirrored(people, directory):
     with eager_training():
         run(directory, strategy)
         train_boxes(people, directory.parent / "boxes", strategy)
+        train_student(people, directory.parent / "student", strategy)
 
 
 def run_worker(directory, places, index, dies=False):

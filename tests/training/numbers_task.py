@@ -8,12 +8,17 @@ import tensorflow as tf
 from keras import layers
 
 from keras_shufflenet.data.pipeline import ALL, sample_numbers
+from keras_shufflenet.keypoints import skeletons
+from keras_shufflenet.models._model_data import attach_skeleton
 from keras_shufflenet.training import (
     BackboneAdam,
     DetectionTask,
+    PoseTask,
     Task,
+    Teacher,
     WarmupMultiStepDecay,
     detection_recipes,
+    recipes,
 )
 from tests.training.conftest import tiny_detector
 
@@ -68,6 +73,22 @@ def boxes_task(people):
     recipe = detection_recipes.finetune(epochs=1, batch_size=BATCH_SIZE, peak_learning_rate=1e-3)
     recipe = replace(recipe, precise_statistics=False)
     return Boxes(model, [people], recipe)
+
+
+def student_task(people, teacher_file):
+    """The training of a pose estimator by a teacher, whose file is written."""
+    image = keras.Input((32, 32, 3))
+    x = layers.Conv2D(17, 4, 4, kernel_initializer="zeros", name="head_heatmaps")(image)
+    student = keras.Model(image, attach_skeleton(x, skeletons.get("coco")))
+    image = keras.Input((64, 48, 3))
+    x = layers.Conv2D(17, 1, kernel_initializer="ones", name="head_heatmaps")(
+        layers.AveragePooling2D(4)(layers.Rescaling(1 / 765)(image))
+    )
+    keras.Model(image, attach_skeleton(x, skeletons.get("coco"))).save(teacher_file)
+    recipe = recipes.distill(epochs=3, batch_size=12, peak_learning_rate=1e-2)
+    mixed = replace(recipe.augmentation, cutmix_prob=0.5, color_jitter=0.3)
+    recipe = replace(recipe, augmentation=mixed)
+    return PoseTask(student, [people], recipe, teacher=Teacher(teacher_file))
 
 
 class Numbers(Task):

@@ -7,7 +7,7 @@ import pytest
 
 from keras_shufflenet.training import callbacks, open_strategy, train
 from tests.shortcuts import eager_training
-from tests.training.distributed_trainings import start, train_boxes
+from tests.training.distributed_trainings import start, train_boxes, train_student
 from tests.training.numbers_task import Numbers, network
 
 ATOL = 1e-5
@@ -62,6 +62,13 @@ def test_a_detector_on_two_devices_has_the_losses_of_one(done, people, tmp_path)
         train_boxes(people, tmp_path / "one")
     with np.load(tmp_path / "one.npz") as expected:
         check_weights(done[0] / "boxes.npz", list(expected.values()))
+
+
+def test_a_student_on_two_devices_learns_from_its_teacher_as_on_one(done, people, tmp_path):
+    with eager_training():
+        train_student(people, tmp_path / "one")
+    with np.load(tmp_path / "one.npz") as expected:
+        check_weights(done[0] / "student.npz", list(expected.values()))
 
 
 def test_a_worker_that_loses_another_says_so(done):
