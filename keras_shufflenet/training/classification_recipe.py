@@ -13,7 +13,7 @@ from keras_shufflenet._checks import (
     check_positive,
 )
 from keras_shufflenet.data import ClassificationAugmentation
-from keras_shufflenet.training.optimizers import CoupledSGD, averaging_momentum
+from keras_shufflenet.training.optimizers import AdamW, CoupledSGD, averaging_momentum
 from keras_shufflenet.training.schedules import SCHEDULES, Schedule, WarmupDecay
 
 MOMENTUM = 0.9
@@ -138,9 +138,7 @@ class ClassificationRecipe:
         }
         optimizer: keras.optimizers.Optimizer
         if self.optimizer == "adamw":
-            optimizer = keras.optimizers.AdamW(
-                schedule, weight_decay=self.weight_decay, epsilon=1e-8, **arguments
-            )
+            optimizer = AdamW(schedule, weight_decay=self.weight_decay, epsilon=1e-8, **arguments)
         else:
             optimizer = CoupledSGD(schedule, MOMENTUM, self.weight_decay, **arguments)
         optimizer.exclude_from_weight_decay(var_list=self._without_decay(model))

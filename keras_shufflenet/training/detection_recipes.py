@@ -13,7 +13,7 @@ from keras_shufflenet.data import (
     NANODET_PLUS_AUGMENTATION,
     DetectionAugmentation,
 )
-from keras_shufflenet.training.optimizers import WarmupMultiStepDecay, averaging_momentum
+from keras_shufflenet.training.optimizers import AdamW, WarmupMultiStepDecay, averaging_momentum
 from keras_shufflenet.training.recipes import MAX_WARMUP
 
 DROPS = (240 / 280, 260 / 280, 275 / 280)  # of the steps, as fractions of the training
@@ -96,7 +96,7 @@ class DetectionRecipe:
             "ema_momentum": averaging or 0.0,
         }
         if self.optimizer == "adamw":
-            return keras.optimizers.AdamW(rate, epsilon=1e-8, **arguments)
+            return AdamW(rate, epsilon=1e-8, **arguments)
         return keras.optimizers.SGD(rate, momentum=MOMENTUM, **arguments)
 
     def _step(self, steps: int, warmup: int) -> WarmupMultiStepDecay:

@@ -6,10 +6,24 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_shufflenet._keras_private import VariableRateAdam, has_weight_decay, variable_index
+from keras_shufflenet._keras_private import (
+    KernelAdam,
+    VariableRateAdam,
+    has_weight_decay,
+    variable_index,
+)
 from keras_shufflenet._layer_names import HEAD_PREFIX
 
 MAX_AVERAGING = 0.05  # of a short training
+
+
+@keras.saving.register_keras_serializable(package="keras_shufflenet")
+class AdamW(KernelAdam, keras.optimizers.AdamW):
+    """`keras.optimizers.AdamW` with fewer operations: the same updates in less time on a CPU.
+
+    Source: Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019,
+    https://arxiv.org/abs/1711.05101.
+    """
 
 
 @keras.saving.register_keras_serializable(package="keras_shufflenet")
