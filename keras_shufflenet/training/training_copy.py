@@ -4,7 +4,7 @@ Keras computes batch normalization from a dozen elementary operations, which tak
 ShuffleNet's training step on a CPU; TensorFlow has a single kernel. On CPUs that kernel and that of
 convolutions, oneDNN's, are fast for multiples of 8 channels; ShuffleNets have 58 or 116, for which
 sums and pointwise convolutions are faster as products of matrices. The gradient of a strided slice,
-by which Keras crops, takes a fifth of the step; that of a plain slice, a tenth of that. None of
+by which Keras crops, takes a fifth of the step; that of a split, a tenth of that. None of
 these is a Keras layer, so only the copy of `training_copy` has them, and the weights go back into
 the plain model.
 """
@@ -15,6 +15,8 @@ import keras
 
 from keras_shufflenet.models.layers import channel_axis
 
+SPLITS = "_keras_shufflenet_splits"  # attribute of a tensor whose channels were split
+SHUFFLE = (1, 3, 2)  # order of the axes in the transposition of `models.layers.channel_shuffle`
 ONEDNN_CHANNELS = 8  # of whose multiples oneDNN's batch normalization is fast
 
 
@@ -30,7 +32,7 @@ class Conv2D(keras.layers.Conv2D):
             return super().call(inputs)
         import tensorflow as tf
 
-        kernel = tf.convert_to_tensor(self.kernel)[0, 0]
+        kernel = tf.reshape(self.kernel, self.kernel.shape[2:])
         rows = tf.matmul(tf.reshape(inputs, [-1, kernel.shape[0]]), kernel)
         outputs = tf.reshape(rows, _with_channels(inputs, self.filters))
         if self.use_bias:
@@ -65,15 +67,46 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
 
 
 class ChannelSlice(keras.layers.Cropping2D):
-    """Slice of channels, see `models.layers.channel_slice`, as a plain slice of TensorFlow."""
+    """Slice of channels, see `models.layers.channel_slice`, as a plain slice of TensorFlow.
+
+    The first and the last channels of a tensor come from one operation for both, whose gradient is
+    a concatenation instead of a sum of padded gradients.
+    """
 
     def call(self, inputs: Any) -> Any:
         """Return some of the channels of (batch, height, width, channels)."""
         import tensorflow as tf
 
         _, (before, after) = self.cropping
-        channels = inputs.shape[-1] - before - after
-        return tf.slice(inputs, [0, 0, 0, before], [-1, -1, -1, channels])
+        channels = inputs.shape[-1]
+        if before and after:
+            return tf.slice(inputs, [0, 0, 0, before], [-1, -1, -1, channels - before - after])
+        sizes = before or channels - after, channels - (before or channels - after)
+        parts = getattr(inputs, SPLITS, {})
+        if sizes not in parts:
+            parts[sizes] = tf.split(inputs, sizes, axis=-1)
+            setattr(inputs, SPLITS, parts)
+        return parts[sizes][1 if before else 0]
+
+
+class ShufflePermute(keras.layers.Permute):
+    """The transposition of a channel shuffle, for two groups by way of complex numbers.
+
+    The channels of two groups alternate as real and imaginary parts do, and TensorFlow makes
+    complex numbers of these several times faster than it transposes.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """Swap the last two axes of (batch, positions, groups, channels / groups)."""
+        _, _, groups, channels = inputs.shape
+        if inputs.dtype != "float32" or 2 not in (groups, channels):
+            return super().call(inputs)
+        import tensorflow as tf
+
+        if groups == 2:
+            return _interleave(*_concatenated(inputs))
+        even, odd = _separate(inputs)
+        return tf.stack([even, odd], axis=2)
 
 
 def training_copy(model: keras.Model, min_momentum: float = 0.0) -> keras.Model:
@@ -105,6 +138,8 @@ def faster_layer(layer: keras.Layer, min_momentum: float = 0.0) -> keras.Layer:
         kind = FusedBatchNormalization if _is_fusible(layer) else kind
     elif kind is keras.layers.Conv2D and _is_pointwise(layer) and _is_on_cpu():
         kind = Conv2D
+    elif kind is keras.layers.Permute and layer.dims == SHUFFLE and _is_on_cpu():
+        kind = ShufflePermute
     elif kind is keras.layers.Cropping2D and _is_channel_slice(layer):
         kind = ChannelSlice
     return kind.from_config(config)
@@ -158,6 +193,53 @@ def _normalize_by_products(x: Any, gamma: Any, beta: Any, epsilon: float) -> tup
     channels = x.shape[-1]
     outputs, mean, variance = normalize(tf.reshape(x, [-1, channels]), gamma, beta)
     return tf.reshape(outputs, _with_channels(x, channels)), mean, variance
+
+
+def _concatenated(x: Any) -> list[Any]:
+    """Return both groups of (batch, positions, 2, channels), as (batch, positions, channels).
+
+    In a graph those that were concatenated are found, and their concatenation is left out.
+    """
+    import tensorflow as tf
+
+    if not tf.executing_eagerly() and x.op.type == "Reshape":
+        concat = x.op.inputs[0].op
+        if concat.type == "ConcatV2" and len(concat.inputs) == 3:
+            parts = concat.inputs[:2]
+            if all(len(part.shape) == 4 and part.shape[-1] == x.shape[-1] for part in parts):
+                positions = -1 if x.shape[1] is None else x.shape[1]
+                sizes = [tf.shape(x)[0], positions, x.shape[-1]]
+                return [tf.reshape(part, sizes) for part in parts]
+    return tf.unstack(x, axis=2)
+
+
+def _interleave(even: Any, odd: Any) -> Any:
+    """Return (batch, positions, channels, 2) of two tensors (batch, positions, channels)."""
+    import tensorflow as tf
+
+    @tf.custom_gradient
+    def interleave(even: Any, odd: Any) -> Any:
+        return tf.bitcast(tf.complex(even, odd), tf.float32), lambda upstream: _parts(upstream)
+
+    return interleave(even, odd)
+
+
+def _separate(x: Any) -> list[Any]:
+    """Return the two tensors of which `_interleave` makes x."""
+    import tensorflow as tf
+
+    @tf.custom_gradient
+    def separate(x: Any) -> Any:
+        return _parts(x), lambda *upstream: tf.bitcast(tf.complex(*upstream), tf.float32)
+
+    return separate(x)
+
+
+def _parts(x: Any) -> list[Any]:
+    import tensorflow as tf
+
+    numbers = tf.bitcast(x, tf.complex64)
+    return [tf.math.real(numbers), tf.math.imag(numbers)]
 
 
 def _is_fusible(layer: keras.layers.BatchNormalization) -> bool:

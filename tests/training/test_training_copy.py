@@ -4,10 +4,17 @@ import pytest
 import tensorflow as tf
 
 from keras_shufflenet.models import PoseEstimator
+from keras_shufflenet.models.layers import (
+    channel_shuffle,
+    channel_slice,
+    concatenate,
+    split_halves,
+)
 from keras_shufflenet.training.training_copy import (
     ChannelSlice,
     Conv2D,
     FusedBatchNormalization,
+    ShufflePermute,
     training_copy,
 )
 from tests.noise import TOLERANCE, assert_exact
@@ -112,6 +119,38 @@ def test_sums_by_products_of_matrices_have_the_gradients_of_the_formula(size, me
     for exact, plain, own in zip(*found, strict=True):
         noise = np.abs(plain - exact).max()
         assert np.abs(own - exact).max() <= TOLERANCE * max(noise, EPSILON32 * np.abs(exact).max())
+
+
+@pytest.mark.parametrize("is_graph", [True, False])
+@pytest.mark.parametrize("size", [8, None], ids=["fixed size", "any height"])
+@pytest.mark.parametrize("groups", [2, 3, 6], ids=["two groups", "three", "two channels each"])
+def test_shuffled_and_split_channels_and_their_gradients_are_the_same(groups, size, is_graph):
+    left, right = keras.Input((size, 8, 6)), keras.Input((size, 8, 6))
+    x = channel_shuffle(concatenate([left, right], "concat"), groups, "shuffle")
+    first, last = split_halves(x, "split")
+    middle = channel_slice(x, 3, 7, "middle")
+    model = keras.Model([left, right], [x, last, first, middle])
+    copy = training_copy(model)
+    assert type(copy.get_layer("shuffle_permute")) is ShufflePermute
+    random = np.random.default_rng(0)
+    values = [random.normal(size=(2, 8, 8, 6)).astype("float32") for _ in range(2)]
+    found = []
+    for network in (model, copy):
+
+        def run(images, network=network):
+            with tf.GradientTape() as tape:
+                tape.watch(images)
+                outputs = network(images, training=True)
+                squares = [tf.reduce_sum(y * y) * (i + 1) for i, y in enumerate(outputs)]
+                loss = tf.add_n(squares)
+            return [*outputs, *tape.gradient(loss, images)]
+
+        step = tf.function(run, autograph=False) if is_graph else run
+        found.append(step([tf.constant(v) for v in values]))
+    for own, expected in zip(found[1][:4], found[0][:4], strict=True):
+        np.testing.assert_array_equal(own, expected)
+    for own, expected in zip(found[1][4:], found[0][4:], strict=True):  # sums of up to four
+        np.testing.assert_allclose(own, expected, rtol=4 * EPSILON32)
 
 
 def _outputs_and_gradients(model, images, upstream):
