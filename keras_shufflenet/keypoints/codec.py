@@ -6,7 +6,7 @@ ShuffleNet and MobileNet pose networks use `"msra"`. Source: mmpose v0.29.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -111,9 +111,10 @@ class HeatmapCodec:
                 f"Received: blur_kernel_size={self.blur_kernel_size!r}"
             )
         weights = self.keypoint_weights
-        if weights is not None and not all(each == 0 or is_positive(each) for each in weights):
+        is_list = isinstance(weights, tuple | list | np.ndarray)
+        if weights is not None and not (is_list and all(map(_is_weight, weights))):
             raise ValueError(
-                "`keypoint_weights` must be finite numbers, none below 0. "
+                "`keypoint_weights` must be a finite number for each keypoint, none below 0. "
                 f"Received: keypoint_weights={weights!r}"
             )
         if (self.encoding == "udp_combined") != (self.decoding == "udp_combined"):
@@ -246,3 +247,7 @@ class HeatmapCodec:
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
+
+
+def _is_weight(value: Any) -> bool:
+    return is_positive(value) or (np.ndim(value) == 0 and value == 0)

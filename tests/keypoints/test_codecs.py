@@ -279,6 +279,8 @@ def test_defaults_follow_the_input_and_the_encoding():
         ({"input_size": (256, 192), "sigma": "2"}, "Received: sigma='2'$"),
         ({"input_size": (256, 192), "keypoint_weights": (1, np.nan)}, r"Received: .*\(1, nan\)$"),
         ({"input_size": (256, 192), "keypoint_weights": (1, -1)}, r"none below 0.*\(1, -1\)$"),
+        ({"input_size": (256, 192), "keypoint_weights": 5}, "Received: keypoint_weights=5$"),
+        ({"input_size": (256, 192), "keypoint_weights": ((1,), (2,))}, r"\(\(1,\), \(2,\)\)$"),
         ({"input_size": (10**9, 10**9)}, "GB are required. Received: input_size="),
         ({"input_size": (256, 192), "heatmap_size": (10**9, 10**9)}, "GB are .*: heatmap_size="),
         ({"input_size": (256, 192), "blur_kernel_size": 10001}, "at most 999. Received: blur"),

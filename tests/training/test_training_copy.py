@@ -10,6 +10,7 @@ from keras_shufflenet.models.layers import (
     concatenate,
     split_halves,
 )
+from keras_shufflenet.training.precision import set_precision
 from keras_shufflenet.training.training_copy import (
     ChannelSlice,
     Conv2D,
@@ -119,6 +120,22 @@ def test_sums_by_products_of_matrices_have_the_gradients_of_the_formula(size, me
     for exact, plain, own in zip(*found, strict=True):
         noise = np.abs(plain - exact).max()
         assert np.abs(own - exact).max() <= TOLERANCE * max(noise, EPSILON32 * np.abs(exact).max())
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_channels_of_any_number_are_normalized_in_any_precision(precision):
+    x = keras.Input((8, 8, 6))
+    y = keras.layers.Conv2D(12, 1, activation="relu", name="pointwise")(x)
+    y = keras.layers.BatchNormalization(name="bn")(y)
+    model = keras.Model(x, keras.layers.Conv2D(2, 1, name="last")(y))
+    images = np.random.default_rng(0).normal(size=(4, 8, 8, 6)).astype("float32")
+    outputs = []
+    for network in (model, training_copy(model)):
+        set_precision(network, precision)
+        assert network.get_layer("bn").compute_dtype == precision
+        outputs.append(np.asarray(network(images, training=True), "float32"))
+    coarse = 2.0**-7 if precision == "bfloat16" else 2.0**-10
+    np.testing.assert_allclose(*outputs, rtol=0, atol=16 * coarse * np.abs(outputs[0]).max())
 
 
 @pytest.mark.parametrize("is_graph", [True, False])
