@@ -66,6 +66,34 @@ class StopAtNaN(keras.callbacks.Callback):
             )
 
 
+class StepProgress(keras.callbacks.Callback):
+    """Print how far a training is, for the log of a job, which has no progress bar.
+
+    Args:
+        steps: Number of steps of the whole training.
+        seconds: Time between two lines.
+    """
+
+    def __init__(self, steps: int, seconds: float = 60.0) -> None:
+        super().__init__()
+        self.steps = steps
+        self.seconds = seconds
+        self.printed = time.monotonic()
+        self.batches = 0  # since then
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Print a line if the last one is too old."""
+        self.batches += 1
+        elapsed = time.monotonic() - self.printed
+        if elapsed < self.seconds:
+            return
+        done = int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))
+        loss = f" - loss: {float(logs['loss']):.4e}" if logs else ""
+        rate = f"{elapsed / self.batches:.2f}s/step"
+        print(f"step {done} of {self.steps} - {rate}{loss}", flush=True)
+        self.printed, self.batches = time.monotonic(), 0
+
+
 class Checkpoint(keras.callbacks.Callback):
     """Write checkpoints: weights and optimizer variables, the step among them.
 

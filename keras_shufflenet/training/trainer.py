@@ -19,6 +19,7 @@ from keras_shufflenet.training.callbacks import (
     Checkpoint,
     EarlyEnd,
     EpochLog,
+    StepProgress,
     StopAtNaN,
     Validation,
     best_value,
@@ -220,6 +221,8 @@ def train(
             parts = {} if distribution.shard == ALL else {"shard": distribution.shard}
             own = [*run.callbacks(epoch, loggers), early] if distribution.is_chief else []
             shown = _verbosity(verbose) if distribution.is_chief else 0
+            if shown == 2:
+                own.append(StepProgress(task.epochs * steps))
             if shown != 0:
                 place = f"{task.model.name}, step {done + 1} of {task.epochs * steps}"
                 print(f"training {place}: the first one is traced, which takes longer", flush=True)

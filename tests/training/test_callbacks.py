@@ -1,4 +1,5 @@
 import os
+import re
 
 import keras
 import numpy as np
@@ -39,6 +40,15 @@ def test_restore_brings_back_weights_optimizer_and_step(tmp_path):
     other = compiled(seed=1)
     assert callbacks.restore(other, tmp_path) == 6
     assert_same_state(model, other)
+
+
+def test_the_log_of_a_job_says_how_far_it_is(capsys):
+    fit(compiled(), callbacks.StepProgress(6, seconds=0), epochs=2)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" - ")[0] for line in lines] == [f"step {n} of 6" for n in range(1, 7)]
+    assert all(re.search(r" - \d+\.\d\ds/step - loss: \d\.\d{4}e[+-]\d\d$", x) for x in lines)
+    fit(compiled(), callbacks.StepProgress(6), epochs=1)
+    assert capsys.readouterr().out == ""
 
 
 def test_restore_without_checkpoint_starts_at_step_0(tmp_path):
