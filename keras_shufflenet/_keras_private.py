@@ -18,7 +18,7 @@ SEED_STATES = "seed_states"  # group of a checkpoint
 class KernelAdam(keras.optimizers.Adam):
     """Adam whose update is one kernel of TensorFlow for each variable.
 
-    Keras' own takes twenty operations for a variable, a sixth of the training step of a small
+    Keras' own takes about twenty operations for a variable, a tenth of the training step of a small
     network on a CPU, and computes the schedule once more for each that decays. With other backends
     and under a `tf.distribute` strategy it updates as Keras does.
     """

@@ -69,15 +69,7 @@ def grouped_table(results: Path, patterns: Sequence[str]) -> str:
 def pipeline_table(results: Path, patterns: Sequence[str]) -> str:
     """Build the table of the training pipeline: crops per second beside OpenCV."""
     timed = read_rows(results / "pipeline.csv")
-    rows = [
-        (
-            row["people"],
-            *(f"{float(row[f'{side}crops_per_second']):.0f}" for side in ("", "opencv_")),
-            f"{float(row['ratio']):.2f}",
-            *(f"{float(row[f'{side}cpu_ms_per_crop']):.2f}" for side in ("", "opencv_")),
-        )
-        for row in timed
-    ]
+    rows = [(row["people"], *_beside(row, "opencv")) for row in timed]
     head = (
         "instances", "crops / s", "OpenCV, crops / s", "ratio", "CPU ms / crop",
         "OpenCV, CPU ms / crop",
@@ -90,14 +82,7 @@ def classification_pipeline_table(results: Path, patterns: Sequence[str]) -> str
     """Build the table of the pipeline of classification beside a DataLoader of PyTorch."""
     timed = read_rows(results / "pipeline_classification.csv")
     rows = [
-        (
-            row["images"],
-            *(f"{float(row[f'{side}crops_per_second']):.0f}" for side in ("", "pillow_")),
-            f"{float(row['ratio']):.2f}",
-            *(f"{float(row[f'{side}cpu_ms_per_crop']):.2f}" for side in ("", "pillow_")),
-            f"{float(row['cpu_ratio']):.2f}",
-        )
-        for row in timed
+        (row["images"], *_beside(row, "pillow"), f"{float(row['cpu_ratio']):.2f}") for row in timed
     ]
     head = (
         "images", "crops / s", "DataLoader, crops / s", "ratio", "CPU ms / crop",
@@ -227,3 +212,13 @@ def searches_table(results: Path, patterns: Sequence[str]) -> str:
             ]
         )
     return markdown(head, rows)
+
+
+def _beside(row: dict[str, str], other: str) -> list[str]:
+    """Return crops per second, their ratio and CPU time per crop of ours and another pipeline."""
+    sides = ("", f"{other}_")
+    return [
+        *(f"{float(row[f'{side}crops_per_second']):.0f}" for side in sides),
+        f"{float(row['ratio']):.2f}",
+        *(f"{float(row[f'{side}cpu_ms_per_crop']):.2f}" for side in sides),
+    ]
