@@ -12,6 +12,7 @@ STAGE_PREFIX = "stage"
 CONV_LAST = "conv_last"
 CLASS_NAMES = "class_names"  # of the layer that holds them
 KEYPOINTS = "keypoints"  # of the layer that holds the skeleton
+ENCODING = "heatmap_encoding"  # of the layer that holds it
 PREDICTIONS = "predictions"
 HEAD_PREFIX = "head_"
 AUXILIARY_PREFIX = "auxiliary_"

@@ -80,6 +80,14 @@ def pose(
     ] = None,
     head: Annotated[str, typer.Option(help="deconv, light or fpn.")] = "light",
     input_size: InputSize = "256x192",
+    encoding: Annotated[
+        Literal["msra", "unbiased", "udp"] | None,
+        typer.Option(
+            metavar="<str>",
+            help="Encoding of the heatmaps: msra (mmpose's default), unbiased (DARK), or udp. "
+            "Default: that of --initial-checkpoint, else msra.",
+        ),
+    ] = None,
     weights: BackboneWeights = None,
     initial_checkpoint: Annotated[
         str | None,
@@ -189,6 +197,7 @@ def pose(
         skeleton,
         head=head,
         input_size=size,
+        encoding=encoding,
         weights=initial_checkpoint,
         backbone_weights=parse_weights(weights or "imagenet") if not initial_checkpoint else None,
     )

@@ -1,10 +1,12 @@
 """Batched heatmap encoding: the TensorFlow twin of `HeatmapCodec.encode`."""
 
+from typing import get_args
+
 import tensorflow as tf
 
-from keras_shufflenet.keypoints.codec import HeatmapCodec
+from keras_shufflenet.keypoints.codec import GaussianEncoding, HeatmapCodec
 
-ENCODINGS = ("msra", "unbiased", "udp")
+ENCODINGS = get_args(GaussianEncoding)
 
 
 def encode(

@@ -51,7 +51,7 @@ from keras_shufflenet.data.pixel_augmentation import augment_pixels
 from keras_shufflenet.keypoints import skeletons
 from keras_shufflenet.keypoints.codec import HeatmapCodec
 from keras_shufflenet.keypoints.skeletons import Skeleton, SkeletonLike
-from keras_shufflenet.models import model_skeleton
+from keras_shufflenet.models import model_encoding, model_skeleton
 
 WORKERS = max(2, os.cpu_count() or 1)  # files decoded in parallel
 
@@ -102,8 +102,8 @@ def keypoints(
             ("tfds:coco_keypoints:train"), a list of them, or a `KeypointDataset`.
         image_dir: Image folder, or a list with one for each annotation file; not used with a
             `KeypointDataset` and datasets of tfds.
-        model: A pose network whose input and output sizes replace `input_size`. One of gray images
-            gets the luma of the crops.
+        model: A pose network whose input and output sizes replace `input_size`, and whose heatmaps
+            have its encoding. One of gray images gets the luma of the crops.
         input_size: Input size (height, width) of the network; heatmaps are a quarter of it.
         skeleton: Keypoints of the annotation files, which may have them in another order. Defaults
             to those of `model`, else those of the category in the first file.
@@ -288,7 +288,7 @@ def _codec(
     weights = skeletons.target_weights(skeleton)
     if codec is None and model is not None:
         sizes = model.inputs[0].shape[1:3], model.outputs[0].shape[1:3]
-        codec = HeatmapCodec(*sizes, keypoint_weights=weights)
+        codec = HeatmapCodec(*sizes, encoding=model_encoding(model), keypoint_weights=weights)
     codec = codec or HeatmapCodec(input_size, keypoint_weights=weights)
     check_choice("codec.encoding", codec.encoding, heatmaps.ENCODINGS)
     return codec

@@ -99,7 +99,8 @@ def litert(
             report tells why.
         labels: Class names of a classifier or detector. Defaults to those that the model carries,
             else ImageNet's for a classifier of 1000 classes and COCO's for a detector of 80.
-        codec: Codec of a pose estimator's heatmaps. Defaults to `"msra"` of the model's sizes.
+        codec: Codec of a pose estimator's heatmaps. Defaults to the one of the model's sizes and
+            encoding.
         skeleton: Keypoints of a pose estimator. Defaults to those that it was built with, else
             COCO's for 17 heatmaps and MPII's for 16.
         evaluate: Function of the file's path that returns metrics for the report, such as

@@ -61,7 +61,7 @@ def onnx(
         batch_size: Number of images of the input; None for any.
         input_size: (height, width) for a model that takes images of any size.
         labels: Names of the classes. Defaults to those that the model is known to have.
-        codec: Codec of a pose estimator. Defaults to the "msra" codec of its sizes.
+        codec: Codec of a pose estimator. Defaults to the one of its sizes and encoding.
         skeleton: Keypoints of a pose estimator. Defaults to those that it was built with.
 
     Returns:

@@ -158,7 +158,7 @@ def describe(
         predictor: Runs the model, with the input size of the file.
         labels: Class names of a classifier or detector. Defaults to those that the model is known
             to have, and to COCO's for a detector of 80 classes.
-        codec: Codec of a pose estimator. Defaults to the `"msra"` codec of the model's sizes.
+        codec: Codec of a pose estimator. Defaults to the one of the model's sizes and encoding.
         skeleton: Keypoints of a pose estimator. Defaults to those that it was built with,
             else COCO's for 17 heatmaps and MPII's for 16.
 

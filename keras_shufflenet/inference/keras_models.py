@@ -77,11 +77,13 @@ def _reason(error: Exception) -> str:
 
 
 def read_metadata(model: "keras.Model") -> ModelMetadata:
-    """Return the model's class names, or ImageNet's for 1000, and the skeleton of heatmaps."""
-    from keras_shufflenet.models import class_names, model_skeleton
+    """Return class names (ImageNet's for 1000), and of heatmaps the skeleton and encoding."""
+    from keras_shufflenet.models import class_names, model_encoding, model_skeleton
     from keras_shufflenet.models.imagenet import imagenet_classes
 
     names = class_names(model)
     if not names and model.output_shape[1:] == (len(imagenet_classes()),):
         names = tuple(words for _, words in imagenet_classes())
-    return ModelMetadata(labels=names, skeleton=model_skeleton(model))
+    return ModelMetadata(
+        labels=names, skeleton=model_skeleton(model), encoding=model_encoding(model)
+    )

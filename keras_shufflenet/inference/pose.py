@@ -98,8 +98,8 @@ class PosePredictor:
             detector_score_threshold: Minimum score of a person, 0..1.
             detector_iou_threshold: Maximum IoU of two persons that are both kept.
             input_size: (height, width) of the crops, for a model with a variable input size.
-            codec: Defaults to the one in the `.tflite` file, else an `"msra"` codec of the model's
-                input and output sizes.
+            codec: Defaults to the one in the `.tflite` file, else to one of the model's input and
+                output sizes, and of the encoding that the model was built with or `"msra"`.
             skeleton: Defaults to the one that the model was built with, else COCO's for 17
                 heatmaps and MPII's for 16.
             flip_test: Whether to average the heatmaps with those of the mirrored image.
@@ -114,7 +114,9 @@ class PosePredictor:
         predictor = Predictor.load(model, input_size or (codec.input_size if codec else None))
         height, width, channels = heatmap_shape(predictor)
         codec = codec or predictor.metadata.codec
-        codec = codec or HeatmapCodec(predictor.input_size, (height, width))
+        codec = codec or HeatmapCodec(
+            predictor.input_size, (height, width), encoding=predictor.metadata.encoding
+        )
         skeleton = skeleton or predictor.metadata.skeleton
         if codec.heatmap_size != (height, width):
             raise ValueError(
@@ -281,7 +283,7 @@ def predict_pose(
             boxes, and without a predictor's detector, the whole image is taken to be one person.
         skeleton: Defaults to the one that the model was built with, else COCO's for 17 heatmaps and
             MPII's for 16.
-        codec: Defaults to the one in the `.tflite` file, else `"msra"` of the model's sizes.
+        codec: As for `PosePredictor.load`.
         input_size: (height, width) of the crops, for a model with a variable input size.
         flip_test: Whether to average the heatmaps with those of the mirrored image.
         batch_size: Persons per batch.

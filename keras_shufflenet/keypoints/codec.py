@@ -25,7 +25,9 @@ from keras_shufflenet.keypoints import refinement, skeletons
 from keras_shufflenet.keypoints.boxes import PIXEL_STD, get_udp_warp_matrix, get_warp_matrix
 from keras_shufflenet.keypoints.skeletons import Skeleton
 
-Encoding = Literal["msra", "unbiased", "udp", "udp_combined", "megvii"]
+GaussianEncoding = Literal["msra", "unbiased", "udp"]
+Encoding = Literal[GaussianEncoding, "udp_combined", "megvii"]
+DEFAULT_ENCODING: GaussianEncoding = "msra"
 Decoding = Literal["none", "quarter_offset", "unbiased", "udp", "udp_v0", "udp_combined", "megvii"]
 
 MIN_SIGMA = 0.01
@@ -76,7 +78,7 @@ class HeatmapCodec:
     # None stands for a default that depends on the others; no field is None once it is built.
     heatmap_size: Size = None  # type: ignore[assignment]
     sigma: float = None  # type: ignore[assignment]
-    encoding: Encoding = "msra"
+    encoding: Encoding = DEFAULT_ENCODING
     decoding: Decoding = None  # type: ignore[assignment]
     shift_heatmap: bool = None  # type: ignore[assignment]
     blur_kernel_size: int = None  # type: ignore[assignment]
@@ -126,7 +128,7 @@ class HeatmapCodec:
     @property
     def stride(self) -> np.ndarray:
         """Input pixels per heatmap pixel, (2,) as (x, y)."""
-        return self._extent(self.input_size) / self._extent(self.heatmap_size)
+        return self.extent(self.input_size) / self.extent(self.heatmap_size)
 
     def encode(
         self, keypoints: ArrayLike, keypoints_visible: ArrayLike
@@ -223,14 +225,18 @@ class HeatmapCodec:
         """
         size = PIXEL_STD * np.asarray(scale, np.float64)[..., None, :]
         corner = np.asarray(center, np.float64)[..., None, :] - size / 2
-        return np.asarray(points) * (size / self._extent(self.input_size)) + corner
+        return np.asarray(points) * (size / self.extent(self.input_size)) + corner
 
     @property
     def _uses_pixel_intervals(self) -> bool:
         return self.encoding in ("udp", "udp_combined")
 
-    def _extent(self, size: Size) -> np.ndarray:
-        """Return (width, height) in the unit of the encoding: pixels or pixel intervals."""
+    def extent(self, size: Size) -> np.ndarray:
+        """Return (width, height) in the unit of the encoding: pixels or pixel intervals.
+
+        Args:
+            size: (height, width) in pixels.
+        """
         return np.array([size[1], size[0]], np.float64) - self._uses_pixel_intervals
 
     def _generate(self, points: np.ndarray, visible: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

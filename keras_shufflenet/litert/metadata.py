@@ -26,7 +26,7 @@ from keras_shufflenet.detection.decoding import (
 )
 from keras_shufflenet.detection.priors import BINS, Design
 from keras_shufflenet.keypoints.boxes import BBOX_PADDING
-from keras_shufflenet.keypoints.codec import HeatmapCodec
+from keras_shufflenet.keypoints.codec import DEFAULT_ENCODING, Encoding, HeatmapCodec
 from keras_shufflenet.keypoints.skeletons import Skeleton
 
 LABELS_FILE = "labels.txt"
@@ -70,6 +70,8 @@ class ModelMetadata:
         design: What the outputs of a detector mean, else None.
         anchors: (N, 4), of a detector whose boxes are decoded inside, for MediaPipe: center x and
             y, width and height in fractions of the image; else None. They are not read.
+        encoding: Encoding of the heatmaps of a pose estimator without a codec: a Keras model,
+            whose codec depends on its sizes.
     """
 
     labels: tuple[str, ...] = ()
@@ -77,6 +79,7 @@ class ModelMetadata:
     skeleton: Skeleton | None = None
     design: Design | None = None
     anchors: NDArray[np.float64] | None = field(default=None, compare=False)
+    encoding: Encoding = DEFAULT_ENCODING
 
     def files(self) -> dict[str, str]:
         """Return the contents of the associated files by name."""

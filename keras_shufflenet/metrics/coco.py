@@ -73,7 +73,7 @@ def coco(
         input_size: (height, width) of the crops, for a model with a variable input size.
         skeleton: Defaults to the one that the model was built with, else COCO's for 17 heatmaps and
             MPII's for 16. A warning says if it has no sigmas of its own, but COCO's mean.
-        codec: Defaults to the one in the `.tflite` file, else `"msra"` of the model's sizes.
+        codec: As for `PosePredictor.load`.
         oks_nms_threshold: Poses whose OKS with a better pose of the image exceeds it are removed.
         visibility_threshold: The score of a pose is the mean score of its keypoints above this.
         category: Name or id of the category of the persons; by default the only one with

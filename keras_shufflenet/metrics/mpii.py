@@ -36,7 +36,7 @@ def mpii(
         flip_test: Whether to average the heatmaps with those of the mirrored image.
         batch_size: Instances per batch.
         input_size: (height, width) of the crops, for a model with a variable input size.
-        codec: Defaults to the one in the `.tflite` file, else `"msra"` of the model's sizes.
+        codec: As for `PosePredictor.load`.
         verbose: Whether to show a progress bar.
 
     Returns:

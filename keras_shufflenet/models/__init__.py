@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from keras_shufflenet.models._model_data import class_names, model_skeleton
+    from keras_shufflenet.models._model_data import class_names, model_encoding, model_skeleton
     from keras_shufflenet.models._profile import MODEL_STATS, ModelStats, count_params_and_macs
     from keras_shufflenet.models._registry import create_model, feature_extractor, list_models
     from keras_shufflenet.models._summary import summary
@@ -46,6 +46,7 @@ __all__ = [
     "decode_predictions",
     "feature_extractor",
     "list_models",
+    "model_encoding",
     "model_skeleton",
     "preprocess_input",
     "summary",
@@ -73,6 +74,7 @@ _MODULES = {
     "decode_predictions": "imagenet",
     "feature_extractor": "_registry",
     "list_models": "_registry",
+    "model_encoding": "_model_data",
     "model_skeleton": "_model_data",
     "preprocess_input": "imagenet",
     "summary": "_summary",

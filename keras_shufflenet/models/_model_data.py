@@ -1,4 +1,4 @@
-"""Data that a model carries into its files: names of classes, keypoints.
+"""Data that a model carries into its files: names of classes, keypoints, encoding of heatmaps.
 
 Models consist of Keras' own layers, so that their files open without this package, and none of
 these has a place for data in its config. What comes nearest is `Dropout`: with a rate of 0 it has
@@ -7,17 +7,20 @@ is.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import keras
 from keras import layers
 
 from keras_shufflenet._checks import is_line
-from keras_shufflenet._layer_names import CLASS_NAMES, KEYPOINTS
+from keras_shufflenet._layer_names import CLASS_NAMES, ENCODING, KEYPOINTS
 from keras_shufflenet.detection.priors import DESIGNS
 from keras_shufflenet.keypoints import skeletons
+from keras_shufflenet.keypoints.codec import DEFAULT_ENCODING, GaussianEncoding
 from keras_shufflenet.keypoints.skeleton_files import read_skeleton, to_json
 from keras_shufflenet.keypoints.skeletons import Skeleton
+from keras_shufflenet.weights.keras_archive import read_config
 
 
 def attach_data(x: keras.KerasTensor, name: str, value: Any) -> keras.KerasTensor:
@@ -41,6 +44,30 @@ def find_data(model: keras.Model, name: str) -> Any:
     for layer in _layers(model):
         if isinstance(layer, layers.Dropout) and layer.name == name and layer.rate == 0:
             return layer.seed
+    return None
+
+
+def find_saved_data(path: Path, name: str) -> Any:
+    """Return the data of the model in a file; None if there is none.
+
+    Args:
+        path: Path of a `.keras` file.
+        name: Name of the layer that holds the data.
+
+    Raises:
+        CheckpointError: If the file is damaged.
+        FileNotFoundError: If it is missing.
+    """
+    things: list[Any] = [read_config(path)]
+    while things:
+        thing = things.pop()
+        if isinstance(thing, dict):
+            config = thing.get("config") if thing.get("class_name") == "Dropout" else None
+            if config and (config["name"], config["rate"]) == (name, 0):
+                return config["seed"]
+            things.extend(thing.values())
+        elif isinstance(thing, list):
+            things.extend(thing)
     return None
 
 
@@ -92,6 +119,24 @@ def model_skeleton(model: keras.Model) -> Skeleton | None:
     except ValueError:  # the data of another layer of this name
         found = None
     return found or skeletons.of_count(shape[-1])
+
+
+def attach_encoding(x: keras.KerasTensor, encoding: GaussianEncoding) -> keras.KerasTensor:
+    """Return an equal tensor that carries the encoding of heatmaps, unless it is the default."""
+    return x if encoding == DEFAULT_ENCODING else attach_data(x, ENCODING, encoding)
+
+
+def model_encoding(model: keras.Model) -> GaussianEncoding:
+    """Return the encoding of a pose estimator's heatmaps, as for `keypoints.HeatmapCodec`.
+
+    Args:
+        model: Any functional model.
+
+    Returns:
+        The encoding that the model was built with (`encoding=...`); `"msra"` for other models.
+    """
+    data = find_data(model, ENCODING)
+    return next((each for each in get_args(GaussianEncoding) if each == data), DEFAULT_ENCODING)
 
 
 def _layers(model: keras.Model) -> Iterator[keras.Layer]:

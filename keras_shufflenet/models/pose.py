@@ -14,18 +14,21 @@ Three heads:
 
 import re
 import warnings
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
 
 import keras
 from keras import initializers, layers
 
 from keras_shufflenet import weights as pretrained
 from keras_shufflenet._checks import check_bool, check_choice, check_integer, check_size
-from keras_shufflenet._layer_names import HEAD_PREFIX, HEATMAPS
+from keras_shufflenet._layer_names import ENCODING, HEAD_PREFIX, HEATMAPS
 from keras_shufflenet.keypoints import skeletons
+from keras_shufflenet.keypoints.codec import DEFAULT_ENCODING, GaussianEncoding
 from keras_shufflenet.keypoints.skeletons import Skeleton, SkeletonLike
 from keras_shufflenet.models._input_channels import copy_adapted
-from keras_shufflenet.models._model_data import attach_skeleton
+from keras_shufflenet.models._model_data import attach_encoding, attach_skeleton, find_saved_data
 from keras_shufflenet.models._preprocessing import RGB
 from keras_shufflenet.models._registry import (
     build_network,
@@ -154,6 +157,7 @@ def PoseEstimator(
     name: str | None = None,
     input_channels: int = 3,
     adapt_input_channels: bool = False,
+    encoding: GaussianEncoding | None = None,
 ) -> keras.Model:
     """Build a top-down pose estimator, which maps a crop of one person to heatmaps.
 
@@ -177,6 +181,10 @@ def PoseEstimator(
         adapt_input_channels: Whether pretrained weights for RGB are adapted to another number of
             `input_channels`, as the builder of the backbone does. If False, such weights are an
             error.
+        encoding: How heatmaps are encoded, and so decoded: "msra", "unbiased" (DARK) or "udp", as
+            for `keypoints.HeatmapCodec`. The model keeps it, and so do its `.keras` and `.tflite`
+            files; training, prediction, evaluation and export follow it. Defaults to that of
+            `weights` which are published or a `.keras` file, else to "msra".
 
     Returns:
         A functional `keras.Model` from (N, height, width, input_channels) to heatmaps
@@ -191,6 +199,8 @@ def PoseEstimator(
     _check_weights(weights, backbone_weights)
     skeleton = skeletons.get(keypoints, "keypoints")
     check_choice("head", head, HEADS)
+    if encoding is not None:
+        check_choice("encoding", encoding, get_args(GaussianEncoding))
     height, width = check_size("input_size", input_size, multiple_of=STRIDE)
     shape = (input_channels, height, width)
     if keras.config.image_data_format() == "channels_last":
@@ -203,17 +213,19 @@ def PoseEstimator(
         include_preprocessing=include_preprocessing,
         adapt_input_channels=adapt_input_channels,
     )
+
+    def named(keypoints: str) -> str:
+        return estimator_name(backbone, keypoints, (height, width), head)
+
+    encoding = encoding or _encoding_of(weights, named)
+    features = attach_encoding(attach_skeleton(HEADS[head](network), skeleton), encoding)
     heatmaps = layers.Conv2D(
         len(skeleton),
         1,
         kernel_initializer=initializers.RandomNormal(stddev=0.001),
         dtype="float32",
         name=HEATMAPS,
-    )(attach_skeleton(HEADS[head](network), skeleton))
-
-    def named(keypoints: str) -> str:
-        return estimator_name(backbone, keypoints, (height, width), head)
-
+    )(features)
     default_name = named(_short_name(skeleton))
     model = keras.Model(network.input, heatmaps, name=name or layer_name(default_name))
     if weights is not None and adapt_input_channels and input_channels != RGB:
@@ -226,6 +238,24 @@ def PoseEstimator(
     elif weights is not None:
         _load_for_own_keypoints(model, weights, named(weights), skeleton)
     return model
+
+
+def _encoding_of(weights: str | None, named: Callable[[str], str]) -> GaussianEncoding:
+    """Return the encoding of weights, as far as it is known.
+
+    Args:
+        weights: As for `PoseEstimator`.
+        named: Returns the name of the model for the name of its keypoints.
+    """
+    found: Any = None
+    if weights in catalog.DATASETS:
+        entries = catalog.list_weights(named(weights))
+        found = next((entry.encoding for entry in entries if entry.dataset == weights), None)
+    elif weights in catalog.CATALOG:
+        found = catalog.CATALOG[weights].encoding
+    elif weights is not None and Path(weights).suffix == ".keras":
+        found = find_saved_data(Path(weights).expanduser(), ENCODING)
+    return found if found in get_args(GaussianEncoding) else DEFAULT_ENCODING
 
 
 def _load_for_own_keypoints(

@@ -8,7 +8,7 @@ https://arxiv.org/abs/1503.02531; for heatmaps Zhang, Zhu and Ye, "Fast Human Po
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import tensorflow as tf
@@ -16,6 +16,7 @@ import tensorflow as tf
 from keras_shufflenet._checks import check_fraction
 from keras_shufflenet.inference.pose import PosePredictor
 from keras_shufflenet.inference.predictor import Predictor
+from keras_shufflenet.keypoints.codec import GaussianEncoding, HeatmapCodec
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,17 @@ def open_teacher(
 
     Raises:
         FileNotFoundError: If the teacher's file is missing.
-        ValueError: If it is no pose estimator, or predicts other keypoints.
+        ValueError: If it is no pose estimator, or predicts other keypoints or no Gaussians.
     """
     model = Predictor.load(teacher.model)
     own = None if model.has_input_size else input_size
     predictor = PosePredictor.load(model, input_size=own, flip_test=teacher.flip_test)
+    encodings = get_args(GaussianEncoding)
+    if predictor.codec.encoding not in encodings:
+        raise ValueError(
+            f"The encoding of the teacher's heatmaps must be one of {', '.join(encodings)}. "
+            f"Received: {predictor.codec.encoding} of {teacher.name}"
+        )
     if predictor.skeleton.keypoint_names != keypoint_names:
         raise ValueError(
             f"The teacher must predict the keypoints {', '.join(keypoint_names)}. Received: "
@@ -81,39 +88,68 @@ def open_teacher(
 
 
 def with_teacher(
-    dataset: tf.data.Dataset, teacher: Teacher, keypoint_names: tuple[str, ...]
+    dataset: tf.data.Dataset,
+    teacher: Teacher,
+    keypoint_names: tuple[str, ...],
+    codec: HeatmapCodec,
 ) -> tf.data.Dataset:
     """Mix the heatmaps of a teacher into the targets of a dataset.
+
+    For a teacher of other sizes or another encoding, crops and heatmaps are scaled such that
+    keypoints stay where the codecs say, not where an image's corners do.
 
     Args:
         dataset: Batches of crops (B, H, W, 3) RGB 0..255, heatmaps (B, h, w, K) and weights
             (B, 1, 1, K), as from `data.keypoints`.
         teacher: The teacher.
         keypoint_names: The K keypoints.
+        codec: Codec of the dataset.
 
     Returns:
         The same crops, with the mixed heatmaps and weights.
 
     Raises:
         FileNotFoundError: If the teacher's file is missing.
-        ValueError: If it predicts other keypoints.
+        ValueError: If it predicts other keypoints or no Gaussians.
     """
-    height, width = dataset.element_spec[0].shape[1:3]
-    predictor = open_teacher(teacher, keypoint_names, (height, width))
-    size, share = predictor.codec.input_size, teacher.weight
+    predictor = open_teacher(teacher, keypoint_names, codec.input_size)
+    given, share = predictor.codec, teacher.weight
+    to_teacher = given.extent(given.input_size) / codec.extent(codec.input_size)
+    from_teacher = codec.extent(codec.heatmap_size) / given.extent(given.heatmap_size)
 
     def predict(crops: np.ndarray) -> np.ndarray:
         return predictor.heatmaps(crops)
 
     def mix(crops: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        shape = targets.shape
-        given = crops if crops.shape[1:3] == size else tf.image.resize(crops, size)
-        maps = tf.ensure_shape(tf.numpy_function(predict, [given], tf.float32), [None] * 4)
-        if predictor.codec.heatmap_size != tuple(shape[1:3]):
-            maps = tf.image.resize(maps, shape[1:3], antialias=True)
-        maps = tf.ensure_shape(maps, shape)
+        seen = _scaled(crops, to_teacher, given.input_size)
+        maps = tf.ensure_shape(tf.numpy_function(predict, [seen], tf.float32), [None] * 4)
+        maps = tf.ensure_shape(_scaled(maps, from_teacher, codec.heatmap_size), targets.shape)
         share_of_teacher = tf.where(weights > 0, share, 1.0)
         mixed = targets + share_of_teacher * (maps - targets)
         return crops, mixed, tf.where(weights > 0, weights, share)
 
     return dataset.map(mix, num_parallel_calls=1).prefetch(2)
+
+
+def _scaled(images: tf.Tensor, factors: np.ndarray, size: tuple[int, int]) -> tf.Tensor:
+    """Scale images about the center of their first pixel, where the codecs have their origin.
+
+    `tf.image.resize` scales about the corner of that pixel: in heatmaps of half the size, maxima
+    would be a quarter of a pixel beside their keypoints.
+
+    Args:
+        images: (B, H, W, C).
+        factors: Factors on x and y.
+        size: (height, width) of the result.
+    """
+    if np.all(factors == 1):
+        return images
+    scale = factors[::-1].astype(np.float32)
+    return tf.raw_ops.ScaleAndTranslate(
+        images=images,
+        size=list(size),
+        scale=scale,
+        translation=0.5 - 0.5 * scale,
+        kernel_type="keyscubic",
+        antialias=True,
+    )

@@ -15,10 +15,10 @@ from keras_shufflenet.data.records import absolute_path
 from keras_shufflenet.data.tfds_source import opened
 from keras_shufflenet.keypoints import skeletons
 from keras_shufflenet.keypoints.coco_file import COCOFile
-from keras_shufflenet.keypoints.codec import HeatmapCodec
+from keras_shufflenet.keypoints.codec import DEFAULT_ENCODING, HeatmapCodec
 from keras_shufflenet.keypoints.mpii import check_order, is_mpii_json, load_truth
 from keras_shufflenet.keypoints.skeletons import Skeleton, SkeletonLike
-from keras_shufflenet.models import model_skeleton
+from keras_shufflenet.models import model_encoding, model_skeleton
 from keras_shufflenet.training.batch_norm import restore_statistics
 from keras_shufflenet.training.distillation import Teacher, with_teacher
 from keras_shufflenet.training.losses import HeatmapPCK, KeypointMSELoss
@@ -102,12 +102,14 @@ class PoseTask(Task):
     def description(self) -> dict[str, Any]:
         """Return recipe, number of instances, seed, and what is not the default."""
         is_published = skeletons.is_published(self._skeleton)
+        encoding = self._codec.encoding
         return {
             "recipe": asdict(self._recipe),
             "instances": len(self._dataset),
             "data": fingerprint(self._dataset),
             "seed": self._seed,
             **({} if is_published else {"keypoints": list(self._skeleton.keypoint_names)}),
+            **({} if encoding == DEFAULT_ENCODING else {"encoding": encoding}),
             **({} if self._category is None else {"category": str(self._category)}),
             **({} if self._teacher is None else {"teacher": self._teacher.description()}),
         }
@@ -131,7 +133,7 @@ class PoseTask(Task):
         )
         if self._teacher is None:
             return dataset
-        return with_teacher(dataset, self._teacher, self._skeleton.keypoint_names)
+        return with_teacher(dataset, self._teacher, self._skeleton.keypoint_names, self._codec)
 
     def training_model(self) -> keras.Model:
         """Return a copy whose statistics follow the averages of the weights, if there are any."""
@@ -303,5 +305,5 @@ def _skeleton(model: keras.Model, skeleton: SkeletonLike | None) -> Skeleton:
 def _codec(model: keras.Model, recipe: Recipe, skeleton: Skeleton) -> HeatmapCodec:
     weights = skeletons.target_weights(skeleton)
     sizes = model.input_shape[1:3], model.output_shape[1:3]
-    codec = HeatmapCodec(*sizes, keypoint_weights=weights)
+    codec = HeatmapCodec(*sizes, encoding=model_encoding(model), keypoint_weights=weights)
     return codec if recipe.sigma is None else replace(codec, sigma=recipe.sigma)

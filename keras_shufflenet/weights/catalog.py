@@ -39,6 +39,7 @@ class WeightsEntry:
         source: Page of the publisher, or the model card of a file of this package.
         download_instructions: How to get the file where there is no direct link.
         is_bundled: Whether the file is part of this package, so that nothing is downloaded.
+        encoding: Encoding of the heatmaps of a pose estimator, as for `keypoints.HeatmapCodec`.
     """
 
     name: str
@@ -61,6 +62,7 @@ class WeightsEntry:
     pckh: float | None = None
     download_instructions: str | None = None
     is_bundled: bool = False
+    encoding: str | None = None
 
     @property
     def dataset(self) -> str:

@@ -61,11 +61,11 @@ TORCHVISION_FILES = (
      256, 71.878, 90.286),
 )  # fmt: skip
 
-# Part of this package, in `bundled/`: model, crop size, sha256, bytes
-BUNDLED_FILES: tuple[tuple[str, tuple[int, int], str, int], ...] = (
-    ("pose_shufflenet_v2_x1_0_coco_256x192_fpn", (256, 192),
+# Part of this package, in `bundled/`: model, crop size, encoding, sha256, bytes
+BUNDLED_FILES: tuple[tuple[str, tuple[int, int], str, str, int], ...] = (
+    ("pose_shufflenet_v2_x1_0_coco_256x192_fpn", (256, 192), "unbiased",
      "c53f063ce25c1145f258fd3a1a3a638d1a9312d3b4a9130ee9dbf443561f8a27", 2_965_468),
-    ("pose_shufflenet_v2_x1_0_coco_384x288_fpn", (384, 288),
+    ("pose_shufflenet_v2_x1_0_coco_384x288_fpn", (384, 288), "unbiased",
      "32fb205c9a68bfa4458977837714aa126b602672c9557c12470f63ab413ea799", 2_965_468),
 )  # fmt: skip
 
@@ -294,6 +294,7 @@ def _mmpose() -> Iterator[dict[str, Any]]:
             "sha256": sha256,
             "layout": f"{publisher}/{network}",
             "crop_size": crop,
+            "encoding": "msra",
             "interpolation": "bilinear (affine crop of the bounding box)",
             "ap": ap,
             "ar": ar,
@@ -302,7 +303,7 @@ def _mmpose() -> Iterator[dict[str, Any]]:
 
 
 def _bundled() -> Iterator[dict[str, Any]]:
-    for model, crop, sha256, size in BUNDLED_FILES:
+    for model, crop, encoding, sha256, size in BUNDLED_FILES:
         yield {
             "name": f"{model}.keras_shufflenet",
             "model": model,
@@ -311,6 +312,7 @@ def _bundled() -> Iterator[dict[str, Any]]:
             "size": size,
             "layout": None,
             "crop_size": crop,
+            "encoding": encoding,
             "interpolation": "bilinear (affine crop of the bounding box)",
             "source": f"docs/model_cards/{model}.md",
             "license": "see the model card",

@@ -97,6 +97,17 @@ def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
         yield archive
 
 
+def read_config(path: Path) -> dict[str, Any]:
+    """Return the configuration of the model in a `.keras` file, without that of its optimizer.
+
+    Raises:
+        CheckpointError: If the file is damaged.
+        FileNotFoundError: If it is missing.
+    """
+    with refusing_damage(path), open_archive(path) as archive:
+        return _read_config(archive)
+
+
 def load_model_file(path: Path, registered: Collection[str] = ()) -> "keras.Model":
     """Open a `.keras` file without executing anything of it, and without its optimizer.
 
@@ -122,15 +133,19 @@ def load_model_file(path: Path, registered: Collection[str] = ()) -> "keras.Mode
 def _check_model_file(path: Path, registered: Collection[str]) -> int:
     """Check a file before Keras opens it; return the number of its weights."""
     with refusing_damage(path), open_archive(path) as archive:
-        config = json.loads(archive.read(CONFIG))
-        if not isinstance(config, dict) or not isinstance(config.get("config"), dict):
-            raise TypeError(f"{CONFIG} is not a configuration")
-        layers = {key: value for key, value in config.items() if key != COMPILED}
+        layers = _read_config(archive)
         with h5py.File(io.BytesIO(archive.read(WEIGHTS)), "r") as file:
             check_file(file, path.stat().st_size)
             weights = _number_of_weights(file)
             _check_config(layers, weights, registered, path)
     return weights
+
+
+def _read_config(archive: zipfile.ZipFile) -> dict[str, Any]:
+    config = json.loads(archive.read(CONFIG))
+    if not isinstance(config, dict) or not isinstance(config.get("config"), dict):
+        raise TypeError(f"{CONFIG} is not a configuration")
+    return {key: value for key, value in config.items() if key != COMPILED}
 
 
 _bound: ContextVar[Callable[[int], None] | None] = ContextVar("bound", default=None)

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_shufflenet.keypoints import skeletons
-from keras_shufflenet.models._model_data import attach_skeleton
+from keras_shufflenet.keypoints import HeatmapCodec, skeletons
+from keras_shufflenet.models._model_data import attach_encoding, attach_skeleton
 from keras_shufflenet.training import Teacher, recipes, train_pose
 from keras_shufflenet.training.distillation import with_teacher
 from tests.rounding import EPSILON32
@@ -33,8 +33,11 @@ def batch():
     return crops, heatmaps, weights
 
 
-def mixed(batch, teacher):
-    dataset = with_teacher(tf.data.Dataset.from_tensors(batch), teacher, NAMES)
+CODEC = HeatmapCodec((32, 24))
+
+
+def mixed(batch, teacher, codec=CODEC):
+    dataset = with_teacher(tf.data.Dataset.from_tensors(batch), teacher, NAMES, codec)
     return [part.numpy() for part in next(iter(dataset))]
 
 
@@ -63,13 +66,36 @@ def test_a_teacher_of_another_size_is_resized(batch):
     np.testing.assert_allclose(targets, 0.4, rtol=0, atol=8 * EPSILON32)
 
 
+@pytest.mark.parametrize(
+    ("size", "encoding"),
+    [
+        *(((32, 24), "msra"), ((64, 48), "msra"), ((48, 36), "unbiased"), ((24, 16), "msra")),
+        ((29, 21), "udp"),  # four pixel intervals of the crop are one of the heatmap
+    ],
+)
+@pytest.mark.parametrize("axis", [1, 2])
+def test_keypoints_stay_where_they_are(batch, size, encoding, axis):
+    """A teacher that reads a ramp at its pixels; scaled about a corner, it would be 0.5 off."""
+    image = keras.Input((*size, 3))
+    x = keras.layers.Conv2D(17, 1, 4, kernel_initializer="ones", use_bias=False)(image)
+    teacher = Teacher(keras.Model(image, attach_encoding(x, encoding) / 3), 1.0)
+    crops, heatmaps, weights = batch
+    ramp = np.moveaxis(np.arange(crops.shape[axis], dtype="float32")[:, None, None, None], 0, axis)
+    _, targets, _ = mixed((np.zeros_like(crops) + ramp, heatmaps, weights), teacher)
+    wanted = np.zeros_like(targets) + 4 * ramp.take(np.arange(targets.shape[axis]), axis)
+    inside = np.s_[:, 2:-2, 2:-2]  # not what is beyond the crop
+    np.testing.assert_allclose(targets[inside], wanted[inside], rtol=0, atol=0.03)
+
+
 def test_errors(batch, tmp_path):
     with pytest.raises(ValueError, match=r"between 0 and 1\. Received: weight=1\.5"):
         Teacher(teacher_of_planes, 1.5)
     with pytest.raises(FileNotFoundError, match="Received"):
         mixed(batch, Teacher(tmp_path / "none.onnx"))
     with pytest.raises(ValueError, match=r"keypoints a, b\. Received: teacher_of_planes"):
-        with_teacher(tf.data.Dataset.from_tensors(batch), Teacher(teacher_of_planes), ("a", "b"))
+        with_teacher(
+            tf.data.Dataset.from_tensors(batch), Teacher(teacher_of_planes), ("a", "b"), CODEC
+        )
 
 
 def test_a_training_learns_from_its_teacher(people, tmp_path):
