@@ -45,6 +45,7 @@ from keras_shufflenet.models.layers import (
 )
 from keras_shufflenet.models.necks import top_down_pyramid, upsample
 from keras_shufflenet.weights import WeightsMismatchError, catalog
+from keras_shufflenet.weights.keras_archive import is_model_archive
 
 PUBLISHED = ("coco", "mpii")  # keypoints that there are published weights for
 STRIDE = 32  # of the backbone; the heads reduce it to 4
@@ -253,8 +254,8 @@ def _encoding_of(weights: str | None, named: Callable[[str], str]) -> GaussianEn
         found = next((entry.encoding for entry in entries if entry.dataset == weights), None)
     elif weights in catalog.CATALOG:
         found = catalog.CATALOG[weights].encoding
-    elif weights is not None and Path(weights).suffix == ".keras":
-        found = find_saved_data(Path(weights).expanduser(), ENCODING)
+    elif weights is not None and is_model_archive(path := Path(weights).expanduser()):
+        found = find_saved_data(path, ENCODING)
     return found if found in get_args(GaussianEncoding) else DEFAULT_ENCODING
 
 

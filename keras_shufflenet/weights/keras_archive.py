@@ -97,6 +97,11 @@ def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
         yield archive
 
 
+def is_model_archive(path: Path) -> bool:
+    """Return whether a file is named `.keras` and is a zip archive, as those of Keras 3 are."""
+    return path.suffix == ".keras" and path.is_file() and zipfile.is_zipfile(path)
+
+
 def read_config(path: Path) -> dict[str, Any]:
     """Return the configuration of the model in a `.keras` file, without that of its optimizer.
 

@@ -245,6 +245,7 @@ def test_train_then_evaluate_with_a_results_row(command, people, shallow, tmp_pa
         ),
         (["--initial-checkpoint", __file__], 1, "must not be given together. Received: none and"),
         (["--annotations", "none.json"], 2, "file 'none.json' does not exist"),
+        (["--encoding", "dark"], 2, "Invalid value for '--encoding': 'dark' is not one of 'msra'"),
         (["--output-dir", __file__], 2, "is a file"),
     ],
 )

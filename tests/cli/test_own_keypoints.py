@@ -12,7 +12,7 @@ from PIL import Image
 from keras_shufflenet.cli import main
 from keras_shufflenet.inference import lite
 from keras_shufflenet.inference.visualization import draw_skeletons
-from keras_shufflenet.keypoints import read_skeleton
+from keras_shufflenet.keypoints import HeatmapCodec, read_skeleton
 from keras_shufflenet.litert.metadata import ModelMetadata
 from tests.hands import NAMES, category, draw_hands
 
@@ -42,6 +42,7 @@ def trained(hands, held_out, shallow, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "hand"
     words = (
         *("train", "pose", "shufflenet_v2_x0_25", "--weights", "none", "--head", "fpn"),
+        *("--encoding", "udp"),
         *("--input-size", "64x64", "--recipe", "from_scratch", "--epochs", 8, "--batch-size", 8),
         *(*data(hands), *data(held_out, "val-"), "--val-interval", 7, "--output-dir", folder),
     )
@@ -66,7 +67,9 @@ def test_from_a_category_to_a_picture(command, trained, hands, held_out, tmp_pat
         *("export", model, tflite, *data(hands, "calibration-"), "--num-calibration-samples", 8)
     )
     assert code == 0, err
-    assert ModelMetadata.read(tflite).skeleton == read_skeleton(category())
+    metadata = ModelMetadata.read(tflite)
+    assert metadata.skeleton == read_skeleton(category())
+    assert metadata.codec == HeatmapCodec((64, 64), encoding="udp")
 
     own = tmp_path / "hand.json"
     own.write_text(json.dumps(category() | {"sigmas": SIGMAS}))

@@ -9,6 +9,7 @@ from keras_shufflenet import synthetic_people
 from keras_shufflenet.keypoints import HeatmapCodec
 from keras_shufflenet.models import model_encoding
 from keras_shufflenet.training.recipes import finetune
+from keras_shufflenet.weights import CheckpointError
 
 NETWORK = {"backbone": "shufflenet_v2_x0_25", "head": "light", "input_size": (32, 32)}
 OTHERS = ("unbiased", "udp")
@@ -102,3 +103,13 @@ def test_a_training_has_it(model, encoding, people, tmp_path):
 def test_errors(wrong):
     with pytest.raises(ValueError, match=r"'msra', 'unbiased'.* Received: "):
         ks.PoseEstimator(**NETWORK, encoding=wrong)
+
+
+def test_a_file_that_is_missing_or_damaged(model, tmp_path):
+    path = tmp_path / "pose.keras"
+    with pytest.raises(FileNotFoundError, match=r"must be an existing file\. Received: .*pose"):
+        ks.PoseEstimator(**NETWORK, weights=str(path))
+    model.save(path)
+    path.write_bytes(path.read_bytes().replace(b"config.json", b"confix.json"))
+    with pytest.raises(CheckpointError, match=r"Received: .*pose\.keras"):
+        ks.PoseEstimator(**NETWORK, weights=str(path))
