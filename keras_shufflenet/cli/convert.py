@@ -1,7 +1,7 @@
 """`keras-shufflenet convert`: a checkpoint as a Keras file, or the other way round."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -74,12 +74,18 @@ def convert(
         model = get_entry(source).model
     if model.endswith(MODEL_FILES):
         raise ValueError(f"--model must be the name of a network. Received: {model}")
-    own = {} if keypoints is None else {"keypoints": parse_keypoints(keypoints)}
+    own: dict[str, Any] = {}
+    if keypoints is not None:
+        own["keypoints"] = parse_keypoints(keypoints)
     if own and not model.startswith("pose_"):
         raise ValueError(f"--keypoints are for pose estimators. Received: --model {model}")
     import_tensorflow()
     import keras_shufflenet as ks
 
+    if model.startswith("pose_"):
+        from keras_shufflenet.models.pose import weights_encoding
+
+        own["encoding"] = weights_encoding(source, model)
     network = ks.create_model(model, weights=None, **own)
     ks.weights.load(network, source, model_name=model, ema=ema, prefix=prefix)
     ks.weights.save(network, output, layout=layout)

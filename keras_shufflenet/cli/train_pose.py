@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 from keras_shufflenet._files import check_output_dir
 from keras_shufflenet.cli.data_arguments import opened, pair, repeat_sources
 from keras_shufflenet.cli.options import (
+    MODEL_FILES,
     Annotations,
     Category,
     ImageDirs,
@@ -190,7 +191,10 @@ def pose(
     chosen = replace(chosen, augmentation=replace(chosen.augmentation, **given))
     learned = _teacher(teacher, teacher_weight)
     if learned is not None:  # before the network is built, and its weights are fetched
-        open_teacher(learned, skeleton.keypoint_names, size)
+        try:
+            open_teacher(learned, skeleton.keypoint_names, size)
+        except ValueError as error:
+            raise ValueError(f"--teacher must be a trained pose estimator. {error}") from error
     keras.utils.set_random_seed(seed)
     network = ks.PoseEstimator(
         model,
@@ -246,6 +250,7 @@ def _open_first(
 
 def _check_teacher(teacher: str | None, weight: float | None, recipe: str) -> None:
     from keras_shufflenet._checks import check_fraction
+    from keras_shufflenet.weights import list_weights
 
     if recipe == "distill" and teacher is None:
         raise ValueError("--recipe distill must have a --teacher. Received: no --teacher")
@@ -256,7 +261,14 @@ def _check_teacher(teacher: str | None, weight: float | None, recipe: str) -> No
                 f"--teacher-weight is for --teacher, which is not given. Received: {weight}"
             )
         check_fraction("--teacher-weight", weight)
-    if teacher is not None and Path(teacher).suffix and not Path(teacher).is_file():
+    if teacher is None or (teacher.startswith("pose_") and list_weights(teacher)):
+        return
+    if Path(teacher).suffix not in MODEL_FILES:
+        raise ValueError(
+            f"--teacher must be a {', '.join(MODEL_FILES)} file, or the name of a pose estimator "
+            f"of `keras-shufflenet models` that has weights. Received: --teacher {teacher!r}"
+        )
+    if not Path(teacher).is_file():
         raise FileNotFoundError(f"--teacher must be an existing file. Received: {teacher}")
 
 

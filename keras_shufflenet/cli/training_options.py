@@ -34,9 +34,10 @@ Repeat = Annotated[
     list[int] | None,
     typer.Option(
         min=1,
+        max=1000,
         metavar="<int>",
-        help="How often an epoch sees the instances of an --annotations: once for all, or once for "
-        "each. Default: 1.",
+        help="How often an epoch sees the instances of an --annotations; given once for all of "
+        "them, or once for each. Default: 1.",
     ),
 ]
 Epochs = Annotated[int | None, typer.Option(help="Default: the recipe's.")]

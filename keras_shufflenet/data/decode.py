@@ -147,12 +147,12 @@ def is_plain(contents: tf.Tensor) -> tf.Tensor:
         & (length < tf.strings.length(head))
         & (length == tf.strings.length(usual))
     )
-    plain = tf.cond(
-        clear,
-        lambda: tf.constant(True),
-        lambda: tf.numpy_function(lambda data: np.bool_(is_plain_jpeg(data)), [contents], tf.bool),
-    )
-    return tf.cond(plain, lambda: _is_safe(contents), lambda: tf.constant(False))
+
+    def look_closer() -> tf.Tensor:
+        plain = tf.numpy_function(lambda data: np.bool_(is_plain_jpeg(data)), [contents], tf.bool)
+        return tf.cond(plain, lambda: _is_safe(contents), lambda: tf.constant(False))
+
+    return tf.cond(clear, lambda: _is_safe(contents), look_closer)
 
 
 def _is_safe(contents: tf.Tensor) -> tf.Tensor:

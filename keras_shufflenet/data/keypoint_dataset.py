@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -98,17 +99,27 @@ def load_keypoint_dataset(
     files[0] = COCOFile.open(files[0], category, skeleton)
     skeleton = files[0].skeleton
     if detections is None:
-        groups = [read_coco(file, skeleton, category) for file in files]
-    elif len(files) == 1:
-        groups = [read_detections(detections, files[0], score_threshold, skeleton, category)]
-    else:
+        return _concatenate(_read_once(files, folders, skeleton, category))
+    if len(files) > 1:
         raise ValueError(
             "`annotations` must be a single file if `detections` are given. "
             f"Received: {len(files)} annotation files"
         )
-    return _concatenate(
-        [resolve_image_paths(group, folder) for group, folder in zip(groups, folders, strict=True)]
-    )
+    found = read_detections(detections, files[0], score_threshold, skeleton, category)
+    return _concatenate([resolve_image_paths(found, folders[0])])
+
+
+def _read_once(
+    files: list[Any], folders: list[Folder], skeleton: SkeletonLike, category: str | int | None
+) -> list[KeypointDataset]:
+    """Read files with their folders, those that are given several times only once."""
+    read: dict[tuple[Any, Any], KeypointDataset] = {}
+    keys = []
+    for file, folder in zip(files, folders, strict=True):
+        keys.append((str(file) if isinstance(file, str | Path) else id(file), str(folder)))
+        if keys[-1] not in read:
+            read[keys[-1]] = resolve_image_paths(read_coco(file, skeleton, category), folder)
+    return [read[key] for key in keys]
 
 
 def resolve_image_paths(instances: PoseInstances, image_dir: Folder) -> KeypointDataset:

@@ -286,8 +286,16 @@ def _codec(
 ) -> HeatmapCodec:
     """Return the given codec, or the default one of a model or an input size."""
     weights = skeletons.target_weights(skeleton)
-    if codec is None and model is not None:
-        sizes = model.inputs[0].shape[1:3], model.outputs[0].shape[1:3]
+    if codec is not None and not isinstance(codec, HeatmapCodec):
+        raise ValueError(f"`codec` must be a HeatmapCodec. Received: {codec!r}")
+    sizes = None if model is None else (model.inputs[0].shape[1:3], model.outputs[0].shape[1:3])
+    known = sizes is not None and None not in sizes[0] + sizes[1]
+    if codec is not None and known and sizes != (codec.input_size, codec.heatmap_size):
+        raise ValueError(
+            f"`codec` must have the sizes of {model.name}, {sizes}. "
+            f"Received: {(codec.input_size, codec.heatmap_size)}"
+        )
+    if codec is None and sizes is not None:
         codec = HeatmapCodec(*sizes, encoding=model_encoding(model), keypoint_weights=weights)
     codec = codec or HeatmapCodec(input_size, keypoint_weights=weights)
     check_choice("codec.encoding", codec.encoding, heatmaps.ENCODINGS)

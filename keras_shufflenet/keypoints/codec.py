@@ -71,7 +71,8 @@ class HeatmapCodec:
         keypoint_weights: Factors on the target weights of the K keypoints; None for no factors.
 
     Raises:
-        ValueError: If a value is not allowed, or encoding and decoding do not match.
+        ValueError: If a value is not allowed, or only one of encoding and decoding is
+            `"udp_combined"`.
     """
 
     input_size: Size

@@ -14,7 +14,6 @@ Three heads:
 
 import re
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -218,7 +217,7 @@ def PoseEstimator(
     def named(keypoints: str) -> str:
         return estimator_name(backbone, keypoints, (height, width), head)
 
-    encoding = encoding or _encoding_of(weights, named)
+    encoding = encoding or weights_encoding(weights, named(str(weights)))
     features = attach_encoding(attach_skeleton(HEADS[head](network), skeleton), encoding)
     heatmaps = layers.Conv2D(
         len(skeleton),
@@ -241,16 +240,16 @@ def PoseEstimator(
     return model
 
 
-def _encoding_of(weights: str | None, named: Callable[[str], str]) -> GaussianEncoding:
-    """Return the encoding of weights, as far as it is known.
+def weights_encoding(weights: str | None, model_name: str) -> GaussianEncoding:
+    """Return the encoding of the heatmaps that weights were trained for, `"msra"` if unknown.
 
     Args:
         weights: As for `PoseEstimator`.
-        named: Returns the name of the model for the name of its keypoints.
+        model_name: Name of the model that the weights of a dataset are those of.
     """
     found: Any = None
     if weights in catalog.DATASETS:
-        entries = catalog.list_weights(named(weights))
+        entries = catalog.list_weights(model_name)
         found = next((entry.encoding for entry in entries if entry.dataset == weights), None)
     elif weights in catalog.CATALOG:
         found = catalog.CATALOG[weights].encoding

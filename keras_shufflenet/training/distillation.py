@@ -6,6 +6,7 @@ https://arxiv.org/abs/1503.02531; for heatmaps Zhang, Zhu and Ye, "Fast Human Po
 2019, https://arxiv.org/abs/1811.05419 (a mean of both squared errors, weighted by one factor).
 """
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -13,10 +14,12 @@ from typing import Any, get_args
 import numpy as np
 import tensorflow as tf
 
-from keras_shufflenet._checks import check_fraction
+from keras_shufflenet._checks import check_bool, check_fraction
 from keras_shufflenet.inference.pose import PosePredictor
 from keras_shufflenet.inference.predictor import Predictor
 from keras_shufflenet.keypoints.codec import GaussianEncoding, HeatmapCodec
+
+MAX_STRETCH = 0.05  # of the crops of a teacher with another aspect ratio, without a warning
 
 
 @dataclass(frozen=True)
@@ -26,13 +29,13 @@ class Teacher:
     Attributes:
         model: As for `PosePredictor.load`: a `keras.Model`, the path of a `.keras`, `.tflite` or
             `.onnx` file, the name of a published model, or a function. It must predict the
-            student's keypoints; other sizes are resized.
+            student's keypoints, as Gaussians; for other sizes, crops and heatmaps are scaled.
         weight: Share of the teacher in the targets, 0..1. Keypoints that are not
             labeled are learned from the teacher alone, with this weight.
         flip_test: Whether the teacher's heatmaps are averaged with those of the mirrored crop.
 
     Raises:
-        ValueError: If the weight is out of range.
+        ValueError: If the weight is out of range, or `flip_test` is not True or False.
     """
 
     model: Any
@@ -40,8 +43,9 @@ class Teacher:
     flip_test: bool = False
 
     def __post_init__(self) -> None:
-        """Check the weight."""
+        """Check the numbers."""
         check_fraction("weight", self.weight)
+        check_bool("flip_test", self.flip_test)
 
     @property
     def name(self) -> str:
@@ -83,6 +87,13 @@ def open_teacher(
         raise ValueError(
             f"The teacher must predict the keypoints {', '.join(keypoint_names)}. Received: "
             f"{teacher.name} with {', '.join(predictor.skeleton.keypoint_names)}"
+        )
+    height, width = predictor.codec.input_size
+    if abs(height * input_size[1] / (width * input_size[0]) - 1) > MAX_STRETCH:
+        warnings.warn(
+            f"{teacher.name} sees persons stretched: its crops have another aspect ratio. "
+            f"Received: {height} × {width} for crops of {input_size[0]} × {input_size[1]}",
+            stacklevel=2,
         )
     return predictor
 

@@ -245,7 +245,15 @@ def test_train_then_evaluate_with_a_results_row(command, people, shallow, tmp_pa
         ),
         (["--initial-checkpoint", __file__], 1, "must not be given together. Received: none and"),
         (["--annotations", "none.json"], 2, "file 'none.json' does not exist"),
-        (["--encoding", "dark"], 2, "Invalid value for '--encoding': 'dark' is not one of 'msra'"),
+        (["--encoding", "dark"], 2, "'dark' is not one of 'msra', 'unbiased', 'udp'"),
+        (
+            ["--repeat", "1001"],
+            2,
+            "Invalid value for '--repeat': Input should be less than or equal",
+        ),
+        (["--teacher", "missing"], 1, ".onnx file, or the name of a pose estimator of `keras-sh"),
+        (["--teacher", "nanodet_plus_m"], 1, "that has weights. Received: --teacher 'nanodet_pl"),
+        (["--teacher", "missing.onnx"], 1, "--teacher must be an existing file. Received: missing"),
         (["--output-dir", __file__], 2, "is a file"),
     ],
 )
@@ -271,6 +279,7 @@ def test_the_teacher_is_opened_first(command, people, tmp_path):
         *("--output-dir", tmp_path / "run", "--recipe", "distill", "--teacher", teacher),
     )
     assert code == 1
+    assert err.startswith("Error: --teacher must be a trained pose estimator. ")
     assert str(teacher) in err
 
 

@@ -6,7 +6,7 @@ import pytest
 
 import keras_shufflenet as ks
 from keras_shufflenet.keypoints import Skeleton, save_skeleton
-from keras_shufflenet.models import model_skeleton
+from keras_shufflenet.models import model_encoding, model_skeleton
 
 NAME = "pose_shufflenet_v2_x0_25_coco_64x64_light"
 
@@ -28,6 +28,17 @@ def test_a_file_goes_into_another_format_and_back(command, pose_file, shallow, t
     first, last = (keras.saving.load_model(file) for file in (source, back))
     for ours, theirs in zip(first.weights, last.weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_the_encoding_of_heatmaps_is_kept(command, shallow, tmp_path):
+    source, made = tmp_path / "udp.keras", tmp_path / "made.keras"
+    with shallow():
+        model = ks.PoseEstimator(
+            "shufflenet_v2_x0_25", head="light", input_size=(64, 64), encoding="udp"
+        )
+        model.save(source)
+        assert command("convert", source, made, "--model", NAME)[0] == 0
+    assert model_encoding(keras.saving.load_model(made)) == "udp"
 
 
 def test_mistakes(command, pose_file, shallow, tmp_path):

@@ -89,6 +89,18 @@ def test_the_targets_of_a_model_have_it(model, encoding, people):
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.parametrize(
+    ("codec", "message"),
+    [
+        ("udp", r"`codec` must be a HeatmapCodec\. Received: 'udp'"),
+        (HeatmapCodec((64, 64)), r"the sizes of pose_.* Received: \(\(64, 64\), \(16, 16\)\)"),
+    ],
+)
+def test_a_codec_that_does_not_fit(model, people, codec, message):
+    with pytest.raises(ValueError, match=message):
+        ks.data.keypoints(*people, model=model, codec=codec)
+
+
 def test_a_training_has_it(model, encoding, people, tmp_path):
     task = ks.training.PoseTask(model, [people], finetune())
     assert task.description()["encoding"] == encoding

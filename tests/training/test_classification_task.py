@@ -131,7 +131,7 @@ def test_a_finished_training_is_not_repeated_and_another_is_an_error(trained, pa
     )
     assert found == log
     np.testing.assert_array_equal(again.get_weights()[0], model.get_weights()[0])
-    with pytest.raises(ValueError, match=r"class_weights was \[.* and is None"):
+    with pytest.raises(ValueError, match=r"class_weights was \[.* and is the default"):
         train_classification(classifier(), parts[0], directory, RECIPE, **arguments)
     with pytest.raises(ValueError, match=r"data was .* and is"):
         train_classification(

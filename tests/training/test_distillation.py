@@ -69,7 +69,7 @@ def test_a_teacher_of_another_size_is_resized(batch):
 @pytest.mark.parametrize(
     ("size", "encoding"),
     [
-        *(((32, 24), "msra"), ((64, 48), "msra"), ((48, 36), "unbiased"), ((24, 16), "msra")),
+        *(((32, 24), "msra"), ((64, 48), "msra"), ((48, 36), "unbiased"), ((96, 72), "msra")),
         ((29, 21), "udp"),  # four pixel intervals of the crop are one of the heatmap
     ],
 )
@@ -87,9 +87,21 @@ def test_keypoints_stay_where_they_are(batch, size, encoding, axis):
     np.testing.assert_allclose(targets[inside], wanted[inside], rtol=0, atol=0.03)
 
 
+def test_a_teacher_of_another_aspect_ratio(batch):
+    image = keras.Input((32, 32, 3))
+    teacher = keras.Model(image, keras.layers.Conv2D(17, 4, 4)(image), name="square")
+    with pytest.warns(
+        UserWarning, match=r"square sees .* stretched.* 32 × 32 for crops of 32 × 24"
+    ):
+        _, targets, _ = mixed(batch, Teacher(teacher))
+    assert targets.shape == batch[1].shape
+
+
 def test_errors(batch, tmp_path):
     with pytest.raises(ValueError, match=r"between 0 and 1\. Received: weight=1\.5"):
         Teacher(teacher_of_planes, 1.5)
+    with pytest.raises(ValueError, match=r"`flip_test` must be .*Received: flip_test='no'"):
+        Teacher(teacher_of_planes, flip_test="no")
     with pytest.raises(FileNotFoundError, match="Received"):
         mixed(batch, Teacher(tmp_path / "none.onnx"))
     with pytest.raises(ValueError, match=r"keypoints a, b\. Received: teacher_of_planes"):

@@ -66,7 +66,7 @@ def test_the_saved_model_is_a_plain_one(tmp_path):
         np.testing.assert_array_equal(got, wanted)
     again = Numbers(network(normalized=True))
     assert train(again, tmp_path, precision="float16", verbose=0) == log
-    with pytest.raises(ValueError, match="precision was float16 and is None"):
+    with pytest.raises(ValueError, match="precision was float16 and is the default"):
         train(again, tmp_path, verbose=0)
     with pytest.raises(
         ValueError, match=r"`precision` must be one of .*Received: precision='half'"

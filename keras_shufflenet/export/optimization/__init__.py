@@ -49,7 +49,9 @@ def optimize_for_inference(
 
     Returns:
         A functional model with the same inputs and outputs and few kinds of layers: convolutions
-        with bias, slices and concatenations of channels, pooling.
+        with bias, slices and concatenations of channels, pooling. What a model carries beside its
+        weights (class names, keypoints, the encoding of heatmaps) is not in it: pass it on, as
+        `codec` and `skeleton` of `PosePredictor.load`. The exports take it from `model`.
 
     Raises:
         GraphOptimizationError: (a ValueError) If the model is not functional, or has a layer that
