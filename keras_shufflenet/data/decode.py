@@ -230,8 +230,7 @@ def _check_size(shape: tf.Tensor, window: Window) -> None:
 def _decode_other(path: tf.Tensor, contents: tf.Tensor, window: Window) -> tf.Tensor:
     """Decode a window of a file of any format, in one operation.
 
-    Operations of a branch that is not taken cost time, too: as a graph this one, which few files
-    take, made crops of all the others 7 % slower.
+    Operations of a branch that is not taken cost time, too, and few files take this one.
     """
 
     def pixels(

@@ -66,7 +66,7 @@ BUNDLED_FILES: tuple[tuple[str, tuple[int, int], str, str, int], ...] = (
     ("pose_shufflenet_v2_x1_0_coco_256x192_fpn", (256, 192), "unbiased",
      "c53f063ce25c1145f258fd3a1a3a638d1a9312d3b4a9130ee9dbf443561f8a27", 2_965_468),
     ("pose_shufflenet_v2_x1_0_coco_384x288_fpn", (384, 288), "unbiased",
-     "32fb205c9a68bfa4458977837714aa126b602672c9557c12470f63ab413ea799", 2_965_468),
+     "267ebf9c41233b19a154ca8394a5f5fe7e9c5b9cb937235de3322b9052bab016", 2_965_468),
 )  # fmt: skip
 
 # model, folder, file, sha256 prefix, top-1, top-5
