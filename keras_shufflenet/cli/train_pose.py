@@ -86,7 +86,7 @@ def pose(
         typer.Option(
             metavar="<str>",
             help="Encoding of the heatmaps: msra (mmpose's default), unbiased (DARK), or udp. "
-            "Default: that of --initial-checkpoint, else msra.",
+            "Default: that of --initial-checkpoint, if it is a name or a .keras file, else msra.",
         ),
     ] = None,
     weights: BackboneWeights = None,
