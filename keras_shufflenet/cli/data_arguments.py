@@ -10,6 +10,7 @@ from keras_shufflenet._requirements import check_installed
 
 SCHEME = "tfds:"
 OR_DATASET = "or tfds:NAME:SPLIT, a dataset of tensorflow-datasets"
+MOST_REPETITIONS = 1000
 
 Source = TypeVar("Source")
 
@@ -99,9 +100,13 @@ def repeat_sources(sources: Sequence[Source], times: Sequence[int] | None) -> li
         times: How often, one number for each source, or one for all; None for once.
 
     Raises:
-        ValueError: If there is another number of them.
+        ValueError: If there is another number of them, or one is above `MOST_REPETITIONS`.
     """
     counts = list(times or [1])
+    if max(counts) > MOST_REPETITIONS:
+        raise ValueError(
+            f"--repeat must be at most {MOST_REPETITIONS}. Received: --repeat {max(counts)}"
+        )
     if len(counts) == 1:
         counts *= len(sources)
     if len(counts) != len(sources):

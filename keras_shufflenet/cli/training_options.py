@@ -34,7 +34,6 @@ Repeat = Annotated[
     list[int] | None,
     typer.Option(
         min=1,
-        max=1000,
         metavar="<int>",
         help="How often an epoch sees the instances of an --annotations; given once for all of "
         "them, or once for each. Default: 1.",
