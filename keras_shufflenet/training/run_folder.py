@@ -126,6 +126,6 @@ def _differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") 
         if isinstance(new, dict) and isinstance(old, dict):
             found += _differences(old, new, f"{title}.")
         elif old != new:
-            before_now = ("the default" if value is None else value for value in (old, new))
-            found.append("{} was {} and is {}".format(title, *before_now))
+            old, new = ("the default" if value is None else value for value in (old, new))
+            found.append(f"{title} was {old} and is {new}")
     return found

@@ -80,7 +80,7 @@ def student_task(people, teacher_file):
     image = keras.Input((32, 32, 3))
     x = layers.Conv2D(17, 4, 4, kernel_initializer="zeros", name="head_heatmaps")(image)
     student = keras.Model(image, attach_skeleton(x, skeletons.get("coco")))
-    image = keras.Input((64, 48, 3))
+    image = keras.Input((64, 64, 3))
     x = layers.Conv2D(17, 1, kernel_initializer="ones", name="head_heatmaps")(
         layers.AveragePooling2D(4)(layers.Rescaling(1 / 765)(image))
     )

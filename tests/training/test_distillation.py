@@ -36,8 +36,8 @@ def batch():
 CODEC = HeatmapCodec((32, 24))
 
 
-def mixed(batch, teacher, codec=CODEC):
-    dataset = with_teacher(tf.data.Dataset.from_tensors(batch), teacher, NAMES, codec)
+def mixed(batch, teacher):
+    dataset = with_teacher(tf.data.Dataset.from_tensors(batch), teacher, NAMES, CODEC)
     return [part.numpy() for part in next(iter(dataset))]
 
 
